@@ -1,0 +1,53 @@
+# `make` lists what there is. Everything is installed into .venv; nothing outside this folder is touched.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PORT ?= 5050
+DB ?= data/facialdb.db
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test lint format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed: install it, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 is needed; $(PYTHON) is older" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serving: requirements.txt | $(BIN)/python
+	@echo "installing what facewire is served with (about 2 GB with TensorFlow; a minute or two, once)"
+	$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.testing: requirements-dev.txt requirements-offline.txt $(VENV)/.serving
+	$(PIP) -r requirements-dev.txt -r requirements-offline.txt
+	@touch $@
+
+setup: $(VENV)/.serving ## create .venv and install what is needed to serve
+
+demo: $(VENV)/.serving ## the main job, from nothing: sample gallery, real server, real clients, names and emotions
+	$(BIN)/python scripts/demo.py
+
+serve: $(VENV)/.serving ## serve DB (default data/facialdb.db) on PORT (default 5050)
+	$(BIN)/python server_app.py --port $(PORT) --db $(DB)
+
+test: $(VENV)/.testing ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.testing ## ruff (lint and format) and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.testing ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv, caches and the databases in data/
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f data/*.db data/*.db-wal data/*.db-shm data/*.db.lock data/*.skipped.txt
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

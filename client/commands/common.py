@@ -1,0 +1,62 @@
+"""What the commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S, FaceClient
+
+EXIT_ALL_MATCHED = 0
+EXIT_SOME_UNMATCHED = 1
+EXIT_USAGE = 2  # argparse's own
+EXIT_FAILED = 3
+
+_RETRIES = 20  # of a busy server, half a second each: a person at a terminal would wait about that long
+
+
+class Usage(Exception):
+    """The command line asks for what can't be."""
+
+
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say where the server is."""
+    group = parser.add_argument_group("the server")
+    group.add_argument("--host", default=DEFAULT_HOST, help="its name or address (default: %(default)s)")
+    group.add_argument("--port", type=port, default=DEFAULT_PORT, help="its port (default: %(default)s)")
+    group.add_argument(
+        "--timeout",
+        type=seconds,
+        default=DEFAULT_TIMEOUT_S,
+        metavar="S",
+        help="seconds to wait for an answer (default: %(default)g)",
+    )
+    group.add_argument(
+        "--token",
+        default=os.environ.get("FACEWIRE_TOKEN"),
+        help="the token, if it asks for one; other users of this machine can see a command line, "
+        "so better set FACEWIRE_TOKEN",
+    )
+
+
+def client_for(arguments: argparse.Namespace) -> FaceClient:
+    """The client that `add_server_arguments` asks for."""
+    return FaceClient(
+        arguments.host, arguments.port, timeout=arguments.timeout, token=arguments.token, retries=_RETRIES
+    )
+
+
+def seconds(text: str) -> float:
+    """An argument of argparse: a number of seconds to wait, up to a day."""
+    value = float(text)
+    if not 0 < value <= 86_400:
+        raise argparse.ArgumentTypeError("must be more than 0, and at most a day")
+    return value
+
+
+def port(text: str) -> int:
+    """An argument of argparse: the number of a TCP port."""
+    value = int(text)
+    if not 1 <= value <= 65_535:
+        raise argparse.ArgumentTypeError("must be from 1 to 65535")
+    return value

@@ -1,0 +1,140 @@
+"""`client_app.py PICTURE...`: who is on these pictures, and how do they feel?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from client.commands.common import (
+    EXIT_ALL_MATCHED,
+    EXIT_FAILED,
+    EXIT_SOME_UNMATCHED,
+    Usage,
+    add_server_arguments,
+    client_for,
+)
+from client.drawings import Drawings
+from client.errors import ServerRefused
+from client.pictures import NoSuchPicture, find_pictures
+from client.report import bars_for, describe, printable
+from protocol.messages import MAX_CANDIDATES, Identified
+from protocol.shapes import to_plain
+
+_EXAMPLES = """\
+examples:
+  client_app.py photo.jpg                    a line for every face: who, how similar, how they feel
+  client_app.py holiday/ -k 3                every picture below a folder, three candidates a face
+  client_app.py *.jpg --json | jq .faces     one JSON object a picture, as the server answered
+  client_app.py group.jpg --draw out/        out/group.jpg shows boxes and names
+  client_app.py --host 10.0.0.5 --port 6000 photo.jpg
+
+exit codes: 0 every picture had a match, 1 some had none, 2 asked wrongly, 3 something failed
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `identify`."""
+    parser.description = "Asks a facewire server who is on these pictures, and how they feel."
+    parser.epilog = _EXAMPLES
+    parser.add_argument(
+        "pictures", nargs="+", type=Path, metavar="IMG", help="a picture, or a folder to look for pictures in"
+    )
+    parser.add_argument(
+        "-k", type=count, default=1, metavar="N", help="show the N most similar people of a face (default: 1)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.add_argument("--draw", type=Path, metavar="DIR", help="write the pictures there, with boxes and names")
+    parser.add_argument("--no-emotion", dest="emotion", action="store_false", help="don't ask how they feel")
+    add_server_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Asks, prints, draws; gives the exit code. Raises Usage and ClientError."""
+    try:
+        paths = find_pictures(arguments.pictures)
+    except NoSuchPicture as error:
+        raise Usage(str(error)) from error
+    if arguments.draw is not None and any(_same_folder(path.parent, arguments.draw) for path in paths):
+        raise Usage(f"--draw {arguments.draw} would write over the pictures there; name another folder")
+    printer = _Printer(arguments)
+    with client_for(arguments) as client:
+        reader = _Reader(paths, printer)
+        for outcome in client.identify_many(reader, k=arguments.k, emotion=arguments.emotion):
+            path, picture = reader.sent.popleft()
+            if isinstance(outcome, ServerRefused):
+                printer.failed(path, str(outcome.code), outcome.message)
+            else:
+                printer.answered(path, picture, outcome)
+    return printer.exit_code
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+class _Reader:
+    """Reads the pictures one by one as they are asked for; `sent` holds those without an answer yet, in order."""
+
+    def __init__(self, paths: list[Path], printer: _Printer) -> None:
+        self.sent: deque[tuple[Path, bytes]] = deque()
+        self._paths = paths
+        self._printer = printer
+
+    def __iter__(self) -> Iterator[bytes]:
+        for path in self._paths:
+            try:
+                picture = path.read_bytes()
+            except OSError as error:
+                self._printer.failed(path, "unreadable", f"can't read it: {error.strerror}")
+                continue
+            self.sent.append((path, picture))
+            yield picture
+
+
+class _Printer:
+    """Prints what becomes of each picture, and keeps the exit code."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.exit_code = EXIT_ALL_MATCHED
+        self._json = arguments.json
+        self._candidates = arguments.k > 1
+        self._bars = bars_for(sys.stdout.encoding)
+        self._drawings = None if arguments.draw is None else Drawings(arguments.draw)
+
+    def answered(self, path: Path, picture: bytes, answer: Identified) -> None:
+        """Prints, and draws if asked to."""
+        if not any(face.decision == "match" for face in answer.faces):
+            self.exit_code = max(self.exit_code, EXIT_SOME_UNMATCHED)
+        if self._json:
+            print(json.dumps({"file": str(path), **to_plain(answer)}), flush=True)
+        else:
+            lines = describe(str(path), answer, candidates=self._candidates, bars=self._bars)
+            print("\n".join(lines), flush=True)
+        if self._drawings is not None:
+            problem = self._drawings.add(path, picture, answer)
+            if problem is not None:
+                self._complain(path, problem)
+
+    def failed(self, path: Path, code: str, message: str) -> None:
+        """Tells that there is no answer for this picture: among the answers with --json, on stderr otherwise."""
+        self.exit_code = EXIT_FAILED
+        if self._json:
+            print(json.dumps({"file": str(path), "error": {"code": code, "message": message}}), flush=True)
+        else:
+            self._complain(path, message)
+
+    def _complain(self, path: Path, message: str) -> None:
+        self.exit_code = EXIT_FAILED
+        print(f"{printable(str(path))}: {printable(message)}", file=sys.stderr)
+
+
+def count(text: str) -> int:
+    """An argument of argparse: how many candidates."""
+    value = int(text)
+    if not 1 <= value <= MAX_CANDIDATES:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MAX_CANDIDATES}")
+    return value

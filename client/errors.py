@@ -1,0 +1,107 @@
+"""What can go wrong for a caller of the client.
+
+ClientError
+|-- ConnectionLost        no connection, or it broke before the answer came; asking again may help
+|   +-- CannotConnect     nobody listens there
+|-- ServerTimeout         the answer did not come in time
+|-- BadAnswer             the server's answer is none of this protocol
++-- ServerRefused         the server answered with an error: `code`, `message`, `retry_after_ms`
+    |-- ServerBusy        busy; ask again after `retry_after_ms`
+    |-- TooLate           timeout: the server could not begin in time, or closed a connection that said nothing
+    |-- InvalidImage, NoFace, SeveralFaces, UnknownPerson
+    |-- TooLarge          too_large: more bytes than a frame may have
+    |-- Unauthorized      the server asks for its token
+    +-- ServerFailed      internal: a bug of the server, whose log says more
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from protocol.errors import ErrorCode
+from protocol.messages import Failure
+
+
+class ClientError(Exception):
+    """Base of everything that the client raises on purpose."""
+
+
+class ConnectionLost(ClientError):
+    """There is no connection, or it broke before the answer came."""
+
+
+class CannotConnect(ConnectionLost):
+    """Nobody listens there."""
+
+
+class ServerTimeout(ClientError):
+    """The answer did not come in time; the connection is still good."""
+
+
+class BadAnswer(ClientError):
+    """The server's answer is none of this protocol."""
+
+
+class ServerRefused(ClientError):
+    """The server answered with an error."""
+
+    def __init__(self, code: ErrorCode, message: str, retry_after_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after_ms = retry_after_ms
+
+
+class ServerBusy(ServerRefused):
+    """The server has all the work, or all the connections, that it can hold."""
+
+
+class TooLate(ServerRefused):
+    """The server could not begin in time, or closed a connection that said nothing for too long."""
+
+
+class InvalidImage(ServerRefused):
+    """The bytes are not a picture that the server reads."""
+
+
+class NoFace(ServerRefused):
+    """A face is needed and the picture shows none."""
+
+
+class SeveralFaces(ServerRefused):
+    """One face is needed and the picture shows several."""
+
+
+class UnknownPerson(ServerRefused):
+    """Nobody of that name is enrolled."""
+
+
+class TooLarge(ServerRefused):
+    """More bytes than a frame may have."""
+
+
+class Unauthorized(ServerRefused):
+    """The server asks for its token."""
+
+
+class ServerFailed(ServerRefused):
+    """A bug of the server; its log says more."""
+
+
+_OF_CODE: Mapping[ErrorCode, type[ServerRefused]] = {
+    ErrorCode.BUSY: ServerBusy,
+    ErrorCode.TIMEOUT: TooLate,
+    ErrorCode.INVALID_IMAGE: InvalidImage,
+    ErrorCode.NO_FACE: NoFace,
+    ErrorCode.SEVERAL_FACES: SeveralFaces,
+    ErrorCode.UNKNOWN_PERSON: UnknownPerson,
+    ErrorCode.TOO_LARGE: TooLarge,
+    ErrorCode.UNAUTHORIZED: Unauthorized,
+    ErrorCode.INTERNAL: ServerFailed,
+}
+
+
+def refused(failure: Failure) -> ServerRefused:
+    """The error for a failure that the server answered; ServerRefused itself for a code without a class."""
+    kind = _OF_CODE.get(failure.code, ServerRefused)
+    return kind(failure.code, failure.message, failure.retry_after_ms)

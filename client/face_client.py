@@ -1,0 +1,243 @@
+"""`FaceClient`: every operation as a method, typed answers, typed errors."""
+
+from __future__ import annotations
+
+import array
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, cast
+
+from client.connection import Connection
+from client.errors import ClientError, ConnectionLost, ServerBusy, ServerRefused, ServerTimeout
+from protocol.framing import DEFAULT_MAX_FRAME
+from protocol.messages import (
+    Detect,
+    Detected,
+    Embed,
+    Embedded,
+    EmbeddedFace,
+    Health,
+    HealthReport,
+    Hello,
+    Identified,
+    Identify,
+    People,
+    PeopleListed,
+    PersonEntry,
+    Ping,
+    Pong,
+    RequestBody,
+    Result,
+    Stats,
+    StatsReport,
+    Verified,
+    Verify,
+)
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 5050
+DEFAULT_TIMEOUT_S = 30.0  # a busy server answers `busy` long before; a picture takes well under a second
+
+_PAUSE_MS = 100  # before asking a busy server again that gave no advice: a few pictures' work
+
+
+class FaceClient:
+    """A facewire server, as a context manager; may be shared by threads, which then share its connection.
+
+    Pictures are the bytes of JPEG, PNG, WebP or BMP files. It connects at the first request, and again after the
+    connection was lost (the server closes one that is silent for long). Every operation raises ClientError:
+    ServerRefused for an error that the server answered, ServerTimeout, ConnectionLost, BadAnswer.
+    """
+
+    def __init__(
+        self,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+        *,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        token: str | None = None,
+        max_frame: int = DEFAULT_MAX_FRAME,
+        retries: int = 0,
+    ) -> None:
+        """`timeout`: seconds that an answer may take; `max_frame`: the server's limit, in bytes; `retries`: how often
+        to ask again, after the wait that it asks for, when the server is busy."""
+        self._host = host
+        self._port = port
+        self._timeout = timeout
+        self._token = token
+        self._max_frame = max_frame
+        self._retries = retries
+        self._lock = threading.Lock()  # guards the two below
+        self._current: Connection | None = None
+        self._closed = threading.Event()
+
+    # ------------------------------------------------------------------------------------------ operations
+
+    def identify(self, image: bytes, *, k: int = 1, emotion: bool = True) -> Identified:
+        """Who is in this picture? `k`: candidates wanted a face."""
+        return cast(Identified, self._ask(Identify(image, k, emotion)))
+
+    def identify_file(self, path: Path | str, *, k: int = 1, emotion: bool = True) -> Identified:
+        """`identify` the picture in a file. Raises OSError when it can't be read."""
+        return self.identify(Path(path).read_bytes(), k=k, emotion=emotion)
+
+    def identify_many(
+        self, images: Iterable[bytes], *, window: int = 16, k: int = 1, emotion: bool = True
+    ) -> Iterator[Identified | ServerRefused]:
+        """The answers in the pictures' order, up to `window` of them under way at once.
+
+        A picture that the server refuses gives its error in its place; ClientErrors that concern all are raised.
+        """
+        calls: deque[_Call] = deque()
+        failure: ClientError | None = None
+        for image in images:
+            try:
+                calls.append(self._begin(Identify(image, k, emotion)))
+            except ClientError as error:
+                failure = error  # but first the answers that are still to be had
+                break
+            if len(calls) >= window:
+                yield self._settle(calls.popleft())
+        while calls:
+            yield self._settle(calls.popleft())
+        if failure is not None:
+            raise failure
+
+    def detect(self, image: bytes) -> Detected:
+        """Where are the faces?"""
+        return cast(Detected, self._ask(Detect(image)))
+
+    def embed(self, image: bytes) -> Embedded:
+        """The faces' embeddings; `embedding_values` reads them."""
+        return cast(Embedded, self._ask(Embed(image)))
+
+    def verify(self, image: bytes, other: bytes) -> Verified:
+        """Do the largest faces of two pictures belong to one person?"""
+        return cast(Verified, self._ask(Verify(image, other)))
+
+    def people(self, offset: int = 0, limit: int | None = None) -> PeopleListed:
+        """One page of the enrolled people, by name; `limit`: at most this many (the protocol's MAX_PAGE if None)."""
+        return cast(PeopleListed, self._ask(People(offset) if limit is None else People(offset, limit)))
+
+    def all_people(self) -> Iterator[PersonEntry]:
+        """Every enrolled person, page by page."""
+        offset = 0
+        while page := self.people(offset).people:
+            yield from page
+            offset += len(page)
+
+    def ping(self) -> Pong:
+        """Is the server there?"""
+        return cast(Pong, self._ask(Ping()))
+
+    def health(self) -> HealthReport:
+        """Can the server do its work? It runs one real inference."""
+        return cast(HealthReport, self._ask(Health()))
+
+    def stats(self) -> StatsReport:
+        """The server's counters."""
+        return cast(StatsReport, self._ask(Stats()))
+
+    # ------------------------------------------------------------------------------------------ connection
+
+    def connect(self) -> Self:
+        """Connects now, rather than with the first request. Raises CannotConnect, and Unauthorized for the token."""
+        self._connection()
+        return self
+
+    def close(self) -> None:
+        """Ends the connection; requests under way in other threads fail with ConnectionLost. Harmless when repeated."""
+        self._closed.set()
+        with self._lock:
+            connection, self._current = self._current, None
+        if connection is not None:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self.connect()
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _connection(self) -> Connection:
+        with self._lock:
+            if self._closed.is_set():
+                raise ConnectionLost("this client has been closed")
+            if self._current is None or not self._current.alive:
+                self._current = self._open()
+            return self._current
+
+    def _open(self) -> Connection:
+        connection = Connection(self._host, self._port, timeout=self._timeout, max_frame=self._max_frame)
+        if self._token is not None:
+            try:
+                hello = Hello(self._token)
+                self._finish(_Call(hello, connection, connection.submit(hello)))
+            except ClientError:
+                connection.close()
+                raise
+        return connection
+
+    # ------------------------------------------------------------------------------------------ asking
+
+    def _ask(self, body: RequestBody) -> Result:
+        left = self._retries
+        while True:
+            try:
+                return self._finish(self._begin(body))
+            except ServerBusy as busy:
+                if not left:
+                    raise
+                left -= 1
+                # The server's own advice, so not a guess; it gives one with every `busy`.
+                time.sleep((busy.retry_after_ms or _PAUSE_MS) / 1000)
+
+    def _settle(self, call: _Call) -> Identified | ServerRefused:
+        """The answer to a call, or what it was refused with; asks again, alone, where that may help."""
+        try:
+            return cast(Identified, self._finish(call))
+        except (ServerBusy, ConnectionLost) as error:
+            if not self._retries:
+                if isinstance(error, ServerBusy):
+                    return error
+                raise
+        except ServerRefused as error:
+            return error
+        try:
+            return cast(Identified, self._ask(call.body))
+        except ServerRefused as error:
+            return error
+
+    def _begin(self, body: RequestBody) -> _Call:
+        connection = self._connection()
+        return _Call(body, connection, connection.submit(body))
+
+    def _finish(self, call: _Call) -> Result:
+        try:
+            return call.future.result(self._timeout)
+        except TimeoutError:
+            call.connection.forget(call.future)
+            raise ServerTimeout(f"no answer in {self._timeout:g} s") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request under way."""
+
+    body: RequestBody
+    connection: Connection
+    future: Future[Result]
+
+
+def embedding_values(face: EmbeddedFace) -> array.array[float]:
+    """The embedding's numbers, as float32; `numpy.frombuffer(face.embedding, "<f4")` gives the same as an array."""
+    values = array.array("f", face.embedding)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values

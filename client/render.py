@@ -1,0 +1,71 @@
+"""Draws an answer onto its picture. Needs numpy and cv2, so it is imported only when asked for."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import cv2
+import numpy as np
+
+from client.report import who
+from protocol.messages import Identified, IdentifiedFace
+
+_COLOURS = {"match": (60, 170, 40), "unknown": (60, 60, 220), "ambiguous": (0, 160, 230)}  # BGR: green, red, amber
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_SMALLEST_TEXT = 0.4  # of the font's 30 px: the smallest that can be read
+_PICTURE_WIDTH = 1100.0  # pixels at which the font's own size, 1.0, looks right
+# What takes no accent off when decomposed, in the spelling that people use themselves.
+_SPELLED = str.maketrans(
+    {"ß": "ss", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th"}
+    | {"ł": "l", "Ł": "L", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "\u0131": "i", "\u2019": "'", "\u2013": "-"}
+)
+
+
+class CannotDraw(Exception):
+    """The picture can't be read, or not written, here."""
+
+
+def draw(picture: bytes, answer: Identified) -> bytes:
+    """A JPEG of the picture as shown, with a box and a label a face. Raises CannotDraw."""
+    # imdecode turns the picture as its EXIF says, and boxes are pixels of the turned one
+    try:
+        canvas = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:  # empty, or more pixels than OpenCV takes
+        raise CannotDraw("this picture can't be read here") from error
+    if canvas is None:
+        raise CannotDraw("this picture can't be read here")
+    size = max(_SMALLEST_TEXT, canvas.shape[1] / _PICTURE_WIDTH)
+    for number, face in enumerate(answer.faces, 1):
+        _draw_face(canvas, face, label(number, face), size)
+    done, data = cv2.imencode(".jpg", canvas)
+    if not done:
+        raise CannotDraw("this picture can't be written as a JPEG")
+    return data.tobytes()
+
+
+def label(number: int, face: IdentifiedFace) -> str:
+    """What stands at a box: the name in ASCII, all that cv2's fonts have; a name that has none in ASCII is given as
+    the face's number in the printed answer."""
+    name = in_ascii(who(face)) or f"face {number}"
+    return name if face.emotion is None else f"{name}, {face.emotion.label}"
+
+
+def in_ascii(text: str) -> str:
+    """`text` with accents taken off; empty when letters would be lost."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.translate(_SPELLED)) if not unicodedata.combining(c))
+    return plain if plain.isascii() and plain.isprintable() else ""
+
+
+def _draw_face(canvas: cv2.typing.MatLike, face: IdentifiedFace, text: str, size: float) -> None:
+    x, y, width, height = (round(value) for value in face.box)
+    colour = _COLOURS[face.decision]
+    line = max(1, round(1.5 * size))  # of the letters; a box of less than 2 px loses its colour in a JPEG
+    cv2.rectangle(canvas, (x, y), (x + width, y + height), colour, max(2, round(2 * size)))
+    (text_width, text_height), below = cv2.getTextSize(text, _FONT, size, line)
+    # Above the box where there is room, below it otherwise, and inside the picture in any case.
+    baseline = y - below - line if y - text_height - below - line >= 0 else y + height + text_height + line
+    baseline = min(baseline, canvas.shape[0] - below)
+    left = max(0, min(x, canvas.shape[1] - text_width))
+    corner = (left + text_width, baseline + below)
+    cv2.rectangle(canvas, (left, baseline - text_height - line), corner, colour, cv2.FILLED)
+    cv2.putText(canvas, text, (left, baseline), _FONT, size, (255, 255, 255), line, cv2.LINE_AA)

@@ -1,0 +1,10 @@
+"""The wire of facewire, version 1, shared by client and server (README.md beside this file specifies it).
+
+framing.py    bytes -> frames                      no I/O
+structure.py  is this payload within the limits?   no I/O, nothing built
+codec.py      payload <-> messages                 the only module that imports msgpack
+shapes.py     messages <-> plain maps, by their type hints
+messages.py   requests and answers
+stream.py     frames over a socket                 the only recv and send
+errors.py     what can go wrong
+"""

@@ -1,0 +1,90 @@
+"""What can go wrong on the wire.
+
+    ProtocolError
+    |-- FrameError                     the peer broke the framing; the connection closes
+    |   |-- FrameTooLarge   too_large    a declared length over the limit (raised before any payload is read)
+    |   |-- EmptyFrame      bad_frame    a frame of length 0
+    |   +-- TruncatedFrame  bad_frame    the peer stopped in the middle of a frame
+    |-- BadMessage          bad_message  not msgpack, not a map, too deep, wrong types; the connection closes
+    +-- RequestRefused                 a well-formed request that can't be served; the connection lives on
+        |-- UnsupportedOp   unsupported_op
+        +-- InvalidRequest  invalid_request  unknown or missing key, value out of range
+
+`ErrorCode` is the closed list of codes an answer may carry.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Every `error.code` that a server of wire version 1 sends."""
+
+    BAD_FRAME = "bad_frame"
+    BAD_MESSAGE = "bad_message"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_OP = "unsupported_op"
+    INVALID_REQUEST = "invalid_request"
+    INVALID_IMAGE = "invalid_image"
+    NO_FACE = "no_face"
+    SEVERAL_FACES = "several_faces"
+    UNKNOWN_PERSON = "unknown_person"
+    UNKNOWN_ALBUM = "unknown_album"
+    EXISTS = "exists"
+    BUSY = "busy"
+    TIMEOUT = "timeout"
+    UNAUTHORIZED = "unauthorized"
+    MODEL_MISMATCH = "model_mismatch"
+    INTERNAL = "internal"
+
+
+class ProtocolError(Exception):
+    """Base of everything that this package raises about a peer's bytes."""
+
+    code: ErrorCode = ErrorCode.BAD_MESSAGE
+    request_id: int = 0
+
+    def __init__(self, message: str, *, request_id: int = 0) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+
+
+class FrameError(ProtocolError):
+    """The framing is broken: nothing after this point can be understood."""
+
+    code = ErrorCode.BAD_FRAME
+
+
+class FrameTooLarge(FrameError):
+    """A frame declares more bytes than the limit."""
+
+    code = ErrorCode.TOO_LARGE
+
+
+class EmptyFrame(FrameError):
+    """A frame of length 0 carries no message."""
+
+
+class TruncatedFrame(FrameError):
+    """The peer ended its stream in the middle of a frame."""
+
+
+class BadMessage(ProtocolError):
+    """A frame's payload is not one msgpack map of the right types."""
+
+
+class RequestRefused(ProtocolError):
+    """The request was understood and can't be served; the connection lives on."""
+
+    code = ErrorCode.INVALID_REQUEST
+
+
+class UnsupportedOp(RequestRefused):
+    """No such operation."""
+
+    code = ErrorCode.UNSUPPORTED_OP
+
+
+class InvalidRequest(RequestRefused):
+    """A key is unknown or missing, or a value is out of range."""

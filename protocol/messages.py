@@ -1,0 +1,322 @@
+"""The shared vocabulary: every request and every answer of wire version 1, typed and frozen.
+
+Requests check their own ranges (`InvalidRequest`); their types are checked by the codec when they come off the wire.
+Names of fields are the keys of the wire. Pixels are those of the image as shown (EXIF orientation applied).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from protocol.errors import ErrorCode, InvalidRequest
+
+Decision = Literal["match", "unknown", "ambiguous"]
+
+MAX_CANDIDATES = 100  # `k` of identify: more than a person can compare by eye, small enough to sort for free
+MAX_PAGE = 1000  # `limit` of people: about 100 KB of names
+EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+# ---------------------------------------------------------------------------------------------- requests
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """Who is in this picture? `image`: the bytes of a JPEG/PNG/WebP/BMP file; `k`: candidates wanted a face."""
+
+    op: ClassVar[str] = "identify"
+    image: bytes
+    k: int = 1
+    emotion: bool = True
+
+    def __post_init__(self) -> None:
+        _in_range("k", self.k, 1, MAX_CANDIDATES)
+
+
+@dataclass(frozen=True, slots=True)
+class Detect:
+    """Where are the faces in this picture?"""
+
+    op: ClassVar[str] = "detect"
+    image: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """The faces' embeddings, for those who search elsewhere."""
+
+    op: ClassVar[str] = "embed"
+    image: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Do these two pictures show one person? The largest face of each is compared."""
+
+    op: ClassVar[str] = "verify"
+    image: bytes
+    other: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The enrolled people, by name; `offset` and `limit` page through them."""
+
+    op: ClassVar[str] = "people"
+    offset: int = 0
+    limit: int = MAX_PAGE
+
+    def __post_init__(self) -> None:
+        _in_range("offset", self.offset, 0, 2**53)
+        _in_range("limit", self.limit, 1, MAX_PAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Is the connection alive?"""
+
+    op: ClassVar[str] = "ping"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Can the server do its work? Runs one real inference."""
+
+    op: ClassVar[str] = "health"
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counters since the server started."""
+
+    op: ClassVar[str] = "stats"
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The token, first, where the server asks for one."""
+
+    op: ClassVar[str] = "hello"
+    token: str
+
+
+RequestBody = Identify | Detect | Embed | Verify | People | Ping | Health | Stats | Hello
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it travels: the peer's number for it, and what is asked."""
+
+    id: int
+    body: RequestBody
+
+
+# ---------------------------------------------------------------------------------------------- answers
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSize:
+    """Pixels, as shown."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An enrolled person who may be the probe; `image` is the enrolled picture that came closest."""
+
+    name: str
+    similarity: float
+    distance: float
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionAnswer:
+    """The whole distribution, its largest entry, and whether that entry reaches the model's stated confidence."""
+
+    label: str
+    confidence: float
+    certain: bool
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedFace:
+    """`box`: x, y, width, height; `landmarks`: right eye, left eye, nose, right and left mouth corner, as (x, y)."""
+
+    box: tuple[float, float, float, float]
+    landmarks: tuple[tuple[float, float], ...]
+    detection: float
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedFace(DetectedFace):
+    """`embedding`: unit length, float32, little endian."""
+
+    embedding: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifiedFace(DetectedFace):
+    """`name` is None unless the decision is `match`; `similarity` is the best one, None in an empty gallery."""
+
+    decision: Decision
+    name: str | None
+    similarity: float | None
+    distance: float | None
+    threshold: float
+    candidates: tuple[Candidate, ...]
+    emotion: EmotionAnswer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Answer of `identify`; faces come largest first, and a picture without faces has none."""
+
+    faces: tuple[IdentifiedFace, ...]
+    image: ImageSize
+    model: str
+    timing_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """Answer of `detect`."""
+
+    faces: tuple[DetectedFace, ...]
+    image: ImageSize
+    timing_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Answer of `embed`."""
+
+    faces: tuple[EmbeddedFace, ...]
+    image: ImageSize
+    model: str
+    dimension: int
+    timing_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Answer of `verify`; `same` is `similarity >= threshold`."""
+
+    same: bool
+    similarity: float
+    distance: float
+    threshold: float
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonEntry:
+    """One enrolled person."""
+
+    name: str
+    templates: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleListed:
+    """Answer of `people`: one page, and how many people there are in all."""
+
+    people: tuple[PersonEntry, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Answer of `ping`."""
+
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """Answer of `health`: `inference_ms` is a real forward pass through every network."""
+
+    healthy: bool
+    model: str
+    runtime: str
+    inference_ms: float
+    people: int
+    templates: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatsReport:
+    """Answer of `stats`; `requests` and `errors` count by op and by error code."""
+
+    uptime_s: float
+    connections: int
+    requests: Mapping[str, int]
+    errors: Mapping[str, int]
+    faces: int
+    people: int
+    templates: int
+    model: str
+    memory_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """Answer of `hello`."""
+
+    version: int = 1
+
+
+Result = Identified | Detected | Embedded | Verified | PeopleListed | Pong | HealthReport | StatsReport | Welcome
+
+ANSWER_OF: Mapping[str, type[Result]] = {
+    Identify.op: Identified,
+    Detect.op: Detected,
+    Embed.op: Embedded,
+    Verify.op: Verified,
+    People.op: PeopleListed,
+    Ping.op: Pong,
+    Health.op: HealthReport,
+    Stats.op: StatsReport,
+    Hello.op: Welcome,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The request `id` was served."""
+
+    id: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The request `id` was not served; id 0 also stands for "the request could not be read"."""
+
+    id: int
+    code: ErrorCode
+    message: str
+    retry_after_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A sign of life of a long operation; its answer is still to come."""
+
+    id: int
+    done: int
+    total: int
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+Answer = Success | Failure | Progress
+
+
+def _in_range(key: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InvalidRequest(f"'{key}' must be from {low} to {high}, not {value}")

@@ -1,0 +1,172 @@
+"""Messages to plain values and back, by the dataclasses' own type hints, so that a new operation needs no code here.
+
+Known hints: int, float, bool, str, bytes, object, Literal, `X | None`, tuples, Mapping[str, X] and dataclasses.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from protocol.errors import BadMessage, InvalidRequest
+
+_Reader = Callable[[object, str], Any]  # (plain value, its path for messages) -> typed value
+
+_NAMES: Mapping[type, str] = {
+    int: "an integer",
+    float: "a number",
+    bool: "a boolean",
+    str: "a string",
+    bytes: "binary",
+    list: "an array",
+    dict: "a map",
+    type(None): "nil",
+}
+
+
+def to_plain(value: Any) -> Any:
+    """Maps, lists and scalars for msgpack or JSON; a dataclass becomes a map of its fields."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in value.items()}
+    return value
+
+
+def without_defaults(message: Any) -> dict[str, Any]:
+    """`to_plain` less the fields that have their default, which the reader fills in again.
+
+    So a request says nothing about a field that only newer servers know, unless it asks for it.
+    """
+    plain: dict[str, Any] = to_plain(message)
+    for field in fields(message):
+        if field.default is not MISSING and getattr(message, field.name) == field.default:
+            del plain[field.name]
+    return plain
+
+
+def from_plain(shape: Any, value: object, *, strict: bool) -> Any:
+    """The typed `shape` that `value` stands for; `strict` refuses unknown keys, otherwise they are passed over.
+
+    Raises BadMessage for a value of the wrong type, InvalidRequest for an unknown or missing key, a value outside
+    a Literal, and whatever the dataclass itself refuses.
+    """
+    return _reader(shape, strict)(value, "")
+
+
+@cache
+def _reader(hint: Any, strict: bool) -> _Reader:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is object:
+        return lambda value, path: value
+    if hint is float:
+        return _read_float
+    if hint in (int, bool, str, bytes):
+        return _scalar_reader(hint)
+    if origin is Literal:
+        return _literal_reader(arguments)
+    if origin in (Union, types.UnionType):
+        return _optional_reader(arguments, strict)
+    if origin is tuple:
+        return _tuple_reader(arguments, strict)
+    if origin is not None and issubclass(origin, Mapping):
+        return _mapping_reader(arguments[1], strict)
+    if is_dataclass(hint):
+        return _object_reader(hint, strict)
+    raise TypeError(f"no message may have a field of type {hint}")
+
+
+def _scalar_reader(expected: type) -> _Reader:
+    def read(value: object, path: str) -> Any:
+        if type(value) is not expected:  # not isinstance: true is no integer
+            raise _wrong_type(path, expected, value)
+        return value
+
+    return read
+
+
+def _read_float(value: object, path: str) -> float:
+    if type(value) is float:
+        return value
+    if type(value) is int:  # encoders of several languages write 1.0 as 1
+        return float(value)
+    raise _wrong_type(path, float, value)
+
+
+def _literal_reader(allowed: tuple[Any, ...]) -> _Reader:
+    expected = type(allowed[0])
+
+    def read(value: object, path: str) -> Any:
+        if type(value) is not expected:
+            raise _wrong_type(path, expected, value)
+        if value not in allowed:
+            raise InvalidRequest(f"'{path}' must be one of {', '.join(map(str, allowed))}")
+        return value
+
+    return read
+
+
+def _optional_reader(arguments: tuple[Any, ...], strict: bool) -> _Reader:
+    present = [argument for argument in arguments if argument is not types.NoneType]
+    if len(present) != 1:
+        raise TypeError(f"no message may choose between {present}")
+    inner = _reader(present[0], strict)
+    return lambda value, path: None if value is None else inner(value, path)
+
+
+def _tuple_reader(arguments: tuple[Any, ...], strict: bool) -> _Reader:
+    endless = arguments[-1] is Ellipsis
+    readers = [_reader(argument, strict) for argument in arguments if argument is not Ellipsis]
+
+    def read(value: object, path: str) -> Any:
+        if type(value) is not list:
+            raise _wrong_type(path, list, value)
+        if endless:
+            return tuple(readers[0](item, f"{path}[{i}]") for i, item in enumerate(value))
+        if len(value) != len(readers):
+            raise BadMessage(f"'{path}' must have {len(readers)} elements, not {len(value)}")
+        return tuple(reader(item, f"{path}[{i}]") for i, (reader, item) in enumerate(zip(readers, value, strict=True)))
+
+    return read
+
+
+def _mapping_reader(of: Any, strict: bool) -> _Reader:
+    inner = _reader(of, strict)
+
+    def read(value: object, path: str) -> Any:
+        if type(value) is not dict:
+            raise _wrong_type(path, dict, value)
+        return {key: inner(item, f"{path}.{key}") for key, item in value.items()}
+
+    return read
+
+
+def _object_reader(shape: Any, strict: bool) -> _Reader:
+    hints = get_type_hints(shape)
+    readers = {field.name: _reader(hints[field.name], strict) for field in fields(shape)}
+    required = [f.name for f in fields(shape) if f.default is MISSING and f.default_factory is MISSING]
+
+    def read(value: object, path: str) -> Any:
+        if type(value) is not dict:
+            raise _wrong_type(path, dict, value)
+        prefix = f"{path}." if path else ""
+        for key in value if strict else ():
+            if key not in readers:
+                raise InvalidRequest(f"unknown key '{prefix}{key}'; known here: {', '.join(readers) or 'none'}")
+        for key in required:
+            if key not in value:
+                raise InvalidRequest(f"missing key '{prefix}{key}'")
+        return shape(**{key: read(value[key], prefix + key) for key, read in readers.items() if key in value})
+
+    return read
+
+
+def _wrong_type(path: str, expected: type, value: object) -> BadMessage:
+    got = _NAMES.get(type(value), type(value).__name__)
+    where = f"'{path}'" if path else "this"
+    return BadMessage(f"{where} must be {_NAMES[expected]}, not {got}")

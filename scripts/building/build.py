@@ -1,0 +1,209 @@
+"""One build: look at what is new in a folder, embed it, and put it into the database in one step."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from scripts.building.folder import FoundFile, Scan
+from scripts.building.ledger import Ledger
+from scripts.building.pipeline import BATCH, Engine, Known, Outcome, Ready, embed, in_parallel, look_at
+from scripts.building.skips import Skipped, log_path, write_log
+from server.gallery.inventory import Enrolled, enrolled_pictures, shared_pictures
+from server.gallery.records import Counts, NewPicture
+from server.gallery.staging import Relink, Staging
+from server.gallery.store import Store
+
+TRANSACTION = 256
+"""Pictures written at once: some 600 KB, and an fsync every few seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A build as asked for. `folder` and `db` are absolute; `jobs`: threads that decode and detect."""
+
+    folder: Path
+    db: Path
+    jobs: int
+    rebuild: bool
+
+    @property
+    def source(self) -> str:
+        """The folder as its pictures are enrolled under."""
+        return str(self.folder)
+
+
+@dataclass(slots=True)
+class Report:
+    """What a build did, for the summary and the skip log. `gone`: paths enrolled that the folder no longer has."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    mislabels: list[tuple[str, str]] = field(default_factory=list)
+    counts: Counts = field(default_factory=partial(Counts, 0, 0, 0))
+    seconds: float = 0.0
+
+    def count(self, *, changed: bool) -> None:
+        """Count a picture that was embedded: one that changed, or a new one."""
+        if changed:
+            self.changed += 1
+        else:
+            self.new += 1
+
+    def log_lines(self) -> list[tuple[str, str]]:
+        """(path, what there is to say of it)."""
+        return [
+            *((skip.path, skip.line) for skip in self.skipped),
+            *((path, "gone from the folder; stays enrolled") for path in self.gone),
+            *((path, f"also under {name} (a likely mislabel)") for path, name in self.mislabels),
+        ]
+
+    def summary(self) -> str:
+        """A line of totals, and one for every kind of skipped file."""
+        held = self.counts
+        lines = [
+            f"{held.people} people, {held.images} pictures, {held.templates} templates in the database",
+            f"{self.new} new, {self.changed} changed, {self.unchanged} unchanged, {len(self.skipped)} skipped,"
+            f" {len(self.gone)} gone from the folder, {self.seconds:.1f} s",
+        ]
+        reasons = Counter(skip.reason for skip in self.skipped)
+        lines += [f"  skipped {count}: {reason}" for reason, count in reasons.most_common()]
+        if self.mislabels:
+            lines.append(f"  {len(self.mislabels)} pictures are enrolled for two people: likely mislabels")
+        return "\n".join(lines)
+
+
+def build(request: Request, scan: Scan, engine: Engine) -> Report:
+    """Bring the database up to the folder. The caller holds the build's lock.
+
+    Until the last step nothing that a reader sees has changed. Raises StartError, ModelMismatch, OSError or
+    sqlite3.Error where it can't be done, KeyboardInterrupt on Ctrl-C; the database is as it was then.
+    """
+    begun = time.monotonic()
+    ledger = Ledger(request.source, _enrolled(request), scan.files)
+    report = Report(skipped=list(scan.skipped), gone=ledger.gone())
+    staging = Staging(request.db, engine.spec)
+    try:
+        relinks = _collect(request, scan.files, engine, ledger, staging, report)
+        with _undisturbed():
+            if report.new or report.changed or relinks:
+                staging.move(relinks, rebuild=request.rebuild)
+            _take_stock(request, report)
+    finally:
+        staging.discard()
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+def _take_stock(request: Request, report: Report) -> None:
+    """Complete the report from the finished database, and write the skip log."""
+    if request.db.exists():
+        with closing(Store.open(request.db)) as store:
+            report.counts = store.counts()
+            report.mislabels = list(shared_pictures(store, request.source))
+    write_log(log_path(request.db), report.log_lines())
+
+
+def _enrolled(request: Request) -> list[Enrolled]:
+    if request.rebuild or not request.db.exists():
+        return []
+    with closing(Store.open(request.db)) as store:
+        return list(enrolled_pictures(store))
+
+
+class _Stager:
+    """Gathers faces into batches for the engine, and pictures into transactions."""
+
+    def __init__(self, engine: Engine, staging: Staging, source: str) -> None:
+        self._engine, self._staging, self._source = engine, staging, source
+        self._ready: list[Ready] = []
+        self._embedded: list[tuple[str, NewPicture]] = []
+
+    def add(self, ready: Ready) -> None:
+        self._ready.append(ready)
+        if len(self._ready) == BATCH:
+            self._embed()
+        if len(self._embedded) >= TRANSACTION:
+            self._write()
+
+    def finish(self) -> None:
+        if self._ready:
+            self._embed()
+        self._write()
+
+    def _embed(self) -> None:
+        self._embedded += embed(self._engine, self._ready, self._source)
+        self._ready.clear()
+
+    def _write(self) -> None:
+        self._staging.add(self._embedded)
+        self._embedded.clear()
+
+
+def _collect(
+    request: Request, files: Sequence[FoundFile], engine: Engine, ledger: Ledger, staging: Staging, report: Report
+) -> list[Relink]:
+    """Stage every new and changed picture; what only moved or was touched is returned."""
+    waiting = [file for file in files if not ledger.is_unchanged(file)]
+    report.unchanged = len(files) - len(waiting)
+    look = partial(look_at, folder=request.folder, engine=engine, holds=ledger.holds)
+    stager, relinks = _Stager(engine, staging, request.source), list[Relink]()
+    # Closed, so that on Ctrl-C no thread is still looking when the staging database goes.
+    with _bar(len(waiting)) as bar, closing(in_parallel(look, waiting, request.jobs)) as outcomes:
+        for outcome in outcomes:
+            match _settle(outcome, ledger):
+                case Skipped() as skipped:
+                    report.skipped.append(skipped)
+                case Relink() as relink:
+                    relinks.append(relink)
+                    report.unchanged += 1
+                case Ready(file=file) as ready:
+                    stager.add(ready)
+                    report.count(changed=ledger.is_enrolled(file))
+            bar.update()
+        stager.finish()
+    return relinks
+
+
+def _bar(total: int) -> tqdm[NoReturn]:
+    """Progress on stderr, with rate and time left; now and then where nobody watches it move."""
+    interval = 0.1 if sys.stderr.isatty() else 10
+    return tqdm(total=total, disable=not total, unit=" pictures", mininterval=interval, file=sys.stderr)
+
+
+def _settle(outcome: Outcome, ledger: Ledger) -> Skipped | Relink | Ready:
+    """Two files of one run may bring the same bytes; only here, file after file, can that be seen."""
+    match outcome:
+        case Known(file, sha256):
+            return ledger.recognise(file, sha256)
+        case Ready(file=file, sha256=sha256):
+            return ledger.claim(file, sha256) or outcome
+        case Skipped():
+            return outcome
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits: it then either finds the old database or, after this, the finished new one, and can say which."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is interrupted
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

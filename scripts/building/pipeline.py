@@ -1,0 +1,149 @@
+"""From files to templates: decoding and detection in a pool of threads, embedding in batches behind it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.building.folder import FoundFile
+from scripts.building.skips import Reason, Skipped
+from server.errors import InvalidImage
+from server.gallery.records import Box, Landmarks, NewPicture, NewTemplate
+from server.recognition.main_face import main_face
+from server.spec import EmbeddingSpec
+
+BATCH = 8
+"""Faces embedded at once: the runtime's largest batch, beyond which a face gets no cheaper."""
+
+
+class Face(Protocol):
+    """A face as the analyser finds it."""
+
+    @property
+    def box(self) -> Box: ...
+    @property
+    def landmarks(self) -> Landmarks: ...
+    @property
+    def detection(self) -> float: ...
+    @property
+    def crop(self) -> NDArray[np.uint8]: ...
+
+
+class Picture(Protocol):
+    """A decoded picture. `width`, `height`: pixels as shown."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def faces(self) -> Sequence[Face]: ...
+
+
+class Engine(Protocol):
+    """What building needs of `server.vision.analyser.Analyser`."""
+
+    @property
+    def spec(self) -> EmbeddingSpec: ...
+
+    def faces(self, data: bytes) -> Picture:
+        """Decode and detect. Raises InvalidImage. Called from several threads."""
+        ...
+
+    def templates(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """(n, d) float32 of unit length."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file whose bytes the person has enrolled."""
+
+    file: FoundFile
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ready:
+    """A file's chosen face, ready to be embedded."""
+
+    file: FoundFile
+    sha256: str
+    width: int
+    height: int
+    face: Face
+
+
+Outcome = Skipped | Known | Ready
+
+
+def look_at(file: FoundFile, folder: Path, engine: Engine, holds: Callable[[str, str], bool]) -> Outcome:
+    """Read a file and find its face; what can't be used becomes a reason, never an exception."""
+    try:
+        data = (folder / file.path).read_bytes()
+    except OSError as error:
+        return Skipped(file.path, Reason.UNREADABLE, error.strerror or str(error))
+    sha256 = hashlib.sha256(data).hexdigest()
+    if holds(file.person, sha256):
+        return Known(file, sha256)
+    try:
+        picture = engine.faces(data)
+    except InvalidImage as error:
+        return Skipped(file.path, Reason.BROKEN, str(error))
+    if not picture.faces:
+        return Skipped(file.path, Reason.NO_FACE)
+    chosen = main_face([face.box for face in picture.faces], picture.width, picture.height)
+    return Ready(file, sha256, picture.width, picture.height, picture.faces[chosen])
+
+
+def in_parallel(
+    look: Callable[[FoundFile], Outcome], files: Iterable[FoundFile], jobs: int
+) -> Generator[Outcome, None, None]:
+    """Every file's outcome, in the order of `files`, so that two builds of one folder give the same database.
+
+    At most 4 files a job are begun and not yet taken, which bounds memory however slow the taker is. Leaving early
+    (Ctrl-C, an error) waits for the files under way and begins no other.
+    """
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="look")
+    try:
+        rest = iter(files)
+        begun: deque[Future[Outcome]] = deque()
+        while True:
+            begun.extend(pool.submit(look, file) for file in islice(rest, 4 * jobs - len(begun)))
+            if not begun:
+                return
+            yield begun.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def embed(engine: Engine, ready: Sequence[Ready], source: str) -> list[tuple[str, NewPicture]]:
+    """The pictures with their people's names, after one call of the engine."""
+    embeddings = engine.templates([item.face.crop for item in ready])
+    return [
+        (
+            item.file.person,
+            NewPicture(
+                sha256=item.sha256,
+                size_bytes=item.file.size_bytes,
+                path=item.file.path,
+                width=item.width,
+                height=item.height,
+                templates=(NewTemplate(embedding, item.face.box, item.face.landmarks, float(item.face.detection)),),
+                source=source,
+                mtime_ns=item.file.mtime_ns,
+            ),
+        )
+        for item, embedding in zip(ready, embeddings, strict=True)
+    ]

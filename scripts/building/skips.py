@@ -1,0 +1,58 @@
+"""Why a file didn't make it into the gallery, and the log that says so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Reason(StrEnum):
+    """One per skipped file; the summary counts by these."""
+
+    STRAY = "beside the people's folders, not in one"
+    NAME = "name that can't be used"
+    KIND = "not a picture by its extension"
+    SPECIAL = "not a regular file"
+    UNREADABLE = "can't be read"
+    LARGE = "too large"
+    BROKEN = "broken picture"
+    NO_FACE = "no face found"
+    SAME = "same bytes as another picture of the person"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """`path`: relative to the folder given; `detail`: what the reason alone doesn't say."""
+
+    path: str
+    reason: Reason
+    detail: str = ""
+
+    @property
+    def line(self) -> str:
+        """The reason as the log has it."""
+        return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
+
+
+def log_path(db: Path) -> Path:
+    """Where the skip log of a database lies."""
+    return db.with_name(db.name + ".skipped.txt")
+
+
+def write_log(path: Path, lines: Sequence[tuple[str, str]]) -> None:
+    """One line a file, the path, a tab, the reason, sorted by path; no file where there is nothing to say."""
+    if not lines:
+        path.unlink(missing_ok=True)
+        return
+    text = "".join(f"{_one_field(name)}\t{_one_field(reason)}\n" for name, reason in sorted(lines))
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
+    os.replace(fresh, path)  # noqa: PTH105 - the name says that it is atomic
+
+
+def _one_field(text: str) -> str:
+    """File names may hold the very characters that part fields and lines."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

@@ -1,0 +1,175 @@
+"""Build or update a gallery from a folder of people: `python scripts/create_db.py FOLDER`.
+
+One sub-folder per person, their pictures at any depth below it; underscores in a folder's name are shown as spaces.
+Run again, it reads only what is new or changed. The database is replaced in one step at the end: Ctrl-C, or worse,
+leaves the old one, and a server that uses it never sees half a database.
+
+Exit codes: 0 people of the folder are in the database, 2 asked wrongly, 3 nothing could be enrolled or something
+failed, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from scripts.building.build import Request, build
+from scripts.building.folder import Scan, scan
+from scripts.building.lock import build_lock
+from scripts.building.pipeline import Engine
+from scripts.building.skips import log_path
+from server.errors import FacewireError, StartError
+from server.gallery.store import Store
+from server.spec import EmbeddingSpec
+
+DEFAULT_MODEL = "Facenet512"
+
+DEFAULT_JOBS = min(4, os.cpu_count() or 1)
+"""Decoding and finding a face take a quarter of what embedding it takes, so a few threads keep that busy on any
+machine; more would only take cores from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """Which analyser to open. `weights_dir`: where to look for weights first."""
+
+    model: str
+    weights_dir: Path | None
+    runtime: Literal["openvino", "tensorflow"]
+
+
+EngineOpener = Callable[[EngineChoice], Engine]
+"""Opens what finds and embeds faces; raises StartError where its weights are missing."""
+
+
+def open_vision(choice: EngineChoice) -> Engine:
+    """The server's own analyser, without emotions."""
+    # Here, not above: TensorFlow may come with it, and --help or a wrong folder shouldn't wait for that.
+    from server.vision.opening import VisionSettings, open_analyser
+
+    return open_analyser(
+        VisionSettings(model=choice.model, weights_dir=choice.weights_dir, runtime=choice.runtime, emotion="off")
+    )
+
+
+def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_vision) -> int:
+    """Run the command; the exit code."""
+    options = _parser().parse_args(argv)
+    db = options.db.absolute()
+    try:
+        return _run(options, db, open_engine)
+    except KeyboardInterrupt:
+        print(f"\nstopped: {db} is as it was", file=sys.stderr)
+        return 130
+    except StartError as error:
+        print(f"create_db: {error}", file=sys.stderr)
+        return error.exit_code
+    except (FacewireError, OSError, sqlite3.Error) as error:
+        print(f"create_db: {error}; {db} is as it was", file=sys.stderr)
+        return 3
+
+
+def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> int:
+    folder = _folder(options.folder)
+    # A link to the database stays a link: what it points to is built.
+    db = db.resolve()
+    db.parent.mkdir(parents=True, exist_ok=True)
+    with build_lock(db):
+        enrolled = _enrolled_spec(db)
+        model = _model(options, enrolled, db)
+        found = scan(folder)
+        _require_pictures(found, folder)
+        with closing(open_engine(EngineChoice(model, options.weights_dir, options.runtime))) as engine:
+            if enrolled is not None and enrolled != engine.spec and not options.rebuild:
+                raise _other_spec(db, enrolled, engine.spec)
+            report = build(Request(folder, db, options.jobs, options.rebuild), found, engine)
+    print(f"{db}: {report.summary()}")
+    if report.log_lines():
+        print(f"  every file and its reason: {log_path(db)}")
+    if report.new + report.changed + report.unchanged == 0:
+        print(f"create_db: no face in {folder} could be enrolled", file=sys.stderr)
+        return 3
+    return 0
+
+
+def _folder(given: Path) -> Path:
+    folder = given.resolve()
+    if not folder.is_dir():
+        raise StartError(
+            f"{given} is not a folder: name one that holds a sub-folder of pictures per person", exit_code=2
+        )
+    return folder
+
+
+def _require_pictures(found: Scan, folder: Path) -> None:
+    if not found.files:
+        raise StartError(f"no picture in the sub-folders of {folder}: it should hold one sub-folder per person")
+
+
+def _enrolled_spec(db: Path) -> EmbeddingSpec | None:
+    """The spec of the database there is. Raises StartError where `db` is something else, which is never overwritten."""
+    if not db.exists():
+        return None
+    with closing(Store.open(db)) as store:
+        return store.spec
+
+
+def _model(options: argparse.Namespace, enrolled: EmbeddingSpec | None, db: Path) -> str:
+    """The model asked for, else the database's own; refused early where the two differ, before any weights load."""
+    asked: str | None = options.model
+    if enrolled is None or options.rebuild:
+        return asked or (enrolled.model if enrolled else DEFAULT_MODEL)
+    if asked is not None and asked.lower() != enrolled.model.lower():
+        raise StartError(
+            f"{db} holds embeddings of {enrolled.model}, not {asked}: choose another --db, or --rebuild it", exit_code=2
+        )
+    return enrolled.model
+
+
+def _other_spec(db: Path, enrolled: EmbeddingSpec, ours: EmbeddingSpec) -> StartError:
+    return StartError(
+        f"{db} was built with {enrolled.model} of spec {enrolled.fingerprint}, these weights and settings are"
+        f" {ours.fingerprint}: choose another --db, or --rebuild it",
+        exit_code=2,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="create_db.py", description="Build or update a gallery from a folder of people."
+    )
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="one sub-folder per person, pictures at any depth below"
+    )
+    parser.add_argument("--db", type=Path, default=Path("data/facialdb.db"), help="the database (default: %(default)s)")
+    parser.add_argument("--model", help=f"recognition model (default: the database's own, or {DEFAULT_MODEL})")
+    parser.add_argument("--weights-dir", type=Path, metavar="DIR", help="where to look for weights first")
+    parser.add_argument(
+        "--runtime", choices=("openvino", "tensorflow"), default="openvino", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--jobs", type=_positive, default=DEFAULT_JOBS, metavar="N", help="threads (default: %(default)s)"
+    )
+    parser.add_argument("--rebuild", action="store_true", help="forget what the database holds and build it anew")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

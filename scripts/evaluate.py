@@ -1,0 +1,43 @@
+"""Measure what the server's own code scores: `python scripts/evaluate.py emotion --images DIR_OR_TAR --json`.
+
+Progress goes to stderr; with --json the last line of stdout is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts.evaluation import emotion
+from server.errors import FacewireError
+
+COMMANDS = {"emotion": emotion}
+
+
+def main() -> int:
+    arguments = parse()
+    try:
+        report = COMMANDS[arguments.command].run(arguments)
+    except FacewireError as error:
+        print(f"evaluate.py: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(report, indent=None if arguments.json else 2))
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
+        command.add_argument("--json", action="store_true", help="the report on one line, the last of stdout")
+        module.add_arguments(command)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

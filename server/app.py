@@ -1,0 +1,133 @@
+"""The composition root: builds everything in order, serves, and closes it in reverse."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import cv2
+
+from server.errors import StartError
+from server.gallery.gallery import Gallery
+from server.recognition.decision import Decider
+from server.recognition.service import RecognitionService
+from server.settings import Settings, parse
+from server.spec import EmbeddingSpec
+from server.tcp.dispatch import Dispatcher
+from server.tcp.listener import Listener
+from server.vision.analyser import Analyser
+from server.vision.models import model_card
+from server.vision.opening import open_analyser
+
+log = logging.getLogger("facewire")
+
+STOP_GRACE_S = 4.5  # of the 5 s promised; the rest is for the interpreter to end
+_INTERRUPTED = 130  # the shell's convention for Ctrl-C
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python server_app.py ...`; returns the exit code."""
+    settings = parse(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    try:
+        with ExitStack() as open_things:
+            listener = build(settings, open_things)
+            with _stop_signals() as stop_asked:
+                _warn_if_public(settings)
+                listener.start()
+                print(f"listening on {listener.address[0]}:{listener.address[1]}", flush=True)
+                stop_asked.recv(1)
+                log.info("stopping: finishing what is under way")
+                listener.stop(STOP_GRACE_S)
+    except StartError as error:
+        print(f"server_app.py: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("server_app.py: stopped before it was ready", file=sys.stderr)
+        return _INTERRUPTED
+    log.info("stopped")
+    return 0
+
+
+def build(settings: Settings, open_things: ExitStack) -> Listener:
+    """A listener, not started, with all that it serves; `open_things` closes them in reverse. Raises StartError."""
+    begun = time.perf_counter()
+    cv2.setNumThreads(1)  # pictures are decoded side by side; a picture's own threads would only fight over the cores
+    gallery = open_things.enter_context(Gallery.open(settings.db))
+    check_model_choice(settings.model, gallery.spec, str(settings.db))
+    analyser = open_analyser(replace(settings.vision, model=gallery.spec.model))
+    open_things.callback(analyser.close)
+    check_weights(analyser, gallery.spec, str(settings.db))
+    service = RecognitionService(
+        analyser, gallery, Decider(gallery.spec, settings.fpir), runtime=settings.vision.runtime
+    )
+    inference_ms = analyser.warm_up()
+    counts = gallery.counts()
+    log.info(
+        "%s with %d people, %d templates; ready in %.1f s, %.0f ms a face",
+        settings.db, counts.people, counts.templates, time.perf_counter() - begun, inference_ms,
+    )  # fmt: skip
+    return Listener(Dispatcher(service, token=settings.token), settings.host, settings.port, limits=settings.tcp)
+
+
+def check_model_choice(asked: str | None, spec: EmbeddingSpec, db: str) -> None:
+    """Raises StartError (exit code 2) when a model was named and the gallery was built with another."""
+    if asked is not None and model_card(asked).name != spec.model:
+        raise StartError(
+            f"{db} was built with {spec.model}, not {model_card(asked).name}: leave --model out, or build a database "
+            f"for it with python scripts/create_db.py FOLDER --model {model_card(asked).name} --db OTHER.db",
+            exit_code=2,
+        )
+
+
+def check_weights(analyser: Analyser, spec: EmbeddingSpec, db: str) -> None:
+    """Raises StartError (exit code 2) when the weights found are not those the gallery was built with."""
+    if analyser.spec != spec:
+        raise StartError(
+            f"{db} was built with other weights of {spec.model} (sha256 {spec.weights_sha256[:12]}..., here "
+            f"{analyser.spec.weights_sha256[:12]}...) or fed them differently: name the right --weights-dir, or build "
+            "the database again with python scripts/create_db.py FOLDER --rebuild",
+            exit_code=2,
+        )
+
+
+def _warn_if_public(settings: Settings) -> None:
+    try:
+        private = ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        private = settings.host == "localhost"
+    if not private:
+        log.warning(
+            "listening on %s: every machine that reaches it can ask who is in a picture, unencrypted%s",
+            settings.host,
+            "" if settings.token else ", and without a token (set FACEWIRE_TOKEN to ask for one)",
+        )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[socket.socket]:
+    """A socket that becomes readable at SIGINT or SIGTERM.
+
+    The handlers do nothing: stopping takes locks that an interrupted thread might hold, so it must not happen in one.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    wakeup = signal.set_wakeup_fd(writer.fileno())
+    try:
+        yield reader
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        reader.close()
+        writer.close()

@@ -1,0 +1,67 @@
+"""What can go wrong in the domain: errors with a message that tells the user what to do next.
+
+    FacewireError
+    |-- RequestError        a request that can't be served; dispatch maps each class to an error code
+    |   |-- InvalidImage, NoFace, SeveralFaces, UnknownPerson, AlreadyExists
+    |   |-- Busy            try again after `retry_after_ms`
+    |   |-- TimedOut        the request waited longer than it may
+    |   +-- ModelMismatch   two embedding specs met that must not be compared
+    +-- StartError          the server, or a script, can't start as asked; one line and an exit code, no traceback
+"""
+
+from __future__ import annotations
+
+
+class FacewireError(Exception):
+    """Base of everything this project raises on purpose."""
+
+
+class RequestError(FacewireError):
+    """A request that can't be served; the connection lives on."""
+
+
+class InvalidImage(RequestError):
+    """The bytes are not a picture that we read, or one beyond the limits."""
+
+
+class NoFace(RequestError):
+    """A face is needed and the picture shows none."""
+
+
+class SeveralFaces(RequestError):
+    """One face is needed and the picture shows several."""
+
+
+class UnknownPerson(RequestError):
+    """Nobody of that name is enrolled."""
+
+
+class AlreadyExists(RequestError):
+    """That name is taken."""
+
+
+class ModelMismatch(RequestError):
+    """Embeddings of two specs can't be compared."""
+
+
+class TimedOut(RequestError):
+    """The request waited longer than the server lets it."""
+
+
+class Busy(RequestError):
+    """The server has all the work it can hold; `retry_after_ms` says when to ask again."""
+
+    def __init__(self, message: str, *, retry_after_ms: int) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+
+
+class StartError(FacewireError):
+    """Nothing can be served in this configuration; `exit_code` is 2 (asked wrongly) or 3 (something is broken)."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        if exit_code is not None:
+            self.exit_code = exit_code

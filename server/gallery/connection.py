@@ -1,0 +1,73 @@
+"""Opening a database file: whose it is, how it is spoken to, and what lies beside it.
+
+Durability: WAL with synchronous=FULL, so a commit has reached the disk when it returns, and what was acknowledged
+survives a crash of the process and of the machine. It costs one fsync an enrolment, a millisecond or a few; NORMAL
+would save it and lose the last commits with the power.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Literal
+
+from server.errors import StartError
+from server.gallery import schema
+from server.spec import EmbeddingSpec
+
+BUSY_TIMEOUT_MS = 30_000
+"""How long a writer waits for another process's transaction. create_db's last one, the longest there is, moves 200,000
+templates in a few seconds."""
+
+
+def discard_companions(path: Path) -> None:
+    """Remove what a database that is no longer at `path` left beside it.
+
+    SQLite would replay a stranger's write-ahead log into the next database of that name. The caller makes sure that
+    there is no database at `path`.
+    """
+    for suffix in ("-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
+    """Open `path`; "rwc" creates it where it is missing.
+
+    In autocommit mode, so that transactions begin and end where this package says, and nowhere else.
+    """
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
+
+
+def configure(connection: sqlite3.Connection) -> None:
+    """What a connection doesn't remember from the file. Only for files known to be ours: it reads them."""
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def check_ours(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises StartError unless the file is a gallery that this version can read. Writes nothing."""
+    try:
+        ours, version = schema.is_gallery(connection), schema.version_of(connection)
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise
+        raise StartError(f"{path} is not a database: choose another --db", exit_code=2) from error
+    if not ours:
+        raise StartError(f"{path} is not a facewire gallery: choose another --db", exit_code=2)
+    if version > len(schema.MIGRATIONS):
+        raise StartError(
+            f"{path} is of a newer facewire (its schema {version}, ours {len(schema.MIGRATIONS)}): update this one"
+        )
+
+
+def current_spec(connection: sqlite3.Connection, path: Path) -> tuple[int, EmbeddingSpec]:
+    """The id and the spec that the gallery names as its own. Raises StartError where it names none that we can read."""
+    query = "SELECT id, json FROM specs WHERE id = (SELECT value FROM meta WHERE key = 'spec_id')"
+    row = connection.execute(query).fetchone()
+    if row is None:
+        raise StartError(f"{path} names no model, its creation was interrupted: delete it and run scripts/create_db.py")
+    try:
+        return int(row[0]), EmbeddingSpec.from_json(row[1])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StartError(f"{path} names a model that this version can't read: {error}") from error

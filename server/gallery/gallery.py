@@ -1,0 +1,170 @@
+"""`Gallery`: the people this server knows. The rest of the server speaks to this class and to nothing behind it.
+
+SQLite is the truth; memory holds a snapshot of it, and reading needs nothing else. A change is committed first and then
+published by swapping one reference: a reader has the old snapshot or the new one, whole, and never waits. A crash
+between the two loses nothing, for the next start reads what was committed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.errors import ModelMismatch, StartError, UnknownPerson
+from server.gallery.names import person_name
+from server.gallery.records import Counts, Match, NewPicture, PersonRecord, Templates
+from server.gallery.rows import Chunk, Rows
+from server.gallery.snapshot import Snapshot
+from server.gallery.store import Store, Written
+from server.spec import EmbeddingSpec
+
+
+class Gallery:
+    """A gallery open for any number of threads."""
+
+    def __init__(self, store: Store, snapshot: Snapshot) -> None:
+        """Use `open` or `create`."""
+        self._store = store
+        # Guards the connection, and the order in which commits are published. Readers don't take it.
+        self._writing = threading.Lock()
+        self._snapshot = snapshot
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The gallery at `path`, loaded. Creates no file.
+
+        Raises StartError with one line for the user: missing, not a database, not ours, newer than this version,
+        without a spec, damaged.
+        """
+        store = Store.open(path)
+        try:
+            return cls(store, _load(store, path))
+        except StartError:
+            store.close()
+            raise
+
+    @classmethod
+    def create(cls, path: Path, spec: EmbeddingSpec) -> Self:
+        """An empty gallery for embeddings of `spec`. Raises StartError where `path` exists or can't be written."""
+        store = Store.create(path, spec)
+        return cls(store, _load(store, path))
+
+    @property
+    def spec(self) -> EmbeddingSpec:
+        """What its embeddings are; probes must be the same."""
+        return self._store.spec
+
+    @property
+    def version(self) -> int:
+        """Grows with every published change."""
+        return self._snapshot.version
+
+    def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Match, ...]:
+        """The `k` people nearest to a probe, each by their best template, most similar first, equals by name.
+
+        `embedding`: (d,) float32 of unit length. Fewer than `k` where fewer are enrolled; none in an empty gallery.
+        Raises ModelMismatch for another dimension; ValueError for a length other than 1, a NaN, or k < 1.
+        """
+        return self._snapshot.search(embedding, k)
+
+    def people(self, offset: int = 0, limit: int | None = None) -> tuple[tuple[PersonRecord, ...], int]:
+        """A page of everybody by name, and how many there are in all."""
+        listing = self._snapshot.listing
+        return listing[offset : None if limit is None else offset + limit], len(listing)
+
+    def counts(self) -> Counts:
+        """How much is enrolled."""
+        return self._snapshot.counts
+
+    def templates(self) -> Templates:
+        """Every template at this instant, read-only, without a copy."""
+        rows = self._snapshot.rows
+        return Templates(rows.embeddings, rows.person_ids)
+
+    def enrol(self, name: str, pictures: Sequence[NewPicture]) -> PersonRecord:
+        """Add pictures to a person, who is added where unknown; all of them or, on an error, none.
+
+        In force for every reader, and on disk, when this returns. A picture whose bytes the person has already is
+        left as it is. Raises ValueError for a name that is none, pictures that are none, or an embedding that isn't
+        unit; ModelMismatch for embeddings of another model.
+        """
+        if not pictures:
+            raise ValueError(f"no picture to enrol {name} with")
+        with self._writing:
+            with self._store.transaction():
+                self._store.require_spec()
+                person = self._store.ensure_person(person_name(name))
+                added = [
+                    (picture, written)
+                    for picture in pictures
+                    if (written := self._store.add_picture(person.id, picture)) is not None
+                ]
+            old = self._snapshot
+            self._snapshot = Snapshot(
+                version=old.version + 1,
+                rows=old.rows.appended(_chunk(person.id, added)) if added else old.rows,
+                people={**old.people, person.id: person},
+                paths={**old.paths, **{written.image_id: picture.path for picture, written in added}},
+            )
+            return self._snapshot.record(person.id)
+
+    def remove_picture(self, name: str, sha256: str) -> PersonRecord:
+        """Remove a person's picture, by its bytes, with its templates; the person stays, even without any.
+
+        What the person doesn't have needs no removing. Raises UnknownPerson.
+        """
+        with self._writing:
+            with self._store.transaction():
+                person = self._store.person(person_name(name))
+                if person is None:
+                    raise UnknownPerson(f"nobody called {name} is enrolled")
+                image_id = self._store.image_id(person.id, sha256)
+                if image_id is not None:
+                    self._store.remove_image(image_id)
+            old = self._snapshot
+            self._snapshot = Snapshot(
+                version=old.version + 1,
+                rows=old.rows if image_id is None else old.rows.without_image(image_id),
+                people={**old.people, person.id: person},
+                paths={key: path for key, path in old.paths.items() if key != image_id},
+            )
+            return self._snapshot.record(person.id)
+
+    def close(self) -> None:
+        """Close the database; a writer under way finishes first. Searching goes on working on what is in memory."""
+        with self._writing:
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _load(store: Store, path: Path) -> Snapshot:
+    """What is committed: rows, people and paths of one instant. Raises StartError where templates are damaged."""
+    with store.reading():
+        try:
+            rows = Rows.load(store.template_count(), store.spec.dimension, store.template_chunks())
+            people = {person.id: person for person in store.people()}
+            return Snapshot(version=1, rows=rows, people=people, paths=dict(store.image_paths()))
+        except (ModelMismatch, ValueError, sqlite3.DatabaseError) as error:
+            raise StartError(f"{path} is damaged: {error}; restore a backup or build it anew") from error
+
+
+def _chunk(person_id: int, added: Sequence[tuple[NewPicture, Written]]) -> Chunk:
+    """The rows of pictures just written, in the order of their template ids."""
+    embeddings = [template.embedding for picture, _ in added for template in picture.templates]
+    template_ids = [template_id for _, written in added for template_id in written.template_ids]
+    image_ids = [written.image_id for _, written in added for _ in written.template_ids]
+    return Chunk(np.stack(embeddings), template_ids, image_ids, [person_id] * len(template_ids))

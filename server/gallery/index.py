@@ -1,0 +1,122 @@
+"""Search: from an embedding to the best template of each of the nearest people.
+
+An index is immutable; a changed gallery gets another one. `ExactIndex` compares with every template and is the oracle
+of every faster index to come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.errors import ModelMismatch
+
+UNIT_TOLERANCE = 1e-3
+"""How far from 1 an embedding's length may be: float32 and bf16 rounding stay below 1e-5, a forgotten normalisation
+does not."""
+
+BLOCK_ROWS = 4096
+"""Rows compared at once in float64: 16 MB at 512 dimensions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A person's best template: its row, the person's id, and the cosine."""
+
+    row: int
+    person_id: int
+    similarity: float
+
+
+class Index(Protocol):
+    """What the gallery asks of an index."""
+
+    def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Hit, ...]:
+        """The `k` nearest people, nearest first, each with their best template.
+
+        People whose similarity equals the k-th's are all there, so there may be more than `k`: who of them is named
+        is the caller's choice. Raises ModelMismatch for another dimension, ValueError for a vector that is not unit.
+        """
+        ...
+
+    def __len__(self) -> int:
+        """The number of templates."""
+        ...
+
+
+def check_unit(embeddings: NDArray[np.float32], dimension: int) -> None:
+    """Hold (d,) or (n, d) embeddings to the gallery's contract; nothing is repaired.
+
+    Another dimension is another model: ModelMismatch. A length other than 1, or a NaN, is an engine's bug: ValueError.
+    """
+    if embeddings.ndim not in (1, 2) or embeddings.shape[-1] != dimension:
+        raise ModelMismatch(f"the gallery's embeddings have {dimension} dimensions, not {embeddings.shape}")
+    lengths = np.linalg.norm(embeddings, axis=-1)
+    # Written so that NaN fails too: every comparison with it is false.
+    if not np.all(np.abs(lengths - 1.0) <= UNIT_TOLERANCE):
+        raise ValueError("an embedding must have unit length and no NaN")
+
+
+class ExactIndex:
+    """Every template compared: one matrix product, then a closer look at the few that may win."""
+
+    def __init__(self, embeddings: NDArray[np.float32], person_ids: NDArray[np.int64]) -> None:
+        """`embeddings`: (n, d) float32, C-contiguous, unit rows, not written to from here on; `person_ids`: (n,)."""
+        self._embeddings = embeddings
+        self._person_ids = person_ids
+        # Two float32 dot products of unit vectors each err by at most d * eps; see `_candidates`.
+        self._slack = 2 * embeddings.shape[1] * float(np.finfo(np.float32).eps)
+
+    def __len__(self) -> int:
+        return len(self._person_ids)
+
+    def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Hit, ...]:
+        """See `Index.search`."""
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
+        check_unit(embedding, self._embeddings.shape[1])
+        if not len(self):
+            return ()
+        rows = self._candidates(self._embeddings @ embedding, k)
+        rows, similarities = self._best_per_person(rows, self._similarities(rows, embedding))
+        if len(rows) > k:
+            ahead_or_level = similarities >= similarities[k - 1]
+            rows, similarities = rows[ahead_or_level], similarities[ahead_or_level]
+        return tuple(
+            Hit(row=int(row), person_id=int(self._person_ids[row]), similarity=float(similarity))
+            for row, similarity in zip(rows, similarities, strict=True)
+        )
+
+    def _candidates(self, coarse: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+        """Rows that hold the best template of each of the k nearest people, and few others.
+
+        The t most similar rows are enough as soon as they show k people: whoever is not among them is further away.
+        The float32 product differs in its last bits with a row's place in the matrix, so rows within its error count.
+        """
+        take = 4 * k  # LFW has 2.3 pictures a person: mostly enough at once
+        while take < len(coarse):
+            cut = np.partition(coarse, len(coarse) - take)[len(coarse) - take]
+            if len(np.unique(self._person_ids[coarse >= cut])) >= k:
+                return np.flatnonzero(coarse >= cut - self._slack)
+            take *= 4
+        return np.arange(len(coarse))
+
+    def _similarities(self, rows: NDArray[np.int64], embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cosines summed in float64 and rounded once: equal templates get equal similarities, wherever they lie."""
+        probe = embedding.astype(np.float64)
+        blocks = (rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS))
+        exact = np.concatenate([self._embeddings[block].astype(np.float64) @ probe for block in blocks])
+        return exact.astype(np.float32)
+
+    def _best_per_person(
+        self, rows: NDArray[np.int64], similarities: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """One row per person, the earliest of their best, most similar first."""
+        order = np.lexsort((rows, -similarities))
+        rows, similarities = rows[order], similarities[order]
+        _, first = np.unique(self._person_ids[rows], return_index=True)
+        first.sort()
+        return rows[first], similarities[first]

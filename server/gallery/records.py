@@ -1,0 +1,96 @@
+"""What goes into the gallery and what comes out of it. Plain frozen values; no SQL, no index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[float, float, float, float]
+"""x, y, width, height in pixels of the picture as shown."""
+
+Landmarks = tuple[tuple[float, float], ...]
+"""Points in pixels of the picture as shown, in the detector's order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewTemplate:
+    """A face to enrol. `embedding`: (d,) float32 of unit length; `detection`: the detector's confidence, 0 to 1."""
+
+    embedding: NDArray[np.float32]
+    box: Box
+    landmarks: Landmarks
+    detection: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewPicture:
+    """A picture to enrol with the faces taken from it (at least one).
+
+    `sha256`: hex digest of the file's bytes; `size_bytes`: their number; `width`, `height`: pixels as shown.
+    `path`: what a match shows as its picture; relative to `source`, the folder it was read from (absolute), where
+    there is one. A picture that came over the wire has no source and no `mtime_ns`.
+    """
+
+    sha256: str
+    size_bytes: int
+    path: str
+    width: int
+    height: int
+    templates: tuple[NewTemplate, ...]
+    source: str | None = None
+    mtime_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A subject. `created`: when they were first enrolled, ISO 8601 in UTC."""
+
+    id: int
+    name: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRecord:
+    """A person with the number of pictures and templates that search can find them by."""
+
+    id: int
+    name: str
+    created: str
+    images: int
+    templates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A person's best template for a probe.
+
+    `similarity`: cosine, -1 to 1; `distance`: Euclidean between the unit vectors, 0 to 2; `image`: the path of the
+    picture that the template was taken from.
+    """
+
+    name: str
+    similarity: float
+    distance: float
+    image: str
+    template_id: int
+    person_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a gallery holds."""
+
+    people: int
+    images: int
+    templates: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Templates:
+    """Every template at one instant, read-only. `embeddings`: (n, d) float32 of unit length; `person_ids`: (n,)."""
+
+    embeddings: NDArray[np.float32]
+    person_ids: NDArray[np.int64]

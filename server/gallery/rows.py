@@ -1,0 +1,109 @@
+"""The gallery's templates in memory: one float32 matrix, and whose each row is.
+
+`Rows` never change for whoever holds them. Enrolling yields new `Rows` that share the old ones' memory: the new rows
+are written behind the last row that anybody can see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.gallery.index import check_unit
+
+SPARE_SHARE = 4
+"""A full matrix is copied into one larger by a quarter: a copy per row, spread over many enrolments, stays cheap, and
+memory that nothing was written to yet is not resident."""
+
+SPARE_ROWS = 256
+"""Room in a small or empty gallery: half a megabyte at 512 dimensions."""
+
+
+class Chunk(NamedTuple):
+    """Some rows on their way in. `embeddings`: (m, d) float32; the ids: one per row."""
+
+    embeddings: NDArray[np.float32]
+    template_ids: Sequence[int]
+    image_ids: Sequence[int]
+    person_ids: Sequence[int]
+
+
+class _Arena:
+    """Room for `capacity` rows, of which the first `used` are written. Only a writer touches it, one at a time."""
+
+    def __init__(self, capacity: int, dimension: int) -> None:
+        self.capacity = capacity
+        self.used = 0
+        self.embeddings = np.empty((capacity, dimension), dtype=np.float32)
+        self.ids = np.empty((3, capacity), dtype=np.int64)
+
+    def write(self, chunk: Chunk) -> None:
+        end = self.used + len(chunk.embeddings)
+        self.embeddings[self.used : end] = chunk.embeddings
+        self.ids[0, self.used : end] = chunk.template_ids
+        self.ids[1, self.used : end] = chunk.image_ids
+        self.ids[2, self.used : end] = chunk.person_ids
+        self.used = end
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Read-only views. `embeddings`: (n, d) float32, C-contiguous, unit rows; the ids: (n,) int64."""
+
+    embeddings: NDArray[np.float32]
+    template_ids: NDArray[np.int64]
+    image_ids: NDArray[np.int64]
+    person_ids: NDArray[np.int64]
+    _arena: _Arena
+
+    @classmethod
+    def load(cls, count: int, dimension: int, chunks: Iterable[Chunk]) -> Self:
+        """`count` rows out of `chunks`, each written straight to its place, so that memory holds them once.
+
+        Raises ModelMismatch or ValueError (see `check_unit`) on rows that can't be compared.
+        """
+        arena = _Arena(count + count // SPARE_SHARE + SPARE_ROWS, dimension)
+        for chunk in chunks:
+            check_unit(chunk.embeddings, dimension)
+            arena.write(chunk)
+        return cls._view(arena)
+
+    def __len__(self) -> int:
+        return len(self.template_ids)
+
+    def appended(self, chunk: Chunk) -> Self:
+        """These rows and the chunk's. One writer at a time; readers of older rows are not disturbed."""
+        check_unit(chunk.embeddings, self.embeddings.shape[1])
+        arena = self._arena
+        total = len(self) + len(chunk.embeddings)
+        # Rows behind ours belong to newer Rows, so a second branch from here gets memory of its own.
+        if arena.used != len(self) or total > arena.capacity:
+            arena = self._copied(np.ones(len(self), dtype=bool), spare=total - len(self) + total // SPARE_SHARE)
+        arena.write(chunk)
+        return self._view(arena)
+
+    def without_image(self, image_id: int) -> Self:
+        """These rows but those of one picture, in new memory."""
+        return self._view(self._copied(self.image_ids != image_id, spare=SPARE_ROWS))
+
+    def _copied(self, keep: NDArray[np.bool_], spare: int) -> _Arena:
+        rows = np.flatnonzero(keep)
+        kept = len(rows)
+        arena = _Arena(kept + spare, self.embeddings.shape[1])
+        # 100,000 rows: take 25 ms, compress or a mask 400 ms. "clip", because "raise" would go through a second buffer.
+        np.take(self.embeddings, rows, axis=0, out=arena.embeddings[:kept], mode="clip")
+        for target, ids in zip(arena.ids, (self.template_ids, self.image_ids, self.person_ids), strict=True):
+            target[:kept] = ids[rows]
+        arena.used = kept
+        return arena
+
+    @classmethod
+    def _view(cls, arena: _Arena) -> Self:
+        embeddings, ids = arena.embeddings[: arena.used], arena.ids[:, : arena.used]
+        embeddings.flags.writeable = False
+        ids.flags.writeable = False
+        return cls(embeddings, template_ids=ids[0], image_ids=ids[1], person_ids=ids[2], _arena=arena)

@@ -1,0 +1,75 @@
+"""What search sees: the gallery at one instant, in memory, never changed once built."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.gallery.index import ExactIndex, Index
+from server.gallery.records import Counts, Match, Person, PersonRecord
+from server.gallery.rows import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Rows with the names and paths that their ids stand for. `version` grows from snapshot to snapshot."""
+
+    version: int
+    rows: Rows
+    people: Mapping[int, Person]
+    paths: Mapping[int, str]
+
+    @cached_property
+    def index(self) -> Index:
+        """The index over the rows; costs nothing to build, since it looks at them where they lie."""
+        return ExactIndex(self.rows.embeddings, self.rows.person_ids)
+
+    def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Match, ...]:
+        """The k nearest people; those of equal similarity by name, so that an answer never depends on row order."""
+        matches = [
+            Match(
+                name=self.people[hit.person_id].name,
+                similarity=hit.similarity,
+                distance=math.sqrt(max(0.0, 2.0 - 2.0 * hit.similarity)),
+                image=self.paths[int(self.rows.image_ids[hit.row])],
+                template_id=int(self.rows.template_ids[hit.row]),
+                person_id=hit.person_id,
+            )
+            for hit in self.index.search(embedding, k)
+        ]
+        return tuple(sorted(matches, key=lambda match: (-match.similarity, match.name))[:k])
+
+    def record(self, person_id: int) -> PersonRecord:
+        """One person with their counts."""
+        person, mine = self.people[person_id], self.rows.person_ids == person_id
+        images = len(np.unique(self.rows.image_ids[mine]))
+        return PersonRecord(person.id, person.name, person.created, images, int(np.count_nonzero(mine)))
+
+    @cached_property
+    def listing(self) -> tuple[PersonRecord, ...]:
+        """Everybody, sorted by name without regard to case, with their counts."""
+        owners, images_of = self.rows.person_ids, self.rows.image_ids
+        # A picture shown once per person: its rows lie together, or nearly, and one sort finds them all.
+        order = np.lexsort((images_of, owners))
+        fresh = np.diff(images_of[order], prepend=-1) != 0
+        fresh |= np.diff(owners[order], prepend=-1) != 0
+        templates, images = _tally(owners), _tally(owners[order][fresh])
+        return tuple(
+            PersonRecord(person.id, person.name, person.created, images.get(person.id, 0), templates.get(person.id, 0))
+            for person in sorted(self.people.values(), key=lambda person: (person.name.casefold(), person.name))
+        )
+
+    @cached_property
+    def counts(self) -> Counts:
+        """How much there is."""
+        return Counts(people=len(self.people), images=len(self.paths), templates=len(self.rows))
+
+
+def _tally(ids: NDArray[np.int64]) -> dict[int, int]:
+    values, counts = np.unique(ids, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))

@@ -1,0 +1,153 @@
+"""A gallery built aside and moved into place at once.
+
+A build collects its new pictures in a database of its own, beside the one it is for. Nobody reads that one, and a run
+that dies leaves nothing but a file to delete. At the end everything moves in a single SQLite transaction.
+
+Why not `os.replace` over an existing database: a server that has the old one open keeps its `-wal` and `-shm` files
+under the same names. SQLite would replay that log into the new file, or the server would go on committing
+enrolments to a file that no longer has a name; no order of unlinking and renaming closes both gaps at every instant.
+In a transaction, readers keep the whole old state until they look again, enrolments made meanwhile stay, and a crash
+leaves either all of it or none. Where there is no database yet, there is nobody to disturb, and the file is renamed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.errors import ModelMismatch
+from server.gallery.connection import discard_companions
+from server.gallery.records import NewPicture
+from server.gallery.store import Store
+from server.spec import EmbeddingSpec
+
+SUFFIX = "-building"
+
+
+@dataclass(frozen=True, slots=True)
+class Relink:
+    """A picture that is enrolled already was found under this name; only its whereabouts change."""
+
+    image_id: int
+    source: str
+    path: str
+    mtime_ns: int
+
+
+class Staging:
+    """The new pictures of one build. One thread, and one build per database: the caller holds a lock."""
+
+    def __init__(self, target: Path, spec: EmbeddingSpec) -> None:
+        """Start beside `target`, over what an earlier build left. Raises StartError where nothing can be written."""
+        self._target = target
+        self._path = target.with_name(target.name + SUFFIX)
+        discard_leftover(target)
+        self._store = Store.create(self._path, spec)
+
+    def add(self, batch: Sequence[tuple[str, NewPicture]]) -> None:
+        """Keep pictures with their people's names."""
+        with self._store.transaction():
+            for name, picture in batch:
+                self._store.add_picture(self._store.ensure_person(name).id, picture)
+
+    def move(self, relinks: Sequence[Relink] = (), *, rebuild: bool = False) -> None:
+        """Put everything into the target in one step. `discard` is still to be called.
+
+        A picture replaces the one of other bytes under the same path and source. `rebuild`: nothing of the target
+        stays, its spec neither. Raises ModelMismatch where the target holds another spec, sqlite3.Error or OSError
+        where it can't be written; it is unchanged then.
+        """
+        self._store.close()
+        if self._target.exists():
+            self._merge(relinks, rebuild=rebuild)
+        else:
+            self._rename()
+
+    def discard(self) -> None:
+        """Remove the staging database. What was not moved is lost; the target stays as it is."""
+        self._store.close()
+        discard_leftover(self._target)
+
+    def _rename(self) -> None:
+        # Closing folded the write-ahead log into the file; both the file and its new name must be on disk to stay.
+        _fsync(self._path)
+        discard_companions(self._target)
+        os.replace(self._path, self._target)  # noqa: PTH105 - the name says that it is atomic
+        _fsync(self._target.parent)
+
+    def _merge(self, relinks: Sequence[Relink], *, rebuild: bool) -> None:
+        target = Store.open(self._target)
+        try:
+            target.execute("ATTACH DATABASE ? AS built", (str(self._path),))
+            with target.transaction():
+                if rebuild:
+                    for table in ("templates", "images", "people", "meta", "specs"):
+                        target.execute(f"DELETE FROM main.{table}")
+                    target.adopt_spec(self._store.spec)
+                if target.spec != self._store.spec:
+                    raise ModelMismatch(f"{self._target} was rebuilt for another model meanwhile")
+                target.require_spec()
+                _relink(target, relinks)
+                _insert_built(target)
+        finally:
+            target.close()
+
+
+def discard_leftover(target: Path) -> None:
+    """Remove what a build for `target` left that did not come to its end. Only with the build's lock held."""
+    staging = target.with_name(target.name + SUFFIX)
+    staging.unlink(missing_ok=True)
+    discard_companions(staging)
+
+
+def _relink(target: Store, relinks: Sequence[Relink]) -> None:
+    for relink in relinks:
+        target.execute(
+            "UPDATE main.images SET source = ?, path = ?, mtime_ns = ? WHERE id = ?",
+            (relink.source, relink.path, relink.mtime_ns, relink.image_id),
+        )
+    # Two files may have changed places, so this waits until every row has its new one.
+    for relink in relinks:
+        target.execute(
+            "DELETE FROM main.images WHERE source = ? AND path = ? AND id <> ?",
+            (relink.source, relink.path, relink.image_id),
+        )
+
+
+def _insert_built(target: Store) -> None:
+    """Rows of `built` into `main`: people by name, pictures and templates under new ids."""
+    target.execute(
+        "INSERT INTO main.people (name, created) SELECT name, created FROM built.people WHERE true ORDER BY id"
+        " ON CONFLICT DO NOTHING"
+    )
+    target.execute(
+        "DELETE FROM main.images WHERE EXISTS (SELECT 1 FROM built.images b"
+        " WHERE b.source = images.source AND b.path = images.path AND b.sha256 <> images.sha256)"
+    )
+    row = target.execute("SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = 'images'").fetchone()
+    first_free = (row[0],)
+    # Somebody may have enrolled the same bytes while we built: theirs stay, ours are not joined below.
+    target.execute(
+        "INSERT INTO main.images (id, person_id, sha256, size, source, path, mtime_ns, width, height, created)"
+        " SELECT b.id + ?, p.id, b.sha256, b.size, b.source, b.path, b.mtime_ns, b.width, b.height, b.created"
+        " FROM built.images b JOIN built.people q ON q.id = b.person_id JOIN main.people p ON p.name = q.name"
+        " WHERE true ORDER BY b.id ON CONFLICT (person_id, sha256) DO NOTHING",
+        first_free,
+    )
+    target.execute(
+        "INSERT INTO main.templates (image_id, person_id, spec_id, x, y, w, h, landmarks, detection, embedding)"
+        " SELECT i.id, i.person_id, (SELECT value FROM main.meta WHERE key = 'spec_id'),"
+        " t.x, t.y, t.w, t.h, t.landmarks, t.detection, t.embedding"
+        " FROM built.templates t JOIN main.images i ON i.id = t.image_id + ? ORDER BY t.id",
+        first_free,
+    )
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

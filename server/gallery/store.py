@@ -1,0 +1,219 @@
+"""The gallery on disk: transactions, reading and writing rows. The only module that imports sqlite_utils."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from sqlite_utils import Database
+
+from server.errors import ModelMismatch, StartError
+from server.gallery import schema
+from server.gallery.connection import check_ours, configure, connect, current_spec, discard_companions
+from server.gallery.index import check_unit
+from server.gallery.records import Counts, NewPicture, NewTemplate, Person
+from server.gallery.rows import Chunk
+from server.spec import EmbeddingSpec
+
+CHUNK_ROWS = 2000
+"""Rows read at once: 4 MB at 512 dimensions."""
+
+LITTLE_ENDIAN = np.dtype("<f4")
+
+
+class Written(NamedTuple):
+    """The ids that a picture and its templates got."""
+
+    image_id: int
+    template_ids: tuple[int, ...]
+
+
+class Store:
+    """One connection to one gallery. Not safe for threads by itself: whoever shares it brings a lock."""
+
+    def __init__(self, db: Database, spec: EmbeddingSpec, spec_id: int) -> None:
+        """Use `open` or `create`."""
+        self._db = db
+        self._spec_id = spec_id
+        self.spec = spec
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The gallery at `path`, migrated. Raises StartError; creates nothing."""
+        if not path.is_file():
+            raise StartError(
+                f"no database at {path}: build it with scripts/create_db.py FOLDER --db {path}", exit_code=2
+            )
+        connection = connect(path, "rw")
+        try:
+            check_ours(connection, path)
+            configure(connection)
+            schema.migrate(connection)
+            spec_id, spec = current_spec(connection, path)
+        except sqlite3.Error as error:
+            connection.close()
+            raise StartError(f"cannot open {path}: {error}") from error
+        except StartError:
+            connection.close()
+            raise
+        return cls(Database(connection, execute_plugins=False), spec, spec_id)
+
+    @classmethod
+    def create(cls, path: Path, spec: EmbeddingSpec) -> Self:
+        """An empty gallery at `path`. Raises StartError where something is there already or nothing can be."""
+        if path.exists():
+            raise StartError(f"{path} exists already", exit_code=2)
+        try:
+            discard_companions(path)
+            connection = connect(path, "rwc")
+            connection.execute("PRAGMA journal_mode = WAL")  # the file remembers it
+            configure(connection)
+            schema.migrate(connection)
+            store = cls(Database(connection, execute_plugins=False), spec, spec_id=0)
+            with store.transaction():
+                store.adopt_spec(spec)
+        except (sqlite3.Error, OSError) as error:
+            raise StartError(f"cannot create {path}: {error}") from error
+        return store
+
+    def close(self) -> None:
+        """Give the connection back. What was committed is on disk already."""
+        self._db.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Everything read inside is of one instant. Waits for nobody and holds up nobody."""
+        self.execute("BEGIN DEFERRED")
+        try:
+            yield
+        finally:
+            self._db.rollback()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. Waits for other writers (see `connect`), which BEGIN IMMEDIATE makes it do at the start."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        finally:
+            self._db.rollback()
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Run one statement of this package's own SQL."""
+        cursor: sqlite3.Cursor = self._db.execute(sql, parameters)
+        return cursor
+
+    def adopt_spec(self, spec: EmbeddingSpec) -> None:
+        """Make `spec` the gallery's, in the caller's transaction."""
+        cursor = self.execute(
+            "INSERT INTO specs (fingerprint, json) VALUES (?, ?)"
+            " ON CONFLICT (fingerprint) DO UPDATE SET json = excluded.json RETURNING id",
+            (spec.fingerprint, spec.to_json()),
+        )
+        self._spec_id = int(cursor.fetchone()[0])
+        self._db.table("meta").upsert({"key": "spec_id", "value": self._spec_id}, pk="key")
+        self.spec = spec
+
+    def require_spec(self) -> None:
+        """Hold the gallery on disk to the spec this store was opened with, in the caller's transaction.
+
+        Another process may have rebuilt it for another model since. Raises ModelMismatch.
+        """
+        if self.execute("SELECT value FROM meta WHERE key = 'spec_id'").fetchone() != (self._spec_id,):
+            raise ModelMismatch("the database was rebuilt for another model: open it again")
+
+    def person(self, name: str) -> Person | None:
+        """The person of exactly that name."""
+        row = self.execute("SELECT id, name, created FROM people WHERE name = ?", (name,)).fetchone()
+        return Person(*row) if row else None
+
+    def ensure_person(self, name: str) -> Person:
+        """The person of that name, added where there was none, in the caller's transaction."""
+        cursor = self.execute(
+            "INSERT INTO people (name, created) VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id, name, created",
+            (name, _now()),
+        )
+        return Person(*cursor.fetchone())
+
+    def add_picture(self, person_id: int, picture: NewPicture) -> Written | None:
+        """Write a picture and its templates, in the caller's transaction. None where the person has these bytes.
+
+        Raises ModelMismatch or ValueError (see `check_unit`) on an embedding that doesn't belong here.
+        """
+        if not picture.templates:
+            raise ValueError(f"{picture.path} brings no template")
+        cursor = self.execute(
+            "INSERT INTO images (person_id, sha256, size, source, path, mtime_ns, width, height, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+            (
+                *(person_id, picture.sha256, picture.size_bytes, picture.source, picture.path, picture.mtime_ns),
+                *(picture.width, picture.height, _now()),
+            ),
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        return Written(row[0], tuple(self._add_template(person_id, row[0], template) for template in picture.templates))
+
+    def _add_template(self, person_id: int, image_id: int, template: NewTemplate) -> int:
+        check_unit(template.embedding, self.spec.dimension)
+        blob = template.embedding.astype(LITTLE_ENDIAN).tobytes()
+        landmarks = json.dumps(template.landmarks)
+        cursor = self.execute(
+            "INSERT INTO templates (image_id, person_id, spec_id, x, y, w, h, landmarks, detection, embedding)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (image_id, person_id, self._spec_id, *template.box, landmarks, template.detection, blob),
+        )
+        return int(cursor.fetchone()[0])
+
+    def remove_image(self, image_id: int) -> None:
+        """Remove a picture and its templates, in the caller's transaction."""
+        self.execute("DELETE FROM images WHERE id = ?", (image_id,))
+
+    def image_id(self, person_id: int, sha256: str) -> int | None:
+        """The person's picture with these bytes."""
+        query = "SELECT id FROM images WHERE person_id = ? AND sha256 = ?"
+        row = self.execute(query, (person_id, sha256)).fetchone()
+        return int(row[0]) if row else None
+
+    def counts(self) -> Counts:
+        """What the gallery holds now, on disk."""
+        people, images, templates = (self._db.table(name).count for name in ("people", "images", "templates"))
+        return Counts(people, images, templates)
+
+    def people(self) -> Iterator[Person]:
+        """Everybody, by id."""
+        return (Person(*row) for row in self.execute("SELECT id, name, created FROM people ORDER BY id"))
+
+    def image_paths(self) -> Iterator[tuple[int, str]]:
+        """(image id, path) of every picture."""
+        return iter(self.execute("SELECT id, path FROM images"))
+
+    def template_count(self) -> int:
+        """The number of templates of the current spec."""
+        query = "SELECT count(*) FROM templates WHERE spec_id = ?"
+        return int(self.execute(query, (self._spec_id,)).fetchone()[0])
+
+    def template_chunks(self) -> Iterator[Chunk]:
+        """Every template of the current spec, by id. Raises ValueError on one of the wrong length."""
+        query = "SELECT id, image_id, person_id, embedding FROM templates WHERE spec_id = ? ORDER BY id"
+        cursor = self.execute(query, (self._spec_id,))
+        width = self.spec.dimension * LITTLE_ENDIAN.itemsize
+        while rows := cursor.fetchmany(CHUNK_ROWS):
+            template_ids, image_ids, person_ids, blobs = zip(*rows, strict=True)
+            if any(len(blob) != width for blob in blobs):
+                raise ValueError(f"a template is not {width} bytes long")
+            embeddings = np.frombuffer(b"".join(blobs), dtype=LITTLE_ENDIAN).reshape(len(blobs), self.spec.dimension)
+            yield Chunk(embeddings, template_ids, image_ids, person_ids)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

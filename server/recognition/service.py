@@ -1,0 +1,186 @@
+"""`RecognitionService`: what facewire does, in the protocol's words, without a socket in sight.
+
+The server's dispatch, scripts/identify.py and the tests all call this one class, so they all give the same answers.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from protocol.messages import (
+    Candidate,
+    Detect,
+    Detected,
+    DetectedFace,
+    Embed,
+    Embedded,
+    EmbeddedFace,
+    EmotionAnswer,
+    Health,
+    HealthReport,
+    Identified,
+    IdentifiedFace,
+    Identify,
+    ImageSize,
+    People,
+    PeopleListed,
+    PersonEntry,
+    Verified,
+    Verify,
+)
+from server.errors import ModelMismatch, NoFace
+from server.gallery.gallery import Gallery
+from server.gallery.records import Match
+from server.recognition.decision import Decider
+from server.recognition.main_face import main_face
+from server.vision.analyser import Analyser, Features, FoundFace, Picture
+from server.vision.batching import never
+from server.vision.emotion import Emotion
+from server.vision.runtime import Floats
+
+Abandoned = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCounts:
+    """`faces` found since the start; `people` and `templates` enrolled now."""
+
+    faces: int
+    people: int
+    templates: int
+    model: str
+
+
+class RecognitionService:
+    """An analyser and a gallery of one spec. Thread-safe; holds no state of its own but a count of faces.
+
+    Every method that takes pictures raises InvalidImage for what is none, Busy when too much is waiting, and TimedOut
+    when `abandoned` became true before the work began.
+    """
+
+    def __init__(self, analyser: Analyser, gallery: Gallery, decider: Decider, *, runtime: str) -> None:
+        """Raises ModelMismatch when the gallery's embeddings are not the analyser's."""
+        if gallery.spec != analyser.spec:
+            raise ModelMismatch(
+                f"the gallery holds embeddings of {gallery.spec.model} ({gallery.spec.fingerprint}), the server computes "
+                f"those of {analyser.spec.model} ({analyser.spec.fingerprint}): they can't be compared"
+            )
+        self._analyser = analyser
+        self._gallery = gallery
+        self._decider = decider
+        self._runtime = runtime
+        self._counting = threading.Lock()  # guards _faces
+        self._faces = 0
+
+    @property
+    def model(self) -> str:
+        """DeepFace's name of the recognition model."""
+        return self._analyser.spec.model
+
+    def identify(self, message: Identify, /, *, abandoned: Abandoned = never) -> Identified:
+        """Who is in the picture, face by face. No face, or only strangers, is an answer and not an error."""
+        begun = time.perf_counter()
+        picture = self._counted(self._analyser.faces(message.image, emotion=message.emotion))
+        found = time.perf_counter()
+        features = self._analyser.features(picture.faces, abandoned)
+        embedded = time.perf_counter()
+        faces = tuple(
+            self._identified(face, feature, message.k)
+            for face, feature in zip(picture.faces, features, strict=True)
+        )
+        done = time.perf_counter()
+        timing = picture.timing_ms | _milliseconds(embed=embedded - found, search=done - embedded, total=done - begun)
+        return Identified(faces, _size(picture), self.model, timing)
+
+    def detect(self, message: Detect, /, *, abandoned: Abandoned = never) -> Detected:
+        """Where the faces are; nothing is embedded."""
+        picture = self._counted(self._analyser.faces(message.image))
+        faces = tuple(DetectedFace(face.box, face.landmarks, face.detection) for face in picture.faces)
+        return Detected(faces, _size(picture), picture.timing_ms | {"total": sum(picture.timing_ms.values())})
+
+    def embed(self, message: Embed, /, *, abandoned: Abandoned = never) -> Embedded:
+        """The faces' embeddings, as probes are embedded."""
+        begun = time.perf_counter()
+        picture = self._counted(self._analyser.faces(message.image))
+        features = self._analyser.features(picture.faces, abandoned)
+        faces = tuple(
+            EmbeddedFace(face.box, face.landmarks, face.detection, feature.embedding.astype("<f4").tobytes())
+            for face, feature in zip(picture.faces, features, strict=True)
+        )
+        timing = picture.timing_ms | _milliseconds(total=time.perf_counter() - begun)
+        return Embedded(faces, _size(picture), self.model, self._analyser.spec.dimension, timing)
+
+    def verify(self, message: Verify, /, *, abandoned: Abandoned = never) -> Verified:
+        """Do two pictures show one person? Of several faces the largest central one counts. Raises NoFace."""
+        pair = [self._probe(data, which, abandoned) for data, which in ((message.image, "image"), (message.other, "other"))]
+        similarity = float(np.dot(pair[0].astype(np.float64), pair[1].astype(np.float64)))
+        threshold = self._decider.verification_threshold
+        distance = float(np.sqrt(max(0.0, 2 - 2 * similarity)))
+        return Verified(similarity >= threshold, similarity, distance, threshold, self.model)
+
+    def people(self, message: People, /) -> PeopleListed:
+        """One page of the enrolled people, by name."""
+        page, total = self._gallery.people(message.offset, message.limit)
+        return PeopleListed(tuple(PersonEntry(person.name, person.templates) for person in page), total)
+
+    def health(self, message: Health, /) -> HealthReport:
+        """One real pass through every network."""
+        inference_ms = self._analyser.check()
+        counts = self._gallery.counts()
+        return HealthReport(True, self.model, self._runtime, inference_ms, counts.people, counts.templates)
+
+    def counts(self) -> ServiceCounts:
+        """What `stats` says besides the traffic."""
+        counts = self._gallery.counts()
+        return ServiceCounts(self._faces, counts.people, counts.templates, self.model)
+
+    def _counted(self, picture: Picture) -> Picture:
+        with self._counting:
+            self._faces += len(picture.faces)
+        return picture
+
+    def _identified(self, face: FoundFace, features: Features, k: int) -> IdentifiedFace:
+        # Two at least: whether the second person is as likely decides between `match` and `ambiguous`.
+        matches = self._gallery.search(features.embedding, max(k, 2))
+        verdict = self._decider.decide([match.similarity for match in matches], self._gallery.counts().people)
+        best = matches[0] if matches else None
+        return IdentifiedFace(
+            box=face.box,
+            landmarks=face.landmarks,
+            detection=face.detection,
+            decision=verdict.decision,
+            name=best.name if best and verdict.decision == "match" else None,
+            similarity=best.similarity if best else None,
+            distance=best.distance if best else None,
+            threshold=verdict.threshold,
+            candidates=tuple(_candidate(match) for match in matches[:k]),
+            emotion=_emotion(features.emotion) if features.emotion else None,
+        )
+
+    def _probe(self, data: bytes, which: str, abandoned: Abandoned) -> Floats:
+        picture = self._counted(self._analyser.faces(data))
+        if not picture.faces:
+            raise NoFace(f"no face was found in '{which}': send a picture that shows one")
+        face = picture.faces[main_face([found.box for found in picture.faces], picture.width, picture.height)]
+        return self._analyser.features([face], abandoned)[0].embedding
+
+
+def _size(picture: Picture) -> ImageSize:
+    return ImageSize(picture.width, picture.height)
+
+
+def _candidate(match: Match) -> Candidate:
+    return Candidate(match.name, match.similarity, match.distance, match.image)
+
+
+def _emotion(emotion: Emotion) -> EmotionAnswer:
+    return EmotionAnswer(emotion.label, emotion.confidence, emotion.certain, emotion.scores)
+
+
+def _milliseconds(**seconds: float) -> dict[str, float]:
+    return {step: value * 1000 for step, value in seconds.items()}

@@ -1,0 +1,210 @@
+"""One frozen `Settings`: defaults < FACEWIRE_* environment < flags."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.tcp.limits import TcpLimits
+from server.vision.image import MEGAPIXEL, ImageLimits
+from server.vision.models import MODELS
+from server.vision.opening import VisionSettings
+
+DEFAULT_PORT = 5050
+DEFAULT_DB = Path("data/facialdb.db")
+MEBIBYTE = 1024 * 1024
+
+DESCRIPTION = """\
+Answers who is in a picture, and how they feel, over a TCP socket (protocol/README.md).
+The line "listening on HOST:PORT" says when it is ready; Ctrl-C or SIGTERM stops it within 5 seconds."""
+
+EPILOG = """\
+examples:
+  python scripts/create_db.py PEOPLE_FOLDER     build the database first
+  python server_app.py --port 5050              serve it to this machine
+  python client_app.py photo.jpg                ask it
+
+Every flag can also be set in the environment: --max-connections 8 is FACEWIRE_MAX_CONNECTIONS=8.
+exit codes: 0 stopped as asked, 2 wrong usage or the model is not the database's, 3 something is missing or broken"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the server can be told. `model` None: the one the database was built with."""
+
+    host: str
+    port: int
+    db: Path
+    model: str | None
+    vision: VisionSettings
+    tcp: TcpLimits
+    fpir: float
+    token: str | None
+    log_level: str
+
+
+def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from flags over environment over defaults; a wrong value ends with argparse's usage and exit code 2."""
+    parser = build_parser()
+    _take_defaults_from(parser, environment)
+    args = parser.parse_args(argv)
+    return Settings(
+        host=args.host,
+        port=args.port,
+        db=args.db,
+        model=args.model,
+        vision=vision_settings(args),
+        tcp=TcpLimits(
+            max_connections=args.max_connections,
+            max_frame=args.max_frame_mb * MEBIBYTE,
+            idle_timeout_s=args.idle_timeout,
+            request_timeout_s=args.request_timeout,
+            workers=args.workers,
+        ),
+        fpir=args.fpir,
+        token=environment.get("FACEWIRE_TOKEN") or None,
+        log_level=args.log_level,
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The flags of server_app.py."""
+    parser = argparse.ArgumentParser(
+        "server_app.py", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    limits = TcpLimits()
+    network = parser.add_argument_group("network")
+    network.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    network.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 picks a free one (default: %(default)s)")
+    network.add_argument(
+        "--max-connections",
+        type=_positive,
+        default=limits.max_connections,
+        metavar="N",
+        help="clients at a time; one more is told `busy` (default: %(default)s)",
+    )
+    network.add_argument(
+        "--max-frame-mb", type=_positive, default=limits.max_frame // MEBIBYTE, metavar="N",
+        help="largest request in MiB (default: %(default)s)",
+    )  # fmt: skip
+    network.add_argument(
+        "--idle-timeout", type=_seconds, default=limits.idle_timeout_s, metavar="S",
+        help="seconds after which a silent client is let go (default: %(default)s)",
+    )  # fmt: skip
+    network.add_argument(
+        "--request-timeout", type=_seconds, default=limits.request_timeout_s, metavar="S",
+        help="seconds a request may wait for its turn (default: %(default)s)",
+    )  # fmt: skip
+    network.add_argument(
+        "--workers", type=_positive, default=limits.workers, metavar="N",
+        help="pictures decoded and searched for faces at a time (default: %(default)s)",
+    )  # fmt: skip
+    gallery = parser.add_argument_group("gallery and decision")
+    gallery.add_argument("--db", type=Path, default=DEFAULT_DB, help="database of create_db.py (default: %(default)s)")
+    gallery.add_argument(
+        "--fpir", type=_probability, default=0.01, metavar="P",
+        help="how often a stranger may be taken for somebody enrolled (default: %(default)s)",
+    )  # fmt: skip
+    add_vision_arguments(parser, model_help="by default the one the database was built with")
+    parser.add_argument(
+        "--log-level", default="info", choices=("debug", "info", "warning", "error"), help="(default: %(default)s)"
+    )
+    return parser
+
+
+def add_vision_arguments(parser: argparse.ArgumentParser, *, model_help: str) -> None:
+    """The flags that say which networks run and how; the scripts that open an analyser share them."""
+    defaults = VisionSettings()
+    group = parser.add_argument_group("networks")
+    group.add_argument("--model", default=None, metavar="NAME", help=f"one of {', '.join(MODELS)}; {model_help}")
+    group.add_argument(
+        "--weights-dir", type=Path, default=None, metavar="DIR",
+        help="where the weights lie; else $DEEPFACE_HOME/.deepface/weights, installed packages, a download",
+    )  # fmt: skip
+    group.add_argument(
+        "--weights-mirror", default=None, metavar="URL", help="fetch missing weights from URL/FILE instead of their home"
+    )
+    group.add_argument(
+        "--no-download", action="store_true", help="never fetch weights: what is not on this machine is an error"
+    )
+    group.add_argument(
+        "--runtime", choices=("openvino", "tensorflow"), default=defaults.runtime, help="(default: %(default)s)"
+    )
+    group.add_argument(
+        "--detector", choices=("auto", "yunet", "dlib"), default=defaults.detector,
+        help="auto: YuNet, or dlib's where YuNet's weights can't be had (default: %(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--detect-size", type=_positive, default=defaults.canvas, metavar="PX",
+        help="longest side at which a picture is searched for faces; larger finds smaller faces (default: %(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--emotion", choices=("facewire", "deepface", "off"), default=defaults.emotion, help="(default: %(default)s)"
+    )
+    group.add_argument(
+        "--max-megapixels", type=_positive, default=defaults.limits.max_pixels // MEGAPIXEL, metavar="N",
+        help="largest picture decoded (default: %(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--cache-dir", type=Path, default=defaults.cache_dir, metavar="DIR",
+        help="where converted networks are kept (default: %(default)s)",
+    )  # fmt: skip
+
+
+def vision_settings(args: argparse.Namespace) -> VisionSettings:
+    """What `add_vision_arguments` parsed."""
+    defaults = VisionSettings()
+    return VisionSettings(
+        model=args.model or defaults.model,
+        weights_dir=args.weights_dir,
+        mirror=args.weights_mirror,
+        runtime=args.runtime,
+        detector=args.detector,
+        canvas=args.detect_size,
+        emotion=args.emotion,
+        cache_dir=args.cache_dir,
+        limits=ImageLimits(max_pixels=args.max_megapixels * MEGAPIXEL),
+        downloads=not args.no_download,
+    )
+
+
+def _take_defaults_from(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    """FACEWIRE_PORT=6000 is --port 6000. argparse runs a string default through the flag's own type."""
+    for action in parser._actions:
+        name = f"FACEWIRE_{action.dest.upper()}"
+        if action.option_strings and name in environment and action.dest != "help":
+            value = environment[name]
+            if action.choices is not None and value not in action.choices:
+                parser.error(f"{name} must be one of {', '.join(map(str, action.choices))}, not '{value}'")
+            action.default = value if action.nargs != 0 else value.lower() in ("1", "true", "yes")
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 65535, not {text}")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"must be more than 0 seconds, not {text}")
+    return value
+
+
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text}")
+    return value

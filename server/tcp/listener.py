@@ -1,0 +1,203 @@
+"""Accepts connections, up to a number; refuses the rest politely; stops gracefully."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Iterable
+
+from protocol.errors import ErrorCode
+from protocol.stream import MessageStream, StreamTimeout
+from server.errors import StartError
+from server.tcp.dispatch import Dispatcher
+from server.tcp.farewell import Farewells
+from server.tcp.limits import TcpLimits
+from server.tcp.session import Session
+from server.tcp.workers import Workers
+
+_log = logging.getLogger("facewire.tcp")
+
+_BACKLOG = 128  # connections the kernel holds until we accept them: a burst of clients, twice the default slots
+_PAUSE_S = 0.1  # after accept failed (no descriptors left): time for sessions to end instead of a busy loop
+_ABORT_AT = 0.7  # of the grace: then what is under way is cut off, and the rest is for the threads to end
+
+
+class Listener:
+    """Serves `dispatcher` on a TCP port; `port` 0 takes any free one.
+
+    Construction finds out whether the port can be had (StartError if not) and `address` is known; the port opens
+    with `start`.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, host: str, port: int, *, limits: TcpLimits | None = None) -> None:
+        self._dispatcher = dispatcher
+        self._limits = limits or TcpLimits()
+        self._workers = Workers(self._limits.workers, self._limits.queue)
+        self._farewells = Farewells()
+        self._sock = _bind(host, port)
+        address = self._sock.getsockname()
+        self.address: tuple[str, int] = (address[0], address[1])
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()  # guards the four below
+        self._slots_taken = 0
+        self._sessions: dict[Session, threading.Thread] = {}
+        self._started = False
+        self._stopping = False
+        self._wake, self._waker = socket.socketpair()
+        self._ended = threading.Event()
+        self._acceptor = threading.Thread(target=self._accept_all, name="facewire-acceptor", daemon=True)
+
+    def start(self) -> None:
+        """Accepts from now on, in threads of its own. Raises StartError when somebody took the port meanwhile."""
+        try:
+            self._sock.listen(_BACKLOG)
+        except OSError as error:
+            raise _start_error(*self.address, error) from error
+        self._workers.start()
+        self._farewells.start()
+        self._acceptor.start()
+        with self._lock:
+            self._started = True
+
+    def serve_forever(self) -> None:
+        """Starts, and blocks until `stop` has been called and is done."""
+        self.start()
+        self._ended.wait()
+
+    def stop(self, grace_s: float = 5.0) -> bool:
+        """Accepts no more, finishes what is under way, refuses the rest, and ends every thread within `grace_s`.
+
+        False when a thread was still computing then. A second call waits for the first. Not for a signal handler:
+        it takes locks that the interrupted thread may hold.
+        """
+        with self._lock:
+            first, self._stopping = not self._stopping, True
+            started = self._started
+        if not first:
+            return self._ended.wait(grace_s)
+        ended = True
+        if started:
+            ended = self._drain(time.monotonic(), grace_s)
+        for sock in (self._sock, self._wake, self._waker):
+            sock.close()
+        self._ended.set()
+        return ended
+
+    def _drain(self, now: float, grace_s: float) -> bool:
+        """Ends every thread; did all end in time?"""
+        self._waker.send(b"x")
+        self._acceptor.join()  # at once: it only accepts
+        self._sock.close()
+        with self._lock:
+            sessions = dict(self._sessions)
+        for session in sessions:
+            session.finish()
+        self._workers.stop()
+        _join(sessions.values(), now + grace_s * _ABORT_AT)
+        for session in sessions:
+            session.abort()  # harmless for those that have ended
+        _join(sessions.values(), now + grace_s)
+        ended = [self._workers.join(now + grace_s), self._farewells.stop(now + grace_s)]
+        ended += [not thread.is_alive() for thread in sessions.values()]
+        if not all(ended):
+            _log.warning("stopped with work still under way after %.1f s", grace_s)
+        return all(ended)
+
+    # ------------------------------------------------------------------------------------------ accepting
+
+    def _accept_all(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            self._sock.setblocking(False)
+            selector.register(self._sock, selectors.EVENT_READ)
+            selector.register(self._wake, selectors.EVENT_READ)
+            while True:
+                ready = [key.fileobj for key, _ in selector.select()]
+                if self._wake in ready:
+                    return
+                self._accept()
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._sock.accept()
+        except (BlockingIOError, ConnectionError):
+            return  # the client was gone before we came
+        except OSError as error:
+            _log.warning("can't accept a connection: %s", error)
+            time.sleep(_PAUSE_S)
+            return
+        try:
+            if not self._open_session(sock):
+                self._refuse(sock)
+        except (OSError, RuntimeError) as error:  # RuntimeError: the system has no thread for us
+            _log.warning("can't serve a connection: %s", error)
+            sock.close()
+
+    def _open_session(self, sock: socket.socket) -> bool:
+        """Serves `sock` in a thread of its own; False when every slot is taken."""
+        limits = self._limits
+        with self._lock:
+            # A thread can't report its own end, so the ended ones are forgotten here.
+            self._sessions = {session: thread for session, thread in self._sessions.items() if thread.is_alive()}
+            if self._slots_taken >= limits.max_connections:
+                return False
+            stream = MessageStream(sock, max_frame=limits.max_frame, send_timeout=limits.send_timeout_s)
+            session = Session(stream, self._dispatcher, self._workers, self._farewells, limits)
+            name = f"facewire-session-{next(self._numbers)}"
+            thread = threading.Thread(target=self._serve, args=(session,), name=name, daemon=True)
+            thread.start()
+            self._sessions[session] = thread
+            self._slots_taken += 1
+            self._dispatcher.metrics.connections(self._slots_taken)
+        return True
+
+    def _serve(self, session: Session) -> None:
+        try:
+            session.run()
+        finally:
+            with self._lock:  # before it closes: who has seen the end of one connection may count on the next
+                self._slots_taken -= 1
+                self._dispatcher.metrics.connections(self._slots_taken)
+            session.leave()
+
+    def _refuse(self, sock: socket.socket) -> None:
+        """Says `busy`: a hundred bytes into a fresh socket's empty buffer, so without waiting."""
+        stream = MessageStream(sock, send_timeout=0)
+        message = f"all {self._limits.max_connections} connections are taken"
+        with contextlib.suppress(StreamTimeout, OSError):
+            stream.send(self._dispatcher.refusal(0, ErrorCode.BUSY, message, "-", self._limits.retry_after_ms))
+        self._farewells.take(stream)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (socket.gaierror, OverflowError) as error:
+        raise StartError(f"can't listen on {host}:{port}: {error}; see --host and --port", exit_code=2) from error
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # Otherwise a restarted server has to wait a minute for its old connections to be forgotten.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        raise _start_error(host, port, error) from error
+    return sock
+
+
+def _start_error(host: str, port: int, error: OSError) -> StartError:
+    if error.errno == errno.EADDRINUSE:
+        return StartError(f"port {port} on {host} is in use; stop what uses it, or take another with --port")
+    if error.errno == errno.EACCES:
+        return StartError(f"port {port} is not yours to open; take one over 1023 with --port", exit_code=2)
+    return StartError(f"can't listen on {host}:{port}: {error.strerror}; see --host and --port", exit_code=2)
+
+
+def _join(threads: Iterable[threading.Thread], until: float) -> None:
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))

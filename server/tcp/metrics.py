@@ -1,0 +1,75 @@
+"""Counters since the server started; every method is thread-safe."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Protocol
+
+from protocol.errors import ErrorCode
+from protocol.messages import StatsReport
+
+
+class Counts(Protocol):
+    """What the service counts itself: `faces` analysed since the start; `people` and `templates` enrolled now."""
+
+    @property
+    def faces(self) -> int: ...
+    @property
+    def people(self) -> int: ...
+    @property
+    def templates(self) -> int: ...
+    @property
+    def model(self) -> str: ...
+
+
+class Metrics:
+    """Requests by op, errors by code, connections open now, and the time since the start."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._lock = threading.Lock()  # guards all below
+        self._requests: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._connections = 0
+
+    def request(self, op: str) -> None:
+        """A request of this op was understood."""
+        with self._lock:
+            self._requests[op] += 1
+
+    def error(self, code: ErrorCode) -> None:
+        """A failure was answered."""
+        with self._lock:
+            self._errors[str(code)] += 1
+
+    def connections(self, open_now: int) -> None:
+        """So many connections are being served."""
+        with self._lock:
+            self._connections = open_now
+
+    def report(self, counts: Counts) -> StatsReport:
+        """The answer of `stats`."""
+        with self._lock:
+            return StatsReport(
+                uptime_s=time.monotonic() - self._started,
+                connections=self._connections,
+                requests=dict(self._requests),
+                errors=dict(self._errors),
+                faces=counts.faces,
+                people=counts.people,
+                templates=counts.templates,
+                model=counts.model,
+                memory_mb=_resident_mb(),
+            )
+
+
+def _resident_mb() -> float:
+    """Megabytes of memory this process holds now; 0.0 on a system that does not say so (only Linux has /proc)."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except FileNotFoundError:
+        return 0.0
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) / 1024

@@ -1,0 +1,32 @@
+"""Cutting a face out of a picture the way a network was trained to see it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from server.vision.detector import Box
+from server.vision.image import Pixels
+
+
+def square_crop(image: Pixels, box: Box, margin: float, size: tuple[int, int]) -> Pixels:
+    """The box made square (its longer side), grown by `margin` of that side in all, resized to (width, height) `size`.
+
+    Where the square leaves the picture, the border pixels are repeated: FaceNet's own training crops were clipped, and
+    black bars move an embedding more than blurred edges do. Shrinking averages areas, so nothing aliases.
+    """
+    x, y, width, height = box
+    side = max(width, height) * (1 + margin)
+    left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
+    right, bottom = left + max(1, round(side)), top + max(1, round(side))
+    picture_height, picture_width = image.shape[:2]
+    inside = image[
+        min(max(top, 0), picture_height - 1) : min(max(bottom, 1), picture_height),
+        min(max(left, 0), picture_width - 1) : min(max(right, 1), picture_width),
+    ]
+    over = (max(-top, 0), max(bottom - picture_height, 0), max(-left, 0), max(right - picture_width, 0))
+    if any(over):
+        inside = np.asarray(cv2.copyMakeBorder(inside, *over, cv2.BORDER_REPLICATE), np.uint8)
+    shrinks = inside.shape[0] > size[1]
+    resized = cv2.resize(inside, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)

@@ -1,0 +1,137 @@
+"""A picture file -> faces -> embeddings and emotions: the vision room as the rest of the server sees it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from server.errors import TimedOut
+from server.spec import EmbeddingSpec
+from server.vision.batching import DEFAULT_CAPACITY, Batcher, never
+from server.vision.detector import Box, Detection, Detector, Landmarks
+from server.vision.embedder import Embedder
+from server.vision.emotion import Emotion, EmotionReader
+from server.vision.image import ImageLimits, Pixels, decode_image
+from server.vision.runtime import BATCH_SIZES, Floats
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """A face and what the networks will be shown of it; `emotion_crop` is None where no emotion was asked for."""
+
+    box: Box
+    landmarks: Landmarks
+    detection: float
+    crop: Pixels
+    emotion_crop: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture's size in pixels as shown, its faces (largest first), and what the steps took."""
+
+    width: int
+    height: int
+    faces: tuple[FoundFace, ...]
+    timing_ms: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the networks say of one face; `embedding` is (d,) float32 of unit length."""
+
+    embedding: Floats
+    emotion: Emotion | None
+
+
+class Analyser:
+    """Thread-safe. Decoding and detection run on the caller's thread, the networks on the batcher's."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        embedder: Embedder,
+        emotions: EmotionReader | None,
+        limits: ImageLimits,
+        *,
+        queue_capacity: int = DEFAULT_CAPACITY,
+    ) -> None:
+        self.spec: EmbeddingSpec = embedder.spec
+        self._detector = detector
+        self._embedder = embedder
+        self._emotions = emotions
+        self._limits = limits
+        self._batcher: Batcher[FoundFace, Features] = Batcher(
+            self._compute, largest=BATCH_SIZES[-1], capacity=queue_capacity, clock=time.monotonic
+        )
+
+    def faces(self, data: bytes, *, emotion: bool = False) -> Picture:
+        """Decodes a picture file and finds its faces. Raises InvalidImage."""
+        begun = time.perf_counter()
+        image = decode_image(data, self._limits)
+        decoded = time.perf_counter()
+        detections = self._detector.detect(image)
+        faces = tuple(self._found(image, face, emotion) for face in detections)
+        done = time.perf_counter()
+        timing = {"decode": (decoded - begun) * 1000, "detect": (done - decoded) * 1000}
+        height, width = image.shape[:2]
+        return Picture(width, height, faces, timing)
+
+    def features(self, faces: Sequence[FoundFace], abandoned: Callable[[], bool] = never) -> list[Features]:
+        """Embedding and, where `faces` was asked for them, emotion of each face; batched with those of other callers.
+
+        Raises Busy when too many faces wait, TimedOut when `abandoned` became true first.
+        """
+        if faces and abandoned():
+            raise TimedOut("nobody waits for this any more")
+        return self._batcher.run(faces, abandoned)
+
+    def templates(self, crops: Sequence[Pixels]) -> Floats:
+        """(n, d) unit-length embeddings for enrolment, which may cost two forward passes a face."""
+        return self._embedder.templates(crops)
+
+    def probes(self, crops: Sequence[Pixels]) -> Floats:
+        """(n, d) unit-length embeddings of probes, past the batcher: for scripts, which do their own batching."""
+        return self._embedder.probes(crops)
+
+    def warm_up(self) -> float:
+        """One real pass through every network and every batch size; milliseconds of the last single face."""
+        grey = np.full((*self.spec.input_size[::-1], 3), 127, np.uint8)
+        self._detector.detect(grey)
+        face = self._found(grey, _WHOLE_FACE, self._emotions is not None)
+        for size in reversed(BATCH_SIZES):
+            begun = time.perf_counter()
+            self._batcher.run([face] * size)
+        return (time.perf_counter() - begun) * 1000
+
+    def check(self) -> float:
+        """One real inference, in milliseconds."""
+        grey = np.full((*self.spec.input_size[::-1], 3), 127, np.uint8)
+        begun = time.perf_counter()
+        self._detector.detect(grey)
+        self._batcher.run([self._found(grey, _WHOLE_FACE, self._emotions is not None)])
+        return (time.perf_counter() - begun) * 1000
+
+    def close(self) -> None:
+        """Ends the batcher's thread."""
+        self._batcher.close()
+
+    def _found(self, image: Pixels, face: Detection, emotion: bool) -> FoundFace:
+        crop = self._embedder.crop(image, face)
+        wanted = self._emotions if emotion else None
+        return FoundFace(face.box, face.landmarks, face.score, crop, wanted.crop(image, face.box) if wanted else None)
+
+    def _compute(self, faces: list[FoundFace]) -> list[Features]:
+        embeddings = self._embedder.probes([face.crop for face in faces])
+        crops = [face.emotion_crop for face in faces if face.emotion_crop is not None]
+        emotions = iter(self._emotions.read(np.stack(crops)) if self._emotions and crops else ())
+        return [
+            Features(embedding, next(emotions) if face.emotion_crop is not None else None)
+            for face, embedding in zip(faces, embeddings, strict=True)
+        ]
+
+
+_WHOLE_FACE = Detection((30.0, 30.0, 90.0, 110.0), ((60, 70), (95, 70), (78, 90), (62, 110), (93, 110)), 1.0)

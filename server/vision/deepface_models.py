@@ -1,0 +1,160 @@
+"""DeepFace and TensorFlow, and the only module that imports them, inside functions: a start from the cache needs neither.
+
+DeepFace keeps its settings in the environment and its models in a global cache without a lock; everything here runs
+while the server starts, on one thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.errors import StartError
+from server.vision.detector import Detection
+from server.vision.image import Pixels
+from server.vision.models import ModelCard
+from server.vision.runtime import BATCH_SIZES, Floats
+
+_EMOTION_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+@contextmanager
+def _deepface_home(home: Path) -> Iterator[None]:
+    """DeepFace reads its home from the environment; it is put back afterwards."""
+    before = os.environ.get("DEEPFACE_HOME")
+    os.environ["DEEPFACE_HOME"] = str(home)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings are no news to our users
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["DEEPFACE_HOME"]
+        else:
+            os.environ["DEEPFACE_HOME"] = before
+
+
+def download(name: str, urls: Sequence[str], home: Path) -> None:
+    """DeepFace's own download, with its progress bar, into `home`/.deepface/weights. Raises ValueError when it fails."""
+    from deepface.commons import folder_utils, weight_utils
+
+    with _deepface_home(home):
+        folder_utils.initialize_folder()
+        (home / ".deepface" / "weights" / name).parent.mkdir(parents=True, exist_ok=True)
+        packed = {".zip": "zip", ".bz2": "bz2"}.get(Path(urls[0].partition("?")[0]).suffix)
+        weight_utils.download_weights_if_necessary(name, list(urls), compress_type=packed)
+
+
+def weights_addresses(task: str, model: str, attribute: str) -> list[str]:
+    """Where DeepFace fetches a model's weights from; `attribute` names the constant beside its client class."""
+    import importlib
+
+    from deepface.modules import modeling
+
+    module = importlib.import_module(modeling.get_model_class(task=task, model_name=model).__module__)
+    found = getattr(module, attribute, None)
+    if found is None:
+        return []
+    return [found] if isinstance(found, str) else list(found)
+
+
+def keras_model(card: ModelCard, weights: Path) -> Any:
+    """DeepFace's Keras network of a FaceNet with these weights. Raises StartError when the file does not fit."""
+    client = _client("facial_recognition", card.name, card.weights_file, weights)
+    return client.model
+
+
+def tensorflow_network(model: Any, height: int, width: int) -> Callable[[NDArray[Any]], Floats]:
+    """A Keras network as a `tf.function` of fixed batch sizes: six times as fast as calling it as DeepFace does."""
+    import tensorflow as tf
+
+    forward = tf.function(
+        lambda batch: model(batch, training=False),
+        input_signature=[tf.TensorSpec((None, height, width, 3), tf.float32)],
+    )
+
+    def run(batch: NDArray[Any]) -> Floats:
+        largest = BATCH_SIZES[-1]
+        parts = [forward(tf.constant(batch[at : at + largest])).numpy() for at in range(0, len(batch), largest)]
+        return cast(Floats, np.concatenate(parts))
+
+    return run
+
+
+def tensorflow_version() -> str:
+    """Without importing it."""
+    from importlib.metadata import version
+
+    return version("tensorflow")
+
+
+class DeepFaceEmbedder:
+    """A model as DeepFace crops, resizes and feeds it; for the models that we have no measured recipe for."""
+
+    def __init__(self, card: ModelCard, weights: Path) -> None:
+        self._client = _client("facial_recognition", card.name, card.weights_file, weights)
+        width, height = card.input_size
+        self._size = (height, width)
+
+    def crop(self, image: Pixels, face: Detection) -> Pixels:
+        """The box, turned until the eyes are level, as DeepFace's extract_face does it; RGB of any size."""
+        from deepface.models.Detector import FacialAreaRegion
+        from deepface.modules import detection
+
+        x, y, width, height = (int(value) for value in face.box)
+        # DeepFace's "left eye" is the one on the picture's right: the person's own left.
+        right_eye, left_eye = ((int(px), int(py)) for px, py in face.landmarks[:2])
+        region = FacialAreaRegion(max(x, 0), max(y, 0), width, height, left_eye, right_eye, face.score)
+        found = detection.extract_face(
+            facial_area=region,
+            img=image,
+            align=True,
+            expand_percentage=0,
+            width_border=0,
+            height_border=0,
+            detector_backend="yunet",
+        )
+        return np.asarray(found.img, np.uint8)
+
+    def forward(self, crops: Sequence[Pixels]) -> Floats:
+        """(n, d), not yet of unit length."""
+        from deepface.modules import preprocessing
+
+        inputs = [preprocessing.resize_image(crop[:, :, ::-1], self._size) for crop in crops]
+        rows = [self._client.forward(preprocessing.normalize_input(image, "base")) for image in inputs]
+        return np.asarray(rows, np.float32)
+
+
+class DeepFaceEmotion:
+    """DeepFace's Emotion network: (n, 48, 48) grey 0..255 -> (n, 7) probabilities, in our order of labels."""
+
+    def __init__(self, weights: Path) -> None:
+        self._client = _client("facial_attribute", "Emotion", "facial_expression_model_weights.h5", weights)
+
+    def __call__(self, batch: NDArray[Any]) -> Floats:
+        rows = self._client._predict_internal(batch.reshape(-1, 48, 48, 1).astype(np.float32))
+        return np.asarray(rows, np.float32).reshape(-1, len(_EMOTION_CLASSES))
+
+
+def _client(task: str, name: str, weights_file: str, weights: Path) -> Any:
+    """DeepFace's model, loaded from a file that lies anywhere."""
+    import tempfile
+
+    from deepface.modules import modeling
+
+    with tempfile.TemporaryDirectory() as home, _deepface_home(Path(home)):
+        link = Path(home) / ".deepface" / "weights" / weights_file
+        link.parent.mkdir(parents=True)
+        link.symlink_to(weights.resolve())
+        try:
+            # Not build_model: its cache goes by name alone and would ignore another file of the same model.
+            return modeling.get_model_class(task=task, model_name=name)()
+        except (ValueError, OSError) as error:
+            raise StartError(f"{weights} does not hold the weights of {name}: delete it, and it is fetched again") from error
+        except ImportError as error:
+            raise StartError(f"{name} needs a package that is not installed: {error}") from error

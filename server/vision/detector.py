@@ -1,0 +1,129 @@
+"""YuNet: where the faces are. The network runs on OpenVINO; its outputs are decoded here.
+
+Source: "YuNet: A Tiny Millisecond-level Face Detector" (Wu et al., 2023) and the 2023mar weights of OpenCV's model zoo.
+OpenCV's own FaceDetectorYN is the oracle in the tests; it is not thread-safe, takes 1.3 times as long on two cores and,
+in OpenCV 5, cannot share them with other threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from server.vision.image import Pixels
+from server.vision.runtime import OpenVinoGraph
+
+Box = tuple[float, float, float, float]
+Landmarks = tuple[tuple[float, float], ...]
+
+MIN_SCORE = 0.6  # finds a face in each of LFW's 13,233 pictures (FACTS); YuNet's usual 0.9 misses some
+NMS_OVERLAP = 0.3  # YuNet's own: two boxes that share more are one face
+STRIDES = (8, 16, 32)
+COARSE_SIDE = 640  # every picture is looked at at no more than this first; big faces are found here and only here
+SHAPE_STEP = 64  # canvas sides are rounded up to this (YuNet needs 32): fewer shapes, fewer first-time costs
+SMALL_SIDE = 160  # a picture smaller than this is enlarged: a tiny picture is mostly one tiny face
+FRAME = 0.25  # where nothing is found, once more with this much border: a face that fills the picture has no outline
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """`box` x, y, width, height and `landmarks` (right eye, left eye, nose, right and left mouth corner), in pixels."""
+
+    box: Box
+    landmarks: Landmarks
+    score: float
+
+    @property
+    def area(self) -> float:
+        return self.box[2] * self.box[3]
+
+
+class Detector(Protocol):
+    """Finds faces in RGB pixels, largest first; any thread may call."""
+
+    name: str
+
+    def detect(self, image: Pixels) -> list[Detection]: ...
+
+
+class YuNet:
+    """`canvas`: the longest side, in pixels, at which a picture is searched; a face must be about 10 px there to be found."""
+
+    name = "yunet"
+
+    def __init__(self, graph: OpenVinoGraph, canvas: int) -> None:
+        self._graph = graph
+        self._canvas = canvas
+        self._output = {name: index for index, name in enumerate(graph.output_names)}
+
+    def detect(self, image: Pixels) -> list[Detection]:
+        """Every face in (h, w, 3) RGB pixels, largest first."""
+        longest = max(image.shape[:2])
+        rows = np.concatenate([self._search(image, side / longest) for side in self._sides(longest)])
+        if not len(rows):
+            rows = self._search_framed(image)
+        faces = [_detection(row) for row in _without_overlaps(rows)]
+        return sorted(faces, key=lambda face: (-face.area, face.box))
+
+    def _sides(self, longest: int) -> list[int]:
+        """The sizes to search at. A large picture is searched twice: at COARSE_SIDE for large faces, which the network
+        misses when it sees them much larger than those it was trained on, and at the canvas for small ones."""
+        coarse = max(SMALL_SIDE, min(longest, COARSE_SIDE, self._canvas))
+        fine = min(longest, self._canvas)
+        return [coarse, fine] if fine > coarse else [coarse]
+
+    def _search_framed(self, image: Pixels) -> NDArray[np.float32]:
+        height, width = image.shape[:2]
+        down, right = round(height * FRAME), round(width * FRAME)
+        framed = cv2.copyMakeBorder(image, down, down, right, right, cv2.BORDER_CONSTANT)
+        rows = self._search(np.asarray(framed, np.uint8), self._sides(max(height, width))[0] / max(framed.shape[:2]))
+        rows[:, [0, *range(4, 14, 2)]] -= right
+        rows[:, [1, *range(5, 14, 2)]] -= down
+        return rows
+
+    def _search(self, image: Pixels, scale: float) -> NDArray[np.float32]:
+        """(n, 15): box, five landmarks and score of all that looks like a face at this scale, in the picture's pixels."""
+        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+        if (height, width) != image.shape[:2]:
+            filtering = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+            image = np.asarray(cv2.resize(image, (width, height), interpolation=filtering), np.uint8)
+        canvas = np.zeros((3, _rounded_up(height), _rounded_up(width)), np.float32)
+        canvas[:, :height, :width] = image[:, :, ::-1].transpose(2, 0, 1)  # YuNet was trained on BGR, 0..255
+        outputs = self._graph.run(canvas[None])
+        rows = np.concatenate([self._decoded(outputs, stride, canvas.shape[2] // stride) for stride in STRIDES])
+        rows[:, :14] /= scale
+        return rows
+
+    def _decoded(self, outputs: list[NDArray[np.float32]], stride: int, columns: int) -> NDArray[np.float32]:
+        """One stride's outputs as (n, 15) rows in canvas pixels; only cells that reach MIN_SCORE."""
+        presence, likeness, boxes, points = (
+            outputs[self._output[f"{kind}_{stride}"]][0] for kind in ("obj", "cls", "bbox", "kps")
+        )
+        score = np.sqrt(np.clip(presence[:, 0], 0, 1) * np.clip(likeness[:, 0], 0, 1))
+        cells = np.flatnonzero(score >= MIN_SCORE)
+        corner = np.stack([cells % columns, cells // columns], axis=1).astype(np.float32)
+        size = np.exp(boxes[cells, 2:]) * stride
+        middle = (corner + boxes[cells, :2]) * stride
+        landmarks = (points[cells].reshape(-1, 5, 2) + corner[:, None]) * stride
+        return np.hstack([middle - size / 2, size, landmarks.reshape(-1, 10), score[cells, None]]).astype(np.float32)
+
+
+def _rounded_up(side: int) -> int:
+    return -(-side // SHAPE_STEP) * SHAPE_STEP
+
+
+def _without_overlaps(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not len(rows):
+        return rows
+    kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), MIN_SCORE, NMS_OVERLAP)
+    return rows[np.asarray(kept, dtype=np.intp).ravel()]
+
+
+def _detection(row: NDArray[np.float32]) -> Detection:
+    values = [float(value) for value in row]
+    landmarks = tuple((values[at], values[at + 1]) for at in range(4, 14, 2))
+    return Detection((values[0], values[1], values[2], values[3]), landmarks, values[14])

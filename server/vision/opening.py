@@ -1,0 +1,136 @@
+"""Settings -> an Analyser: finds the weights, converts a network once, and puts the room together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from server.errors import StartError
+from server.spec import EmbeddingSpec
+from server.vision import deepface_models, dlib_models, runtime
+from server.vision.analyser import Analyser
+from server.vision.cache import cache_key, cached_folder, default_cache_dir
+from server.vision.detector import Detector, YuNet
+from server.vision.embedder import Embedder, Engine, FaceNetEngine
+from server.vision.emotion import EmotionReader, EmotionSpec
+from server.vision.image import ImageLimits
+from server.vision.models import DEFAULT_MODEL, YUNET_FILE, ModelCard, model_card
+from server.vision.weights import WeightsFile, WeightsFinder
+
+Runtime = Literal["openvino", "tensorflow"]
+EmotionChoice = Literal["facewire", "deepface", "off"]
+DetectorChoice = Literal["auto", "yunet", "dlib"]
+
+EMOTION_MODEL = Path(__file__).resolve().parents[2] / "data" / "models" / "emotion.json"
+
+log = logging.getLogger("facewire.vision")
+
+
+@dataclass(frozen=True, slots=True)
+class VisionSettings:
+    """What the vision room can be told. `canvas`: the longest side, in pixels, at which a picture is searched."""
+
+    model: str = DEFAULT_MODEL
+    weights_dir: Path | None = None
+    mirror: str | None = None
+    runtime: Runtime = "openvino"
+    detector: DetectorChoice = "auto"
+    canvas: int = 1920
+    emotion: EmotionChoice = "facewire"
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    limits: ImageLimits = ImageLimits()
+    queue_capacity: int = 256
+    downloads: bool = True
+
+
+def open_analyser(settings: VisionSettings) -> Analyser:
+    """Everything loaded, nothing warmed. Raises StartError with what to do next."""
+    finder = WeightsFinder(
+        settings.weights_dir, deepface_models.download if settings.downloads else None, settings.mirror
+    )
+    card = model_card(settings.model)
+    if settings.runtime == "tensorflow" and card.family != "facenet":
+        raise StartError(f"--runtime tensorflow is for Facenet512 and Facenet; {card.name} has one runtime", exit_code=2)
+    embedder = _open_embedder(card, settings, finder)
+    detector = _open_detector(settings, finder)
+    emotions = _open_emotions(settings, finder)
+    log.info("model %s, detector %s, runtime %s", card.name, detector.name, settings.runtime)
+    return Analyser(detector, embedder, emotions, settings.limits, queue_capacity=settings.queue_capacity)
+
+
+def _open_embedder(card: ModelCard, settings: VisionSettings, finder: WeightsFinder) -> Embedder:
+    attributes = {"Facenet": "FACENET128_WEIGHTS", "Facenet512": "FACENET512_WEIGHTS", "Dlib": "WEIGHT_URL"}
+    attribute = attributes.get(card.name, "WEIGHTS_URL")
+    addresses = partial(deepface_models.weights_addresses, "facial_recognition", card.name, attribute)
+    weights = finder.find(card.weights_file, addresses)
+    spec = card.spec(weights.sha256)
+    return Embedder(spec, _ENGINES[card.family](card, spec, weights, settings, finder))
+
+
+def _facenet_engine(
+    card: ModelCard, spec: EmbeddingSpec, weights: WeightsFile, settings: VisionSettings, finder: WeightsFinder
+) -> Engine:
+    width, height = card.input_size
+    if settings.runtime == "tensorflow":
+        model = deepface_models.keras_model(card, weights.path)
+        return FaceNetEngine(spec, deepface_models.tensorflow_network(model, height, width))
+
+    def build(folder: Path) -> None:
+        log.info("converting %s once; later starts take it from %s", card.name, settings.cache_dir)
+        model = runtime.convert_keras(deepface_models.keras_model(card, weights.path))
+        runtime.save_model(model, folder / "network.xml")
+
+    key = cache_key(card.name, weights.sha256, runtime.version(), deepface_models.tensorflow_version())
+    entry = cached_folder(settings.cache_dir, key, build)
+    return FaceNetEngine(spec, runtime.open_network(entry / "network.xml"))
+
+
+def _dlib_engine(
+    card: ModelCard, spec: EmbeddingSpec, weights: WeightsFile, settings: VisionSettings, finder: WeightsFinder
+) -> Engine:
+    return dlib_models.DlibEngine(weights.path, finder.find("shape_predictor_5_face_landmarks.dat").path)
+
+
+def _deepface_engine(
+    card: ModelCard, spec: EmbeddingSpec, weights: WeightsFile, settings: VisionSettings, finder: WeightsFinder
+) -> Engine:
+    return deepface_models.DeepFaceEmbedder(card, weights.path)
+
+
+_ENGINES: dict[str, Callable[[ModelCard, EmbeddingSpec, WeightsFile, VisionSettings, WeightsFinder], Engine]] = {
+    "facenet": _facenet_engine,
+    "dlib": _dlib_engine,
+    "deepface": _deepface_engine,
+}
+
+
+def _open_detector(settings: VisionSettings, finder: WeightsFinder) -> Detector:
+    if settings.detector == "dlib":
+        return _dlib_detector(finder)
+    addresses = partial(deepface_models.weights_addresses, "face_detector", "yunet", "WEIGHTS_URL")
+    try:
+        weights = finder.find(YUNET_FILE, addresses)
+    except StartError as error:
+        if settings.detector == "yunet":
+            raise
+        log.warning("%s", error)
+        log.warning("going on with dlib's detector, which finds frontal faces from 40 px up")
+        return _dlib_detector(finder)
+    model = runtime.reshape(runtime.read_model(weights.path), (1, 3, -1, -1))
+    # One thread a stream: several pictures at a time win more than one picture on several threads.
+    return YuNet(runtime.OpenVinoGraph(model, streams=runtime.cores(), threads=runtime.cores()), settings.canvas)
+
+
+def _dlib_detector(finder: WeightsFinder) -> Detector:
+    return dlib_models.DlibDetector(finder.find("shape_predictor_68_face_landmarks.dat").path)
+
+
+def _open_emotions(settings: VisionSettings, finder: WeightsFinder) -> EmotionReader | None:
+    if settings.emotion == "off":
+        return None
+    spec = EmotionSpec.load(EMOTION_MODEL)
+    return EmotionReader(spec, runtime.open_network(EMOTION_MODEL.with_name("emotion.onnx")))

@@ -1,0 +1,107 @@
+"""Where the file of a network comes from.
+
+In this order: `--weights-dir`; DeepFace's own folder (`$DEEPFACE_HOME/.deepface/weights`, by default below the home
+folder); an installed package that carries the file (face_recognition_models: dlib's); a download, by DeepFace's own
+code, into a folder of its own from which only a whole and right file is moved into place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.errors import StartError
+from server.vision.models import KNOWN_SHA256
+
+# (file name, addresses to try, a DeepFace home to download into) -> raises ValueError or OSError when nothing came
+Download = Callable[[str, Sequence[str], Path], None]
+
+CARRIERS = ("face_recognition_models",)  # packages that hold weights in their folder `models`
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """A file that is there, with the sha256 of its bytes."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFinder:
+    """Looks in the places above. `mirror`: a base address that replaces the built-in ones, for closed networks."""
+
+    weights_dir: Path | None
+    download: Download | None
+    mirror: str | None = None
+
+    def find(self, name: str, addresses: Callable[[], Sequence[str]] = tuple) -> WeightsFile:
+        """The file `name`, fetched if it must be. `addresses` is asked only when it is nowhere on this machine.
+
+        Raises StartError when it is nowhere, can't be fetched, or is not the file it should be.
+        """
+        for folder in self.places():
+            path = folder / name
+            if path.is_file():
+                return checked(path, name)
+        urls = [f"{self.mirror.rstrip('/')}/{Path(name).name}"] if self.mirror else list(addresses())
+        if self.download is not None and urls:
+            return self._fetched(name, urls)
+        raise StartError(self._missing(name, urls, "it is not on this machine"))
+
+    def places(self) -> list[Path]:
+        """The folders looked at, in order."""
+        given = [self.weights_dir, self.weights_dir / ".deepface" / "weights"] if self.weights_dir else []
+        return [*given, deepface_home() / ".deepface" / "weights", *_carrier_folders()]
+
+    def _target(self) -> Path:
+        return self.weights_dir or deepface_home() / ".deepface" / "weights"
+
+    def _fetched(self, name: str, urls: Sequence[str]) -> WeightsFile:
+        assert self.download is not None
+        target = self._target() / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # Beside the target, so that moving the finished file is one atomic rename.
+            with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as staging:
+                self.download(name, urls, Path(staging))
+                fetched = Path(staging) / ".deepface" / "weights" / name
+                checked(fetched, name)
+                os.replace(fetched, target)
+        except (OSError, ValueError) as error:
+            raise StartError(self._missing(name, urls, f"fetching it failed ({error})")) from error
+        return checked(target, name)
+
+    def _missing(self, name: str, urls: Sequence[str], why: str) -> str:
+        places = ", ".join(str(place) for place in self.places())
+        source = " or ".join(urls) if urls else "where you keep it"
+        return f"{name} is needed and {why}. Looked in {places}. Fetch it from {source} and put it in {self._target()}"
+
+
+def deepface_home() -> Path:
+    """DeepFace's own rule for its home."""
+    return Path(os.environ.get("DEEPFACE_HOME", Path.home()))
+
+
+def checked(path: Path, name: str) -> WeightsFile:
+    """The file with its sha256. Raises StartError when it is empty, or known and not what it should be."""
+    if path.stat().st_size == 0:
+        raise StartError(f"{path} is empty: delete it, and it is fetched again")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    known = KNOWN_SHA256.get(Path(name).name)
+    if known is not None and digest != known:
+        raise StartError(f"{path} is damaged or not the released file (its sha256 is {digest}): delete it, and it is fetched again")
+    return WeightsFile(path, digest)
+
+
+def _carrier_folders() -> list[Path]:
+    specs = (importlib.util.find_spec(package) for package in CARRIERS)
+    roots = [location for spec in specs if spec for location in spec.submodule_search_locations or ()]
+    return [Path(root) / "models" for root in roots]
+

@@ -1,0 +1,171 @@
+"""create_db stopped in the middle: Ctrl-C, kill -9, a full disk's error; and two of them at once."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from scripts.building.build import TRANSACTION
+from scripts.create_db import main
+from server.gallery.gallery import Gallery
+from server.gallery.records import Counts
+from server.gallery.staging import SUFFIX, Staging
+from tests.support.galleries import picture, spec, unit
+from tests.support.synthetic_engine import SyntheticEngine, portrait
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "faces"
+    (folder / "Ann").mkdir(parents=True)
+    (folder / "Ann" / "1.png").write_bytes(portrait(1))
+    return folder
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out" / "people.db"
+
+
+def build(folder: Path, db: Path) -> int:
+    return main([str(folder), "--db", str(db)], open_engine=lambda choice: SyntheticEngine())
+
+
+def grow(folder: Path, count: int) -> None:
+    """`count` more pictures."""
+    (folder / "Bob").mkdir()
+    for number in range(count):
+        (folder / "Bob" / f"{number}.png").write_bytes(portrait(number, shade=1 + number // 63))
+
+
+@contextmanager
+def stopped_at(number: int, folder: Path, db: Path) -> Iterator[subprocess.Popen[str]]:
+    """A create_db that waits, with `number` faces embedded, to be stopped."""
+    command = [sys.executable, "-m", "tests.support.stopping_create_db", str(number), str(folder), "--db", str(db)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("at ")
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def content(db: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(db)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        query = "SELECT t.id, p.name, i.path, t.embedding FROM templates t JOIN images i ON i.id = t.image_id"
+        return connection.execute(query + " JOIN people p ON p.id = t.person_id ORDER BY t.id").fetchall()
+
+
+def beside(db: Path) -> list[str]:
+    """What lies beside the database, but the lock that always stays."""
+    return sorted(path.name for path in db.parent.iterdir() if path not in (db, db.with_name(db.name + "-lock")))
+
+
+def test_ctrl_c_leaves_the_old_database(folder: Path, db: Path) -> None:
+    build(folder, db)
+    before = content(db)
+    grow(folder, TRANSACTION + 64)  # so that something is staged already
+    with stopped_at(TRANSACTION + 8, folder, db) as process:
+        assert db.with_name(db.name + SUFFIX).exists()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == f"stopped: {db} is as it was"
+    assert "Traceback" not in out + err
+    assert content(db) == before
+    assert beside(db) == []
+
+
+def test_ctrl_c_in_a_first_build_leaves_nothing(folder: Path, db: Path) -> None:
+    with stopped_at(0, folder, db) as process:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not db.exists()
+    assert beside(db) == []
+
+
+def test_kill_9_leaves_the_old_database_and_the_next_run_cleans_up(folder: Path, db: Path) -> None:
+    build(folder, db)
+    before = content(db)
+    grow(folder, TRANSACTION + 64)
+    with stopped_at(TRANSACTION + 8, folder, db) as process:
+        process.kill()
+    assert content(db) == before
+    assert f"{db.name}{SUFFIX}" in beside(db)
+    assert build(folder, db) == 0
+    assert beside(db) == []
+    assert len(content(db)) == TRANSACTION + 65
+
+
+def test_kill_9_in_a_first_build(folder: Path, db: Path) -> None:
+    with stopped_at(0, folder, db) as process:
+        process.kill()
+    assert not db.exists()
+    assert build(folder, db) == 0
+    assert len(content(db)) == 1
+
+
+def test_a_second_run_at_the_same_time_is_refused(folder: Path, db: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with stopped_at(0, folder, db) as process:
+        assert build(folder, db) == 3
+        assert f"process {process.pid} is building {db} already" in capsys.readouterr().err
+        out, err = process.communicate("\n", timeout=60)  # and the first one comes to its end
+    assert process.returncode == 0, out + err
+    assert len(content(db)) == 1
+
+
+def test_an_error_inside_the_last_step_undoes_all_of_it(
+    folder: Path, db: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A trigger stands for whatever makes SQLite fail half way, a full disk for one."""
+    build(folder, db)
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute(
+            "CREATE TRIGGER fail BEFORE INSERT ON templates WHEN (SELECT count(*) FROM templates) = 20"
+            " BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        )
+    before = content(db)
+    grow(folder, 40)
+    (folder / "Ann" / "1.png").write_bytes(portrait(5))
+    assert build(folder, db) == 3
+    assert capsys.readouterr().err.splitlines()[-1] == f"create_db: disk is full; {db} is as it was"
+    assert content(db) == before
+    assert beside(db) == []
+
+
+def test_a_database_removed_while_its_log_stayed(folder: Path, db: Path) -> None:
+    """After kill -9 of a server and rm of the database, its write-ahead log would be replayed into the new one."""
+    wal = db.with_name(db.name + "-wal")
+    with Gallery.create(db, spec(16, "Synthetic")) as gallery:
+        gallery.enrol("Old", [picture("old", unit(1, *[0] * 15))])
+        log = wal.read_bytes()
+    db.unlink()
+    wal.write_bytes(log)
+    assert build(folder, db) == 0
+    assert [name for _, name, _, _ in content(db)] == ["Ann"]
+
+
+def test_what_was_not_moved_is_lost_and_what_was_stays(db: Path) -> None:
+    for name, move in (("Ann", True), ("Bob", False), ("Cleo", True)):
+        staging = Staging(db, spec())
+        staging.add([(name, picture(f"{name}.png", unit(1, 0, 0, 0)))])
+        if move:
+            staging.move()
+        staging.discard()
+    with Gallery.open(db) as gallery:
+        assert [record.name for record in gallery.people()[0]] == ["Ann", "Cleo"]
+        assert gallery.counts() == Counts(2, 2, 2)

@@ -1,0 +1,141 @@
+"""A deterministic service that stands in for recognition: answers come from the sha256 of the bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from protocol.messages import (
+    EMOTIONS,
+    Candidate,
+    Detect,
+    Detected,
+    DetectedFace,
+    Embed,
+    Embedded,
+    EmbeddedFace,
+    EmotionAnswer,
+    Health,
+    HealthReport,
+    Identified,
+    IdentifiedFace,
+    Identify,
+    ImageSize,
+    People,
+    PeopleListed,
+    PersonEntry,
+    Verified,
+    Verify,
+)
+from server.errors import InvalidImage
+
+NAMES = ("Ada Lovelace", "Björk Guðmundsdóttir", "李雷", "Grace Hopper")
+BROKEN = b"this is no picture"  # refused as InvalidImage
+BUG = b"this picture finds a bug"  # raises what no service should
+PLACE = ImageSize(320, 240)
+PATIENCE_S = 20.0  # how long a held request waits at most, so that a failing test ends
+
+
+@dataclass(frozen=True, slots=True)
+class FakeCounts:
+    faces: int
+    people: int = len(NAMES)
+    templates: int = len(NAMES)
+    model: str = "fake"
+
+
+class FakeService:
+    """Serves at once, but for pictures that begin with b"hold": these wait for `release`.
+
+    `begun` is released once for every held request that has begun; `seen` holds every picture that was computed.
+    """
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+        self.begun = threading.Semaphore(0)
+        self._lock = threading.Lock()  # guards the list
+        self._seen: list[bytes] = []
+
+    @property
+    def seen(self) -> list[bytes]:
+        with self._lock:
+            return list(self._seen)
+
+    def identify(self, message: Identify, /, *, abandoned: Callable[[], bool]) -> Identified:
+        self._look(message.image)
+        return identified(message)
+
+    def detect(self, message: Detect, /, *, abandoned: Callable[[], bool]) -> Detected:
+        self._look(message.image)
+        return Detected((detected(message.image),), PLACE, {})
+
+    def embed(self, message: Embed, /, *, abandoned: Callable[[], bool]) -> Embedded:
+        self._look(message.image)
+        face = detected(message.image)
+        embedding = hashlib.sha256(message.image).digest()
+        embedded = EmbeddedFace(face.box, face.landmarks, face.detection, embedding)
+        return Embedded((embedded,), PLACE, "fake", len(embedding) // 4, {})
+
+    def verify(self, message: Verify, /, *, abandoned: Callable[[], bool]) -> Verified:
+        self._look(message.image)
+        self._look(message.other)
+        same = message.image == message.other
+        return Verified(same, float(same), 1.0 - same, 0.5, "fake")
+
+    def people(self, message: People, /) -> PeopleListed:
+        names = sorted(NAMES)[message.offset : message.offset + message.limit]
+        return PeopleListed(tuple(PersonEntry(name, 1) for name in names), len(NAMES))
+
+    def health(self, message: Health, /) -> HealthReport:
+        return HealthReport(True, "fake", "none", 0.5, len(NAMES), len(NAMES))
+
+    def counts(self) -> FakeCounts:
+        return FakeCounts(faces=len(self.seen))
+
+    def _look(self, image: bytes) -> None:
+        if image == BROKEN:
+            raise InvalidImage("these bytes are not a picture")
+        if image == BUG:
+            raise ZeroDivisionError("a secret of the server")
+        with self._lock:
+            self._seen.append(image)
+        if image.startswith(b"hold"):
+            self.begun.release()
+            self.release.wait(PATIENCE_S)
+
+
+def detected(image: bytes) -> DetectedFace:
+    digest = hashlib.sha256(image).digest()
+    x, y = float(digest[0]), float(digest[1])
+    landmarks = tuple((x + i, y + i) for i in range(5))
+    return DetectedFace((x, y, 40.0, 50.0), landmarks, digest[2] / 256)
+
+
+def identified(message: Identify) -> Identified:
+    """What the service answers: b"nobody..." shows no face, b"stranger..." an unknown one."""
+    faces = () if message.image.startswith(b"nobody") else (_face(message),)
+    return Identified(faces, PLACE, "fake", {"total": 1.5})
+
+
+def _face(message: Identify) -> IdentifiedFace:
+    digest = hashlib.sha256(message.image).digest()
+    similarity = 0.6 + digest[3] / 1024
+    ranked = [NAMES[(digest[4] + i) % len(NAMES)] for i in range(min(message.k, len(NAMES)))]
+    candidates = tuple(Candidate(name, similarity - 0.1 * i, 0.5, f"{name}.jpg") for i, name in enumerate(ranked))
+    known = not message.image.startswith(b"stranger")
+    scores = {name: 0.4 if name == "happy" else 0.1 for name in EMOTIONS}
+    where = detected(message.image)
+    return IdentifiedFace(
+        where.box,
+        where.landmarks,
+        where.detection,
+        "match" if known else "unknown",
+        ranked[0] if known else None,
+        similarity,
+        0.5,
+        0.55,
+        candidates,
+        EmotionAnswer("happy", 0.4, True, scores) if message.emotion else None,
+    )

@@ -1,0 +1,51 @@
+"""Small galleries for tests: a spec of four dimensions, unit vectors, pictures of one template."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.gallery.records import NewPicture, NewTemplate
+from server.spec import Crop, EmbeddingSpec
+
+
+def spec(dimension: int = 4, model: str = "Test") -> EmbeddingSpec:
+    return EmbeddingSpec(
+        model=model,
+        weights_sha256="00" * 32,
+        crop=Crop("square", 0.15),
+        colour="RGB",
+        normalisation="none",
+        input_size=(8, 8),
+        dimension=dimension,
+        template_views=1,
+    )
+
+
+def unit(*values: float) -> NDArray[np.float32]:
+    vector = np.array(values, dtype=np.float64)
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+
+def template(embedding: NDArray[np.float32]) -> NewTemplate:
+    return NewTemplate(embedding, box=(1.0, 2.0, 3.0, 4.0), landmarks=((1.5, 2.5), (3.5, 4.5)), detection=0.9)
+
+
+def picture(path: str, *embeddings: NDArray[np.float32], content: str | None = None) -> NewPicture:
+    """A picture of one template per embedding; its bytes are `content`, by default its path."""
+    data = (path if content is None else content).encode()
+    return NewPicture(
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+        path=path,
+        width=40,
+        height=30,
+        templates=tuple(template(embedding) for embedding in embeddings),
+    )
+
+
+def random_units(rng: np.random.Generator, count: int, dimension: int) -> NDArray[np.float32]:
+    vectors = rng.standard_normal((count, dimension))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)

@@ -1,0 +1,120 @@
+"""Real servers on free ports of 127.0.0.1, and clients that speak bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgpack
+
+from protocol.framing import FrameDecoder, encode_frame
+from server.tcp.dispatch import Dispatcher
+from server.tcp.limits import TcpLimits
+from server.tcp.listener import Listener
+from tests.support.fake_service import PATIENCE_S, FakeService
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running server, and what it serves."""
+
+    service: FakeService
+    listener: Listener
+    dispatcher: Dispatcher
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.listener.address
+
+
+@contextlib.contextmanager
+def serving(*, token: str | None = None, **limits: float) -> Iterator[Served]:
+    """A server with these limits; at the end it is stopped and every thread must have gone."""
+    before = our_threads()
+    service = FakeService()
+    dispatcher = Dispatcher(service, token=token)
+    listener = Listener(dispatcher, "127.0.0.1", 0, limits=TcpLimits(**limits))  # type: ignore[arg-type]
+    listener.start()
+    try:
+        yield Served(service, listener, dispatcher)
+    finally:
+        service.release.set()
+        assert listener.stop(), "the server could not end its threads"
+    assert our_threads() - before == set()
+
+
+def our_threads() -> set[threading.Thread]:
+    """The living threads that belong to facewire."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("facewire")}
+
+
+@contextlib.contextmanager
+def misbehaving(script: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
+    """A server that runs `script` on every connection, one after the other, and closes it; gives its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    sock, _ = listening.accept()
+                except OSError:
+                    return  # the test is over
+                with sock, contextlib.suppress(ConnectionError):
+                    sock.settimeout(PATIENCE_S)
+                    script(sock)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listening.getsockname()
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+class RawClient:
+    """A client written from the README alone: a socket, struct's four bytes, msgpack."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.sock = socket.create_connection(address, timeout=PATIENCE_S)
+        self._decoder = FrameDecoder()
+
+    def send(self, **fields: object) -> None:
+        self.send_bytes(encode_frame(msgpack.packb(fields)))
+
+    def send_bytes(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def receive(self) -> dict:
+        """The next answer; EOFError when the server has closed."""
+        while (payload := self._decoder.next_frame()) is None:
+            data = self.sock.recv(65536)
+            if not data:
+                self._decoder.finish()
+                raise EOFError
+            self._decoder.feed(data)
+        return msgpack.unpackb(payload)
+
+    def ask(self, **fields: object) -> dict:
+        self.send(**fields)
+        return self.receive()
+
+    def at_end(self) -> bool:
+        """Has the server closed, with nothing more to say?"""
+        try:
+            self.receive()
+        except EOFError:
+            return True
+        return False
+
+    def half_close(self) -> None:
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def __enter__(self) -> RawClient:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.sock.close()

@@ -1,0 +1,151 @@
+"""The batcher: what runs together, what is refused, what is dropped, and that every outcome finds its way home."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from server.errors import Busy, TimedOut
+from server.vision.batching import Batcher
+
+
+class Gate:
+    """Doubles numbers, holding each batch until it is let through."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.entered = threading.Semaphore(0)
+        self.let = threading.Semaphore(0)
+
+    def __call__(self, items: list[int]) -> list[int]:
+        self.batches.append(items)
+        self.entered.release()
+        assert self.let.acquire(timeout=10)
+        return [2 * item for item in items]
+
+
+def started(batcher: Batcher[int, int], items: list[int], pool: ThreadPoolExecutor, waiting: int):
+    """Submits and returns once the batcher holds `waiting` items."""
+    future = pool.submit(batcher.run, items)
+    until = time.monotonic() + 10
+    while batcher.waiting != waiting and time.monotonic() < until:
+        time.sleep(0.001)
+    assert batcher.waiting == waiting
+    return future
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(32) as threads:
+        yield threads
+
+
+def make(gate: Gate, **settings: int) -> Batcher[int, int]:
+    return Batcher(gate, **{"largest": 4, "capacity": 8, **settings}, clock=time.monotonic)
+
+
+def test_a_lone_item_does_not_wait_for_company(pool: ThreadPoolExecutor) -> None:
+    batcher = Batcher(lambda items: [2 * item for item in items], largest=8, capacity=8, clock=time.monotonic)
+    assert pool.submit(batcher.run, [21]).result(timeout=10) == [42]
+    batcher.close()
+
+
+def test_what_gathers_while_a_batch_runs_shares_the_next(pool: ThreadPoolExecutor) -> None:
+    gate = Gate()
+    batcher = make(gate)
+    first = started(batcher, [1], pool, waiting=0)
+    assert gate.entered.acquire(timeout=10)
+    others = [started(batcher, [10 * n], pool, waiting=n) for n in (1, 2, 3)]
+    for _ in range(2):
+        gate.let.release()
+    assert first.result(10) == [2]
+    assert [future.result(10) for future in others] == [[20], [40], [60]]
+    assert gate.batches == [[1], [10, 20, 30]]
+    batcher.close()
+
+
+def test_a_picture_with_more_faces_than_a_batch_is_split_and_put_together_again(pool: ThreadPoolExecutor) -> None:
+    gate = Gate()
+    batcher = make(gate)
+    faces = list(range(11))
+    future = pool.submit(batcher.run, faces)
+    for _ in range(3):
+        gate.let.release()
+    assert future.result(10) == [2 * face for face in faces]
+    assert [len(batch) for batch in gate.batches] == [4, 4, 3]
+    batcher.close()
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(pool: ThreadPoolExecutor) -> None:
+    gate = Gate()
+    batcher = make(gate, capacity=2)
+    first = started(batcher, [1], pool, waiting=0)
+    assert gate.entered.acquire(timeout=10)
+    second = started(batcher, [2, 3], pool, waiting=2)
+    with pytest.raises(Busy) as refusal:
+        batcher.run([4])
+    assert refusal.value.retry_after_ms > 0
+    for _ in range(2):
+        gate.let.release()
+    assert first.result(10) == [2]
+    assert second.result(10) == [4, 6]
+    batcher.close()
+
+
+def test_abandoned_work_is_never_computed(pool: ThreadPoolExecutor) -> None:
+    gate = Gate()
+    batcher = make(gate)
+    first = started(batcher, [1], pool, waiting=0)
+    assert gate.entered.acquire(timeout=10)
+    gone = pool.submit(batcher.run, [99], lambda: True)
+    kept = started(batcher, [2], pool, waiting=2)
+    for _ in range(2):
+        gate.let.release()
+    with pytest.raises(TimedOut):
+        gone.result(10)
+    assert kept.result(10) == [4]
+    assert first.result(10) == [2]
+    assert [99] not in gate.batches
+    batcher.close()
+
+
+def test_an_error_reaches_those_it_concerns_and_nobody_else(pool: ThreadPoolExecutor) -> None:
+    def compute(items: list[int]) -> list[int]:
+        if 13 in items:
+            raise ArithmeticError("thirteen")
+        return items
+
+    batcher = Batcher(compute, largest=2, capacity=100, clock=time.monotonic)
+    with pytest.raises(ArithmeticError):
+        batcher.run([13, 1, 2, 3, 4])
+    assert batcher.run([5]) == [5]
+    batcher.close()
+
+
+def test_closing_refuses_what_waits_finishes_what_runs_and_ends_the_thread(pool: ThreadPoolExecutor) -> None:
+    gate = Gate()
+    batcher = make(gate)
+    running = started(batcher, [1], pool, waiting=0)
+    assert gate.entered.acquire(timeout=10)
+    waiting = started(batcher, [2], pool, waiting=1)
+    closing = pool.submit(batcher.close)
+    while batcher.running:
+        time.sleep(0.001)
+    gate.let.release()
+    assert running.result(10) == [2]
+    with pytest.raises(Busy):
+        waiting.result(10)
+    closing.result(10)
+    with pytest.raises(Busy):
+        batcher.run([3])
+    assert "batcher" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_many_threads_each_get_their_own_answers(pool: ThreadPoolExecutor) -> None:
+    batcher = Batcher(lambda items: [item * item for item in items], largest=8, capacity=10_000, clock=time.monotonic)
+    lists = [list(range(n, n + n % 13)) for n in range(300)]
+    assert list(pool.map(batcher.run, lists)) == [[item * item for item in items] for items in lists]
+    batcher.close()

@@ -1,0 +1,176 @@
+"""Dispatch: errors become codes, bugs stay ours, and one line is logged a request."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import get_args
+
+import msgpack
+import pytest
+
+from protocol.codec import as_result, decode_answer
+from protocol.errors import ErrorCode
+from protocol.messages import (
+    Embed,
+    Failure,
+    Health,
+    Hello,
+    Identify,
+    People,
+    Ping,
+    Request,
+    RequestBody,
+    Stats,
+    StatsReport,
+    Verify,
+)
+from server.errors import Busy, NoFace, RequestError, TimedOut
+from server.tcp.dispatch import CODE_OF, Dispatcher
+from tests.support.fake_service import BROKEN, BUG, FakeService
+
+SOON = 1e9  # a deadline on the monotonic clock that no test meets
+
+
+def never() -> bool:
+    return False
+
+
+def fails(dispatcher: Dispatcher, body: RequestBody, deadline: float = SOON) -> Failure:
+    payload = dispatcher.serve(Request(7, body), deadline=deadline, gone=never)
+    assert payload is not None
+    answer = decode_answer(payload)
+    assert isinstance(answer, Failure)
+    assert answer.id == 7
+    return answer
+
+
+def subclasses(kind: type) -> set[type]:
+    return {kind for child in kind.__subclasses__() for kind in {child, *subclasses(child)}}
+
+
+def test_every_domain_error_has_a_code() -> None:
+    ours = {kind for kind in subclasses(RequestError) if kind.__module__.startswith("server.")}
+    assert ours == set(CODE_OF)
+
+
+def test_every_operation_has_a_handler() -> None:
+    dispatcher = Dispatcher(FakeService())
+    examples = {Identify: Identify(b"a"), Embed: Embed(b"a"), Verify: Verify(b"a", b"b"), Hello: Hello("x")}
+    for shape in get_args(RequestBody):
+        body = examples.get(shape) or (shape(b"a") if shape.op == "detect" else shape())
+        payload = dispatcher.serve(Request(1, body), deadline=SOON, gone=never)
+        assert payload is not None
+        raw = decode_answer(payload)
+        assert not isinstance(raw, Failure), raw
+        as_result(shape.op, raw)  # type: ignore[arg-type]
+
+
+def test_a_domain_error_keeps_its_message() -> None:
+    answer = fails(Dispatcher(FakeService()), Identify(BROKEN))
+    assert (answer.code, answer.message) == (ErrorCode.INVALID_IMAGE, "these bytes are not a picture")
+
+
+def test_busy_says_when_to_come_back() -> None:
+    class Full(FakeService):
+        def health(self, message: Health, /):  # type: ignore[no-untyped-def]
+            raise Busy("full", retry_after_ms=123)
+
+    assert fails(Dispatcher(Full()), Health()) == Failure(7, ErrorCode.BUSY, "full", 123)
+
+
+def test_a_subclass_of_a_domain_error_has_its_parents_code() -> None:
+    class NoFaceInTheDark(NoFace):
+        pass
+
+    class Dark(FakeService):
+        def health(self, message: Health, /):  # type: ignore[no-untyped-def]
+            raise NoFaceInTheDark("dark")
+
+    assert fails(Dispatcher(Dark()), Health()).code is ErrorCode.NO_FACE
+
+
+def test_a_bug_is_logged_with_its_id_and_told_without_detail(caplog: pytest.LogCaptureFixture) -> None:
+    answer = fails(Dispatcher(FakeService()), Identify(BUG))
+    assert answer.code is ErrorCode.INTERNAL
+    assert "secret" not in answer.message
+    (record,) = [record for record in caplog.records if record.name == "facewire.dispatch"]
+    assert "id=7" in record.getMessage()
+    assert "a secret of the server" in caplog.text  # the traceback
+
+
+def test_an_answer_that_can_not_be_written_is_a_bug_too() -> None:
+    class Odd(FakeService):
+        def people(self, message: People, /):  # type: ignore[no-untyped-def]
+            return object
+
+    assert fails(Dispatcher(Odd()), People()).code is ErrorCode.INTERNAL
+
+
+def test_one_line_a_request_without_picture_bytes(caplog: pytest.LogCaptureFixture) -> None:
+    dispatcher = Dispatcher(FakeService())
+    with caplog.at_level(logging.INFO, "facewire.request"):
+        dispatcher.serve(Request(3, Identify(b"PICTURE")), deadline=SOON, gone=never)
+        dispatcher.serve(Request(4, Ping()), deadline=SOON, gone=never)
+        dispatcher.serve(Request(5, Identify(BROKEN)), deadline=SOON, gone=never)
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.split(" ms=")[0] for line in lines] == [
+        "id=3 op=identify faces=1",
+        "id=4 op=ping faces=-",
+        "id=5 op=identify refused: invalid_image",
+    ]
+    assert "PICTURE" not in caplog.text
+
+
+def test_late_work_is_not_begun() -> None:
+    service = FakeService()
+    answer = fails(Dispatcher(service), Identify(b"a"), deadline=time.monotonic() - 1)
+    assert answer.code is ErrorCode.TIMEOUT
+    assert service.seen == []
+
+
+def test_work_for_nobody_is_dropped() -> None:
+    service = FakeService()
+    assert Dispatcher(service).serve(Request(1, Identify(b"a")), deadline=SOON, gone=lambda: True) is None
+    assert service.seen == []
+
+
+def test_a_service_can_ask_whether_anybody_still_waits() -> None:
+    class Slow(FakeService):
+        def identify(self, message, /, *, abandoned):  # type: ignore[no-untyped-def]
+            assert not abandoned()
+            connection.clear()
+            assert abandoned()
+            raise TimedOut("given up")
+
+    connection = {"open"}
+    payload = Dispatcher(Slow()).serve(Request(1, Identify(b"a")), deadline=SOON, gone=lambda: not connection)
+    assert payload is not None
+
+
+def test_stats_count_requests_and_errors() -> None:
+    dispatcher = Dispatcher(FakeService())
+    for body in (Ping(), Ping(), Identify(b"a"), Identify(BROKEN)):
+        dispatcher.serve(Request(1, body), deadline=SOON, gone=never)
+    payload = dispatcher.serve(Request(1, Stats()), deadline=SOON, gone=never)
+    assert payload is not None
+    report = as_result("stats", decode_answer(payload))  # type: ignore[arg-type]
+    assert isinstance(report, StatsReport)
+    assert report.requests == {"ping": 2, "identify": 2, "stats": 1}
+    assert report.errors == {"invalid_image": 1}
+    assert (report.faces, report.people, report.model) == (1, 4, "fake")
+    assert report.memory_mb > 1
+
+
+def test_the_token_is_asked_for_only_where_there_is_one() -> None:
+    free, guarded = Dispatcher(FakeService()), Dispatcher(FakeService(), token="sesam öffne dich")
+    assert (free.needs_hello, guarded.needs_hello) == (False, True)
+    assert free.admits(Ping())
+    assert not guarded.admits(Ping())
+    assert not guarded.admits(Hello("sesam"))
+    assert guarded.admits(Hello("sesam öffne dich"))
+
+
+def test_a_failure_is_a_plain_map() -> None:
+    payload = Dispatcher(FakeService()).refusal(9, ErrorCode.EXISTS, "taken")
+    assert msgpack.unpackb(payload) == {"id": 9, "ok": False, "error": {"code": "exists", "message": "taken"}}

@@ -1,0 +1,186 @@
+"""Feeding and reading the emotion network, with networks of a few lines in its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from protocol.messages import EMOTIONS
+from scripts.evaluation.calibration import calibration_error
+from scripts.evaluation.emotion import class_names, confusion, measure
+from scripts.evaluation.pictures import labelled_pictures
+from server.errors import StartError
+from server.vision.emotion import EmotionReader, EmotionSpec
+from server.vision.opening import EMOTION_MODEL
+from server.vision.runtime import open_network
+
+SPEC = EmotionSpec("test", Path("none"), EMOTIONS, 44, side=1.0, down=0.0, temperature=1.0, certain_at=0.5)
+
+
+def leaning_left(batch: NDArray[Any]) -> NDArray[np.float32]:
+    """The first logit is the brightness of the left half, the second that of the right; the others are low."""
+    logits = np.full((len(batch), 7), -9, np.float32)
+    logits[:, 0] = batch[..., :22].mean((1, 2, 3))
+    logits[:, 1] = batch[..., 22:].mean((1, 2, 3))
+    return logits
+
+
+def write_model(folder: Path, **changes: object) -> Path:
+    network = folder / "emotion.onnx"
+    network.write_bytes(b"a network")
+    fields = {
+        "name": "test",
+        "version": 1,
+        "onnx": {"file": "emotion.onnx", "sha256": hashlib.sha256(b"a network").hexdigest()},
+        "labels": list(EMOTIONS),
+        "input": {"size": 44},
+        "crop": {"side": 0.9, "down": 0.03},
+        "temperature": 1.2,
+        "certain_at": 0.6,
+    }
+    path = folder / "emotion.json"
+    path.write_text(json.dumps(fields | changes))
+    return path
+
+
+def test_the_mirrored_view_counts_as_much_as_the_plain_one() -> None:
+    crop = np.zeros((1, 1, 44, 44), np.float32)
+    crop[..., :22] = 1
+    reader = EmotionReader(SPEC, leaning_left)
+    plain, mirrored = reader.probabilities(crop), reader.probabilities(crop[..., ::-1])
+    assert np.allclose(plain, mirrored)
+    assert plain[0, 0] == pytest.approx(plain[0, 1])
+
+
+def test_scores_sum_to_one_and_the_label_is_their_largest() -> None:
+    def surprised(batch: NDArray[Any]) -> NDArray[np.float32]:
+        return np.tile(np.float32([0, 0, 0, 0, 0, 3, 0]), (len(batch), 1))
+
+    (emotion,) = EmotionReader(SPEC, surprised).read(np.zeros((1, 1, 44, 44), np.float32))
+    assert sum(emotion.scores.values()) == pytest.approx(1)
+    assert emotion.label == "surprise"
+    assert emotion.confidence == emotion.scores["surprise"] == pytest.approx(np.exp(3) / (np.exp(3) + 6))
+    assert emotion.certain
+
+
+def test_below_the_stated_confidence_the_label_is_given_but_not_certain() -> None:
+    reader = EmotionReader(SPEC, lambda batch: np.tile(np.float32([0, 0, 0, 1, 0, 0, 0]), (len(batch), 1)))
+    (emotion,) = reader.read(np.zeros((1, 1, 44, 44), np.float32))
+    assert (emotion.label, emotion.certain) == ("happy", False)
+
+
+def test_a_higher_temperature_is_less_sure_and_changes_no_label() -> None:
+    cool = EmotionReader(SPEC, leaning_left).probabilities(np.full((1, 1, 44, 44), 0.5, np.float32))
+    spec = EmotionSpec("test", Path("none"), EMOTIONS, 44, 1.0, 0.0, temperature=3.0, certain_at=0.5)
+    warm = EmotionReader(spec, leaning_left).probabilities(np.full((1, 1, 44, 44), 0.5, np.float32))
+    assert warm.max() < cool.max()
+    assert warm.argmax() == cool.argmax()
+
+
+def test_no_faces_no_emotions() -> None:
+    assert EmotionReader(SPEC, leaning_left).read(np.zeros((0, 1, 44, 44), np.float32)) == []
+
+
+def test_the_crop_shrinks_by_area() -> None:
+    checkerboard = np.indices((440, 440)).sum(0) % 2 * 255
+    crop = EmotionReader(SPEC, leaning_left).crop(checkerboard.astype(np.uint8), (0, 0, 440, 440))
+    assert crop.shape == (1, 44, 44)
+    assert np.abs(crop - 0.5).max() < 0.01  # sampling points instead would give 0s and 1s
+
+
+def test_the_crop_goes_on_beyond_the_edge_of_the_picture() -> None:
+    picture = np.full((60, 60, 3), 200, np.uint8)
+    crop = EmotionReader(SPEC, leaning_left).crop(picture, (-30, -30, 80, 80))
+    assert np.allclose(crop, 200 / 255, atol=0.005)
+
+
+def test_the_crop_follows_the_specs_framing() -> None:
+    picture = np.zeros((200, 200, 3), np.uint8)
+    picture[100:] = 255
+    spec = EmotionSpec("test", Path("none"), EMOTIONS, 44, side=0.5, down=0.25, temperature=1.0, certain_at=0.5)
+    crop = EmotionReader(spec, leaning_left).crop(picture, (60, 60, 80, 80))  # the square is 100..140 in y
+    assert crop.min() == 1
+
+
+def test_grey_and_coloured_pictures_of_one_face_give_one_crop() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (90, 70), np.uint8)
+    reader = EmotionReader(SPEC, leaning_left)
+    colour = reader.crop(np.repeat(grey[..., None], 3, axis=2), (10, 10, 50, 60))
+    assert np.allclose(reader.crop(grey, (10, 10, 50, 60)), colour, atol=1 / 255)
+
+
+def test_a_spec_is_read_from_the_file_beside_its_network(tmp_path: Path) -> None:
+    spec = EmotionSpec.load(write_model(tmp_path))
+    assert (spec.name, spec.side, spec.temperature, spec.certain_at) == ("test 1", 0.9, 1.2, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"onnx": {"file": "emotion.onnx", "sha256": "0" * 64}}, "sha256 differs"),
+        ({"onnx": {"file": "gone.onnx", "sha256": ""}}, "can't be read"),
+        ({"temperature": "warm"}, "does not describe"),
+        ({"crop": {}}, "does not describe"),
+    ],
+)
+def test_a_spec_that_does_not_fit_its_network_is_refused(
+    tmp_path: Path, changes: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(StartError, match=complaint):
+        EmotionSpec.load(write_model(tmp_path, **changes))
+
+
+def test_a_missing_spec_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="can't be read"):
+        EmotionSpec.load(tmp_path / "emotion.json")
+
+
+def test_the_shipped_model_is_whole_small_and_speaks_the_wires_emotions() -> None:
+    spec = EmotionSpec.load(EMOTION_MODEL)
+    assert set(spec.labels) == set(EMOTIONS)
+    assert spec.onnx.stat().st_size <= 3_000_000  # the issue's limit
+    reader = EmotionReader(spec, open_network(spec.onnx, threads=1))
+    noise = np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), np.uint8)
+    crops = np.stack([reader.whole(picture) for picture in noise])
+    together, alone = reader.probabilities(crops), [reader.probabilities(crop[None])[0] for crop in crops]
+    assert np.allclose(together, alone, atol=1e-5)  # nine faces, more than a batch, get what each gets alone
+
+
+def test_calibration_error_by_hand() -> None:
+    confidence = np.array([0.95, 0.95, 0.55, 0.55])
+    right = np.array([True, True, True, False])
+    assert calibration_error(confidence, right) == pytest.approx((2 * 0.05 + 2 * 0.05) / 4)
+    assert calibration_error(np.array([1.0]), np.array([True])) == 0
+
+
+def test_the_report_counts_by_class() -> None:
+    truth = np.array([0, 0, 3, 3])
+    rows = np.full((4, 7), 0.05)
+    rows[[0, 1, 2, 3], [0, 3, 3, 3]] = 0.7
+    report = measure(truth, rows, SPEC)
+    assert report["accuracy"] == 0.75
+    assert report["recall"] == {"angry": 0.5, "happy": 1.0}
+    assert report["n"] == 4
+    assert confusion(truth, rows.argmax(1), 7)[0].tolist() == [1, 0, 0, 1, 0, 0, 0]
+
+
+def test_pictures_are_found_at_any_depth_by_their_innermost_class(tmp_path: Path) -> None:
+    for name in ("part/Happy/a.png", "part/sad/more/b.jpg", "6/c.png", "notes.txt"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+    found = {str(picture.path): picture.label for picture in labelled_pictures(tmp_path, class_names(EMOTIONS))}
+    assert found == {"part/Happy/a.png": "happy", "part/sad/more/b.jpg": "sad", "6/c.png": "angry"}
+
+
+def test_a_picture_outside_every_class_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "joy").mkdir()
+    (tmp_path / "joy/a.png").write_bytes(b"")
+    with pytest.raises(StartError, match="no folder named after a class"):
+        list(labelled_pictures(tmp_path, class_names(EMOTIONS)))

@@ -1,0 +1,77 @@
+"""Drawing: labels that cv2 can write, boxes where the picture is shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from client.render import CannotDraw, draw, in_ascii, label
+from protocol.messages import Identify
+from tests.support.fake_service import identified
+
+ANSWER = identified(Identify(b"a"))
+FACE = replace(ANSWER.faces[0], box=(20.0, 60.0, 30.0, 40.0))
+# An EXIF block that says "turn by 90 degrees clockwise" (orientation 6), to stand after a JPEG's first two bytes.
+TURNED = bytes.fromhex("ffe1002245786966000049492a00080000000100120103000100000006000000000000000000")[: 2 + 0x22]
+
+
+@pytest.mark.parametrize(
+    ("name", "ascii_name"),
+    [
+        ("Ada Lovelace", "Ada Lovelace"),
+        ("Björk Guðmundsdóttir", "Bjork Gudmundsdottir"),
+        ("Łukasz Groß", "Lukasz Gross"),
+        ("Æthelred", "Aethelred"),
+        ("Nguyễn Văn", "Nguyen Van"),
+        ("李雷", ""),
+        ("Анна", ""),
+        ("two\nlines", ""),
+    ],
+)
+def test_names_in_ascii(name: str, ascii_name: str) -> None:
+    assert in_ascii(name) == ascii_name
+
+
+def test_a_name_without_ascii_is_the_number_of_the_printed_face() -> None:
+    assert label(3, replace(FACE, name="李雷")) == "face 3, happy"
+    assert label(1, replace(FACE, name=None, decision="unknown", emotion=None)) == "unknown"
+
+
+def grey_jpeg(width: int, height: int) -> bytes:
+    done, data = cv2.imencode(".jpg", np.full((height, width, 3), 128, np.uint8))
+    assert done
+    return data.tobytes()
+
+
+def decoded(data: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(int)
+
+
+def test_the_box_is_where_the_face_is() -> None:
+    picture = decoded(draw(grey_jpeg(120, 160), replace(ANSWER, faces=(FACE,))))
+    assert picture.shape == (160, 120, 3)
+    green = picture[:, :, 1] - picture[:, :, 2] > 40
+    assert green[95:105, 20:50].any()  # the lower edge
+    assert not green[70:90, 25:45].any()  # the face itself
+    assert not green[110:, :].any()
+
+
+def test_a_picture_turned_by_exif_is_drawn_as_shown() -> None:
+    upright = grey_jpeg(160, 120)
+    turned = upright[:2] + TURNED + upright[2:]
+    assert decoded(draw(turned, replace(ANSWER, faces=(FACE,)))).shape == (160, 120, 3)
+
+
+def test_faces_at_and_beyond_the_edges_are_drawn() -> None:
+    boxes = [(-20.0, -20.0, 40.0, 40.0), (100.0, 140.0, 90.0, 90.0), (0.0, 0.0, 120.0, 160.0)]
+    faces = tuple(replace(FACE, box=box, name="A very long name that does not fit") for box in boxes)
+    assert draw(grey_jpeg(120, 160), replace(ANSWER, faces=faces))
+
+
+@pytest.mark.parametrize("broken", [b"", b"no picture", grey_jpeg(10, 10)[:100]])
+def test_what_is_no_picture_can_not_be_drawn(broken: bytes) -> None:
+    with pytest.raises(CannotDraw):
+        draw(broken, ANSWER)

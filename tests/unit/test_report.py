@@ -1,0 +1,56 @@
+"""An answer in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from client.report import ASCII, BLOCKS, bars_for, describe, printable
+from protocol.messages import EmotionAnswer, Identify
+from tests.support.fake_service import identified
+
+
+def lines(image: bytes = b"a", **changes: object) -> list[str]:
+    answer = identified(Identify(image))
+    faces = tuple(replace(face, **changes) for face in answer.faces)  # type: ignore[arg-type]
+    return describe("a.jpg", replace(answer, faces=faces), candidates=False, bars=ASCII)
+
+
+def test_counts() -> None:
+    assert lines(b"nobody") == ["a.jpg: no face found"]
+    assert lines()[0] == "a.jpg: 1 face"
+    two = identified(Identify(b"a"))
+    assert describe("x", replace(two, faces=two.faces * 2), candidates=False, bars=ASCII)[0] == "x: 2 faces"
+
+
+@pytest.mark.parametrize("decision", ["unknown", "ambiguous"])
+def test_without_a_name_the_decision_is_told(decision: str) -> None:
+    assert decision in lines(name=None, decision=decision)[1]
+
+
+def test_an_empty_gallery_has_no_similarity() -> None:
+    assert "nobody enrolled" in lines(name=None, decision="unknown", similarity=None)[1]
+
+
+def test_an_uncertain_emotion_has_a_question_mark_and_an_unasked_one_nothing() -> None:
+    unsure = EmotionAnswer("sad", 0.26, False, {"sad": 0.26})
+    assert lines(emotion=unsure)[1].endswith("sad?      ###.......  26%")
+    assert lines(emotion=None)[1].rstrip().endswith(tuple("0123456789"))
+
+
+@pytest.mark.parametrize(("share", "cells"), [(0.0, 0), (0.04, 0), (0.5, 5), (1.0, 10), (1.7, 10), (-1.0, 0)])
+def test_bars(share: float, cells: int) -> None:
+    assert BLOCKS.draw(share) == "█" * cells + "░" * (10 - cells)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "bars"),
+    [("utf-8", BLOCKS), ("cp437", BLOCKS), ("ascii", ASCII), ("latin-1", ASCII), (None, ASCII), ("no such", ASCII)],
+)
+def test_bars_that_the_terminal_has(encoding: str | None, bars: object) -> None:
+    assert bars_for(encoding) is bars
+
+
+def test_a_name_can_not_drive_the_terminal() -> None:
+    assert printable("\x1b[2JEve\n李雷") == "�[2JEve�李雷"
