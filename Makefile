@@ -49,5 +49,5 @@ format: $(VENV)/.testing ## let ruff format and mend what it can
 
 clean: ## remove .venv, caches and the databases in data/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f data/*.db data/*.db-wal data/*.db-shm data/*.db.lock data/*.skipped.txt
+	rm -rf data/*.db data/*.db-* data/*.skipped.txt data/demo data/demo.log
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -44,7 +44,7 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5050
 DEFAULT_TIMEOUT_S = 30.0  # a busy server answers `busy` long before; a picture takes well under a second
 
-_PAUSE_MS = 100  # before asking a busy server again that gave no advice: a few pictures' work
+_PAUSE_MS = 100  # before asking a busy server of somebody else's make that gave no advice: a few pictures' work
 
 
 class FaceClient:
@@ -66,7 +66,8 @@ class FaceClient:
         retries: int = 0,
     ) -> None:
         """`timeout`: seconds that an answer may take; `max_frame`: the server's limit, in bytes; `retries`: how often
-        to ask again, after the wait that it asks for, when the server is busy."""
+        to ask again, after the wait that it asks for, when the server is busy; with any, `identify_many` also asks
+        once more for a picture whose connection was lost."""
         self._host = host
         self._port = port
         self._timeout = timeout
@@ -118,7 +119,7 @@ class FaceClient:
         return cast(Embedded, self._ask(Embed(image)))
 
     def verify(self, image: bytes, other: bytes) -> Verified:
-        """Do the largest faces of two pictures belong to one person?"""
+        """Do two pictures show one person? Of several faces the largest central one counts."""
         return cast(Verified, self._ask(Verify(image, other)))
 
     def people(self, offset: int = 0, limit: int | None = None) -> PeopleListed:
@@ -195,17 +196,18 @@ class FaceClient:
                 if not left:
                     raise
                 left -= 1
-                # The server's own advice, so not a guess; it gives one with every `busy`.
-                time.sleep((busy.retry_after_ms or _PAUSE_MS) / 1000)
+                _pause(busy)
 
     def _settle(self, call: _Call) -> Identified | ServerRefused:
         """The answer to a call, or what it was refused with; asks again, alone, where that may help."""
         try:
             return cast(Identified, self._finish(call))
-        except (ServerBusy, ConnectionLost) as error:
+        except ServerBusy as busy:
             if not self._retries:
-                if isinstance(error, ServerBusy):
-                    return error
+                return busy
+            _pause(busy)
+        except ConnectionLost:
+            if not self._retries:
                 raise
         except ServerRefused as error:
             return error
@@ -233,6 +235,11 @@ class _Call:
     body: RequestBody
     connection: Connection
     future: Future[Result]
+
+
+def _pause(busy: ServerBusy) -> None:
+    """Waits as long as the server advises; it does with every `busy`."""
+    time.sleep((busy.retry_after_ms or _PAUSE_MS) / 1000)
 
 
 def embedding_values(face: EmbeddedFace) -> array.array[float]:

@@ -53,7 +53,7 @@ class Embed:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Do these two pictures show one person? The largest face of each is compared."""
+    """Do these two pictures show one person? Of several faces the largest central one counts."""
 
     op: ClassVar[str] = "verify"
     image: bytes

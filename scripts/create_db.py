@@ -16,9 +16,8 @@ import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -30,39 +29,21 @@ from scripts.building.pipeline import Engine
 from scripts.building.skips import log_path
 from server.errors import FacewireError, StartError
 from server.gallery.store import Store
+from server.settings import add_vision_arguments, vision_settings
 from server.spec import EmbeddingSpec
-
-DEFAULT_MODEL = "Facenet512"
+from server.vision.models import DEFAULT_MODEL
+from server.vision.opening import VisionSettings, open_analyser
 
 DEFAULT_JOBS = min(4, os.cpu_count() or 1)
 """Decoding and finding a face take a quarter of what embedding it takes, so a few threads keep that busy on any
 machine; more would only take cores from it."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineChoice:
-    """Which analyser to open. `weights_dir`: where to look for weights first."""
-
-    model: str
-    weights_dir: Path | None
-    runtime: Literal["openvino", "tensorflow"]
-
-
-EngineOpener = Callable[[EngineChoice], Engine]
+EngineOpener = Callable[[VisionSettings], Engine]
 """Opens what finds and embeds faces; raises StartError where its weights are missing."""
 
 
-def open_vision(choice: EngineChoice) -> Engine:
-    """The server's own analyser, without emotions."""
-    # Here, not above: TensorFlow may come with it, and --help or a wrong folder shouldn't wait for that.
-    from server.vision.opening import VisionSettings, open_analyser
-
-    return open_analyser(
-        VisionSettings(model=choice.model, weights_dir=choice.weights_dir, runtime=choice.runtime, emotion="off")
-    )
-
-
-def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_vision) -> int:
+def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_analyser) -> int:
     """Run the command; the exit code."""
     options = _parser().parse_args(argv)
     db = options.db.absolute()
@@ -89,7 +70,7 @@ def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> in
         model = _model(options, enrolled, db)
         found = scan(folder)
         _require_pictures(found, folder)
-        with closing(open_engine(EngineChoice(model, options.weights_dir, options.runtime))) as engine:
+        with closing(open_engine(replace(vision_settings(options), model=model))) as engine:
             if enrolled is not None and enrolled != engine.spec and not options.rebuild:
                 raise _other_spec(db, enrolled, engine.spec)
             report = build(Request(folder, db, options.jobs, options.rebuild), found, engine)
@@ -152,15 +133,11 @@ def _parser() -> argparse.ArgumentParser:
         "folder", type=Path, metavar="FOLDER", help="one sub-folder per person, pictures at any depth below"
     )
     parser.add_argument("--db", type=Path, default=Path("data/facialdb.db"), help="the database (default: %(default)s)")
-    parser.add_argument("--model", help=f"recognition model (default: the database's own, or {DEFAULT_MODEL})")
-    parser.add_argument("--weights-dir", type=Path, metavar="DIR", help="where to look for weights first")
-    parser.add_argument(
-        "--runtime", choices=("openvino", "tensorflow"), default="openvino", help="(default: %(default)s)"
-    )
     parser.add_argument(
         "--jobs", type=_positive, default=DEFAULT_JOBS, metavar="N", help="threads (default: %(default)s)"
     )
     parser.add_argument("--rebuild", action="store_true", help="forget what the database holds and build it anew")
+    add_vision_arguments(parser, model_help=f"by default the database's own, or {DEFAULT_MODEL}", emotions=False)
     return parser
 
 

@@ -36,13 +36,13 @@ def main() -> int:
     """Returns 0 when everything ran; the names themselves are judged by the tests, and counted here."""
     try:
         model = choose_model()
-        say(f"1. a gallery of twelve people who do not exist ({PEOPLE.relative_to(ROOT)})")
-        run("scripts/create_db.py", str(PEOPLE), "--db", str(DB), "--model", model, "--rebuild")
+        say(f"1. a gallery of twelve people who do not exist ({shown(PEOPLE)})")
+        run("scripts/create_db.py", shown(PEOPLE), "--db", shown(DB), "--model", model, "--rebuild")
         say("2. the server")
         with serving() as port:
-            say(f"3. a client: who is in {PROBES.relative_to(ROOT)}, and how do they feel?")
+            say(f"3. a client: who is in {shown(PROBES)}, and how do they feel?")
             # 1 says that some picture had no match: the stranger's and the landscape have none, rightly
-            run("client_app.py", str(PROBES), "--port", str(port), "--draw", str(DRAWN), accepted=(0, 1))
+            run("client_app.py", shown(PROBES), "--port", str(port), "--draw", shown(DRAWN), accepted=(0, 1))
             say("4. another client, through the library, compares with who was drawn")
             print(tally(port))
         print("   the server has stopped")
@@ -58,7 +58,7 @@ def main() -> int:
     print(f"   {python} scripts/create_db.py FOLDER   # one sub-folder of pictures a person")
     print(f"   {python} server_app.py --port 5050     # serves data/facialdb.db")
     print(f"   {python} client_app.py PICTURE         # who is it?")
-    print(f"   the probes with boxes and names drawn on them are in {DRAWN.relative_to(ROOT)}/")
+    print(f"   the probes with boxes and names drawn on them are in {shown(DRAWN)}/")
     return 0
 
 
@@ -89,7 +89,7 @@ def serving() -> Iterator[int]:
             line = server.stdout.readline()
             if not line:
                 raise StartError(f"the server did not start: {SERVER_LOG.read_text().strip().splitlines()[-1]}")
-            print(f"   {line.strip()}   (its log: {SERVER_LOG.relative_to(ROOT)})")
+            print(f"   {line.strip()}   (its log: {shown(SERVER_LOG)})")
             yield int(line.rsplit(":", 1)[1])
         finally:
             server.terminate()
@@ -108,7 +108,7 @@ def tally(port: int) -> str:
             answer = client.identify((PROBES / file).read_bytes())
             found = [face.name for face in answer.faces]
             right += sorted(map(str, found)) == sorted(map(str, names))
-    return f"   {right} of {len(expected)} pictures answered with exactly the people drawn, strangers and empty ones included"
+    return f"   {right} of {len(expected)} pictures: exactly the people drawn, nobody for the stranger and the landscape"
 
 
 def run(*command: str, accepted: Sequence[int] = (0,)) -> None:
@@ -117,6 +117,11 @@ def run(*command: str, accepted: Sequence[int] = (0,)) -> None:
     done = subprocess.run([sys.executable, *command], cwd=ROOT, check=False)
     if done.returncode not in accepted:
         raise subprocess.CalledProcessError(done.returncode, done.args)
+
+
+def shown(path: Path) -> str:
+    """The path as somebody in the project's folder would type it."""
+    return str(path.relative_to(ROOT))
 
 
 def say(line: str) -> None:

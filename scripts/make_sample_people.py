@@ -30,11 +30,14 @@ from scripts.sample_people.learn import learn_faces
 from scripts.sample_people.model import fit_model
 from scripts.sample_people.scenes import PLACES
 from server.errors import FacewireError, StartError
-from server.vision.opening import VisionSettings, open_analyser
+from server.vision.opening import DetectorChoice, VisionSettings, open_analyser
 
 DEFAULT_SEED = 7
 KINDS = 40
 """Kinds of faces (clusters) to learn: with 2,000 faces about fifty a kind, enough for its mean to be nobody."""
+
+# The pairs that `make demo` runs with: FaceNet and YuNet, or dlib alone where nothing but a package index is reached.
+_DETECTORS: dict[str, DetectorChoice] = {"Facenet512": "yunet", "Dlib": "dlib"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +61,8 @@ def _draw(arguments: argparse.Namespace, recognisers: Sequence[Recogniser]) -> N
     if arguments.folder is None:
         raise StartError("name the FOLDER of faces to learn from, or --check to look at what is drawn", exit_code=2)
     if not len(PLACES) <= arguments.people <= len(NAMES):
-        raise StartError(f"--people takes {len(PLACES)} to {len(NAMES)}: a group needs five, and so many names are known", exit_code=2)
+        limits = f"{len(PLACES)} (a group's size) to {len(NAMES)} (the names it knows)"
+        raise StartError(f"--people takes {limits}", exit_code=2)
     faces = learn_faces(arguments.folder, recognisers[0].analyser, arguments.faces)
     model = fit_model(faces, KINDS, np.random.default_rng(arguments.seed))
     del faces  # a quarter of a gigabyte
@@ -72,7 +76,9 @@ def _recognisers(names: Sequence[str], weights_dir: Path | None) -> Iterator[lis
     opened: list[Recogniser] = []
     try:
         for name in names:
-            settings = VisionSettings(model=name, weights_dir=weights_dir, emotion="off", downloads=False)
+            settings = VisionSettings(
+                model=name, detector=_DETECTORS[name], weights_dir=weights_dir, emotion="off", downloads=False
+            )
             opened.append(Recogniser(name, open_analyser(settings), BOUNDS[name]))
         yield opened
     finally:

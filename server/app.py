@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 
@@ -24,7 +25,7 @@ from server.tcp.dispatch import Dispatcher
 from server.tcp.listener import Listener
 from server.vision.analyser import Analyser
 from server.vision.models import model_card
-from server.vision.opening import open_analyser
+from server.vision.opening import VisionSettings, open_analyser
 
 log = logging.getLogger("facewire")
 
@@ -62,21 +63,26 @@ def build(settings: Settings, open_things: ExitStack) -> Listener:
     """A listener, not started, with all that it serves; `open_things` closes them in reverse. Raises StartError."""
     begun = time.perf_counter()
     cv2.setNumThreads(1)  # pictures are decoded side by side; a picture's own threads would only fight over the cores
-    gallery = open_things.enter_context(Gallery.open(settings.db))
-    check_model_choice(settings.model, gallery.spec, str(settings.db))
-    analyser = open_analyser(replace(settings.vision, model=gallery.spec.model))
-    open_things.callback(analyser.close)
-    check_weights(analyser, gallery.spec, str(settings.db))
-    service = RecognitionService(
-        analyser, gallery, Decider(gallery.spec, settings.fpir), runtime=settings.vision.runtime
-    )
-    inference_ms = analyser.warm_up()
-    counts = gallery.counts()
+    service = open_service(settings.db, settings.model, settings.vision, settings.fpir, open_things)
+    counts = service.counts()
     log.info(
-        "%s with %d people, %d templates; ready in %.1f s, %.0f ms a face",
-        settings.db, counts.people, counts.templates, time.perf_counter() - begun, inference_ms,
+        "%s with %d people, %d templates; ready in %.1f s",
+        settings.db, counts.people, counts.templates, time.perf_counter() - begun,
     )  # fmt: skip
     return Listener(Dispatcher(service, token=settings.token), settings.host, settings.port, limits=settings.tcp)
+
+
+def open_service(
+    db: Path, model: str | None, vision: VisionSettings, fpir: float, open_things: ExitStack
+) -> RecognitionService:
+    """The service on a gallery, its networks loaded and warmed; `open_things` closes both. Raises StartError."""
+    gallery = open_things.enter_context(Gallery.open(db))
+    check_model_choice(model, gallery.spec, str(db))
+    analyser = open_analyser(replace(vision, model=gallery.spec.model))
+    open_things.callback(analyser.close)
+    check_weights(analyser, gallery.spec, str(db))
+    analyser.warm_up()
+    return RecognitionService(analyser, gallery, Decider(gallery.spec, fpir), runtime=vision.runtime)
 
 
 def check_model_choice(asked: str | None, spec: EmbeddingSpec, db: str) -> None:

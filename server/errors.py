@@ -1,12 +1,12 @@
 """What can go wrong in the domain: errors with a message that tells the user what to do next.
 
-    FacewireError
-    |-- RequestError        a request that can't be served; dispatch maps each class to an error code
-    |   |-- InvalidImage, NoFace, SeveralFaces, UnknownPerson, AlreadyExists
-    |   |-- Busy            try again after `retry_after_ms`
-    |   |-- TimedOut        the request waited longer than it may
-    |   +-- ModelMismatch   two embedding specs met that must not be compared
-    +-- StartError          the server, or a script, can't start as asked; one line and an exit code, no traceback
+FacewireError
+|-- RequestError        a request that can't be served; dispatch maps each class to an error code
+|   |-- InvalidImage, NoFace, SeveralFaces, UnknownPerson, AlreadyExists
+|   |-- Busy            try again after `retry_after_ms`
+|   |-- TimedOut        the request waited longer than it may
+|   +-- ModelMismatch   two embedding specs met that must not be compared
++-- StartError          the server, or a script, can't start as asked; one line and an exit code, no traceback
 """
 
 from __future__ import annotations

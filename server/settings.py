@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from server.tcp.limits import TcpLimits
 from server.vision.image import MEGAPIXEL, ImageLimits
@@ -16,6 +17,7 @@ from server.vision.opening import VisionSettings
 DEFAULT_PORT = 5050
 DEFAULT_DB = Path("data/facialdb.db")
 MEBIBYTE = 1024 * 1024
+LONGEST_WAIT_S = 86_400  # a day; sockets refuse waits of some centuries
 
 DESCRIPTION = """\
 Answers who is in a picture, and how they feel, over a TCP socket (protocol/README.md).
@@ -47,19 +49,21 @@ class Settings:
 
 
 def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from flags over environment over defaults; a wrong value ends with argparse's usage and exit code 2."""
+    """Settings from flags over environment over defaults; a wrong value ends with one line and exit code 2."""
     parser = build_parser()
     _take_defaults_from(parser, environment)
     args = parser.parse_args(argv)
+    vision = vision_settings(args)
+    max_frame = args.max_frame_mb * MEBIBYTE
     return Settings(
         host=args.host,
         port=args.port,
         db=args.db,
         model=args.model,
-        vision=vision_settings(args),
+        vision=replace(vision, limits=replace(vision.limits, max_bytes=max_frame)),
         tcp=TcpLimits(
             max_connections=args.max_connections,
-            max_frame=args.max_frame_mb * MEBIBYTE,
+            max_frame=max_frame,
             idle_timeout_s=args.idle_timeout,
             request_timeout_s=args.request_timeout,
             workers=args.workers,
@@ -70,9 +74,15 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> S
     )
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line: argparse's own would put some twenty lines of flags before it."""
+        self.exit(2, f"{self.prog}: {message} (--help explains every flag)\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The flags of server_app.py."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "server_app.py", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     limits = TcpLimits()
@@ -102,12 +112,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--workers", type=_positive, default=limits.workers, metavar="N",
         help="pictures decoded and searched for faces at a time (default: %(default)s)",
     )  # fmt: skip
-    gallery = parser.add_argument_group("gallery and decision")
-    gallery.add_argument("--db", type=Path, default=DEFAULT_DB, help="database of create_db.py (default: %(default)s)")
-    gallery.add_argument(
-        "--fpir", type=_probability, default=0.01, metavar="P",
-        help="how often a stranger may be taken for somebody enrolled (default: %(default)s)",
-    )  # fmt: skip
+    parser.add_argument("--db", type=Path, default=DEFAULT_DB, help="database of create_db.py (default: %(default)s)")
+    add_decision_arguments(parser)
     add_vision_arguments(parser, model_help="by default the one the database was built with")
     parser.add_argument(
         "--log-level", default="info", choices=("debug", "info", "warning", "error"), help="(default: %(default)s)"
@@ -115,8 +121,16 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_vision_arguments(parser: argparse.ArgumentParser, *, model_help: str) -> None:
-    """The flags that say which networks run and how; the scripts that open an analyser share them."""
+def add_decision_arguments(parser: argparse.ArgumentParser) -> None:
+    """How strict the decisions are."""
+    parser.add_argument(
+        "--fpir", type=_probability, default=0.01, metavar="P",
+        help="how often a stranger may be taken for somebody enrolled (default: %(default)s)",
+    )  # fmt: skip
+
+
+def add_vision_arguments(parser: argparse.ArgumentParser, *, model_help: str, emotions: bool = True) -> None:
+    """The flags that say which networks run and how; shared by all that open an analyser, `emotions` or not."""
     defaults = VisionSettings()
     group = parser.add_argument_group("networks")
     group.add_argument("--model", default=None, metavar="NAME", help=f"one of {', '.join(MODELS)}; {model_help}")
@@ -125,7 +139,10 @@ def add_vision_arguments(parser: argparse.ArgumentParser, *, model_help: str) ->
         help="where the weights lie; else $DEEPFACE_HOME/.deepface/weights, installed packages, a download",
     )  # fmt: skip
     group.add_argument(
-        "--weights-mirror", default=None, metavar="URL", help="fetch missing weights from URL/FILE instead of their home"
+        "--weights-mirror",
+        default=None,
+        metavar="URL",
+        help="fetch missing weights from URL/FILE instead of their home",
     )
     group.add_argument(
         "--no-download", action="store_true", help="never fetch weights: what is not on this machine is an error"
@@ -141,9 +158,15 @@ def add_vision_arguments(parser: argparse.ArgumentParser, *, model_help: str) ->
         "--detect-size", type=_positive, default=defaults.canvas, metavar="PX",
         help="longest side at which a picture is searched for faces; larger finds smaller faces (default: %(default)s)",
     )  # fmt: skip
-    group.add_argument(
-        "--emotion", choices=("facewire", "deepface", "off"), default=defaults.emotion, help="(default: %(default)s)"
-    )
+    if emotions:
+        group.add_argument(
+            "--emotion",
+            choices=("facewire", "deepface", "off"),
+            default=defaults.emotion,
+            help="our own network, DeepFace's, or none (default: %(default)s)",
+        )
+    else:
+        parser.set_defaults(emotion="off")
     group.add_argument(
         "--max-megapixels", type=_positive, default=defaults.limits.max_pixels // MEGAPIXEL, metavar="N",
         help="largest picture decoded (default: %(default)s)",
@@ -175,36 +198,51 @@ def _take_defaults_from(parser: argparse.ArgumentParser, environment: Mapping[st
     """FACEWIRE_PORT=6000 is --port 6000. argparse runs a string default through the flag's own type."""
     for action in parser._actions:
         name = f"FACEWIRE_{action.dest.upper()}"
-        if action.option_strings and name in environment and action.dest != "help":
-            value = environment[name]
+        # An empty one counts as not set: that is how compose files and units leave one out.
+        value = environment.get(name)
+        if action.option_strings and value and action.dest != "help":
             if action.choices is not None and value not in action.choices:
                 parser.error(f"{name} must be one of {', '.join(map(str, action.choices))}, not '{value}'")
             action.default = value if action.nargs != 0 else value.lower() in ("1", "true", "yes")
 
 
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:  # which argparse would answer with this function's name
+        raise argparse.ArgumentTypeError(f"must be a whole number, not '{text}'") from error
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a number, not '{text}'") from error
+
+
 def _port(text: str) -> int:
-    value = int(text)
+    value = _whole_number(text)
     if not 0 <= value <= 65535:
         raise argparse.ArgumentTypeError(f"must be from 0 to 65535, not {text}")
     return value
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    value = _whole_number(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
     return value
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"must be more than 0 seconds, not {text}")
+    value = _number(text)
+    if not 0 < value <= LONGEST_WAIT_S:
+        raise argparse.ArgumentTypeError(f"must be more than 0 and at most {LONGEST_WAIT_S} seconds, not {text}")
     return value
 
 
 def _probability(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text}")
     return value

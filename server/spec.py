@@ -14,7 +14,7 @@ from typing import Literal, Self
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """How a face is cut out. `square`: the detector's box made square (its longer side) and grown by `margin` of the side.
+    """How a face is cut out. `square`: the detector's box made square (its longer side), grown by `margin`.
 
     `landmarks`: the model aligns by its own landmarks (dlib). `deepface`: the box as DeepFace cuts it.
     """

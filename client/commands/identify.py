@@ -6,8 +6,9 @@ import argparse
 import json
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from client.commands.common import (
     EXIT_ALL_MATCHED,
@@ -36,10 +37,24 @@ exit codes: 0 every picture had a match, 1 some had none, 2 asked wrongly, 3 som
 """
 
 
+class Asker(Protocol):
+    """What answers: a FaceClient, or whatever gives the same answers without a socket (scripts/identify.py)."""
+
+    def identify_many(
+        self, images: Iterable[bytes], *, k: int, emotion: bool
+    ) -> Iterator[Identified | ServerRefused]: ...
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `identify`."""
     parser.description = "Asks a facewire server who is on these pictures, and how they feel."
     parser.epilog = _EXAMPLES
+    add_picture_arguments(parser)
+    add_server_arguments(parser)
+
+
+def add_picture_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that don't concern the server."""
     parser.add_argument(
         "pictures", nargs="+", type=Path, metavar="IMG", help="a picture, or a folder to look for pictures in"
     )
@@ -49,26 +64,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--draw", type=Path, metavar="DIR", help="write the pictures there, with boxes and names")
     parser.add_argument("--no-emotion", dest="emotion", action="store_false", help="don't ask how they feel")
-    add_server_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Asks, prints, draws; gives the exit code. Raises Usage and ClientError."""
+    """Asks a server, prints, draws; gives the exit code. Raises Usage and ClientError."""
+    paths = wanted_pictures(arguments)
+    with client_for(arguments) as client:
+        return ask_about(paths, client, arguments)
+
+
+def wanted_pictures(arguments: argparse.Namespace) -> list[Path]:
+    """The files that `arguments` mean. Raises Usage."""
     try:
         paths = find_pictures(arguments.pictures)
     except NoSuchPicture as error:
         raise Usage(str(error)) from error
     if arguments.draw is not None and any(_same_folder(path.parent, arguments.draw) for path in paths):
         raise Usage(f"--draw {arguments.draw} would write over the pictures there; name another folder")
+    return paths
+
+
+def ask_about(paths: list[Path], asker: Asker, arguments: argparse.Namespace) -> int:
+    """Asks, prints, draws; gives the exit code."""
     printer = _Printer(arguments)
-    with client_for(arguments) as client:
-        reader = _Reader(paths, printer)
-        for outcome in client.identify_many(reader, k=arguments.k, emotion=arguments.emotion):
-            path, picture = reader.sent.popleft()
-            if isinstance(outcome, ServerRefused):
-                printer.failed(path, str(outcome.code), outcome.message)
-            else:
-                printer.answered(path, picture, outcome)
+    reader = _Reader(paths, printer)
+    for outcome in asker.identify_many(reader, k=arguments.k, emotion=arguments.emotion):
+        path, picture = reader.sent.popleft()
+        if isinstance(outcome, ServerRefused):
+            printer.failed(path, str(outcome.code), outcome.message)
+        else:
+            printer.answered(path, picture, outcome)
     return printer.exit_code
 
 

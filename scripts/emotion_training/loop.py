@@ -4,13 +4,14 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from scripts.emotion_training.augment import augment, mix
 from scripts.emotion_training.data import LABELS, Faces, Split
@@ -63,18 +64,18 @@ class Recipe:
     epochs learn as much from 36 px at two thirds of the cost (progressive resizing, EfficientNetV2)."""
 
     seed: int = 0
-    epochs: int = 50
-    batch: int = 128
-    rate: float = 0.1
-    warmup_epochs: float = 1.5
+    epochs: int = 26
+    batch: int = 64
+    rate: float = 0.04
+    warmup_epochs: float = 0.5
     momentum: float = 0.9
     decay: float = 5e-4
     smoothing: float = 0.1
     mixup: float = 0.2
-    mixup_chance: float = 0.5
+    mixup_chance: float = 0.25
     raf_share: float = 1.0
-    phases: tuple[tuple[float, int], ...] = ((0.0, 36), (0.4, 40), (0.8, 44))
-    average: float = 0.999
+    phases: tuple[tuple[float, int], ...] = ((0.0, 32), (0.3, 36), (0.6, 40), (0.85, 44))
+    average: float = 0.9985
     ensemble_from: float = 0.4
     ensemble_share: float = 0.3
     ensemble_memory: float = 0.8
@@ -88,7 +89,7 @@ class Training:
         self.split, self.recipe, self.folder = split, recipe, folder
         self.schedule = Schedule(recipe.rate, recipe.warmup_epochs, recipe.epochs)
         self.network = build_network(len(LABELS)).to(memory_format=torch.channels_last)
-        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+        self.average = AveragedModel(self.network, multi_avg_fn=warming_average(recipe.average), use_buffers=True)
         matrices = [p for p in self.network.parameters() if p.ndim > 1]
         others = [p for p in self.network.parameters() if p.ndim == 1]  # biases and norms: decay only harms them
         groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}]
@@ -198,6 +199,20 @@ class Training:
         if not mixed:
             self.believed[chosen] = self.believed[chosen].lerp(logits.detach().softmax(1), 1 - recipe.ensemble_memory)
         return float(loss.detach())
+
+
+def warming_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """An exponential average that forgets faster while it is young: else it is mostly the random start for epochs."""
+
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, share)
+            else:
+                old.copy_(new)
+
+    return update
 
 
 def smooth_labels(faces: Faces, smoothing: float) -> Tensor:

@@ -32,22 +32,23 @@ def publish(network: nn.Module, split: Split, shared: Path, run: Path, target: P
     onnx_path = target / "emotion.onnx"
     export_onnx(network, SERVED_SIZE, onnx_path)
     held_out = write_held_out(split, shared, run / "held-out")
-    spec = EmotionSpec("emotion", onnx_path, LABELS, SERVED_SIZE, SIDE, DOWN, temperature=1.0, certain_at=0.0)
-    reader = EmotionReader(spec, open_network(onnx_path))
-    choice = [answers(reader, held_out / name) for name in ("choice-fer2013", "choice-rafdb")]
-    spec = calibrated(spec, choice)
-    reader = EmotionReader(spec, open_network(onnx_path))
     sources = {
         "fer2013 set aside for choosing": held_out / "choice-fer2013",
         "rafdb set aside for choosing": held_out / "choice-rafdb",
         "fer2013 public_test": shared / FER_PUBLIC,
         "rafdb set aside for reporting": held_out / "report-rafdb",
     }
-    measured = {name: answers(reader, path) for name, path in sources.items()}
-    scores = {name: measure(truth, rows, spec) for name, (truth, rows) in measured.items()}
-    for name, file in (("fer2013 public_test", "fer2013"), ("rafdb set aside for reporting", "rafdb")):
-        truth, rows = measured[name]
-        save_confusion(target / f"emotion_confusion_{file}.png", confusion(truth, rows.argmax(1), len(LABELS)), LABELS)
+    spec = EmotionSpec("emotion", onnx_path, LABELS, SERVED_SIZE, SIDE, DOWN, temperature=1.0, certain_at=0.0)
+    reader = EmotionReader(spec, open_network(onnx_path))
+    answered = {name: answers(reader, path) for name, path in sources.items()}
+    spec = calibrated(spec, [answered[name] for name in sources if "choosing" in name])
+    scores = {}
+    for name, (truth, logits) in answered.items():
+        rows = calibrate.probabilities(logits, spec.temperature)
+        scores[name] = measure(truth, rows, spec)
+        if "choosing" not in name:
+            picture = target / f"emotion_confusion_{name.split()[0]}.png"
+            save_confusion(picture, confusion(truth, rows.argmax(1), len(LABELS)), LABELS)
     write_spec(target / "emotion.json", onnx_path, spec_fields(spec, scores))
 
 
@@ -59,16 +60,16 @@ def write_held_out(split: Split, shared: Path, folder: Path) -> Path:
 
 
 def answers(reader: EmotionReader, pictures: Path) -> Answers:
-    """True label numbers and probabilities of labelled pictures, taken whole."""
-    return read_all(Framing(reader, None), labelled_pictures(pictures, class_names(LABELS)))
+    """True label numbers and logits (up to a constant) of labelled pictures, taken whole."""
+    truth, rows = read_all(Framing(reader, None), labelled_pictures(pictures, class_names(LABELS)))
+    return truth, np.log(rows + 1e-12)
 
 
 def calibrated(spec: EmotionSpec, choice: list[Answers]) -> EmotionSpec:
     """The spec with the temperature and certainty fitted on what it answered at temperature 1."""
-    logits = [(np.log(rows + 1e-12), truth) for truth, rows in choice]
-    temperature = calibrate.fit_temperature(logits)
-    rows = np.concatenate([calibrate.probabilities(part, temperature) for part, _ in logits])
-    right = rows.argmax(1) == np.concatenate([truth for _, truth in logits])
+    temperature = calibrate.fit_temperature([(logits, truth) for truth, logits in choice])
+    rows = np.concatenate([calibrate.probabilities(logits, temperature) for _, logits in choice])
+    right = rows.argmax(1) == np.concatenate([truth for truth, _ in choice])
     certain_at = calibrate.fit_certainty(rows.max(1), right)
     return replace(spec, temperature=round(temperature, 4), certain_at=certain_at)
 

@@ -42,13 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detect", action="store_true", help="find the face first, as the server does")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write the confusion matrix as a picture")
     parser.add_argument("--spec", type=Path, default=EMOTION_MODEL, help="the model's JSON file")
+    parser.add_argument("--weights-dir", type=Path, help="where YuNet's weights are, as for the server")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: accuracy, recall, calibration_error, n, and what is certain."""
     spec = EmotionSpec.load(arguments.spec)
     reader = EmotionReader(spec, open_network(spec.onnx))
-    framing = Framing(reader, open_yunet() if arguments.detect else None)
+    framing = Framing(reader, open_yunet(arguments.weights_dir) if arguments.detect else None)
     pictures = labelled_pictures(arguments.images, class_names(spec.labels))
     truth, probabilities = read_all(framing, pictures)
     if arguments.plot:
@@ -118,6 +119,9 @@ def measure(truth: NDArray[np.int64], probabilities: NDArray[np.float64], spec: 
         "recall": {name: round(float(hits.mean()), 4) for name, hits in recall.items() if len(hits)},
         "calibration_error": round(calibration_error(confidence, right), 4),
         "calibration_bins": BINS,
-        "certain": {"share": round(float(certain.mean()), 4), "accuracy": round(float(right[certain].mean()), 4)},
+        "certain": {
+            "share": round(float(certain.mean()), 4),
+            "accuracy": round(float(right[certain].mean()), 4) if certain.any() else None,
+        },
         "n": len(truth),
     }

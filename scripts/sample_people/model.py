@@ -7,6 +7,7 @@ one PCA over both draws them crooked. Each part's PCA comes from the n x n Gram 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,8 +76,8 @@ def fit_model(faces: AlignedFaces, clusters: int, rng: np.random.Generator) -> F
     mean_texture = np.asarray((mean + mean[:, ::-1]) / 2, np.float32)
     with tqdm(total=4 * SIDE // ROWS_AT_A_TIME, desc="learning components", unit="strip") as progress:
         shapes = faces.shapes - mean_shape, flipped - mean_shape
-        even = _part(faces.textures, mean_texture, (shapes[0] + shapes[1]) / 2, EVEN_COMPONENTS, 1, progress)
-        odd = _part(faces.textures, mean_texture, (shapes[0] - shapes[1]) / 2, ODD_COMPONENTS, -1, progress)
+        even = _part(faces.textures, mean_texture, (shapes[0] + shapes[1]) / 2, EVEN_COMPONENTS, 1, progress.update)
+        odd = _part(faces.textures, mean_texture, (shapes[0] - shapes[1]) / 2, ODD_COMPONENTS, -1, progress.update)
     members = _clusters(even, clusters, rng)
     centres = np.stack([even.coefficients[rows].mean(axis=0) for rows in members])
     spreads = np.stack([even.coefficients[rows].std(axis=0) for rows in members])
@@ -84,7 +85,12 @@ def fit_model(faces: AlignedFaces, clusters: int, rng: np.random.Generator) -> F
 
 
 def _part(
-    textures: NDArray[np.uint8], mean: NDArray[np.float32], shapes: Points, k: int, sign: int, progress: tqdm[None]
+    textures: NDArray[np.uint8],
+    mean: NDArray[np.float32],
+    shapes: Points,
+    k: int,
+    sign: int,
+    advance: Callable[[], object],
 ) -> Part:
     n = len(textures)
     weights = _pixel_weights()
@@ -93,8 +99,8 @@ def _part(
     for top in range(0, SIDE, ROWS_AT_A_TIME):
         strip = _strip(textures, mean, top, sign) * weights[top : top + ROWS_AT_A_TIME, :, None]
         gram += strip.reshape(n, -1) @ strip.reshape(n, -1).T
-        progress.update()
-    k = min(k, n - 1)
+        advance()
+    k = min(k, n)
     vectors = np.linalg.eigh(gram)[1][:, ::-1][:, :k]
     # An eigenvector's sign is arbitrary; fixed here, so that a seed draws the same people everywhere.
     vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(k)])
@@ -104,7 +110,7 @@ def _part(
         strip = _strip(textures, mean, top, sign).reshape(n, -1)
         rows = coefficients.T.astype(np.float32) @ strip / n
         components[:, top : top + ROWS_AT_A_TIME] = rows.reshape(k, -1, SIDE, 3)
-        progress.update()
+        advance()
     return Part(components, np.tensordot(coefficients.T, shapes, 1) / n, coefficients)
 
 

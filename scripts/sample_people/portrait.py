@@ -22,8 +22,8 @@ OUTER_COLOUR = 0.65
 """Of the colour outside of the face: hair and clothes mix the colours of all backgrounds."""
 SKIN_TINT = 0.5
 """Of a face's deviation from the mean face's colour that is kept: the rest is the light of press photographs."""
-SHARPENING, SHARPENING_RADIUS = 0.7, 1.6
-"""Components are means of many faces, softer than any of them."""
+FACE_SHARPENING, HAIR_SHARPENING = (0.7, 1.6), (0.7, 5.0)
+"""Amount and radius in pixels: components are means of many faces, softer than any of them, and softest at the hair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,12 @@ def cut_out(model: FaceModel, look: Look) -> Cutout:
     """The face on its canvas."""
     inner = _inside(0.54, 0.27, 0.34, softness=0.35)[..., None]
     plain = model.texture(look.even[:OUTER_COMPONENTS], look.odd[:0])
-    pixels = plain + inner * (model.texture(look.even, look.odd) - plain)
+    pixels: Image = np.asarray(plain + inner * (model.texture(look.even, look.odd) - plain), np.float32)
     pixels = _tinted(pixels, model.mean_texture)
-    soft = cv2.GaussianBlur(pixels, (0, 0), SHARPENING_RADIUS)
-    pixels = pixels + SHARPENING * inner * (pixels - soft)
-    layers = np.dstack([pixels, _silhouette()]).astype(np.float32)
+    silhouette = _silhouette()
+    pixels = _sharpened(pixels, silhouette[..., None] * (1 - inner), *HAIR_SHARPENING)
+    pixels = _sharpened(pixels, inner, *FACE_SHARPENING)
+    layers = np.dstack([pixels, silhouette]).astype(np.float32)
     bent = from_canvas(layers, model.shape(look.even, look.odd))
     return Cutout(np.clip(bent[..., :3], 0, 255), np.clip(bent[..., 3], 0, 1))
 
@@ -86,10 +87,10 @@ def photograph(cutout: Cutout, shot: Shot, rng: np.random.Generator) -> NDArray[
 
 
 def placement(shot: Shot) -> NDArray[np.float64]:
-    """The 2x3 matrix canvas -> picture; the canvas's lower edge stays at or below the picture's."""
-    matrix = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), shot.turn, shot.scale)
+    """The 2x3 matrix canvas -> picture, about the middles of both."""
+    matrix = np.asarray(cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), shot.turn, shot.scale), np.float64)
     matrix[:, 2] += PICTURE / 2 - SIDE / 2 + np.array(shot.shift)
-    return np.asarray(matrix, np.float64)
+    return matrix
 
 
 def developed(picture: Image, shot: Shot, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -109,6 +110,10 @@ def _tinted(pixels: Image, mean: Image) -> Image:
     pixels = pixels - (1 - SKIN_TINT) * cast
     grey = pixels.mean(axis=2, keepdims=True)
     return np.asarray(grey + (pixels - grey) * (OUTER_COLOUR + (1 - OUTER_COLOUR) * face), np.float32)
+
+
+def _sharpened(pixels: Image, where: Mask, amount: float, radius: float) -> Image:
+    return np.asarray(pixels + amount * where * (pixels - cv2.GaussianBlur(pixels, (0, 0), radius)), np.float32)
 
 
 def _colour(pixels: Image, weights: Mask) -> NDArray[np.float32]:

@@ -11,19 +11,25 @@ from numpy.typing import NDArray
 from scripts.sample_people.geometry import SIDE, Image
 from scripts.sample_people.portrait import Cutout, Shot, developed
 
-GROUP_SIZE = (1000, 480)
-PLACES = ((0.305, 1.35), (0.70, 1.45), (0.11, 1.75), (0.50, 1.85), (0.885, 1.65))
-"""Of the people in a group, those at the back first: middle as a part of the width, picture pixels per canvas pixel."""
-BENEATH = 0.02
-"""How much of a canvas's height lies below the picture, so that nobody ends above its edge."""
+Point = tuple[float, float]
+Colour = tuple[int, int, int]
+
+GROUP_SIZE = (1000, 460)
+PLACES = ((0.30, 0.36, 1.0), (0.70, 0.34, 1.05), (0.11, 0.45, 1.25), (0.50, 0.50, 1.35), (0.89, 0.47, 1.2))
+"""Of the people in a group, those at the back first: the middle of their canvas as parts of width and height, and its
+scale in picture pixels per canvas pixel."""
+CLOTHES = ((78, 84, 96), (104, 82, 76), (60, 72, 84), (92, 96, 88), (72, 64, 70))
+HALO = 1.6
+"""The power that a cutout's edge is raised to: at its softest it shows more of the old background than of the person."""
 LANDSCAPE_SIZE = (480, 320)
 
 
 def group_picture(cutouts: Sequence[Cutout], rng: np.random.Generator) -> NDArray[np.uint8]:
     """One cutout per place -> (h, w, 3) RGB; faces differ in size by about a third."""
     picture = _wall(*GROUP_SIZE, rng)
-    for cutout, (middle, scale) in zip(cutouts, PLACES, strict=True):
-        picture = _placed(picture, cutout, middle, scale)
+    for cutout, (across, down, scale), cloth in zip(cutouts, PLACES, CLOTHES, strict=True):
+        middle = (across * GROUP_SIZE[0], down * GROUP_SIZE[1])
+        picture = _placed(_with_body(picture, middle, scale, cloth), cutout, middle, scale)
     return developed(picture, Shot(1, 0, (0, 0), light=1.0, tilt=0.05, blur=0.0, grain=1.2), rng)
 
 
@@ -41,17 +47,31 @@ def landscape(rng: np.random.Generator) -> NDArray[np.uint8]:
     return developed(picture, Shot(1, 0, (0, 0), light=1.0, tilt=0.0, blur=0.8, grain=2.0), rng)
 
 
-def _placed(picture: Image, cutout: Cutout, middle: float, scale: float) -> Image:
+def _with_body(picture: Image, middle: Point, scale: float, cloth: Colour) -> Image:
+    """Shoulders and all that is below them, out of focus; the head comes on top."""
+    x, y, wide, high = (round(value) for value in (*middle, 0.62 * SIDE * scale, 0.42 * SIDE * scale))
+    arms = y + round(0.75 * SIDE * scale)
+    mask = np.zeros((*picture.shape[:2], 1), np.float32)
+    cv2.ellipse(mask, (x, arms), (wide, high), 0, 0, 360, 1.0, -1, cv2.LINE_AA)
+    cv2.rectangle(mask, (x - wide, arms), (x + wide, picture.shape[0]), 1.0, -1)
+    alpha = cv2.GaussianBlur(mask, (0, 0), 3 * scale)[..., None]
+    return np.asarray(picture * (1 - alpha) + np.array(cloth, np.float32) * alpha, np.float32)
+
+
+def _placed(picture: Image, cutout: Cutout, middle: Point, scale: float) -> Image:
     height, width = picture.shape[:2]
-    matrix = np.array(
-        [[scale, 0, middle * width - scale * SIDE / 2], [0, scale, height - scale * SIDE * (1 - BENEATH)]]
-    )
-    # The canvas ends where the shoulders go on: they fade out before its sides.
-    sides = np.clip(np.minimum(np.arange(SIDE), np.arange(SIDE)[::-1]) / (SIDE * 0.12), 0, 1).astype(np.float32)
-    layers = np.dstack([cutout.pixels, cutout.alpha * sides])
+    matrix = np.array([[scale, 0, middle[0] - scale * SIDE / 2], [0, scale, middle[1] - scale * SIDE / 2]])
+    layers = np.dstack([cutout.pixels, cutout.alpha**HALO * _away_from_the_edges()])
     spread = cv2.warpAffine(layers, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     alpha = spread[..., 3:]
     return np.asarray(picture * (1 - alpha) + spread[..., :3] * alpha, np.float32)
+
+
+def _away_from_the_edges() -> NDArray[np.float32]:
+    """(SIDE, SIDE): 1 but for the canvas's borders, where hair and shoulders end abruptly and have to fade out."""
+    inward = np.minimum(np.arange(SIDE), np.arange(SIDE)[::-1]) / SIDE
+    beside, above_and_below = np.clip(inward / 0.18, 0, 1), np.clip(inward / 0.1, 0, 1)
+    return np.asarray(above_and_below[:, None] * beside, np.float32)
 
 
 def _wall(width: int, height: int, rng: np.random.Generator) -> Image:
@@ -65,7 +85,7 @@ def _wall(width: int, height: int, rng: np.random.Generator) -> Image:
     return np.asarray(cv2.GaussianBlur(wall, (0, 0), 14), np.float32)
 
 
-def _gradient(width: int, height: int, top: tuple[int, int, int], bottom: tuple[int, int, int]) -> Image:
+def _gradient(width: int, height: int, top: Colour, bottom: Colour) -> Image:
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     column = (1 - down) * np.array(top, np.float32) + down * np.array(bottom, np.float32)
     return np.ascontiguousarray(np.broadcast_to(column, (height, width, 3)), np.float32)

@@ -67,8 +67,8 @@ class RecognitionService:
         """Raises ModelMismatch when the gallery's embeddings are not the analyser's."""
         if gallery.spec != analyser.spec:
             raise ModelMismatch(
-                f"the gallery holds embeddings of {gallery.spec.model} ({gallery.spec.fingerprint}), the server computes "
-                f"those of {analyser.spec.model} ({analyser.spec.fingerprint}): they can't be compared"
+                f"the gallery holds embeddings of {gallery.spec.model} ({gallery.spec.fingerprint}), the server "
+                f"computes those of {analyser.spec.model} ({analyser.spec.fingerprint}): they can't be compared"
             )
         self._analyser = analyser
         self._gallery = gallery
@@ -90,8 +90,7 @@ class RecognitionService:
         features = self._analyser.features(picture.faces, abandoned)
         embedded = time.perf_counter()
         faces = tuple(
-            self._identified(face, feature, message.k)
-            for face, feature in zip(picture.faces, features, strict=True)
+            self._identified(face, feature, message.k) for face, feature in zip(picture.faces, features, strict=True)
         )
         done = time.perf_counter()
         timing = picture.timing_ms | _milliseconds(embed=embedded - found, search=done - embedded, total=done - begun)
@@ -117,7 +116,9 @@ class RecognitionService:
 
     def verify(self, message: Verify, /, *, abandoned: Abandoned = never) -> Verified:
         """Do two pictures show one person? Of several faces the largest central one counts. Raises NoFace."""
-        pair = [self._probe(data, which, abandoned) for data, which in ((message.image, "image"), (message.other, "other"))]
+        pair = [
+            self._probe(data, which, abandoned) for data, which in ((message.image, "image"), (message.other, "other"))
+        ]
         similarity = float(np.dot(pair[0].astype(np.float64), pair[1].astype(np.float64)))
         threshold = self._decider.verification_threshold
         distance = float(np.sqrt(max(0.0, 2 - 2 * similarity)))

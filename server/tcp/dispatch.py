@@ -138,7 +138,7 @@ class Dispatcher:
             result = self._call(request.body, lambda: gone() or time.monotonic() > deadline)
             answer = encode_answer(Success(request.id, result))
         except RequestError as error:
-            return self.refusal(request.id, _code_of(error), str(error), op, getattr(error, "retry_after_ms", None))
+            return self.refusal(request.id, code_of(error), str(error), op, getattr(error, "retry_after_ms", None))
         except RequestRefused as error:
             return self.refusal(request.id, error.code, str(error), op)
         except Exception:  # noqa: BLE001 - the one place where a bug of ours may not take other requests along
@@ -166,7 +166,8 @@ class Dispatcher:
         return self.metrics.report(self._service.counts())
 
 
-def _code_of(error: RequestError) -> ErrorCode:
+def code_of(error: RequestError) -> ErrorCode:
+    """The code that an answer carries for this error."""
     return next((CODE_OF[kind] for kind in type(error).__mro__ if kind in CODE_OF), ErrorCode.INTERNAL)
 
 

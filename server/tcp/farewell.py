@@ -56,6 +56,9 @@ class Farewells:
         """Closes what is left, at the latest at `until` (time.monotonic), and ends the thread; has it ended?"""
         with self._lock:
             self._stop_at = until
+        if self._thread.ident is None:  # never started
+            self._free()
+            return True
         self._wake_up()
         self._thread.join(max(0.0, until - time.monotonic()) + 0.5)  # half a second to close them all
         return not self._thread.is_alive()
@@ -65,13 +68,17 @@ class Farewells:
             self._waker.send(b"x")
 
     def _run(self) -> None:
-        with self._selector, self._wake, self._waker:
-            self._selector.register(self._wake, selectors.EVENT_READ)
-            while True:
-                stop_at = self._take_in()
-                if stop_at < math.inf and not self._leaving:
-                    return
-                self._hear_them_out(stop_at)
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        while True:
+            stop_at = self._take_in()
+            if stop_at < math.inf and not self._leaving:
+                break
+            self._hear_them_out(stop_at)
+        self._free()
+
+    def _free(self) -> None:
+        for resource in (self._selector, self._wake, self._waker):
+            resource.close()
 
     def _take_in(self) -> float:
         """Begins with what is new; gives the time by which all must be closed."""

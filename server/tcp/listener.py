@@ -38,11 +38,11 @@ class Listener:
     def __init__(self, dispatcher: Dispatcher, host: str, port: int, *, limits: TcpLimits | None = None) -> None:
         self._dispatcher = dispatcher
         self._limits = limits or TcpLimits()
-        self._workers = Workers(self._limits.workers, self._limits.queue)
-        self._farewells = Farewells()
-        self._sock = _bind(host, port)
+        self._sock = _bind(host, port)  # first: where this fails, there is nothing yet to free
         address = self._sock.getsockname()
         self.address: tuple[str, int] = (address[0], address[1])
+        self._workers = Workers(self._limits.workers, self._limits.queue)
+        self._farewells = Farewells()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()  # guards the four below
         self._slots_taken = 0
@@ -81,9 +81,7 @@ class Listener:
             started = self._started
         if not first:
             return self._ended.wait(grace_s)
-        ended = True
-        if started:
-            ended = self._drain(time.monotonic(), grace_s)
+        ended = self._drain(time.monotonic(), grace_s) if started else self._farewells.stop(time.monotonic())
         for sock in (self._sock, self._wake, self._waker):
             sock.close()
         self._ended.set()

@@ -24,7 +24,9 @@ def square_crop(image: Pixels, box: Box, margin: float, size: tuple[int, int]) -
         min(max(top, 0), picture_height - 1) : min(max(bottom, 1), picture_height),
         min(max(left, 0), picture_width - 1) : min(max(right, 1), picture_width),
     ]
-    over = (max(-top, 0), max(bottom - picture_height, 0), max(-left, 0), max(right - picture_width, 0))
+    # One row and one column are inside at least, also of a square that lies wholly outside.
+    most = bottom - top - 1
+    over = [min(max(0, by), most) for by in (-top, bottom - picture_height, -left, right - picture_width)]
     if any(over):
         inside = np.asarray(cv2.copyMakeBorder(inside, *over, cv2.BORDER_REPLICATE), np.uint8)
     shrinks = inside.shape[0] > size[1]

@@ -35,7 +35,9 @@ def cached_folder(root: Path, key: str, build: Callable[[Path], None]) -> Path:
         root.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=root))
     except OSError as error:
-        raise StartError(f"the cache folder {root} can't be written ({error}): name another with --cache-dir") from error
+        raise StartError(
+            f"the cache folder {root} can't be written ({error}): name another with --cache-dir"
+        ) from error
     try:
         build(staging)
         staging.rename(entry)

@@ -1,4 +1,4 @@
-"""DeepFace and TensorFlow, and the only module that imports them, inside functions: a start from the cache needs neither.
+"""DeepFace and TensorFlow, and the only module that imports them; inside functions: a start from the cache needs none.
 
 DeepFace keeps its settings in the environment and its models in a global cache without a lock; everything here runs
 while the server starts, on one thread.
@@ -7,7 +7,7 @@ while the server starts, on one thread.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from server.errors import StartError
 from server.vision.detector import Detection
 from server.vision.image import Pixels
-from server.vision.models import ModelCard
-from server.vision.runtime import BATCH_SIZES, Floats
+from server.vision.models import DEEPFACE_EMOTION_FILE, ModelCard
+from server.vision.runtime import BATCH_SIZES, Floats, Network
 
-_EMOTION_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+EMOTION_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def _deepface_home(home: Path) -> Iterator[None]:
 
 
 def download(name: str, urls: Sequence[str], home: Path) -> None:
-    """DeepFace's own download, with its progress bar, into `home`/.deepface/weights. Raises ValueError when it fails."""
+    """DeepFace's own download, with its progress, into `home`/.deepface/weights. Raises ValueError when it fails."""
     from deepface.commons import folder_utils, weight_utils
 
     with _deepface_home(home):
@@ -69,7 +69,7 @@ def keras_model(card: ModelCard, weights: Path) -> Any:
     return client.model
 
 
-def tensorflow_network(model: Any, height: int, width: int) -> Callable[[NDArray[Any]], Floats]:
+def tensorflow_network(model: Any, height: int, width: int) -> Network:
     """A Keras network as a `tf.function` of fixed batch sizes: six times as fast as calling it as DeepFace does."""
     import tensorflow as tf
 
@@ -131,14 +131,15 @@ class DeepFaceEmbedder:
 
 
 class DeepFaceEmotion:
-    """DeepFace's Emotion network: (n, 48, 48) grey 0..255 -> (n, 7) probabilities, in our order of labels."""
+    """DeepFace's Emotion network: (n, 1, 48, 48) grey in 0..1 -> (n, 7) logarithms of its probabilities."""
 
     def __init__(self, weights: Path) -> None:
-        self._client = _client("facial_attribute", "Emotion", "facial_expression_model_weights.h5", weights)
+        self._client = _client("facial_attribute", "Emotion", DEEPFACE_EMOTION_FILE, weights)
 
     def __call__(self, batch: NDArray[Any]) -> Floats:
-        rows = self._client._predict_internal(batch.reshape(-1, 48, 48, 1).astype(np.float32))
-        return np.asarray(rows, np.float32).reshape(-1, len(_EMOTION_CLASSES))
+        faces = np.asarray(batch, np.float32).reshape(-1, 48, 48, 1)
+        rows = np.asarray(self._client.model(faces, training=False), np.float32)
+        return np.asarray(np.log(np.maximum(rows, np.finfo(np.float32).tiny)), np.float32)
 
 
 def _client(task: str, name: str, weights_file: str, weights: Path) -> Any:
@@ -155,6 +156,8 @@ def _client(task: str, name: str, weights_file: str, weights: Path) -> Any:
             # Not build_model: its cache goes by name alone and would ignore another file of the same model.
             return modeling.get_model_class(task=task, model_name=name)()
         except (ValueError, OSError) as error:
-            raise StartError(f"{weights} does not hold the weights of {name}: delete it, and it is fetched again") from error
+            raise StartError(
+                f"{weights} does not hold the weights of {name}: delete it, and it is fetched again"
+            ) from error
         except ImportError as error:
             raise StartError(f"{name} needs a package that is not installed: {error}") from error

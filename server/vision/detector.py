@@ -51,7 +51,7 @@ class Detector(Protocol):
 
 
 class YuNet:
-    """`canvas`: the longest side, in pixels, at which a picture is searched; a face must be about 10 px there to be found."""
+    """`canvas`: the longest side, in pixels, at which a picture is searched; faces of about 10 px there are found."""
 
     name = "yunet"
 
@@ -86,7 +86,7 @@ class YuNet:
         return rows
 
     def _search(self, image: Pixels, scale: float) -> NDArray[np.float32]:
-        """(n, 15): box, five landmarks and score of all that looks like a face at this scale, in the picture's pixels."""
+        """(n, 15): box, five landmarks, score of all that looks like a face at this scale, in the picture's pixels."""
         height, width = (max(1, round(side * scale)) for side in image.shape[:2])
         if (height, width) != image.shape[:2]:
             filtering = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

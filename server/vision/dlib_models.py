@@ -88,8 +88,8 @@ class DlibDetector:
         return Detection(_yunet_box(rectangle), landmarks, float(1 / (1 + np.exp(-4 * margin))))
 
 
-# Medians over 405 LFW faces that both detectors find: dlib's square is 0.87 of YuNet's height and sits 0.035 of it lower;
-# YuNet's box is 0.758 as wide as it is high.
+# Medians over 405 LFW faces that both detectors find: dlib's square is 0.87 of YuNet's height and sits 0.035 of it
+# lower; YuNet's box is 0.758 as wide as it is high.
 _BOX_SIDE = 0.87
 _BOX_DROP = 0.035
 _BOX_ASPECT = 0.758

@@ -16,6 +16,7 @@ DEFAULT_MODEL = "Facenet512"
 FALLBACK_MODEL = "Dlib"  # its weights come from the package index, so it works where nothing else can be fetched
 
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
+DEEPFACE_EMOTION_FILE = "facial_expression_model_weights.h5"
 
 # Files whose content is known. FaceNet's are only recorded in the spec: releases differ in how they store the floats.
 KNOWN_SHA256 = {

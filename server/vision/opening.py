@@ -18,8 +18,8 @@ from server.vision.detector import Detector, YuNet
 from server.vision.embedder import Embedder, Engine, FaceNetEngine
 from server.vision.emotion import EmotionReader, EmotionSpec
 from server.vision.image import ImageLimits
-from server.vision.models import DEFAULT_MODEL, YUNET_FILE, ModelCard, model_card
-from server.vision.weights import WeightsFile, WeightsFinder
+from server.vision.models import DEEPFACE_EMOTION_FILE, DEFAULT_MODEL, YUNET_FILE, ModelCard, model_card
+from server.vision.weights import MissingWeights, WeightsFile, WeightsFinder
 
 Runtime = Literal["openvino", "tensorflow"]
 EmotionChoice = Literal["facewire", "deepface", "off"]
@@ -42,7 +42,7 @@ class VisionSettings:
     canvas: int = 1920
     emotion: EmotionChoice = "facewire"
     cache_dir: Path = field(default_factory=default_cache_dir)
-    limits: ImageLimits = ImageLimits()
+    limits: ImageLimits = field(default_factory=ImageLimits)
     queue_capacity: int = 256
     downloads: bool = True
 
@@ -54,7 +54,9 @@ def open_analyser(settings: VisionSettings) -> Analyser:
     )
     card = model_card(settings.model)
     if settings.runtime == "tensorflow" and card.family != "facenet":
-        raise StartError(f"--runtime tensorflow is for Facenet512 and Facenet; {card.name} has one runtime", exit_code=2)
+        raise StartError(
+            f"--runtime tensorflow is for Facenet512 and Facenet; {card.name} has one runtime", exit_code=2
+        )
     embedder = _open_embedder(card, settings, finder)
     detector = _open_detector(settings, finder)
     emotions = _open_emotions(settings, finder)
@@ -114,7 +116,7 @@ def _open_detector(settings: VisionSettings, finder: WeightsFinder) -> Detector:
     addresses = partial(deepface_models.weights_addresses, "face_detector", "yunet", "WEIGHTS_URL")
     try:
         weights = finder.find(YUNET_FILE, addresses)
-    except StartError as error:
+    except MissingWeights as error:
         if settings.detector == "yunet":
             raise
         log.warning("%s", error)
@@ -132,5 +134,23 @@ def _dlib_detector(finder: WeightsFinder) -> Detector:
 def _open_emotions(settings: VisionSettings, finder: WeightsFinder) -> EmotionReader | None:
     if settings.emotion == "off":
         return None
+    if settings.emotion == "deepface":
+        addresses = partial(deepface_models.weights_addresses, "facial_attribute", "Emotion", "WEIGHTS_URL")
+        weights = finder.find(DEEPFACE_EMOTION_FILE, addresses)
+        return EmotionReader(deepface_emotion_spec(weights.path), deepface_models.DeepFaceEmotion(weights.path))
     spec = EmotionSpec.load(EMOTION_MODEL)
-    return EmotionReader(spec, runtime.open_network(EMOTION_MODEL.with_name("emotion.onnx")))
+    return EmotionReader(spec, runtime.open_network(spec.onnx))
+
+
+def deepface_emotion_spec(weights: Path) -> EmotionSpec:
+    """DeepFace's Emotion network, fed as DeepFace feeds it: the detector's box, 48x48, not calibrated."""
+    return EmotionSpec(
+        name="DeepFace Emotion",
+        onnx=weights,
+        labels=deepface_models.EMOTION_LABELS,
+        input_size=48,
+        side=1.0,
+        down=0.0,
+        temperature=1.0,
+        certain_at=0.5,
+    )

@@ -24,6 +24,10 @@ Download = Callable[[str, Sequence[str], Path], None]
 CARRIERS = ("face_recognition_models",)  # packages that hold weights in their folder `models`
 
 
+class MissingWeights(StartError):
+    """The file is nowhere and can't be fetched: the one failure where going on without it may be right."""
+
+
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
     """A file that is there, with the sha256 of its bytes."""
@@ -43,7 +47,7 @@ class WeightsFinder:
     def find(self, name: str, addresses: Callable[[], Sequence[str]] = tuple) -> WeightsFile:
         """The file `name`, fetched if it must be. `addresses` is asked only when it is nowhere on this machine.
 
-        Raises StartError when it is nowhere, can't be fetched, or is not the file it should be.
+        Raises MissingWeights when it is nowhere and can't be fetched, StartError when it is not the file it should be.
         """
         for folder in self.places():
             path = folder / name
@@ -52,7 +56,7 @@ class WeightsFinder:
         urls = [f"{self.mirror.rstrip('/')}/{Path(name).name}"] if self.mirror else list(addresses())
         if self.download is not None and urls:
             return self._fetched(name, urls)
-        raise StartError(self._missing(name, urls, "it is not on this machine"))
+        raise MissingWeights(self._missing(name, urls, "it is not on this machine"))
 
     def places(self) -> list[Path]:
         """The folders looked at, in order."""
@@ -71,10 +75,10 @@ class WeightsFinder:
             with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as staging:
                 self.download(name, urls, Path(staging))
                 fetched = Path(staging) / ".deepface" / "weights" / name
-                checked(fetched, name)
-                os.replace(fetched, target)
+                _check_download(fetched, name)
+                fetched.replace(target)
         except (OSError, ValueError) as error:
-            raise StartError(self._missing(name, urls, f"fetching it failed ({error})")) from error
+            raise MissingWeights(self._missing(name, urls, f"fetching it failed ({error})")) from error
         return checked(target, name)
 
     def _missing(self, name: str, urls: Sequence[str], why: str) -> str:
@@ -96,12 +100,21 @@ def checked(path: Path, name: str) -> WeightsFile:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     known = KNOWN_SHA256.get(Path(name).name)
     if known is not None and digest != known:
-        raise StartError(f"{path} is damaged or not the released file (its sha256 is {digest}): delete it, and it is fetched again")
+        raise StartError(
+            f"{path} is damaged or not the released file (its sha256 is {digest}): delete it, and it is fetched again"
+        )
     return WeightsFile(path, digest)
+
+
+def _check_download(path: Path, name: str) -> None:
+    """Raises ValueError where `checked` would blame, and have deleted, a file that is about to go anyway."""
+    try:
+        checked(path, name)
+    except StartError as error:
+        raise ValueError("what came from there is damaged, or is another file") from error
 
 
 def _carrier_folders() -> list[Path]:
     specs = (importlib.util.find_spec(package) for package in CARRIERS)
     roots = [location for spec in specs if spec for location in spec.submodule_search_locations or ()]
     return [Path(root) / "models" for root in roots]
-

@@ -66,7 +66,7 @@ def test_progress_travels_unchanged(number: int, done: int, total: int) -> None:
     assert decode_answer(encode_answer(Progress(number, done, total))) == Progress(number, done, total)
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
+@settings(max_examples=200, derandomize=True, deadline=None)
 @given(st.binary(max_size=80) | plain.map(msgpack.packb) | st.dictionaries(texts, plain).map(msgpack.packb))
 def test_random_bytes_raise_protocol_errors_only(payload: bytes) -> None:
     for decode in (decode_request, decode_answer):

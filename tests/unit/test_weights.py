@@ -80,9 +80,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
         checked(put(tmp_path / NAME, b""), NAME)
 
 
-def test_an_installed_package_may_carry_the_file(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_installed_package_may_carry_the_file(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     carried = put(tmp_path / "site" / "weights_carrier" / "models" / NAME, b"carried")
     put(tmp_path / "site" / "weights_carrier" / "__init__.py", b"")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))

@@ -1,0 +1,219 @@
+"""How server_app.py starts, and how it doesn't: one line that says what to do, exit code 2 or 3, no traceback."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from client import FaceClient
+from client.errors import Unauthorized
+from server.gallery.gallery import Gallery
+from server.vision.models import MODELS, YUNET_FILE, model_card
+from tests.integration.conftest import Kit
+from tests.support.server_process import PATIENCE_S, Ended, is_log, run_to_its_end, serving_process
+from tests.support.servers import RawClient
+
+DLIB_FILE = MODELS["Dlib"].weights_file
+FACENET_FILE = MODELS["Facenet512"].weights_file
+
+
+def explained(ended: Ended, code: int, *parts: str) -> None:
+    """It ended with this code and one line on stderr, beside the log, that has all these parts."""
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+    assert ended.code == code, ended.stderr
+    (line,) = ended.lines
+    assert line.startswith("server_app.py: ")
+    for part in parts:
+        assert part in line
+
+
+def no_file(path: Path) -> None:
+    pass
+
+
+def text(path: Path) -> None:
+    path.write_text("Ada Lovelace, 1815\n" * 100)
+
+
+def nothing_in_it(path: Path) -> None:
+    path.touch()
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def database_of_another_program(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE invoices (id INTEGER)")
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [(no_file, 2), (folder, 2), (text, 3), (nothing_in_it, 3), (database_of_another_program, 3)],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_what_is_no_gallery(dlib_kit: Kit, tmp_path: Path, make: Callable[[Path], None], code: int) -> None:
+    db = tmp_path / "some.db"
+    make(db)
+    explained(run_to_its_end("--db", str(db), *dlib_kit.flags, env=dlib_kit.env), code, str(db), "create_db.py")
+
+
+def test_a_gallery_that_lost_its_second_half(dlib_kit: Kit, tmp_path: Path) -> None:
+    whole = dlib_kit.db.read_bytes()
+    db = tmp_path / "half.db"
+    db.write_bytes(whole[: len(whole) // 2])
+    explained(run_to_its_end("--db", str(db), *dlib_kit.flags, env=dlib_kit.env), 3, str(db))
+
+
+def test_another_model_than_the_gallerys(dlib_kit: Kit) -> None:
+    ended = run_to_its_end(*dlib_kit.args, "--model", "facenet512", env=dlib_kit.env)
+    explained(ended, 2, "was built with Dlib, not Facenet512", "--model", "create_db.py")
+
+
+def test_a_model_that_there_is_not(dlib_kit: Kit) -> None:
+    ended = run_to_its_end(*dlib_kit.args, "--model", "eigenfaces", env=dlib_kit.env)
+    explained(ended, 2, "'eigenfaces'", "Facenet512")
+
+
+def test_other_weights_than_the_gallerys(dlib_kit: Kit, tmp_path: Path) -> None:
+    db = tmp_path / "other.db"
+    with Gallery.create(db, model_card("Dlib").spec("0" * 64)):
+        pass
+    ended = run_to_its_end("--db", str(db), *dlib_kit.flags, env=dlib_kit.env)
+    explained(ended, 2, str(db), "other weights of Dlib", "--weights-dir", "create_db.py")
+
+
+def test_a_port_in_use(dlib_kit: Kit) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run_to_its_end(*dlib_kit.args, "--port", str(port), env=dlib_kit.env)
+    explained(ended, 3, f"port {port} on 127.0.0.1 is in use", "--port")
+
+
+def test_a_runtime_that_the_model_has_not(dlib_kit: Kit) -> None:
+    explained(run_to_its_end(*dlib_kit.args, "--runtime", "tensorflow", env=dlib_kit.env), 2, "--runtime", "Dlib")
+
+
+def test_a_wrong_flag(dlib_kit: Kit) -> None:
+    explained(run_to_its_end(*dlib_kit.args, "--port", "70000", env=dlib_kit.env), 2, "--port", "65535")
+
+
+def test_a_wrong_variable(dlib_kit: Kit) -> None:
+    ended = run_to_its_end(*dlib_kit.args, env=dlib_kit.env | {"FACEWIRE_RUNTIME": "abacus"})
+    explained(ended, 2, "FACEWIRE_RUNTIME", "openvino", "abacus")
+
+
+class TestWeights:
+    @pytest.fixture
+    def own(self, tmp_path: Path) -> Path:
+        """A --weights-dir to put something in."""
+        folder = tmp_path / "weights"
+        folder.mkdir()
+        return folder
+
+    def test_dlibs_cut_off(self, dlib_kit: Kit, own: Path) -> None:
+        from server.vision.weights import WeightsFinder
+
+        real = WeightsFinder(None, None).find(DLIB_FILE).path
+        (own / DLIB_FILE).write_bytes(real.read_bytes()[:1_000_000])
+        ended = run_to_its_end("--db", str(dlib_kit.db), "--weights-dir", str(own), "--no-download", env=dlib_kit.env)
+        explained(ended, 3, str(own / DLIB_FILE), "damaged", "delete it")
+
+    def test_yunets_damaged_is_not_the_same_as_missing(self, dlib_kit: Kit, own: Path) -> None:
+        """Missing, dlib's detector takes its place; but a damaged file is somebody's mistake, and they should know."""
+        (own / YUNET_FILE).write_bytes(b"half of YuNet")
+        ended = run_to_its_end("--db", str(dlib_kit.db), "--weights-dir", str(own), "--no-download", env=dlib_kit.env)
+        explained(ended, 3, str(own / YUNET_FILE), "damaged")
+
+    def test_yunets_missing(self, dlib_kit: Kit, own: Path) -> None:
+        args = ("--db", str(dlib_kit.db), "--weights-dir", str(own), "--no-download", "--detector", "yunet")
+        ended = run_to_its_end(*args, env=dlib_kit.env)
+        explained(ended, 3, YUNET_FILE, "https://", str(own), dlib_kit.env["DEEPFACE_HOME"])
+
+    def test_yunets_missing_is_a_warning_where_any_detector_will_do(self, dlib_kit: Kit, own: Path) -> None:
+        args = ("--db", str(dlib_kit.db), "--weights-dir", str(own), "--no-download", "--emotion", "off")
+        with serving_process(*args, env=dlib_kit.env) as running:
+            assert "WARNING facewire.vision: going on with dlib's detector" in running.stderr
+            assert YUNET_FILE in running.stderr
+            assert all(is_log(line) for line in running.stderr.splitlines())
+
+    def test_facenets_cut_off(self, facenet_kit: Kit, weights_dir: Path, own: Path) -> None:
+        real = weights_dir / ".deepface" / "weights" / FACENET_FILE
+        (own / FACENET_FILE).write_bytes(real.read_bytes()[:1_000_000])
+        args = ("--db", str(facenet_kit.db), "--weights-dir", str(own), "--no-download")
+        explained(run_to_its_end(*args, env=facenet_kit.env), 3, str(own / FACENET_FILE), "delete it")
+
+    def test_facenets_missing(self, facenet_kit: Kit, own: Path) -> None:
+        args = ("--db", str(facenet_kit.db), "--weights-dir", str(own), "--no-download")
+        ended = run_to_its_end(*args, env=facenet_kit.env)
+        explained(ended, 3, FACENET_FILE, "https://", str(own), facenet_kit.env["DEEPFACE_HOME"])
+
+    def test_a_cache_that_can_not_be_written(self, facenet_kit: Kit, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        ended = run_to_its_end(*facenet_kit.args, "--cache-dir", str(tmp_path / "file" / "cache"), env=facenet_kit.env)
+        explained(ended, 3, "--cache-dir")
+
+    @pytest.mark.parametrize("part", ["network.xml", "network.bin"])
+    def test_a_cached_network_cut_off(self, facenet_kit: Kit, tmp_path: Path, part: str) -> None:
+        """A disk that was full, or failed, since the network was converted."""
+        from server.vision.cache import default_cache_dir
+
+        cache = tmp_path / "cache"
+        shutil.copytree(default_cache_dir(), cache)
+        for path in cache.rglob(part):
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        ended = run_to_its_end(*facenet_kit.args, "--cache-dir", str(cache), env=facenet_kit.env)
+        explained(ended, 3, str(cache), "delete")
+
+
+class TestSettings:
+    def test_environment_over_defaults_and_flags_over_environment(self, dlib_kit: Kit) -> None:
+        said = {
+            "FACEWIRE_DB": str(dlib_kit.db),
+            "FACEWIRE_MAX_CONNECTIONS": "1",
+            "FACEWIRE_PORT": "nonsense that a flag replaces",
+            "FACEWIRE_EMOTION": "off",
+            "FACEWIRE_TOKEN": "open sesame",
+            "FACEWIRE_HOST": "0.0.0.0",
+        }
+        with serving_process(*dlib_kit.flags, "--max-connections", "2", env=dlib_kit.env | said) as running:
+            port = running.address[1]
+            with FaceClient("127.0.0.1", port, token="open sesame", timeout=PATIENCE_S) as client:
+                (face,) = client.identify(next(iter(dlib_kit.probes.values()))).faces
+                assert face.emotion is None
+                with RawClient(("127.0.0.1", port)), RawClient(("127.0.0.1", port)) as third:
+                    assert third.receive()["error"]["code"] == "busy"
+            with pytest.raises(Unauthorized), FaceClient("127.0.0.1", port, token="open rice", timeout=PATIENCE_S):
+                pass
+            log = running.stderr
+        (warning,) = [line for line in log.splitlines() if " WARNING " in line]
+        assert "listening on 0.0.0.0: every machine that reaches it" in warning
+        assert "without a token" not in warning
+        assert "sesame" not in log
+
+    def test_loopback_is_no_reason_to_warn_and_the_log_may_be_quiet(self, dlib_kit: Kit) -> None:
+        with serving_process(*dlib_kit.args, "--host", "localhost", "--log-level", "warning", env=dlib_kit.env) as running:
+            assert running.address[0] == "127.0.0.1"
+            with RawClient(running.address) as raw:
+                assert raw.ask(op="ping")["ok"]
+            ended, _ = running.stop()
+        assert (ended.code, ended.stderr) == (0, "")
+
+
+def test_every_model_has_a_line_when_its_weights_are_missing(dlib_kit: Kit, tmp_path: Path) -> None:
+    """OpenFace stands for DeepFace's other models."""
+    db = tmp_path / "openface.db"
+    with Gallery.create(db, replace(model_card("OpenFace").spec("0" * 64))):
+        pass
+    ended = run_to_its_end("--db", str(db), *dlib_kit.flags, env=dlib_kit.env)
+    explained(ended, 3, "openface_weights.h5", "https://")

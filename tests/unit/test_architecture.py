@@ -1,0 +1,116 @@
+"""ARCHITECTURE's import directions, read from the import statements themselves."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("protocol", "server", "client", "scripts")
+LAUNCHERS = ("server_app", "client_app")
+
+
+def sources() -> Iterator[Path]:
+    for package in PACKAGES:
+        yield from sorted((ROOT / package).rglob("*.py"))
+    yield from (ROOT / f"{launcher}.py" for launcher in LAUNCHERS)
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_by(path: Path) -> set[str]:
+    """Every module named in an import statement anywhere in the file, functions and TYPE_CHECKING included."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            # `from server import vision` imports server.vision
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+IMPORTS = {module_of(path): imported_by(path) for path in sources()}
+
+
+def inside(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def users_of(package: str) -> set[str]:
+    return {module for module, names in IMPORTS.items() if any(inside(name, package) for name in names)}
+
+
+def test_the_modules_are_found() -> None:
+    assert {"protocol.codec", "server.app", "server.vision.analyser", "client.face_client"} <= set(IMPORTS)
+    assert "server.tcp.session" in users_of("protocol")
+
+
+# who -> what they must never import
+FORBIDDEN = {
+    "protocol": ["server", "client", "scripts", *LAUNCHERS],
+    "client": ["server", "scripts", *LAUNCHERS],
+    "server": ["client", "scripts", *LAUNCHERS],
+    "server.vision": ["server.tcp", "server.recognition", "server.gallery", "server.app", "protocol", "socket"],
+    "server.gallery": ["server.tcp", "server.recognition", "server.vision", "server.app", "protocol", "socket"],
+    "server.recognition": ["server.tcp", "server.app", "protocol.stream", "protocol.framing", "protocol.codec"],
+    "server.tcp": ["server.vision", "server.gallery", "server.recognition", "server.app"],
+    "server.errors": ["server", "protocol"],
+    "server.spec": ["server", "protocol"],
+    "scripts": list(LAUNCHERS),
+}
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_who_may_not_import_what(package: str) -> None:
+    wrong = [
+        f"{module} imports {name}"
+        for module, names in IMPORTS.items()
+        if inside(module, package)
+        for name in sorted(names)
+        if any(inside(name, forbidden) for forbidden in FORBIDDEN[package])
+    ]
+    assert wrong == []
+
+
+def test_tests_are_imported_by_nobody() -> None:
+    assert users_of("tests") == set()
+
+
+# Libraries that one module hides from all others.
+HIDDEN = {
+    "deepface": "server.vision.deepface_models",
+    "tensorflow": "server.vision.deepface_models",
+    "openvino": "server.vision.runtime",
+    "dlib": "server.vision.dlib_models",
+    "sqlite_utils": "server.gallery.store",
+    "msgpack": "protocol.codec",
+}
+
+
+@pytest.mark.parametrize("library", HIDDEN)
+def test_one_module_imports_a_library(library: str) -> None:
+    assert {user for user in users_of(library) if not inside(user, "scripts")} == {HIDDEN[library]}
+
+
+@pytest.mark.parametrize("library", ["sqlite_utils", "msgpack", "openvino", "dlib"])
+def test_scripts_go_through_that_module_too(library: str) -> None:
+    assert not any(inside(user, "scripts") for user in users_of(library))
+
+
+def test_the_wire_is_pure() -> None:
+    """Bytes in, messages out: only the stream has a socket, and nothing decodes pictures or computes."""
+    assert users_of("socket") & {module for module in IMPORTS if inside(module, "protocol")} == {"protocol.stream"}
+    heavy = ("numpy", "cv2", "PIL", "sqlite3")
+    assert not [module for name in heavy for module in users_of(name) if inside(module, "protocol")]
+
+
+def test_nothing_is_unpickled() -> None:
+    assert users_of("pickle") | users_of("marshal") | users_of("shelve") == set()
