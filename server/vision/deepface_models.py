@@ -6,9 +6,11 @@ while the server starts, on one thread.
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +23,14 @@ from server.vision.image import Pixels
 from server.vision.models import DEEPFACE_EMOTION_FILE, ModelCard
 from server.vision.runtime import BATCH_SIZES, Floats, Network
 
+_STDERR = 2  # the file descriptor
 EMOTION_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+def _hush() -> None:
+    """Their greetings are no news to our users; both read this when they are first imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("DEEPFACE_LOG_LEVEL", str(logging.ERROR))
 
 
 @contextmanager
@@ -29,9 +38,9 @@ def _deepface_home(home: Path) -> Iterator[None]:
     """DeepFace reads its home from the environment; it is put back afterwards."""
     before = os.environ.get("DEEPFACE_HOME")
     os.environ["DEEPFACE_HOME"] = str(home)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings are no news to our users
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # its logger prints; stdout is ours
+            yield
     finally:
         if before is None:
             del os.environ["DEEPFACE_HOME"]
@@ -39,8 +48,23 @@ def _deepface_home(home: Path) -> Iterator[None]:
             os.environ["DEEPFACE_HOME"] = before
 
 
+@contextmanager
+def _no_greetings() -> Iterator[None]:
+    """Around what imports and starts TensorFlow: it greets on the file descriptor itself, and not all of that by any setting."""
+    sys.stderr.flush()
+    kept = os.dup(_STDERR)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
+
+
 def download(name: str, urls: Sequence[str], home: Path) -> None:
     """DeepFace's own download, with its progress, into `home`/.deepface/weights. Raises ValueError when it fails."""
+    _hush()
     from deepface.commons import folder_utils, weight_utils
 
     with _deepface_home(home):
@@ -52,11 +76,13 @@ def download(name: str, urls: Sequence[str], home: Path) -> None:
 
 def weights_addresses(task: str, model: str, attribute: str) -> list[str]:
     """Where DeepFace fetches a model's weights from; `attribute` names the constant beside its client class."""
+    _hush()
     import importlib
 
     from deepface.modules import modeling
 
-    module = importlib.import_module(modeling.get_model_class(task=task, model_name=model).__module__)
+    with _no_greetings():
+        module = importlib.import_module(modeling.get_model_class(task=task, model_name=model).__module__)
     found = getattr(module, attribute, None)
     if found is None:
         return []
@@ -144,6 +170,7 @@ class DeepFaceEmotion:
 
 def _client(task: str, name: str, weights_file: str, weights: Path) -> Any:
     """DeepFace's model, loaded from a file that lies anywhere."""
+    _hush()
     import tempfile
 
     from deepface.modules import modeling
@@ -154,7 +181,8 @@ def _client(task: str, name: str, weights_file: str, weights: Path) -> Any:
         link.symlink_to(weights.resolve())
         try:
             # Not build_model: its cache goes by name alone and would ignore another file of the same model.
-            return modeling.get_model_class(task=task, model_name=name)()
+            with _no_greetings():
+                return modeling.get_model_class(task=task, model_name=name)()
         except (ValueError, OSError) as error:
             raise StartError(
                 f"{weights} does not hold the weights of {name}: delete it, and it is fetched again"

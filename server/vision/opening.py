@@ -88,7 +88,11 @@ def _facenet_engine(
 
     key = cache_key(card.name, weights.sha256, runtime.version(), deepface_models.tensorflow_version())
     entry = cached_folder(settings.cache_dir, key, build)
-    return FaceNetEngine(spec, runtime.open_network(entry / "network.xml"))
+    try:
+        network = runtime.open_network(entry / "network.xml")
+    except StartError as error:
+        raise StartError(f"{entry} is damaged: delete it, and {card.name} is converted again") from error
+    return FaceNetEngine(spec, network)
 
 
 def _dlib_engine(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from server.errors import StartError
 from server.vision.models import KNOWN_SHA256
+
+log = logging.getLogger("facewire.weights")
 
 # (file name, addresses to try, a DeepFace home to download into) -> raises ValueError or OSError when nothing came
 Download = Callable[[str, Sequence[str], Path], None]
@@ -69,6 +72,7 @@ class WeightsFinder:
     def _fetched(self, name: str, urls: Sequence[str]) -> WeightsFile:
         assert self.download is not None
         target = self._target() / name
+        log.info("fetching %s from %s", name, urls[0])
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             # Beside the target, so that moving the finished file is one atomic rename.
@@ -78,7 +82,9 @@ class WeightsFinder:
                 _check_download(fetched, name)
                 fetched.replace(target)
         except (OSError, ValueError) as error:
-            raise MissingWeights(self._missing(name, urls, f"fetching it failed ({error})")) from error
+            # DeepFace's own message names our staging folder; what went wrong is in its cause.
+            why = type(error.__cause__).__name__ if error.__cause__ else str(error)
+            raise MissingWeights(self._missing(name, urls, f"fetching it failed ({why})")) from error
         return checked(target, name)
 
     def _missing(self, name: str, urls: Sequence[str], why: str) -> str:

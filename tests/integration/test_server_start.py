@@ -6,7 +6,6 @@ import shutil
 import socket
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,14 +57,22 @@ def database_of_another_program(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "code"),
-    [(no_file, 2), (folder, 2), (text, 3), (nothing_in_it, 3), (database_of_another_program, 3)],
-    ids=lambda value: getattr(value, "__name__", None),
+    ("make", "advice"),
+    [
+        (no_file, "build it with scripts/create_db.py"),
+        (folder, "build it with scripts/create_db.py"),
+        (text, "choose another --db"),
+        (nothing_in_it, "choose another --db"),
+        (database_of_another_program, "choose another --db"),
+    ],
+    ids=["missing", "a folder", "text", "empty", "another program's"],
 )
-def test_what_is_no_gallery(dlib_kit: Kit, tmp_path: Path, make: Callable[[Path], None], code: int) -> None:
+def test_what_is_no_gallery(
+    dlib_kit: Kit, tmp_path: Path, make: Callable[[Path], None], advice: str
+) -> None:
     db = tmp_path / "some.db"
     make(db)
-    explained(run_to_its_end("--db", str(db), *dlib_kit.flags, env=dlib_kit.env), code, str(db), "create_db.py")
+    explained(run_to_its_end("--db", str(db), *dlib_kit.flags, env=dlib_kit.env), 2, str(db), advice)
 
 
 def test_a_gallery_that_lost_its_second_half(dlib_kit: Kit, tmp_path: Path) -> None:
@@ -213,7 +220,7 @@ class TestSettings:
 def test_every_model_has_a_line_when_its_weights_are_missing(dlib_kit: Kit, tmp_path: Path) -> None:
     """OpenFace stands for DeepFace's other models."""
     db = tmp_path / "openface.db"
-    with Gallery.create(db, replace(model_card("OpenFace").spec("0" * 64))):
+    with Gallery.create(db, model_card("OpenFace").spec("0" * 64)):
         pass
     ended = run_to_its_end("--db", str(db), *dlib_kit.flags, env=dlib_kit.env)
     explained(ended, 3, "openface_weights.h5", "https://")

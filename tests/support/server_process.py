@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 180.0  # for a start that converts a network on a busy machine; a hung one is killed after it
@@ -23,7 +22,7 @@ READY = "listening on "
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a server ended. `log`: its log lines; `lines`: all else that it said on stderr."""
+    """How a server ended, and what it said."""
 
     code: int
     stdout: str
@@ -31,10 +30,12 @@ class Ended:
 
     @property
     def lines(self) -> list[str]:
+        """What is no log on stderr."""
         return [line for line in self.stderr.splitlines() if not is_log(line)]
 
     @property
     def log(self) -> list[str]:
+        """What is."""
         return [line for line in self.stderr.splitlines() if is_log(line)]
 
 
@@ -46,7 +47,7 @@ def is_log(line: str) -> bool:
 class ServerProcess:
     """A server that is ready; use `serving_process`."""
 
-    def __init__(self, process: subprocess.Popen[str], address: tuple[str, int], stderr: IO[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], address: tuple[str, int], stderr: Path) -> None:
         self.process = process
         self.address = address
         self._stderr = stderr
@@ -54,8 +55,7 @@ class ServerProcess:
     @property
     def stderr(self) -> str:
         """What it has said so far."""
-        self._stderr.seek(0)
-        return self._stderr.read()
+        return self._stderr.read_text(encoding="utf-8")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[Ended, float]:
         """Sends the signal; how it ended, and the seconds that took."""
@@ -86,19 +86,20 @@ def run_to_its_end(*args: str, env: Mapping[str, str]) -> Ended:
 @contextmanager
 def serving_process(*args: str, env: Mapping[str, str]) -> Iterator[ServerProcess]:
     """A server on a free port, once it has said that it is ready; killed at the end if it still runs."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "server_app.py", "--port", "0", *args],
-            cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True,
-        )  # fmt: skip
+    with tempfile.TemporaryDirectory() as room:
+        stderr = Path(room) / "stderr"
+        with stderr.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "server_app.py", "--port", "0", *args],
+                cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=file, text=True,
+            )  # fmt: skip
         assert process.stdout is not None
         watchdog = threading.Timer(PATIENCE_S, process.kill)
         watchdog.start()
         try:
             line = process.stdout.readline()
             watchdog.cancel()
-            stderr.seek(0)
-            assert line.startswith(READY), f"no server: {line!r}; it said:\n{stderr.read()}"
+            assert line.startswith(READY), f"no server: {line!r}; it said:\n{stderr.read_text()}"
             host, _, port = line.removeprefix(READY).strip().rpartition(":")
             yield ServerProcess(process, (host, int(port)), stderr)
         finally:

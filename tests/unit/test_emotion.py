@@ -12,6 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from protocol.messages import EMOTIONS
+from scripts.emotion_training.calibrate import fit_certainty, fit_temperature, probabilities
+from scripts.emotion_training.data import draw_by_content, group_twins
 from scripts.evaluation.calibration import calibration_error
 from scripts.evaluation.emotion import class_names, confusion, measure
 from scripts.evaluation.pictures import labelled_pictures
@@ -184,3 +186,36 @@ def test_a_picture_outside_every_class_is_refused(tmp_path: Path) -> None:
     (tmp_path / "joy/a.png").write_bytes(b"")
     with pytest.raises(StartError, match="no folder named after a class"):
         list(labelled_pictures(tmp_path, class_names(EMOTIONS)))
+
+
+def test_twins_and_mirrored_twins_are_one_group_and_strangers_are_not() -> None:
+    random = np.random.default_rng(0)
+    first, second = (np.kron(random.integers(0, 256, (12, 12)), np.ones((4, 4))).astype(np.uint8) for _ in range(2))
+    brighter = np.clip(first.astype(int) // 2 + 60, 0, 255).astype(np.uint8)
+    groups = group_twins(np.stack([second, first, first[:, ::-1], brighter, second]), block=2)
+    assert groups.tolist() == [0, 1, 1, 1, 0]
+
+
+def test_a_group_is_drawn_whole_and_by_content_alone() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (4, 48, 48), np.uint8)
+    drawn = draw_by_content(pixels, np.array([0, 1, 0, 3]))
+    assert drawn[0] == drawn[2]
+    assert len(set(drawn)) == 3
+    assert draw_by_content(pixels[::-1], np.arange(4))[::-1].tolist()[1] == drawn[1]
+    assert ((drawn >= 0) & (drawn < 1)).all()
+
+
+def test_the_temperature_undoes_overconfidence() -> None:
+    random = np.random.default_rng(2)
+    logits = random.normal(0, 1.5, (4000, 7))
+    labels = np.array([random.choice(7, p=row) for row in probabilities(logits, 1.0)])
+    assert fit_temperature([(logits * 2, labels)]) == pytest.approx(2, rel=0.1)
+
+
+def test_certain_answers_are_right_often_enough() -> None:
+    confidence = np.linspace(0.3, 1, 701)
+    right = np.random.default_rng(3).random(701) < confidence
+    bound = fit_certainty(confidence, right)
+    assert right[confidence >= bound].mean() >= 0.9
+    assert 0.6 < bound < 0.95
+    assert fit_certainty(confidence, np.zeros(701, bool)) == 1
