@@ -64,7 +64,7 @@ class Recipe:
     epochs learn as much from 36 px at two thirds of the cost (progressive resizing, EfficientNetV2)."""
 
     seed: int = 0
-    epochs: int = 21
+    epochs: int = 28
     batch: int = 64
     rate: float = 0.04
     warmup_epochs: float = 0.5
@@ -74,7 +74,7 @@ class Recipe:
     mixup: float = 0.2
     mixup_chance: float = 0.25
     raf_share: float = 1.0
-    phases: tuple[tuple[float, int], ...] = ((0.0, 32), (0.33, 36), (0.57, 40))
+    phases: tuple[tuple[float, int], ...] = ((0.0, 32), (0.25, 36), (0.42, 40))
     average: float = 0.9985
     ensemble_from: float = 0.4
     ensemble_share: float = 0.3

@@ -20,7 +20,7 @@ PLACES = ((0.30, 0.36, 1.0), (0.70, 0.34, 1.05), (0.11, 0.45, 1.25), (0.50, 0.50
 scale in picture pixels per canvas pixel."""
 CLOTHES = ((78, 84, 96), (104, 82, 76), (60, 72, 84), (92, 96, 88), (72, 64, 70))
 HALO = 1.6
-"""The power that a cutout's edge is raised to: at its softest it shows more of the old background than of the person."""
+"""The power that a cutout's edge is raised to: where it is soft it shows more of the old background than of anybody."""
 LANDSCAPE_SIZE = (480, 320)
 
 

@@ -26,9 +26,12 @@ def square_crop(image: Pixels, box: Box, margin: float, size: tuple[int, int]) -
     ]
     # One row and one column are inside at least, also of a square that lies wholly outside.
     most = bottom - top - 1
-    over = [min(max(0, by), most) for by in (-top, bottom - picture_height, -left, right - picture_width)]
-    if any(over):
-        inside = np.asarray(cv2.copyMakeBorder(inside, *over, cv2.BORDER_REPLICATE), np.uint8)
+    above, below, before, behind = (
+        min(max(0, by), most) for by in (-top, bottom - picture_height, -left, right - picture_width)
+    )
+    if above or below or before or behind:
+        bordered = cv2.copyMakeBorder(inside, above, below, before, behind, cv2.BORDER_REPLICATE)
+        inside = np.asarray(bordered, np.uint8)
     shrinks = inside.shape[0] > size[1]
     resized = cv2.resize(inside, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return np.asarray(resized, np.uint8)

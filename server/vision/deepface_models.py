@@ -50,7 +50,7 @@ def _deepface_home(home: Path) -> Iterator[None]:
 
 @contextmanager
 def _no_greetings() -> Iterator[None]:
-    """Around what imports and starts TensorFlow: it greets on the file descriptor itself, and not all of that by any setting."""
+    """Around what imports or starts TensorFlow: it greets on the file descriptor itself, beyond any setting."""
     sys.stderr.flush()
     kept = os.dup(_STDERR)
     try:

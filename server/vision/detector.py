@@ -24,6 +24,7 @@ MIN_SCORE = 0.6  # finds a face in each of LFW's 13,233 pictures (FACTS); YuNet'
 NMS_OVERLAP = 0.3  # YuNet's own: two boxes that share more are one face
 STRIDES = (8, 16, 32)
 COARSE_SIDE = 640  # every picture is looked at at no more than this first; big faces are found here and only here
+COARSE_SEES = 96  # a face this high there needs no second look, which may see another face in a large cheek or eye
 SHAPE_STEP = 64  # canvas sides are rounded up to this (YuNet needs 32): fewer shapes, fewer first-time costs
 SMALL_SIDE = 160  # a picture smaller than this is enlarged: a tiny picture is mostly one tiny face
 FRAME = 0.25  # where nothing is found, once more with this much border: a face that fills the picture has no outline
@@ -63,7 +64,8 @@ class YuNet:
     def detect(self, image: Pixels) -> list[Detection]:
         """Every face in (h, w, 3) RGB pixels, largest first."""
         longest = max(image.shape[:2])
-        rows = np.concatenate([self._search(image, side / longest) for side in self._sides(longest)])
+        coarse, *fine = (self._search(image, side / longest) for side in self._sides(longest))
+        rows = np.concatenate([coarse, *(_too_small(found, COARSE_SIDE / longest) for found in fine)])
         if not len(rows):
             rows = self._search_framed(image)
         faces = [_detection(row) for row in _without_overlaps(rows)]
@@ -114,6 +116,11 @@ class YuNet:
 
 def _rounded_up(side: int) -> int:
     return -(-side // SHAPE_STEP) * SHAPE_STEP
+
+
+def _too_small(rows: NDArray[np.float32], coarse_scale: float) -> NDArray[np.float32]:
+    """The faces that the coarse search was not meant to find."""
+    return np.asarray(rows[rows[:, 3] * coarse_scale < COARSE_SEES], np.float32)
 
 
 def _without_overlaps(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -116,8 +116,8 @@ def _check_download(path: Path, name: str) -> None:
     """Raises ValueError where `checked` would blame, and have deleted, a file that is about to go anyway."""
     try:
         checked(path, name)
-    except StartError as error:
-        raise ValueError("what came from there is damaged, or is another file") from error
+    except StartError:
+        raise ValueError("what came from there is damaged, or is another file") from None
 
 
 def _carrier_folders() -> list[Path]:

@@ -49,26 +49,31 @@ def test_both_runtimes_give_the_same_embeddings(facenet: Analyser, weights_dir: 
 @pytest.fixture(scope="module")
 def openface(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A DeepFace home with an OpenFace of random weights: DeepFace's own architecture, saved where it looks."""
+    import h5py
     from deepface.commons import weight_utils
     from deepface.models.facial_recognition.tf import OpenFace
+    from keras.src.legacy.saving import legacy_h5_format
 
     home = tmp_path_factory.mktemp("openface")
     path = home / ".deepface" / "weights" / "openface_weights.h5"
     path.parent.mkdir(parents=True)
 
     def spread(model: Any, weight_file: str) -> Any:
-        """Random weights, large enough that faces come out far apart."""
+        """Random weights, of the size that neither dies nor explodes from layer to layer; no biases."""
         rng = np.random.default_rng(1)
         for layer in model.layers:
-            drawn = [rng.normal(0, (2 / max(1, np.prod(value.shape[:-1]))) ** 0.5, value.shape) for value in layer.get_weights()]
-            if "bn" not in layer.name and drawn:
-                layer.set_weights(drawn)
+            if layer.get_weights() and "bn" not in layer.name:
+                shapes = [value.shape for value in layer.get_weights()]
+                scales = [(2 / np.prod(shape[:-1])) ** 0.5 if len(shape) > 1 else 0 for shape in shapes]
+                layer.set_weights([rng.normal(0, scale, shape) for scale, shape in zip(scales, shapes, strict=True)])
         return model
 
     with pytest.MonkeyPatch.context() as patch:  # of DeepFace's: it would load what isn't there yet
         patch.setattr(weight_utils, "download_weights_if_necessary", lambda **_: "none")
         patch.setattr(weight_utils, "load_model_weights", spread)
-        OpenFace.load_model().save_weights(str(path))
+        model = OpenFace.load_model()
+    with h5py.File(path, "w") as file:  # the format of DeepFace's files; save_weights writes only Keras 3's own
+        legacy_h5_format.save_weights_to_hdf5_group(file, model)
     return home
 
 
@@ -97,7 +102,7 @@ def test_deepfaces_own_models_are_fed_as_deepface_feeds_them(
     facenet: Analyser, ours: Embedder, theirs: Any, pictures: list[bytes]
 ) -> None:
     crops, expected = [], []
-    for picture in pictures:
+    for picture in pictures[:6]:
         found = facenet.faces(picture).faces[0]
         crop = ours.crop(read(picture), Detection(found.box, found.landmarks, found.detection))
         (face,) = theirs(crop[:, :, ::-1], model_name="OpenFace", detector_backend="skip", enforce_detection=False)
@@ -106,8 +111,10 @@ def test_deepfaces_own_models_are_fed_as_deepface_feeds_them(
     embeddings = ours.probes(crops)
     directions = np.asarray(expected) / np.linalg.norm(expected, axis=1, keepdims=True)
     assert np.sum(embeddings * directions, axis=1).min() > SAME
-    between = embeddings @ embeddings.T
-    assert np.median(between[~np.eye(len(crops), dtype=bool)]) < SAME - 0.004  # other faces are further than that
+    # Random weights give all faces nearly one direction, so what sets each apart from the others is compared too.
+    apart, expected_apart = (rows - rows.mean(axis=0) for rows in (embeddings, directions))
+    lengths = np.linalg.norm(apart, axis=1) * np.linalg.norm(expected_apart, axis=1)
+    assert (np.sum(apart * expected_apart, axis=1) / lengths).min() > SAME
 
 
 def test_a_face_is_cut_as_deepface_cuts_it(facenet: Analyser, ours: Embedder, pictures: list[bytes]) -> None:

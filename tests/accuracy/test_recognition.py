@@ -27,7 +27,7 @@ def main_of(analyser: Analyser, path: Path) -> tuple[FoundFace, int, int]:
 
 @pytest.fixture(scope="module")
 def split(shared: Path) -> tuple[list[tuple[Path, Path]], list[Path]]:
-    """(enrolled picture, probe) of people with two pictures or more, chosen without looking, and strangers' pictures."""
+    """(enrolled picture, probe) of people with several pictures, chosen without looking, and strangers' pictures."""
     folders = sorted(path for path in (shared / "lfw").iterdir() if path.is_dir())
     pictures = [sorted(folder.glob("*.jpg")) for folder in folders]
     several = [some for some in pictures if len(some) > 1]

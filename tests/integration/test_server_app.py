@@ -6,7 +6,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -53,6 +53,11 @@ def client(server: ServerProcess) -> Iterator[FaceClient]:
 def face(dlib_kit: Kit) -> tuple[str, bytes]:
     """Somebody enrolled, and a picture that the gallery has not seen."""
     return next(iter(dlib_kit.probes.items()))
+
+
+def middle(box: Sequence[float]) -> tuple[float, float]:
+    x, y, width, height = box
+    return x + width / 2, y + height / 2
 
 
 def likeliest(answer: Identified) -> list[str]:
@@ -148,7 +153,9 @@ BAD_WIRE = {
     "an array of as many": BadWire(encode_frame(b"\x81\xa1x\xdd\xff\xff\xff\xff"), "bad_message"),
     "4 GB of image": BadWire(encode_frame(b"\x81\xa5image\xc6\xff\xff\xff\xff"), "bad_message"),
     "4 GB of string": BadWire(encode_frame(b"\x81\xa2op\xdb\xff\xff\xff\xff"), "bad_message"),
-    "half a million small arrays": BadWire(encode_frame(b"\x81\xa1x\xdd\0\x07\xff\xff" + b"\x90" * 0x7FFFF), "bad_message"),
+    "half a million small arrays": BadWire(
+        encode_frame(b"\x81\xa1x\xdd\0\x07\xff\xff" + b"\x90" * 0x7FFFF), "bad_message"
+    ),
 }
 
 
@@ -245,10 +252,13 @@ def test_every_form_of_a_picture_shows_the_same_person(raw: RawClient, face: tup
     assert result["image"] == upright["image"]
     (found,) = result["faces"]
     assert found["candidates"][0]["name"] == name
-    assert np.allclose(found["box"], upright["faces"][0]["box"], atol=12)  # dlib's boxes jump by steps of its pyramid
+    # dlib's boxes grow in steps of a fifth: another coding of the pixels may resize one, but not move its middle far.
+    assert np.allclose(middle(found["box"]), middle(upright["faces"][0]["box"]), atol=12)
 
 
-def test_one_log_line_a_request_and_no_picture_in_it(server: ServerProcess, raw: RawClient, face: tuple[str, bytes]) -> None:
+def test_one_log_line_a_request_and_no_picture_in_it(
+    server: ServerProcess, raw: RawClient, face: tuple[str, bytes]
+) -> None:
     before = len(server.stderr)
     raw.ask(id=4711, image=face[1])
     raw.ask(id=4712, op="embed", image=face[1])

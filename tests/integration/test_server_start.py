@@ -67,9 +67,7 @@ def database_of_another_program(path: Path) -> None:
     ],
     ids=["missing", "a folder", "text", "empty", "another program's"],
 )
-def test_what_is_no_gallery(
-    dlib_kit: Kit, tmp_path: Path, make: Callable[[Path], None], advice: str
-) -> None:
+def test_what_is_no_gallery(dlib_kit: Kit, tmp_path: Path, make: Callable[[Path], None], advice: str) -> None:
     db = tmp_path / "some.db"
     make(db)
     explained(run_to_its_end("--db", str(db), *dlib_kit.flags, env=dlib_kit.env), 2, str(db), advice)
@@ -209,7 +207,8 @@ class TestSettings:
         assert "sesame" not in log
 
     def test_loopback_is_no_reason_to_warn_and_the_log_may_be_quiet(self, dlib_kit: Kit) -> None:
-        with serving_process(*dlib_kit.args, "--host", "localhost", "--log-level", "warning", env=dlib_kit.env) as running:
+        quiet = ("--host", "localhost", "--log-level", "warning")
+        with serving_process(*dlib_kit.args, *quiet, env=dlib_kit.env) as running:
             assert running.address[0] == "127.0.0.1"
             with RawClient(running.address) as raw:
                 assert raw.ask(op="ping")["ok"]

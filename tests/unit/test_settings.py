@@ -89,7 +89,9 @@ def test_an_empty_variable_is_none(flag: str) -> None:
     assert parse([], {variable(flag): ""}) == parse([], {})
 
 
-@pytest.mark.parametrize(("text", "downloads"), [("1", False), ("true", False), ("YES", False), ("0", True), ("", True)])
+@pytest.mark.parametrize(
+    ("text", "downloads"), [("1", False), ("true", False), ("YES", False), ("0", True), ("", True)]
+)
 def test_a_switch_in_the_environment(text: str, downloads: bool) -> None:
     assert parse([], {"FACEWIRE_NO_DOWNLOAD": text}).vision.downloads is downloads
 

@@ -1,0 +1,103 @@
+"""1:1 on the official LFW pairs: accuracy over the file's folds, TAR at FAR 1 % and 0.1 %, equal error rate.
+
+The pairs file begins with "FOLDS PAIRS" and lists, a fold at a time, PAIRS lines of one person and two picture numbers,
+then PAIRS lines of two people and a number each. A fold's threshold is chosen on the other folds. Both pictures are
+embedded as probes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.evaluation import embedding
+from scripts.evaluation.curves import accepted_at, best_threshold, equal_error_rate, roc, save_curves
+from server.errors import StartError
+
+HELP = "1:1 accuracy, TAR at FAR and EER on the official LFW pairs"
+FARS = (0.01, 0.001)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two pictures, and whether they show one person."""
+
+    first: Path
+    second: Path
+    same: bool
+    fold: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pairs", type=Path, required=True, help="the official pairs file, with any number of folds")
+    embedding.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The report: accuracy, std, tar_at_far, eer, pairs. Raises StartError."""
+    pairs = read_pairs(arguments.pairs, arguments.images)
+    paths = sorted({path for pair in pairs for path in (pair.first, pair.second)})
+    embedded = embedding.embed(paths, arguments)
+    rows = embedded.rows()
+    scored = [pair for pair in pairs if pair.first in rows and pair.second in rows]
+    if not scored:
+        raise StartError(f"no pair of {arguments.pairs} shows two faces")
+    first, second = (embedded.probes[[rows[getattr(pair, which)] for pair in scored]] for which in ("first", "second"))
+    similarities = np.einsum("nd,nd->n", first.astype(np.float64), second.astype(np.float64))
+    same = np.array([pair.same for pair in scored])
+    folds = np.array([pair.fold for pair in scored])
+    accuracies = [_fold_accuracy(similarities, same, folds == fold) for fold in np.unique(folds)]
+    genuine, impostor = similarities[same], similarities[~same]
+    if arguments.plot:
+        accept, true = roc(genuine, impostor)
+        title = f"{embedded.spec.model} on {len(scored)} LFW pairs"
+        save_curves(arguments.plot, title, accept, 1 - true, "false acceptance (FMR)", "false rejection (FNMR)")
+    return {
+        "accuracy": round(float(np.mean(accuracies)), 5),
+        "std": round(float(np.std(accuracies)), 5),
+        "tar_at_far": {f"{far:g}": round(accepted_at(genuine, impostor, far), 5) for far in FARS},
+        "eer": round(equal_error_rate(genuine, impostor), 5),
+        "pairs": len(scored),
+        "pairs_without_face": len(pairs) - len(scored),
+        "folds": len(accuracies),
+        "model": embedded.spec.model,
+    }
+
+
+def _fold_accuracy(similarities: NDArray[np.float64], same: NDArray[np.bool_], fold: NDArray[np.bool_]) -> float:
+    threshold = best_threshold(similarities[~fold], same[~fold])
+    return float(np.mean((similarities[fold] >= threshold) == same[fold]))
+
+
+def read_pairs(file: Path, images: Path) -> list[Pair]:
+    """The pairs file. Raises StartError where it is none, or names a picture that is not there."""
+    try:
+        header, *lines = file.read_text(encoding="utf-8").splitlines()
+        folds, size = (int(number) for number in header.split())
+        if len(lines) < 2 * folds * size:
+            raise ValueError("it ends too early")
+        pairs = [_pair(line, images, number // (2 * size)) for number, line in enumerate(lines[: 2 * folds * size])]
+    except (OSError, ValueError) as error:
+        raise StartError(f"{file} is not a pairs file in LFW's format: {error}", exit_code=2) from error
+    absent = [path for pair in pairs for path in (pair.first, pair.second) if not path.is_file()]
+    if absent:
+        raise StartError(f"{len(absent)} pictures of {file} are not in {images}, the first {absent[0]}", exit_code=2)
+    return pairs
+
+
+def _pair(line: str, images: Path, fold: int) -> Pair:
+    words = line.split("\t")
+    if len(words) not in (3, 4):
+        raise ValueError(f"'{line}' is no pair")
+    name, number = words[0], int(words[1])
+    other = words[0] if len(words) == 3 else words[2]
+    return Pair(_picture(images, name, number), _picture(images, other, int(words[-1])), len(words) == 3, fold)
+
+
+def _picture(images: Path, name: str, number: int) -> Path:
+    return images / name / f"{name}_{number:04d}.jpg"

@@ -1,0 +1,84 @@
+"""evaluate.py: its numbers against slow, obvious ones, and what it says of files that are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripts.evaluation.curves import accepted_at, best_threshold, equal_error_rate, roc, save_curves
+from scripts.evaluation.lfw import read_pairs
+from server.errors import StartError
+
+similarity = st.floats(-1, 1, allow_nan=False, width=32)
+some = st.lists(similarity, min_size=1, max_size=40)
+
+
+@settings(max_examples=150, deadline=None)
+@given(some, some)
+def test_the_best_threshold_is_as_right_as_any(genuine: list[float], impostor: list[float]) -> None:
+    similarities = np.array(genuine + impostor)
+    same = np.array([True] * len(genuine) + [False] * len(impostor))
+
+    def right(threshold: float) -> int:
+        return sum((value >= threshold) == truth for value, truth in zip(similarities, same, strict=True))
+
+    candidates = [*similarities, similarities.max() + 1, similarities.min() - 1]
+    ordered = np.unique(similarities)
+    candidates += list((ordered[1:] + ordered[:-1]) / 2)
+    assert len(np.unique(similarities)) < len(similarities) or right(best_threshold(similarities, same)) == max(
+        map(right, candidates)
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(some, some)
+def test_roc_counts(genuine: list[float], impostor: list[float]) -> None:
+    false_accept, true_accept = roc(np.array(genuine), np.array(impostor))
+    for threshold, false, true in zip(
+        sorted(set(genuine + impostor), reverse=True), false_accept, true_accept, strict=True
+    ):
+        assert false == pytest.approx(np.mean([value >= threshold for value in impostor]))
+        assert true == pytest.approx(np.mean([value >= threshold for value in genuine]))
+
+
+def test_tar_and_eer_of_distributions_that_are_known() -> None:
+    """Two normal distributions two deviations apart: EER = P(z > 1), and TAR at FAR 1 % = P(z > 2.326 - 2)."""
+    draw = np.random.default_rng(1)
+    impostor, genuine = draw.normal(0, 1, 200_000), draw.normal(2, 1, 200_000)
+    assert equal_error_rate(genuine, impostor) == pytest.approx(0.1587, abs=0.003)
+    assert accepted_at(genuine, impostor, 0.01) == pytest.approx(0.3721, abs=0.006)
+
+
+def test_pairs_are_read_fold_by_fold(tmp_path: Path) -> None:
+    for name, number in (("Ann_Lee", 1), ("Ann_Lee", 2), ("Bo", 1)):
+        picture = tmp_path / name / f"{name}_{number:04d}.jpg"
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_bytes(b"x")
+    file = tmp_path / "pairs.txt"
+    file.write_text("2\t1\nAnn_Lee\t1\t2\nAnn_Lee\t1\tBo\t1\nAnn_Lee\t2\t1\nBo\t1\tAnn_Lee\t2\n")
+    pairs = read_pairs(file, tmp_path)
+    assert [(pair.same, pair.fold) for pair in pairs] == [(True, 0), (False, 0), (True, 1), (False, 1)]
+    assert pairs[3].second == tmp_path / "Ann_Lee" / "Ann_Lee_0002.jpg"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hello", "1\t1\nAnn\t1\t2\n", "1\t1\nAnn\t1\t2\nAnn\tx\tBo\t1\n", "1 1\nA\t1\t2\nA\t1\tB\t1"]
+)
+def test_a_file_that_is_no_pairs_file_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "pairs.txt"
+    file.write_text(text)
+    with pytest.raises(StartError):
+        read_pairs(file, tmp_path)
+
+
+def test_the_picture_of_a_curve_shows_a_curve(tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    rates = np.geomspace(1e-4, 1, 50)
+    save_curves(tmp_path / "deep" / "det.png", "title", rates, rates[::-1], "x", "y")
+    image = cv2.imread(str(tmp_path / "deep" / "det.png"))
+    assert image.shape[2] == 3
+    assert (np.abs(image.astype(int) - (160, 80, 20)).sum(axis=2) < 30).sum() > 300
