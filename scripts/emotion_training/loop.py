@@ -64,7 +64,7 @@ class Recipe:
     epochs learn as much from 36 px at two thirds of the cost (progressive resizing, EfficientNetV2)."""
 
     seed: int = 0
-    epochs: int = 28
+    epochs: int = 32
     batch: int = 64
     rate: float = 0.04
     warmup_epochs: float = 0.5
@@ -73,8 +73,9 @@ class Recipe:
     smoothing: float = 0.1
     mixup: float = 0.2
     mixup_chance: float = 0.25
+    mixup_until: float = 0.6
     raf_share: float = 1.0
-    phases: tuple[tuple[float, int], ...] = ((0.0, 32), (0.25, 36), (0.42, 40))
+    phases: tuple[tuple[float, int], ...] = ((0.0, 32), (0.21, 36), (0.37, 40))
     average: float = 0.9985
     ensemble_from: float = 0.4
     ensemble_share: float = 0.3
@@ -185,9 +186,10 @@ class Training:
         """
         recipe = self.recipe
         views = augment(self.pixels[chosen], size, generator)
-        share = recipe.ensemble_share if self.schedule.done(self.epoch) >= recipe.ensemble_from else 0.0
+        done = self.schedule.done(self.epoch)
+        share = recipe.ensemble_share if done >= recipe.ensemble_from else 0.0
         targets = (1 - share) * self.given[chosen] + share * self.believed[chosen]
-        mixed = bool(torch.rand((), generator=generator) < recipe.mixup_chance)
+        mixed = done < recipe.mixup_until and bool(torch.rand((), generator=generator) < recipe.mixup_chance)
         if mixed:
             views, targets = mix(views, targets, recipe.mixup, generator)
         logits = self.network(views.contiguous(memory_format=torch.channels_last))

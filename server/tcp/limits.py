@@ -14,7 +14,7 @@ class TcpLimits:
 
     max_connections: int = 64  # threads are two a connection; a client over it is told `busy` and closed
     max_in_flight: int = 8  # requests of one connection; then it is not read until one is answered
-    workers: int = 4  # enough that faces of several pictures meet in one batch while others decode
+    workers: int = 8  # pictures whose faces can meet in one batch, which is largest, and cheapest a face, at 8
     queue: int = 64  # requests waiting for a worker: some seconds of work; more would only time out
     max_frame: int = DEFAULT_MAX_FRAME
     idle_timeout_s: float = 60.0  # a connection that asks nothing gives its slot back

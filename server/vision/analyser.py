@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from server.vision.batching import DEFAULT_CAPACITY, Batcher, never
 from server.vision.detector import Box, Detection, Detector, Landmarks
 from server.vision.embedder import Embedder
 from server.vision.emotion import Emotion, EmotionReader
-from server.vision.image import ImageLimits, Pixels, decode_image
+from server.vision.image import ImageLimits, Photo, Pixels, decode_image, decode_photo
 from server.vision.runtime import BATCH_SIZES, Floats
 
 
@@ -71,14 +71,14 @@ class Analyser:
     def faces(self, data: bytes, *, emotion: bool = False) -> Picture:
         """Decodes a picture file and finds its faces. Raises InvalidImage."""
         begun = time.perf_counter()
-        image = decode_image(data, self._limits)
+        photo = decode_photo(data, self._limits, self._detector.enough)
         decoded = time.perf_counter()
-        detections = self._detector.detect(image)
-        faces = tuple(self._found(image, face, emotion) for face in detections)
+        detections = self._detector.detect(photo.pixels)
+        found = time.perf_counter()
+        faces = self._cut_out(data, photo, detections, emotion)
         done = time.perf_counter()
-        timing = {"decode": (decoded - begun) * 1000, "detect": (done - decoded) * 1000}
-        height, width = image.shape[:2]
-        return Picture(width, height, faces, timing)
+        timing = {"decode": decoded - begun, "detect": found - decoded, "crop": done - found}
+        return Picture(photo.width, photo.height, faces, {step: took * 1000 for step, took in timing.items()})
 
     def features(self, faces: Sequence[FoundFace], abandoned: Callable[[], bool] = never) -> list[Features]:
         """Embedding and, where `faces` was asked for them, emotion of each face; batched with those of other callers.
@@ -118,6 +118,25 @@ class Analyser:
     def close(self) -> None:
         """Ends the batcher's thread."""
         self._batcher.close()
+
+    def _cut_out(
+        self, data: bytes, photo: Photo, detections: Sequence[Detection], emotion: bool
+    ) -> tuple[FoundFace, ...]:
+        """The faces in pixels of the whole picture. Where it was decoded at reduced scale, a face that has fewer pixels
+        there than its network is shown comes from the whole picture, which is decoded once for all of them."""
+        if photo.factor == 1:
+            return tuple(self._found(photo.pixels, face, emotion) for face in detections)
+        whole: Pixels | None = None
+        faces = []
+        for face in detections:
+            in_full = face.scaled(photo.factor)
+            if max(face.box[2:]) < max(self.spec.input_size):
+                whole = decode_image(data, self._limits) if whole is None else whole
+                faces.append(self._found(whole, in_full, emotion))
+            else:
+                reduced = self._found(photo.pixels, face, emotion)
+                faces.append(replace(reduced, box=in_full.box, landmarks=in_full.landmarks))
+        return tuple(faces)
 
     def _found(self, image: Pixels, face: Detection, emotion: bool) -> FoundFace:
         crop = self._embedder.crop(image, face)

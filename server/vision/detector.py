@@ -7,8 +7,8 @@ in OpenCV 5, cannot share them with other threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import cv2
 import numpy as np
@@ -42,11 +42,21 @@ class Detection:
     def area(self) -> float:
         return self.box[2] * self.box[3]
 
+    def scaled(self, factor: float) -> Self:
+        """The same face in a picture `factor` times as large."""
+        x, y, width, height = (value * factor for value in self.box)
+        points = tuple((px * factor, py * factor) for px, py in self.landmarks)
+        return replace(self, box=(x, y, width, height), landmarks=points)
+
 
 class Detector(Protocol):
-    """Finds faces in RGB pixels, largest first; any thread may call."""
+    """Finds faces in RGB pixels, largest first; any thread may call.
+
+    `enough`: the longer side, in pixels, beyond which a picture shows it no more faces.
+    """
 
     name: str
+    enough: int
 
     def detect(self, image: Pixels) -> list[Detection]: ...
 
@@ -59,6 +69,7 @@ class YuNet:
     def __init__(self, graph: OpenVinoGraph, canvas: int) -> None:
         self._graph = graph
         self._canvas = canvas
+        self.enough = canvas
         self._output = {name: index for index, name in enumerate(graph.output_names)}
 
     def detect(self, image: Pixels) -> list[Detection]:

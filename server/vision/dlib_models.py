@@ -62,6 +62,7 @@ class DlibDetector:
     """dlib's frontal detector (HOG) for machines without YuNet: faces from 40 px up that look at the camera."""
 
     name = "dlib"
+    enough = 1920  # it would search larger pictures too, at seconds each, for faces nobody sees at arm's length
 
     def __init__(self, landmarks: Path) -> None:
         dlib = import_dlib()

@@ -28,6 +28,17 @@ class ImageLimits:
     max_pixels: int = 100 * MEGAPIXEL
 
 
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A decoded picture, perhaps at reduced scale: `width` and `height` are those of the whole picture as shown, and
+    about `factor` times those of `pixels`."""
+
+    pixels: Pixels
+    factor: int
+    width: int
+    height: int
+
+
 def decode_image(data: bytes, limits: ImageLimits) -> Pixels:
     """The picture as shown, (height, width, 3) uint8 RGB; of an animation the first frame.
 
@@ -36,29 +47,71 @@ def decode_image(data: bytes, limits: ImageLimits) -> Pixels:
 
     Raises InvalidImage, with the reason, for anything that is not a whole picture within the limits.
     """
-    if not data:
-        raise InvalidImage("the image is empty: send the bytes of a JPEG, PNG, WebP or BMP file")
-    if len(data) > limits.max_bytes:
-        raise InvalidImage(f"the image has {len(data)} bytes, the limit is {limits.max_bytes}")
-    width, height = _declared_size(data)
-    if width * height > limits.max_pixels:
-        raise InvalidImage(
-            f"the image claims {width}x{height} pixels, the limit is {limits.max_pixels / MEGAPIXEL:g} megapixels"
-        )
+    _checked_header(data, limits)
+    return _decoded(data, 1)
+
+
+def decode_photo(data: bytes, limits: ImageLimits, enough: int) -> Photo:
+    """As `decode_image`, but a JPEG whose longer side is at least twice `enough` pixels is decoded at a half, a quarter
+    or an eighth of its size, as long as `enough` are left: 12 megapixels at a half take 28 ms instead of 65."""
+    header = _checked_header(data, limits)
+    longest = max(header.width, header.height)
+    factor = max((f for f in _REDUCED if longest >= f * enough), default=1) if header.format == "JPEG" else 1
+    pixels = _decoded(data, factor)
+    height, width = pixels.shape[:2]
+    if factor == 1:
+        return Photo(pixels, 1, width, height)
+    turned = (width > height) != (header.width > header.height)  # by the EXIF orientation
+    shown = (header.height, header.width) if turned else (header.width, header.height)
+    return Photo(pixels, factor, *shown)
+
+
+_REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What a file claims to hold, before EXIF is applied; `format` in Pillow's words."""
+
+    format: str
+    width: int
+    height: int
+
+
+def _decoded(data: bytes, factor: int) -> Pixels:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED.get(factor, cv2.IMREAD_COLOR_RGB))
     except cv2.error as error:
         raise InvalidImage("the image can't be decoded: the file is damaged") from error
     if image is None:
         raise InvalidImage("the image can't be decoded: the file is cut off or damaged")
+    if factor > 1:  # OpenCV reduces only into BGR; swapping what is left costs 0.7 ms for 3 megapixels
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return np.asarray(image, dtype=np.uint8)
 
 
-def _declared_size(data: bytes) -> tuple[int, int]:
-    """Width and height that the file's header claims, nothing decoded."""
+def _checked_header(data: bytes, limits: ImageLimits) -> _Header:
+    if not data:
+        raise InvalidImage("the image is empty: send the bytes of a JPEG, PNG, WebP or BMP file")
+    if len(data) > limits.max_bytes:
+        raise InvalidImage(f"the image has {len(data)} bytes, the limit is {limits.max_bytes}")
+    header = _header(data)
+    if header.width * header.height > limits.max_pixels:
+        raise InvalidImage(
+            f"the image claims {header.width}x{header.height} pixels, "
+            f"the limit is {limits.max_pixels / MEGAPIXEL:g} megapixels"
+        )
+    return header
+
+
+def _header(data: bytes) -> _Header:
     try:
         with Image.open(io.BytesIO(data)) as header:
-            return header.size
+            return _Header(header.format or "", *header.size)
     except UnidentifiedImageError as error:
         raise InvalidImage("these bytes are no picture that is read here (JPEG, PNG, WebP, BMP, TIFF, GIF)") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's parsers raise on damaged headers
