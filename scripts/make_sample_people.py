@@ -5,7 +5,7 @@ particular: a portrait album (people/), pictures to ask about (probes/), and who
 drawn and rejected until the recognisers tell them apart; the same seed draws the same people. The result is checked
 with each recogniser in the end. Nothing of FOLDER is copied into it.
 
-Takes ten minutes or so on two idle cores, and 2 GB of memory.
+Takes some ten minutes on two cores, most of it choosing people, and 2 GB of memory.
 
 Exit codes: 0 drawn (or checked) and recognised, 1 drawn but the check found fault, 2 asked wrongly, 3 something failed.
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.errors import ModelMismatch, StartError, UnknownPerson
+from server.gallery.graph_keeper import EXACT_BYTES, GraphKeeper
 from server.gallery.names import person_name
 from server.gallery.records import Counts, Match, NewPicture, PersonRecord, Templates
 from server.gallery.rows import Chunk, Rows
@@ -29,32 +31,40 @@ from server.spec import EmbeddingSpec
 class Gallery:
     """A gallery open for any number of threads."""
 
-    def __init__(self, store: Store, snapshot: Snapshot) -> None:
+    def __init__(self, store: Store, snapshot: Snapshot, keeper: GraphKeeper) -> None:
         """Use `open` or `create`."""
         self._store = store
+        self._keeper = keeper
         # Guards the connection, and the order in which commits are published. Readers don't take it.
         self._writing = threading.Lock()
-        self._snapshot = snapshot
+        self._publish(snapshot)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """The gallery at `path`, loaded. Creates no file.
+    def open(cls, path: Path, *, exact_bytes: int = EXACT_BYTES) -> Self:
+        """The gallery at `path`, loaded. Creates no database.
+
+        Where its embeddings take more than `exact_bytes`, the index file beside it is opened, or built in the
+        background and written; until it is there every search is exact.
 
         Raises StartError with one line for the user: missing, not a database, not ours, newer than this version,
         without a spec, damaged.
         """
         store = Store.open(path)
         try:
-            return cls(store, _load(store, path))
+            return cls._over(store, path, exact_bytes)
         except StartError:
             store.close()
             raise
 
     @classmethod
-    def create(cls, path: Path, spec: EmbeddingSpec) -> Self:
+    def create(cls, path: Path, spec: EmbeddingSpec, *, exact_bytes: int = EXACT_BYTES) -> Self:
         """An empty gallery for embeddings of `spec`. Raises StartError where `path` exists or can't be written."""
-        store = Store.create(path, spec)
-        return cls(store, _load(store, path))
+        return cls._over(Store.create(path, spec), path, exact_bytes)
+
+    @classmethod
+    def _over(cls, store: Store, path: Path, exact_bytes: int) -> Self:
+        keeper = GraphKeeper(path, store.spec, exact_bytes)
+        return cls(store, _load(store, path, keeper), keeper)
 
     @property
     def spec(self) -> EmbeddingSpec:
@@ -107,11 +117,14 @@ class Gallery:
                     if (written := self._store.add_picture(person.id, picture)) is not None
                 ]
             old = self._snapshot
-            self._snapshot = Snapshot(
-                version=old.version + 1,
-                rows=old.rows.appended(_chunk(person.id, added)) if added else old.rows,
-                people={**old.people, person.id: person},
-                paths={**old.paths, **{written.image_id: picture.path for picture, written in added}},
+            self._publish(
+                replace(
+                    old,
+                    version=old.version + 1,
+                    rows=old.rows.appended(_chunk(person.id, added)) if added else old.rows,
+                    people={**old.people, person.id: person},
+                    paths={**old.paths, **{written.image_id: picture.path for picture, written in added}},
+                )
             )
             return self._snapshot.record(person.id)
 
@@ -129,18 +142,37 @@ class Gallery:
                 if image_id is not None:
                     self._store.remove_image(image_id)
             old = self._snapshot
-            self._snapshot = Snapshot(
-                version=old.version + 1,
-                rows=old.rows if image_id is None else old.rows.without_image(image_id),
-                people={**old.people, person.id: person},
-                paths={key: path for key, path in old.paths.items() if key != image_id},
+            self._publish(
+                replace(
+                    old,
+                    version=old.version + 1,
+                    rows=old.rows if image_id is None else old.rows.without_image(image_id),
+                    people={**old.people, person.id: person},
+                    paths={key: path for key, path in old.paths.items() if key != image_id},
+                )
             )
             return self._snapshot.record(person.id)
 
     def close(self) -> None:
-        """Close the database; a writer under way finishes first. Searching goes on working on what is in memory."""
+        """Close the database; a writer under way finishes first. Searching goes on working on what is in memory.
+
+        A large gallery saves its index beside the database, for the next start.
+        """
         with self._writing:
             self._store.close()
+        self._keeper.close()
+
+    def wait_until_indexed(self, timeout_s: float | None = None) -> bool:
+        """Wait until search is as fast as it gets, for benchmarks and tests; it is right all the time.
+
+        False where that took longer than `timeout_s`.
+        """
+        return self._keeper.wait_until_settled(timeout_s)
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        """Let readers see `snapshot`. By one thread at a time."""
+        self._snapshot = snapshot
+        self._keeper.follow(snapshot.rows)
 
     def __enter__(self) -> Self:
         return self
@@ -151,13 +183,14 @@ class Gallery:
         self.close()
 
 
-def _load(store: Store, path: Path) -> Snapshot:
+def _load(store: Store, path: Path, keeper: GraphKeeper) -> Snapshot:
     """What is committed: rows, people and paths of one instant. Raises StartError where templates are damaged."""
     with store.reading():
         try:
             rows = Rows.load(store.template_count(), store.spec.dimension, store.template_chunks())
             people = {person.id: person for person in store.people()}
-            return Snapshot(version=1, rows=rows, people=people, paths=dict(store.image_paths()))
+            paths = dict(store.image_paths())
+            return Snapshot(version=1, rows=rows, people=people, paths=paths, index_over=keeper.index_over)
         except (ModelMismatch, ValueError, sqlite3.DatabaseError) as error:
             raise StartError(f"{path} is damaged: {error}; restore a backup or build it anew") from error
 

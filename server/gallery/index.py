@@ -1,7 +1,7 @@
 """Search: from an embedding to the best template of each of the nearest people.
 
 An index is immutable; a changed gallery gets another one. `ExactIndex` compares with every template and is the oracle
-of every faster index to come.
+of every faster index; what they all end with, the exact comparison of a few candidates, is `nearest_people`.
 """
 
 from __future__ import annotations
@@ -60,6 +60,13 @@ def check_unit(embeddings: NDArray[np.float32], dimension: int) -> None:
         raise ValueError("an embedding must have unit length and no NaN")
 
 
+def check_query(embedding: NDArray[np.float32], dimension: int, k: int) -> None:
+    """Raises what `Index.search` says it raises."""
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
+    check_unit(embedding, dimension)
+
+
 class ExactIndex:
     """Every template compared: one matrix product, then a closer look at the few that may win."""
 
@@ -75,20 +82,11 @@ class ExactIndex:
 
     def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Hit, ...]:
         """See `Index.search`."""
-        if k < 1:
-            raise ValueError(f"k must be at least 1, not {k}")
-        check_unit(embedding, self._embeddings.shape[1])
+        check_query(embedding, self._embeddings.shape[1], k)
         if not len(self):
             return ()
         rows = self._candidates(self._embeddings @ embedding, k)
-        rows, similarities = self._best_per_person(rows, self._similarities(rows, embedding))
-        if len(rows) > k:
-            ahead_or_level = similarities >= similarities[k - 1]
-            rows, similarities = rows[ahead_or_level], similarities[ahead_or_level]
-        return tuple(
-            Hit(row=int(row), person_id=int(self._person_ids[row]), similarity=float(similarity))
-            for row, similarity in zip(rows, similarities, strict=True)
-        )
+        return nearest_people(self._embeddings, self._person_ids, rows, embedding, k)
 
     def _candidates(self, coarse: NDArray[np.float32], k: int) -> NDArray[np.int64]:
         """Rows that hold the best template of each of the k nearest people, and few others.
@@ -104,19 +102,41 @@ class ExactIndex:
             take *= 4
         return np.arange(len(coarse))
 
-    def _similarities(self, rows: NDArray[np.int64], embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosines summed in float64 and rounded once: equal templates get equal similarities, wherever they lie."""
-        probe = embedding.astype(np.float64)
-        blocks = (rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS))
-        exact = np.concatenate([self._embeddings[block].astype(np.float64) @ probe for block in blocks])
-        return exact.astype(np.float32)
 
-    def _best_per_person(
-        self, rows: NDArray[np.int64], similarities: NDArray[np.float32]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """One row per person, the earliest of their best, most similar first."""
-        order = np.lexsort((rows, -similarities))
-        rows, similarities = rows[order], similarities[order]
-        _, first = np.unique(self._person_ids[rows], return_index=True)
-        first.sort()
-        return rows[first], similarities[first]
+def nearest_people(
+    embeddings: NDArray[np.float32],
+    person_ids: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    embedding: NDArray[np.float32],
+    k: int,
+) -> tuple[Hit, ...]:
+    """The `k` nearest people among some rows (at least one), as `Index.search` gives them. A row may come twice."""
+    rows, similarities = _best_per_person(person_ids, rows, _similarities(embeddings, rows, embedding))
+    if len(rows) > k:
+        ahead_or_level = similarities >= similarities[k - 1]
+        rows, similarities = rows[ahead_or_level], similarities[ahead_or_level]
+    return tuple(
+        Hit(row=int(row), person_id=int(person_ids[row]), similarity=float(similarity))
+        for row, similarity in zip(rows, similarities, strict=True)
+    )
+
+
+def _similarities(
+    embeddings: NDArray[np.float32], rows: NDArray[np.int64], embedding: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Cosines summed in float64 and rounded once: equal templates get equal similarities, wherever they lie."""
+    probe = embedding.astype(np.float64)
+    blocks = (rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS))
+    exact = np.concatenate([embeddings[block].astype(np.float64) @ probe for block in blocks])
+    return exact.astype(np.float32)
+
+
+def _best_per_person(
+    person_ids: NDArray[np.int64], rows: NDArray[np.int64], similarities: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """One row per person, the earliest of their best, most similar first."""
+    order = np.lexsort((rows, -similarities))
+    rows, similarities = rows[order], similarities[order]
+    _, first = np.unique(person_ids[rows], return_index=True)
+    first.sort()
+    return rows[first], similarities[first]

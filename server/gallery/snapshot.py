@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from server.gallery.index import ExactIndex, Index
+from server.gallery.index import Index
 from server.gallery.records import Counts, Match, Person, PersonRecord
 from server.gallery.rows import Rows
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Rows with the names and paths that their ids stand for. `version` grows from snapshot to snapshot."""
+    """Rows with the names and paths that their ids stand for. `version` grows from snapshot to snapshot.
+
+    `index_over`: the best index over rows that there is at the moment. It is asked at every search, for a faster one
+    may have become ready since; it costs nothing, since every index looks at the rows where they lie.
+    """
 
     version: int
     rows: Rows
     people: Mapping[int, Person]
     paths: Mapping[int, str]
-
-    @cached_property
-    def index(self) -> Index:
-        """The index over the rows; costs nothing to build, since it looks at them where they lie."""
-        return ExactIndex(self.rows.embeddings, self.rows.person_ids)
+    index_over: Callable[[Rows], Index]
 
     def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Match, ...]:
         """The k nearest people; those of equal similarity by name, so that an answer never depends on row order."""
@@ -40,7 +40,7 @@ class Snapshot:
                 template_id=int(self.rows.template_ids[hit.row]),
                 person_id=hit.person_id,
             )
-            for hit in self.index.search(embedding, k)
+            for hit in self.index_over(self.rows).search(embedding, k)
         ]
         return tuple(sorted(matches, key=lambda match: (-match.similarity, match.name))[:k])
 

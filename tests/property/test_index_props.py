@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -33,6 +33,7 @@ def oracle(
     return [(row, person, similarity) for similarity, row, person in ranked if similarity >= last]
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(galleries, directions, st.integers(1, 12))
 def test_finds_what_the_slow_search_finds(
     rows: list[tuple[int, NDArray[np.float32]]], probe: NDArray[np.float32], k: int
@@ -43,6 +44,7 @@ def test_finds_what_the_slow_search_finds(
     assert [hit[2] for hit in found] == sorted((hit[2] for hit in found), reverse=True)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 300), st.integers(1, 40), st.integers(1, 20))
 def test_finds_what_the_slow_search_finds_among_any_vectors(seed: int, count: int, people: int, k: int) -> None:
     rng = np.random.default_rng(seed)

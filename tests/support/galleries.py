@@ -47,5 +47,19 @@ def picture(path: str, *embeddings: NDArray[np.float32], content: str | None = N
 
 
 def random_units(rng: np.random.Generator, count: int, dimension: int) -> NDArray[np.float32]:
-    vectors = rng.standard_normal((count, dimension))
+    return _units(rng.standard_normal((count, dimension)))
+
+
+def people_like(
+    rng: np.random.Generator, people: int, count: int, dimension: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """`count` templates of `people` and whose each is, spread as FaceNet's: 0.72 between pictures of a person."""
+    spectrum = np.arange(1, dimension + 1) ** -0.35
+    centres = _units(rng.standard_normal((people, dimension)) * spectrum)
+    owners = rng.integers(0, people, count)
+    noise = _units(rng.standard_normal((count, dimension)) * spectrum)
+    return _units(centres[owners] + 0.62 * noise), owners
+
+
+def _units(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)

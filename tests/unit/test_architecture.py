@@ -91,6 +91,7 @@ HIDDEN = {
     "openvino": "server.vision.runtime",
     "dlib": "server.vision.dlib_models",
     "sqlite_utils": "server.gallery.store",
+    "usearch": "server.gallery.graph",
     "msgpack": "protocol.codec",
 }
 
@@ -100,7 +101,7 @@ def test_one_module_imports_a_library(library: str) -> None:
     assert {user for user in users_of(library) if not inside(user, "scripts")} == {HIDDEN[library]}
 
 
-@pytest.mark.parametrize("library", ["sqlite_utils", "msgpack", "openvino", "dlib"])
+@pytest.mark.parametrize("library", ["sqlite_utils", "usearch", "msgpack", "openvino", "dlib"])
 def test_scripts_go_through_that_module_too(library: str) -> None:
     assert not any(inside(user, "scripts") for user in users_of(library))
 
