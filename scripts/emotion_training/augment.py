@@ -12,9 +12,9 @@ SPAN = (0.84, 1.08)
 """The side of the view as a part of the picture's side. FER2013's pictures are 0.97 of YuNet's box (5 % to 95 %: 0.71
 to 1.38), RAF-DB's 0.82 (0.70 to 0.98); the range makes the network take either for the other."""
 SHIFT = 0.05
-"""Of the picture's side: half of YuNet's own spread (5 % to 95 %: 0.08 to either side)."""
+"""Of the picture's side: YuNet's own spread is 0.08 to either side (5 % to 95 %)."""
 STRETCH = 0.06
-"""Faces differ more in width, but the labels' faces do too; this is for perspective."""
+"""Wider or narrower by this much: perspective, and heads half turned away."""
 GAMMA = 0.35
 """Exposure itself is normalised away by the network's first layer; the tone curve is not."""
 SHADE = 0.15

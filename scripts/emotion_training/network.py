@@ -10,7 +10,7 @@ BLOCKS = (1, 1, 2, 1)
 """Widths and blocks of the four stages: a view takes OpenVINO 0.7 ms on one core at 40 px. Widths of 128 and 192 at the
 end took 9 % more, a second block in stage two on top of that 28 %."""
 STEM = 16
-"""Channels at full resolution, which keeps the wrinkles that a stride would fold away, for 6 % of the multiplications."""
+"""Channels at full resolution: it keeps wrinkles that a stride would fold away, for 6 % of the multiplications."""
 SQUEEZE = 8
 """Squeeze-excitation reduces the channels by this much; 8 rather than 16, for stages this narrow."""
 DROPOUT = 0.1

@@ -7,7 +7,6 @@ from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from scripts.evaluation import emotion
@@ -18,6 +17,8 @@ pytestmark = pytest.mark.shared
 
 BY_EYE = Path(__file__).with_name("emotion_by_eye.json")
 """29 faces of ../shared/groups and ../shared/lfw, labelled by looking at them before the model was asked."""
+MISSES = 3
+"""Of those 29, none of them a smile or called certain: what the card says the model reaches."""
 ROUNDING = 0.002
 """Another processor adds floats in another order: a handful of 3,589 faces may fall to the other side."""
 
@@ -40,11 +41,11 @@ def test_agrees_with_people_on_faces_found_in_photographs(shared: Path, facenet:
         assert features.emotion is not None
         if features.emotion.label != expected:
             wrong.append(f"{name}: {expected} by eye, {features.emotion.label} {features.emotion.confidence:.2f}")
-    assert len(wrong) <= len(told) * 0.1, wrong
+            assert expected != "happy", wrong
+            assert not features.emotion.certain, wrong
+    assert len(wrong) <= MISSES, wrong
 
 
-def test_agrees_on_most_of_the_happy_ones(shared: Path) -> None:
-    """Keeps the list honest: it must not be all smiles, and smiles must be most of it (LFW shows few else)."""
+def test_the_list_is_not_all_smiles() -> None:
     counts = Counter(json.loads(BY_EYE.read_text()).values())
-    assert len(counts) >= 3
-    assert np.argmax(list(counts.values())) == list(counts).index("happy")
+    assert counts == {"happy": 24, "neutral": 4, "surprise": 1}
