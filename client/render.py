@@ -13,6 +13,7 @@ from protocol.messages import Identified, IdentifiedFace
 _COLOURS = {"match": (60, 170, 40), "unknown": (60, 60, 220), "ambiguous": (0, 160, 230)}  # BGR: green, red, amber
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SMALLEST_TEXT = 0.4  # of the font's 30 px: the smallest that can be read
+_LABEL_WIDTH = 1.7  # of the face: people stand about twice a face's width apart, so labels rarely meet
 _PICTURE_WIDTH = 1100.0  # pixels at which the font's own size, 1.0, looks right
 # What takes no accent off when decomposed, in the spelling that people use themselves.
 _SPELLED = str.maketrans(
@@ -34,9 +35,10 @@ def draw(picture: bytes, answer: Identified) -> bytes:
         raise CannotDraw("this picture can't be read here") from error
     if canvas is None:
         raise CannotDraw("this picture can't be read here")
-    size = max(_SMALLEST_TEXT, canvas.shape[1] / _PICTURE_WIDTH)
+    largest = max(_SMALLEST_TEXT, canvas.shape[1] / _PICTURE_WIDTH)
     for number, face in enumerate(answer.faces, 1):
-        _draw_face(canvas, face, label(number, face), size)
+        text = label(number, face)
+        _draw_face(canvas, face, text, _text_size(text, face.box[2], largest))
     done, data = cv2.imencode(".jpg", canvas)
     if not done:
         raise CannotDraw("this picture can't be written as a JPEG")
@@ -47,13 +49,21 @@ def label(number: int, face: IdentifiedFace) -> str:
     """What stands at a box: the name in ASCII, all that cv2's fonts have; a name that has none in ASCII is given as
     the face's number in the printed answer."""
     name = in_ascii(who(face)) or f"face {number}"
-    return name if face.emotion is None else f"{name}, {face.emotion.label}"
+    if face.emotion is None:
+        return name
+    return f"{name}, {face.emotion.label}{'' if face.emotion.certain else '?'}"
 
 
 def in_ascii(text: str) -> str:
     """`text` with accents taken off; empty when letters would be lost."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text.translate(_SPELLED)) if not unicodedata.combining(c))
     return plain if plain.isascii() and plain.isprintable() else ""
+
+
+def _text_size(text: str, face_width: float, largest: float) -> float:
+    """The size at which the text is _LABEL_WIDTH as wide as the face, within what can be read and looks right."""
+    width_at_one = cv2.getTextSize(text, _FONT, 1.0, 1)[0][0]
+    return min(largest, max(_SMALLEST_TEXT, _LABEL_WIDTH * face_width / width_at_one))
 
 
 def _draw_face(canvas: cv2.typing.MatLike, face: IdentifiedFace, text: str, size: float) -> None:

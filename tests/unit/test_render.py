@@ -35,6 +35,21 @@ def test_names_in_ascii(name: str, ascii_name: str) -> None:
     assert in_ascii(name) == ascii_name
 
 
+def test_an_emotion_that_is_not_certain_is_shown_with_a_question_mark() -> None:
+    assert FACE.emotion is not None
+    assert label(1, replace(FACE, emotion=replace(FACE.emotion, certain=False))).endswith("?")
+    assert not label(1, replace(FACE, emotion=replace(FACE.emotion, certain=True))).endswith("?")
+
+
+def test_a_label_is_not_much_wider_than_its_face() -> None:
+    """Side by side, two people's labels don't cover each other's faces."""
+    blank = cv2.imencode(".png", np.zeros((400, 1000, 3), np.uint8))[1].tobytes()
+    narrow = replace(FACE, name="Somebody Longname", box=(400.0, 100.0, 90.0, 120.0))
+    drawn = cv2.imdecode(np.frombuffer(draw(blank, replace(ANSWER, faces=(narrow,))), np.uint8), cv2.IMREAD_COLOR)
+    columns = np.flatnonzero((drawn.max(axis=2) > 60).any(axis=0))
+    assert columns.max() - columns.min() <= 2 * 90
+
+
 def test_a_name_without_ascii_is_the_number_of_the_printed_face() -> None:
     assert label(3, replace(FACE, name="李雷")) == "face 3, happy"
     assert label(1, replace(FACE, name=None, decision="unknown", emotion=None)) == "unknown"
