@@ -47,6 +47,10 @@ format: $(VENV)/.testing ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(VENV)/.serving ## the server beside DeepFace and the bare network, in one run (needs FaceNet's weights)
+	test -f data/demo.db || $(BIN)/python scripts/create_db.py data/sample/people --db data/demo.db
+	$(BIN)/python scripts/benchmark.py $(ARGS)
+
 clean: ## remove .venv, caches and the databases in data/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf data/*.db data/*.db-* data/*.skipped.txt data/demo data/demo.log

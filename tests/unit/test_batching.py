@@ -37,6 +37,11 @@ def started(batcher: Batcher[int, int], items: list[int], pool: ThreadPoolExecut
     return future
 
 
+def batcher_threads() -> set[int | None]:
+    """Those of all batchers: other tests' analysers have theirs."""
+    return {thread.ident for thread in threading.enumerate() if thread.name == "batcher"}
+
+
 @pytest.fixture
 def pool():
     with ThreadPoolExecutor(32) as threads:
@@ -126,8 +131,10 @@ def test_an_error_reaches_those_it_concerns_and_nobody_else(pool: ThreadPoolExec
 
 
 def test_closing_refuses_what_waits_finishes_what_runs_and_ends_the_thread(pool: ThreadPoolExecutor) -> None:
+    before = batcher_threads()
     gate = Gate()
     batcher = make(gate)
+    assert len(batcher_threads() - before) == 1
     running = started(batcher, [1], pool, waiting=0)
     assert gate.entered.acquire(timeout=10)
     waiting = started(batcher, [2], pool, waiting=1)
@@ -141,7 +148,7 @@ def test_closing_refuses_what_waits_finishes_what_runs_and_ends_the_thread(pool:
     closing.result(10)
     with pytest.raises(Busy):
         batcher.run([3])
-    assert "batcher" not in {thread.name for thread in threading.enumerate()}
+    assert batcher_threads() == before
 
 
 def test_many_threads_each_get_their_own_answers(pool: ThreadPoolExecutor) -> None:
