@@ -5,6 +5,7 @@ python -m tests.support.stopping_create_db N FOLDER --db DB ...
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from scripts.create_db import main
@@ -12,6 +13,8 @@ from tests.support.synthetic_engine import SyntheticEngine
 
 
 def run() -> int:
+    # A shell's background jobs ignore Ctrl-C and hand that on; this process stands for one in the foreground.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     stop_at = int(sys.argv[1])
 
     def stop(embedded: int) -> None:
