@@ -14,6 +14,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,12 +29,12 @@ import numpy as np
 from client import FaceClient
 from client.pictures import NoSuchPicture, find_pictures
 from scripts.demo import PROBES
+from scripts.serving import ROOT, serving
 from server.errors import StartError
 from server.vision.models import DEFAULT_MODEL
 from server.vision.opening import VisionSettings, open_analyser
 from server.vision.runtime import BATCH_SIZES
 
-ROOT = Path(__file__).resolve().parents[1]
 CLIENTS = 16
 ROUNDS = 3
 
@@ -56,7 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measure(db: Path, pictures: list[bytes], seconds: float) -> dict[str, float]:
     """Pictures a second of each contender (the bare network: faces), the median of ROUNDS rounds of `seconds` each."""
-    with _server(db) as port, _deepface(pictures) as deepface:
+    with (
+        tempfile.TemporaryDirectory() as room,
+        serving(str(db), ("--log-level", "warning"), Path(room) / "log") as port,
+        _deepface(pictures) as deepface,
+    ):
         bare = _bare_network()
         contenders: dict[str, Callable[[], float]] = {
             "one client": lambda: _asked(port, pictures, 1, seconds),
@@ -80,20 +85,6 @@ def table(rates: dict[str, float]) -> str:
         share = f"{rate / rates['bare network']:.2f}"
         lines.append(f"{name:18}{rate:10.1f}{1000 / rate:10.1f}{rate / rates['deepface']:12.1f}{share:>14}")
     return "\n".join(lines)
-
-
-@contextmanager
-def _server(db: Path) -> Iterator[int]:
-    command = [sys.executable, "server_app.py", "--port", "0", "--db", str(db), "--log-level", "warning"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = next((line for line in process.stdout if line.startswith("listening on ")), "")
-            if not line:
-                raise StartError(f"the server did not start on {db}: build it first (make demo builds data/demo.db)")
-            yield int(line.rsplit(":", 1)[1])
-        finally:
-            process.terminate()
 
 
 def _asked(port: int, pictures: list[bytes], clients: int, seconds: float) -> float:

@@ -29,7 +29,7 @@ from scripts.building.pipeline import Engine
 from scripts.building.skips import log_path
 from server.errors import FacewireError, StartError
 from server.gallery.store import Store
-from server.settings import add_vision_arguments, vision_settings
+from server.settings import DEFAULT_DB, add_vision_arguments, positive, vision_settings
 from server.spec import EmbeddingSpec
 from server.vision.models import DEFAULT_MODEL
 from server.vision.opening import VisionSettings, open_analyser
@@ -132,20 +132,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "folder", type=Path, metavar="FOLDER", help="one sub-folder per person, pictures at any depth below"
     )
-    parser.add_argument("--db", type=Path, default=Path("data/facialdb.db"), help="the database (default: %(default)s)")
+    parser.add_argument("--db", type=Path, default=DEFAULT_DB, help="the database (default: %(default)s)")
     parser.add_argument(
-        "--jobs", type=_positive, default=DEFAULT_JOBS, metavar="N", help="threads (default: %(default)s)"
+        "--jobs", type=positive, default=DEFAULT_JOBS, metavar="N", help="threads (default: %(default)s)"
     )
     parser.add_argument("--rebuild", action="store_true", help="forget what the database holds and build it anew")
     add_vision_arguments(parser, model_help=f"by default the database's own, or {DEFAULT_MODEL}", emotions=False)
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 if __name__ == "__main__":

@@ -8,28 +8,26 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from client import FaceClient
+from scripts.serving import ROOT, serving
 from server.errors import StartError
 from server.vision import deepface_models
 from server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
+from server.vision.opening import find_weights
 from server.vision.weights import WeightsFinder
 
-ROOT = Path(__file__).resolve().parents[1]
 PEOPLE = ROOT / "data" / "sample" / "people"
 PROBES = ROOT / "data" / "sample" / "probes"
 EXPECTED = ROOT / "data" / "sample" / "expected.json"
 DB = ROOT / "data" / "demo.db"
 DRAWN = ROOT / "data" / "demo"
 SERVER_LOG = ROOT / "data" / "demo.log"
-STOP_TIMEOUT_S = 10.0  # twice what the server promises
 
 
 def main() -> int:
@@ -39,7 +37,8 @@ def main() -> int:
         say(f"1. a gallery of twelve people who do not exist ({shown(PEOPLE)})")
         run("scripts/create_db.py", shown(PEOPLE), "--db", shown(DB), "--model", model, "--rebuild", *networks)
         say("2. the server")
-        with serving(networks) as port:
+        with serving(shown(DB), networks, SERVER_LOG) as port:
+            print(f"   listening on 127.0.0.1:{port}   (its log: {shown(SERVER_LOG)})")
             say(f"3. a client: who is in {shown(PROBES)}, and how do they feel?")
             # 1 says that some picture had no match: the stranger's and the landscape have none, rightly
             run("client_app.py", shown(PROBES), "--port", str(port), "--draw", shown(DRAWN), accepted=(0, 1))
@@ -68,38 +67,14 @@ def choose_model() -> tuple[str, list[str]]:
     Raises CalledProcessError.
     """
     card = model_card(DEFAULT_MODEL)
-    addresses = partial(deepface_models.weights_addresses, "facial_recognition", card.name, "FACENET512_WEIGHTS")
     try:
-        WeightsFinder(None, deepface_models.download).find(card.weights_file, addresses)
+        find_weights(card, WeightsFinder(None, deepface_models.download))
     except StartError:
         say(f"FaceNet's weights ({card.weights_file}) can't be reached from here, so dlib's network does the job")
         offline = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements-offline.txt")
         run(*offline)
         return FALLBACK_MODEL, ["--detector", "dlib", "--no-download"]
     return card.name, []
-
-
-@contextmanager
-def serving(networks: Sequence[str]) -> Iterator[int]:
-    """The server on a free port, until the block ends; its log goes to a file. Raises StartError."""
-    command = [sys.executable, "server_app.py", "--port", "0", "--db", shown(DB), *networks]
-    with (
-        SERVER_LOG.open("w") as log,
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True) as server,
-    ):
-        try:
-            assert server.stdout is not None
-            line = next((line for line in server.stdout if line.startswith("listening on ")), "")
-            if not line:
-                raise StartError(f"the server did not start: {SERVER_LOG.read_text().strip().splitlines()[-1]}")
-            print(f"   {line.strip()}   (its log: {shown(SERVER_LOG)})")
-            yield int(line.rsplit(":", 1)[1])
-        finally:
-            server.terminate()
-            try:
-                server.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                server.kill()
 
 
 def tally(port: int) -> str:

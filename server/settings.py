@@ -91,13 +91,13 @@ def build_parser() -> argparse.ArgumentParser:
     network.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 picks a free one (default: %(default)s)")
     network.add_argument(
         "--max-connections",
-        type=_positive,
+        type=positive,
         default=limits.max_connections,
         metavar="N",
         help="clients at a time; one more is told `busy` (default: %(default)s)",
     )
     network.add_argument(
-        "--max-frame-mb", type=_positive, default=limits.max_frame // MEBIBYTE, metavar="N",
+        "--max-frame-mb", type=positive, default=limits.max_frame // MEBIBYTE, metavar="N",
         help="largest request in MiB (default: %(default)s)",
     )  # fmt: skip
     network.add_argument(
@@ -109,7 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="seconds a request may wait for its turn (default: %(default)s)",
     )  # fmt: skip
     network.add_argument(
-        "--workers", type=_positive, default=limits.workers, metavar="N",
+        "--workers", type=positive, default=limits.workers, metavar="N",
         help="pictures decoded and searched for faces at a time (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--db", type=Path, default=DEFAULT_DB, help="database of create_db.py (default: %(default)s)")
@@ -155,7 +155,7 @@ def add_vision_arguments(parser: argparse.ArgumentParser, *, model_help: str, em
         help="auto: YuNet, or dlib's where YuNet's weights can't be had (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--detect-size", type=_positive, default=defaults.canvas, metavar="PX",
+        "--detect-size", type=positive, default=defaults.canvas, metavar="PX",
         help="longest side at which a picture is searched for faces; larger finds smaller faces (default: %(default)s)",
     )  # fmt: skip
     if emotions:
@@ -168,7 +168,7 @@ def add_vision_arguments(parser: argparse.ArgumentParser, *, model_help: str, em
     else:
         parser.set_defaults(emotion="off")
     group.add_argument(
-        "--max-megapixels", type=_positive, default=defaults.limits.max_pixels // MEGAPIXEL, metavar="N",
+        "--max-megapixels", type=positive, default=defaults.limits.max_pixels // MEGAPIXEL, metavar="N",
         help="largest picture decoded (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
@@ -227,7 +227,8 @@ def _port(text: str) -> int:
     return value
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An argument of argparse: a whole number from 1 on."""
     value = _whole_number(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")

@@ -112,7 +112,8 @@ def _embed_missing(missing: Sequence[tuple[Digest, Path]], analyser: Analyser, k
             chunk = missing[start : start + CHUNK]
             crops = list(pool.map(lambda item: _main_crop(analyser, item[1]), chunk))
             shown = [crop for crop in crops if crop is not None]
-            pairs = iter(np.stack([analyser.probes(shown), analyser.templates(shown)], axis=1))
+            probes = analyser.probes(shown)
+            pairs = iter(np.stack([probes, analyser.templates(shown, probes)], axis=1))
             for (digest, _), crop in zip(chunk, crops, strict=True):
                 known.rows[digest] = None if crop is None else next(pairs)
             bar.update(len(chunk))

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from scripts.evaluation.calibration import BINS, calibration_error
 from scripts.evaluation.confusion_plot import save_confusion
-from scripts.evaluation.detecting import open_yunet
 from scripts.evaluation.pictures import LabelledPicture, labelled_pictures
 from server.errors import StartError
 from server.vision.detector import Detector
 from server.vision.emotion import EmotionReader, EmotionSpec
 from server.vision.image import ImageLimits, decode_image
-from server.vision.opening import EMOTION_MODEL
+from server.vision.opening import EMOTION_MODEL, VisionSettings, open_yunet
 from server.vision.runtime import Floats, open_network
+from server.vision.weights import WeightsFinder
 
 HELP = "accuracy, recall by class and calibration error of the emotion model"
 CHUNK = 64  # pictures held at a time; the network takes them in eights
@@ -49,13 +49,17 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: accuracy, recall, calibration_error, n, and what is certain."""
     spec = EmotionSpec.load(arguments.spec)
     reader = EmotionReader(spec, open_network(spec.onnx))
-    framing = Framing(reader, open_yunet(arguments.weights_dir) if arguments.detect else None)
+    framing = Framing(reader, _yunet(arguments.weights_dir) if arguments.detect else None)
     pictures = labelled_pictures(arguments.images, class_names(spec.labels))
     truth, probabilities = read_all(framing, pictures)
     if arguments.plot:
         save_confusion(arguments.plot, confusion(truth, probabilities.argmax(1), len(spec.labels)), spec.labels)
     report = measure(truth, probabilities, spec)
     return report | ({"undetected": framing.undetected} if arguments.detect else {})
+
+
+def _yunet(weights_dir: Path | None) -> Detector:
+    return open_yunet(VisionSettings(), WeightsFinder(weights_dir, None))
 
 
 class Framing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,11 @@ Box = tuple[float, float, float, float]
 
 Landmarks = tuple[tuple[float, float], ...]
 """Points in pixels of the picture as shown, in the detector's order."""
+
+
+def distance_at(similarity: float) -> float:
+    """The Euclidean distance between two unit vectors of this cosine; rounding may take the cosine beyond 1."""
+    return math.sqrt(max(0.0, 2.0 - 2.0 * similarity))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

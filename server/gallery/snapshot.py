@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.gallery.index import Index
-from server.gallery.records import Counts, Match, Person, PersonRecord
+from server.gallery.records import Counts, Match, Person, PersonRecord, distance_at
 from server.gallery.rows import Rows
 
 
@@ -35,7 +34,7 @@ class Snapshot:
             Match(
                 name=self.people[hit.person_id].name,
                 similarity=hit.similarity,
-                distance=math.sqrt(max(0.0, 2.0 - 2.0 * hit.similarity)),
+                distance=distance_at(hit.similarity),
                 image=self.paths[int(self.rows.image_ids[hit.row])],
                 template_id=int(self.rows.template_ids[hit.row]),
                 person_id=hit.person_id,

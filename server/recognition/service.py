@@ -35,7 +35,7 @@ from protocol.messages import (
 )
 from server.errors import ModelMismatch, NoFace
 from server.gallery.gallery import Gallery
-from server.gallery.records import Match
+from server.gallery.records import Match, distance_at
 from server.recognition.decision import Decider
 from server.recognition.main_face import main_face
 from server.vision.analyser import Analyser, Features, FoundFace, Picture
@@ -121,8 +121,7 @@ class RecognitionService:
         ]
         similarity = float(np.dot(pair[0].astype(np.float64), pair[1].astype(np.float64)))
         threshold = self._decider.verification_threshold
-        distance = float(np.sqrt(max(0.0, 2 - 2 * similarity)))
-        return Verified(similarity >= threshold, similarity, distance, threshold, self.model)
+        return Verified(similarity >= threshold, similarity, distance_at(similarity), threshold, self.model)
 
     def people(self, message: People, /) -> PeopleListed:
         """One page of the enrolled people, by name."""

@@ -89,31 +89,31 @@ class Analyser:
             raise TimedOut("nobody waits for this any more")
         return self._batcher.run(faces, abandoned)
 
-    def templates(self, crops: Sequence[Pixels]) -> Floats:
-        """(n, d) unit-length embeddings for enrolment, which may cost two forward passes a face."""
-        return self._embedder.templates(crops)
+    def templates(self, crops: Sequence[Pixels], probes: Floats | None = None) -> Floats:
+        """(n, d) unit-length embeddings for enrolment, which may cost two forward passes a face; one less where the
+        crops' `probes` are at hand."""
+        return self._embedder.templates(crops, probes)
 
     def probes(self, crops: Sequence[Pixels]) -> Floats:
         """(n, d) unit-length embeddings of probes, past the batcher: for scripts, which do their own batching."""
         return self._embedder.probes(crops)
 
-    def warm_up(self) -> float:
-        """One real pass through every network and every batch size; milliseconds of the last single face."""
-        grey = np.full((*self.spec.input_size[::-1], 3), 127, np.uint8)
-        self._detector.detect(grey)
-        face = self._found(grey, _WHOLE_FACE, self._emotions is not None)
-        for size in reversed(BATCH_SIZES):
-            begun = time.perf_counter()
-            self._batcher.run([face] * size)
-        return (time.perf_counter() - begun) * 1000
+    def warm_up(self) -> None:
+        """One real pass through every network and every batch size: nobody's first request pays for it."""
+        for size in BATCH_SIZES:
+            self._pass(size)
 
     def check(self) -> float:
         """One real inference, in milliseconds."""
-        grey = np.full((*self.spec.input_size[::-1], 3), 127, np.uint8)
         begun = time.perf_counter()
-        self._detector.detect(grey)
-        self._batcher.run([self._found(grey, _WHOLE_FACE, self._emotions is not None)])
+        self._pass(1)
         return (time.perf_counter() - begun) * 1000
+
+    def _pass(self, faces: int) -> None:
+        """Detection and so many faces in one batch, on a grey picture."""
+        grey = np.full((*self.spec.input_size[::-1], 3), 127, np.uint8)
+        self._detector.detect(grey)
+        self._batcher.run([self._found(grey, _WHOLE_FACE, self._emotions is not None)] * faces)
 
     def close(self) -> None:
         """Ends the batcher's thread."""

@@ -68,7 +68,6 @@ class YuNet:
 
     def __init__(self, graph: OpenVinoGraph, canvas: int) -> None:
         self._graph = graph
-        self._canvas = canvas
         self.enough = canvas
         self._output = {name: index for index, name in enumerate(graph.output_names)}
 
@@ -85,8 +84,8 @@ class YuNet:
     def _sides(self, longest: int) -> list[int]:
         """The sizes to search at. A large picture is searched twice: at COARSE_SIDE for large faces, which the network
         misses when it sees them much larger than those it was trained on, and at the canvas for small ones."""
-        coarse = max(SMALL_SIDE, min(longest, COARSE_SIDE, self._canvas))
-        fine = min(longest, self._canvas)
+        coarse = max(SMALL_SIDE, min(longest, COARSE_SIDE, self.enough))
+        fine = min(longest, self.enough)
         return [coarse, fine] if fine > coarse else [coarse]
 
     def _search_framed(self, image: Pixels) -> NDArray[np.float32]:

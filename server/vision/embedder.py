@@ -57,9 +57,12 @@ class Embedder:
             return np.zeros((0, self.spec.dimension), np.float32)
         return unit_rows(self._engine.forward(crops))
 
-    def templates(self, crops: Sequence[Pixels]) -> Floats:
-        """(n, d) unit-length float32; with two views the mean direction of the face and its mirror image."""
-        plain = self.probes(crops)
+    def templates(self, crops: Sequence[Pixels], probes: Floats | None = None) -> Floats:
+        """(n, d) unit-length float32; with two views the mean direction of the face and its mirror image.
+
+        `probes`: those of the same crops, where they were computed already.
+        """
+        plain = self.probes(crops) if probes is None else probes
         if self.spec.template_views == 1 or not crops:
             return plain
         mirrored = self.probes([np.ascontiguousarray(crop[:, ::-1]) for crop in crops])

@@ -65,12 +65,17 @@ def open_analyser(settings: VisionSettings) -> Analyser:
 
 
 def _open_embedder(card: ModelCard, settings: VisionSettings, finder: WeightsFinder) -> Embedder:
+    weights = find_weights(card, finder)
+    spec = card.spec(weights.sha256)
+    return Embedder(spec, _ENGINES[card.family](card, spec, weights, settings, finder))
+
+
+def find_weights(card: ModelCard, finder: WeightsFinder) -> WeightsFile:
+    """The file with a recognition model's weights. Raises MissingWeights or StartError."""
     attributes = {"Facenet": "FACENET128_WEIGHTS", "Facenet512": "FACENET512_WEIGHTS", "Dlib": "WEIGHT_URL"}
     attribute = attributes.get(card.name, "WEIGHTS_URL")
     addresses = partial(deepface_models.weights_addresses, "facial_recognition", card.name, attribute)
-    weights = finder.find(card.weights_file, addresses)
-    spec = card.spec(weights.sha256)
-    return Embedder(spec, _ENGINES[card.family](card, spec, weights, settings, finder))
+    return finder.find(card.weights_file, addresses)
 
 
 def _facenet_engine(
@@ -117,15 +122,20 @@ _ENGINES: dict[str, Callable[[ModelCard, EmbeddingSpec, WeightsFile, VisionSetti
 def _open_detector(settings: VisionSettings, finder: WeightsFinder) -> Detector:
     if settings.detector == "dlib":
         return _dlib_detector(finder)
-    addresses = partial(deepface_models.weights_addresses, "face_detector", "yunet", "WEIGHTS_URL")
     try:
-        weights = finder.find(YUNET_FILE, addresses)
+        return open_yunet(settings, finder)
     except MissingWeights as error:
         if settings.detector == "yunet":
             raise
         log.warning("%s", error)
         log.warning("going on with dlib's detector, which finds frontal faces from 40 px up")
         return _dlib_detector(finder)
+
+
+def open_yunet(settings: VisionSettings, finder: WeightsFinder) -> YuNet:
+    """YuNet with the canvas of `settings`. Raises MissingWeights or StartError."""
+    addresses = partial(deepface_models.weights_addresses, "face_detector", "yunet", "WEIGHTS_URL")
+    weights = finder.find(YUNET_FILE, addresses)
     model = runtime.reshape(runtime.read_model(weights.path), (1, 3, -1, -1))
     # One thread a stream: several pictures at a time win more than one picture on several threads.
     return YuNet(runtime.OpenVinoGraph(model, streams=runtime.cores(), threads=runtime.cores()), settings.canvas)

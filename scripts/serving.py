@@ -1,0 +1,37 @@
+"""The server as a process of its own, for scripts that show or measure it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from server.errors import StartError
+
+ROOT = Path(__file__).resolve().parents[1]
+STOP_TIMEOUT_S = 10.0  # twice what the server promises
+_READY = "listening on "
+
+
+@contextmanager
+def serving(db: str, flags: Sequence[str], log: Path) -> Iterator[int]:
+    """A server's port, until the block ends; its log goes to `log`. Raises StartError with the log's last line."""
+    command = [sys.executable, "server_app.py", "--port", "0", "--db", db, *flags]
+    with (
+        log.open("w") as file,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=file, text=True) as server,
+    ):
+        try:
+            assert server.stdout is not None
+            line = next((line for line in server.stdout if line.startswith(_READY)), "")
+            if not line:
+                raise StartError(f"the server did not start: {log.read_text().strip().splitlines()[-1]}")
+            yield int(line.rsplit(":", 1)[1])
+        finally:
+            server.terminate()
+            try:
+                server.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
