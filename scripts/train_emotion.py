@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.emotion_training.data import load_split
-from scripts.emotion_training.loop import Recipe, Training
+from scripts.emotion_training.loop import SERVED_SIZE, Recipe, Training
 from scripts.emotion_training.publish import publish
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,10 +24,9 @@ def main() -> None:
     split = load_split(arguments.shared)
     training = Training(split, recipe, arguments.run, arguments.threads)
     training.resume()
-    if arguments.finish_in:
-        training.finish_in(arguments.finish_in)
     if not arguments.publish_only:
         training.run()
+    training.settle(SERVED_SIZE)
     publish(training.average.module, split, arguments.shared, arguments.run, arguments.models)
 
 
@@ -38,7 +37,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--models", type=Path, default=ROOT / "data/models", help="where the network is published")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--epochs", type=int, default=Recipe.epochs)
-    parser.add_argument("--finish-in", type=int, metavar="N", help="anneal to zero over the next N epochs instead")
     parser.add_argument("--publish-only", action="store_true", help="publish the last checkpoint as it is")
     parser.add_argument("--threads", type=int, default=2, help="at most so many")
     return parser.parse_args()
