@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -57,9 +58,11 @@ def open_analyser(settings: VisionSettings) -> Analyser:
         raise StartError(
             f"--runtime tensorflow is for Facenet512 and Facenet; {card.name} has one runtime", exit_code=2
         )
-    embedder = _open_embedder(card, settings, finder)
-    detector = _open_detector(settings, finder)
-    emotions = _open_emotions(settings, finder)
+    with ThreadPoolExecutor(2) as aside:  # compiling a network takes one core some tenths of a second
+        opening_detector = aside.submit(_open_detector, settings, finder)
+        opening_emotions = aside.submit(_open_emotions, settings, finder)
+        embedder = _open_embedder(card, settings, finder)
+        detector, emotions = opening_detector.result(), opening_emotions.result()
     log.info("model %s, detector %s, runtime %s", card.name, detector.name, settings.runtime)
     return Analyser(detector, embedder, emotions, settings.limits, queue_capacity=settings.queue_capacity)
 
