@@ -92,7 +92,7 @@ class Worker:
         from deepface.modules import demography, representation
         from deepface.modules.exceptions import FaceNotDetected
 
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
         try:
             faces = representation.represent(image, model_name="Facenet512", detector_backend="yunet")
         except FaceNotDetected:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -63,16 +63,5 @@ def report_text(sections: Mapping[str, Section]) -> str:
 
 def report_json(sections: Mapping[str, Section]) -> dict[str, Any]:
     """The same for programs."""
-    targets = [
-        {
-            "what": t.what,
-            "measured": t.measured,
-            "wanted": t.wanted,
-            "at_least": t.at_least,
-            "unit": t.unit,
-            "met": t.met,
-        }
-        for section in sections.values()
-        for t in section.targets
-    ]
+    targets = [asdict(target) | {"met": target.met} for section in sections.values() for target in section.targets]
     return {"sections": {name: section.data for name, section in sections.items()}, "targets": targets}

@@ -112,6 +112,7 @@ def _scalar_quantizer(dimension: int) -> Any:
 def _hnsw(cache: Path, matrix: NDArray[np.float32]) -> Any:
     """Kept on disk, for it takes as long to build as ours."""
     path = cache / f"faiss-hnsw-{len(matrix)}-{HNSW_LINKS}-{HNSW_BUILD}-{faiss.__version__}.index"
+    index: Any
     if path.exists():
         index = faiss.read_index(str(path))
     else:
