@@ -139,9 +139,7 @@ def open_yunet(settings: VisionSettings, finder: WeightsFinder) -> YuNet:
     """YuNet with the canvas of `settings`. Raises MissingWeights or StartError."""
     addresses = partial(deepface_models.weights_addresses, "face_detector", "yunet", "WEIGHTS_URL")
     weights = finder.find(YUNET_FILE, addresses)
-    model = runtime.reshape(runtime.read_model(weights.path), (1, 3, -1, -1))
-    # One thread a stream: several pictures at a time win more than one picture on several threads.
-    return YuNet(runtime.OpenVinoGraph(model, streams=runtime.cores(), threads=runtime.cores()), settings.canvas)
+    return YuNet(weights.path, settings.canvas)
 
 
 def _dlib_detector(finder: WeightsFinder) -> Detector:
