@@ -115,7 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--quick", action="store_true", help="see that everything runs, in two minutes; means little")
-    length.add_argument("--large", action="store_true", help="a million templates and 20,000 requests; hours at first")
+    length.add_argument(
+        "--large", action="store_true", help="a million templates and 20,000 requests; an hour or two at first"
+    )
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a round (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of everything (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")

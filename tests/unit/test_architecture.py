@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +113,14 @@ def test_the_wire_is_pure() -> None:
     assert users_of("socket") & {module for module in IMPORTS if inside(module, "protocol")} == {"protocol.stream"}
     heavy = ("numpy", "cv2", "PIL", "sqlite3")
     assert not [module for name in heavy for module in users_of(name) if inside(module, "protocol")]
+
+
+def test_a_start_waits_for_no_library_that_it_does_not_need() -> None:
+    """Each of these takes from a fifth of a second to several, and memory; sqlite_utils brings pandas along."""
+    slow = {"tensorflow", "deepface", "pandas", "sqlite_utils", "usearch", "matplotlib", "faiss"}
+    code = f"import sys, server.app; print(sorted({slow!r} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
 
 
 def test_nothing_is_unpickled() -> None:
