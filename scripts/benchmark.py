@@ -34,6 +34,7 @@ from scripts.benchmarking.report import Section, report_json, report_text
 from scripts.demo import PROBES
 from scripts.serving import ROOT
 from server.errors import StartError
+from server.settings import positive
 from server.vision.cache import default_cache_dir
 
 # Loaded when asked for: `search` imports faiss, and a run without it should not need it.
@@ -118,8 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     length.add_argument(
         "--large", action="store_true", help="a million templates and 20,000 requests; an hour or two at first"
     )
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of a round (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of everything (default: %(default)s)")
+    parser.add_argument("--seconds", type=positive, default=4, help="length of a round (default: %(default)s)")
+    parser.add_argument("--rounds", type=positive, default=3, help="rounds of everything (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument(
         "--chart", type=Path, metavar="FILE", help="draw answers and search there (default: docs/benchmark.png, "

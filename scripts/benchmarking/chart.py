@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def draw(sections: dict[str, Section], path: Path) -> None:
     matplotlib.use("Agg")  # no screen is asked for
     from matplotlib import pyplot
 
-    drawers = {"answers": _draw_answers, "search": _draw_search}
+    drawers: dict[str, Callable[[Any, dict[str, Any]], None]] = {"answers": _draw_answers, "search": _draw_search}
     shown = [name for name in drawers if name in sections]
     figure, axes = pyplot.subplots(1, len(shown), figsize=(5.5 * len(shown), 3.2), squeeze=False)
     for name, axis in zip(shown, axes[0], strict=True):

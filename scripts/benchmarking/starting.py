@@ -19,7 +19,7 @@ def run(bench: Bench) -> Section:
     """Some starts, one after the other; DeepFace's one start is that of its process for the other sections."""
     ready, first, resident = [], [], []
     for number in range(-1, STARTS):  # before the first, networks may have to be converted
-        say(f"start {max(1, number + 1)} of {STARTS}")
+        say("a start to fill the cache" if number < 0 else f"start {number + 1} of {STARTS}")
         begun = time.perf_counter()
         with server_process(str(bench.db), ("--log-level", "warning"), bench.room / "start.log") as server:
             listening = time.perf_counter() - begun
