@@ -72,7 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"benchmark.py: {error}", file=sys.stderr)
         return 3
-    print(json.dumps(report_json(sections)) if arguments.json else report_text(sections))
+    measured_on = importlib.import_module("scripts.benchmarking.bench").machine()
+    if arguments.json:
+        print(json.dumps({"machine": measured_on, **report_json(sections)}))
+    else:
+        print(f"{measured_on}\n\n{report_text(sections)}")
     return 0
 
 

@@ -23,6 +23,7 @@ from server.spec import EmbeddingSpec
 from server.vision.analyser import Analyser
 from server.vision.models import DEFAULT_MODEL, model_card
 from server.vision.opening import VisionSettings, find_weights, open_analyser
+from server.vision.runtime import cores
 from server.vision.weights import WeightsFinder
 
 CLIENTS = 16
@@ -142,6 +143,15 @@ def resident_mb(pid: int) -> float:
     """A process's resident memory in MB."""
     line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
+
+
+def machine() -> str:
+    """What was measured on: the ratios of another machine differ."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    kinds = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
+    kind = next((kind for kind in kinds if kind in told.get("flags", "").split()), "no avx2")
+    return f"{cores()} cores of {told.get('model name', 'an unnamed processor')}, {kind}"
 
 
 def say(line: str) -> None:

@@ -116,8 +116,7 @@ def deepface_home(cache: Path) -> Path:
     def build(home: Path) -> None:
         folder = home / ".deepface" / "weights"
         folder.mkdir(parents=True)
-        for file in (weights.path, yunet.path):
-            (folder / file.name).symlink_to(file.resolve())
+        _link(folder, weights.path, yunet.path)
         done = subprocess.run(
             [sys.executable, "-m", "scripts.benchmarking.deepface_to_onnx", str(folder)],
             cwd=ROOT,
@@ -131,7 +130,18 @@ def deepface_home(cache: Path) -> Path:
         if done.returncode:
             raise StartError(f"DeepFace's networks can't be converted to ONNX: {done.stderr.strip().splitlines()[-1]}")
 
-    return cached_folder(cache, cache_key(weights.sha256, *(version(package) for package in PACKAGES)), build)
+    home = cached_folder(cache, cache_key(weights.sha256, *(version(package) for package in PACKAGES)), build)
+    _link(home / ".deepface" / "weights", weights.path, yunet.path)  # they may have moved since
+    return home
+
+
+def _link(folder: Path, *files: Path) -> None:
+    """Links to `files`, where there are none that lead anywhere."""
+    for file in files:
+        link = folder / file.name
+        if not link.exists():
+            link.unlink(missing_ok=True)
+            link.symlink_to(file.resolve())
 
 
 def _environment(engine: str, home: Path) -> dict[str, str]:

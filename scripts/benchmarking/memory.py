@@ -11,6 +11,7 @@ from scripts.benchmarking.bench import CLIENTS, Bench, resident_mb, say
 from scripts.benchmarking.report import Section, Target
 from scripts.benchmarking.vectors import Crowd, crowd_database
 from scripts.serving import Server
+from server.errors import StartError
 
 TEMPLATES = 6_144  # the LFW half's
 REQUESTS, MANY_REQUESTS, FEW_REQUESTS = 2_000, 20_000, 200
@@ -80,5 +81,5 @@ def _asked_and_watched(server: Server, pictures: list[bytes], requests: int) -> 
             say(f"memory: {answered:,} of {requests:,} requests")
         time.sleep(LOOK_S)
     if answered < requests:
-        raise RuntimeError(f"only {answered} of {requests} requests were answered")
+        raise StartError(f"the server answered only {answered} of {requests} requests")
     return looks
