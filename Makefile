@@ -47,7 +47,11 @@ format: $(VENV)/.testing ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.serving ## the server beside DeepFace and the bare network, in one run (needs FaceNet's weights)
+$(VENV)/.benching: requirements-bench.txt $(VENV)/.serving
+	$(PIP) -r requirements-bench.txt
+	@touch $@
+
+bench: $(VENV)/.benching ## how fast: beside DeepFace, FAISS and the bare network, in one run (ARGS="--quick", "--only start")
 	test -f data/demo.db || $(BIN)/python scripts/create_db.py data/sample/people --db data/demo.db
 	$(BIN)/python scripts/benchmark.py $(ARGS)
 

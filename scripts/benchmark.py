@@ -1,148 +1,107 @@
-"""How fast is it? Side by side in one run: the server with one client and with sixteen, the bare network, and DeepFace.
+"""How fast is it? Everything side by side in one run, each contender in turn, and read as ratios:
 
-    python scripts/benchmark.py [--db DB] [--pictures FOLDER] [--seconds S] [--json]
+  answers   identity and emotion: the server with one client and with sixteen, DeepFace on TensorFlow and on ONNX
+            Runtime, and the bare network, which is the limit
+  photo     a group photo of 12 megapixels, against DeepFace
+  create    create_db against DeepFace's register
+  search    galleries of 10,000 and 100,000 templates (--large: a million) against NumPy and FAISS
+  start     from the start of the process to the first answer
+  memory    resident memory with sixteen clients over 2,000 requests (--large: 20,000)
 
-Rounds of each are taken in turn, so that a machine whose speed drifts slows all of them: read the ratios. The server
-answers identity and emotion; DeepFace (on TensorFlow, in a process of its own) only detects and embeds, which favours
-it. The bare network in batches of 8 is the machine's limit. Rates are pictures a second (the bare network: faces).
+    python scripts/benchmark.py [--only answers,start] [--quick | --large] [--json] [--chart FILE]
+
+It needs FaceNet's and YuNet's weights and requirements-bench.txt. What is slow to build (DeepFace's networks as ONNX,
+large galleries) is kept in the cache folder for the next run. Exit codes: 0 measured, whether or not the targets are
+met; 2 asked wrongly; 3 something did not start.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-import numpy as np
-
-from client import FaceClient
 from client.pictures import NoSuchPicture, find_pictures
+from scripts.benchmarking.report import Section, report_json, report_text
 from scripts.demo import PROBES
-from scripts.serving import ROOT, serving
+from scripts.serving import ROOT
 from server.errors import StartError
-from server.vision.models import DEFAULT_MODEL
-from server.vision.opening import VisionSettings, open_analyser
-from server.vision.runtime import BATCH_SIZES
+from server.vision.cache import default_cache_dir
 
-CLIENTS = 16
-ROUNDS = 3
+# Loaded when asked for: `search` imports faiss, and a run without it should not need it.
+MODULES = {
+    "answers": "answers",
+    "photo": "photo",
+    "create": "create",
+    "search": "searching",
+    "start": "starting",
+    "memory": "memory",
+}
+CHART = ROOT / "docs" / "benchmark.png"
+DRAWN = {"answers", "search"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0, 2 where there is nothing to measure, 3 where something did not start."""
+    """Returns the exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        pictures = [path.read_bytes() for path in find_pictures([arguments.pictures])]
-        measured = measure(arguments.db, pictures, arguments.seconds)
+        sections = measure(arguments)
+        chart = arguments.chart or (None if arguments.quick or set(MODULES) - set(sections) else CHART)
+        if chart and DRAWN & set(sections):
+            importlib.import_module("scripts.benchmarking.chart").draw(sections, chart)
     except NoSuchPicture as error:
         print(f"benchmark.py: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] in ("scripts", "server", "client", "protocol"):
+            raise
+        print(f"benchmark.py: {error}: pip install -r requirements-bench.txt", file=sys.stderr)
         return 2
     except StartError as error:
         print(f"benchmark.py: {error}", file=sys.stderr)
         return error.exit_code
-    print(json.dumps(measured) if arguments.json else table(measured))
+    except OSError as error:
+        print(f"benchmark.py: {error}", file=sys.stderr)
+        return 3
+    print(json.dumps(report_json(sections)) if arguments.json else report_text(sections))
     return 0
 
 
-def measure(db: Path, pictures: list[bytes], seconds: float) -> dict[str, float]:
-    """Pictures a second of each contender (the bare network: faces), the median of ROUNDS rounds of `seconds` each."""
-    with (
-        tempfile.TemporaryDirectory() as room,
-        serving(str(db), ("--log-level", "warning"), Path(room) / "log") as port,
-        _deepface(pictures) as deepface,
-    ):
-        bare = _bare_network()
-        contenders: dict[str, Callable[[], float]] = {
-            "one client": lambda: _asked(port, pictures, 1, seconds),
-            "sixteen clients": lambda: _asked(port, pictures, CLIENTS, seconds),
-            "bare network": lambda: _repeated(bare, seconds) * BATCH_SIZES[-1],
-            "deepface": lambda: deepface(seconds),
+def measure(arguments: argparse.Namespace) -> dict[str, Section]:
+    """The sections asked for. Raises NoSuchPicture, StartError, ModuleNotFoundError."""
+    from scripts.benchmarking.bench import Bench
+
+    with tempfile.TemporaryDirectory(prefix="facewire-bench-") as room, ExitStack() as open_things:
+        bench = Bench(
+            db=arguments.db,
+            pictures=find_pictures([arguments.pictures]),
+            seconds=1.0 if arguments.quick else arguments.seconds,
+            rounds=1 if arguments.quick else arguments.rounds,
+            large=arguments.large,
+            quick=arguments.quick,
+            cache=default_cache_dir() / "benchmark",
+            room=Path(room),
+            open_things=open_things,
+        )
+        return {
+            name: importlib.import_module(f"scripts.benchmarking.{MODULES[name]}").run(bench) for name in arguments.only
         }
-        for contender in contenders.values():
-            contender()  # the first round warms up
-        rates = {name: [contender()] for name, contender in contenders.items()}
-        for _ in range(ROUNDS - 1):
-            for name, contender in contenders.items():
-                rates[name].append(contender())
-    return {name: round(statistics.median(some), 2) for name, some in rates.items()}
 
 
-def table(rates: dict[str, float]) -> str:
-    """The rates and what they are to DeepFace and to the bare network."""
-    lines = [f"{'':18}{'a second':>10}{'ms each':>10}{'x DeepFace':>12}{'of the limit':>14}"]
-    for name, rate in rates.items():
-        share = f"{rate / rates['bare network']:.2f}"
-        lines.append(f"{name:18}{rate:10.1f}{1000 / rate:10.1f}{rate / rates['deepface']:12.1f}{share:>14}")
-    return "\n".join(lines)
-
-
-def _asked(port: int, pictures: list[bytes], clients: int, seconds: float) -> float:
-    """Answers a second for so many clients, each asking one thing at a time."""
-
-    def ask(number: int) -> int:
-        done = 0
-        with FaceClient("127.0.0.1", port, timeout=60) as client:
-            while time.perf_counter() < until:
-                client.identify(pictures[(number + done) % len(pictures)])
-                done += 1
-        return done
-
-    begun = time.perf_counter()
-    until = begun + seconds
-    with ThreadPoolExecutor(clients) as pool:
-        answered = sum(pool.map(ask, range(clients)))
-    return answered / (time.perf_counter() - begun)
-
-
-def _bare_network() -> Callable[[], object]:
-    """One batch through the recognition network and nothing else."""
-    analyser = open_analyser(VisionSettings(model=DEFAULT_MODEL, emotion="off", downloads=False))
-    width, height = analyser.spec.input_size
-    batch = [np.full((height, width, 3), 127, np.uint8)] * BATCH_SIZES[-1]
-    analyser.close()  # ends the batcher's thread, which is not measured; the network stays
-    return lambda: analyser.probes(batch)
-
-
-def _repeated(work: Callable[[], object], seconds: float) -> float:
-    begun, done = time.perf_counter(), 0
-    while time.perf_counter() < begun + seconds:
-        work()
-        done += 1
-    return done / (time.perf_counter() - begun)
-
-
-@contextmanager
-def _deepface(pictures: list[bytes]) -> Iterator[Callable[[float], float]]:
-    """DeepFace in a process of its own; called with seconds, it gives its pictures a second."""
-    command = [sys.executable, "-m", "scripts.benchmark_deepface"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        assert process.stdin is not None and process.stdout is not None
-        told, heard = process.stdin, process.stdout
-
-        def ask(seconds: float) -> float:
-            told.write(json.dumps({"seconds": seconds}) + "\n")
-            told.flush()
-            answer = heard.readline()
-            if not answer:
-                raise StartError("DeepFace did not start: it needs FaceNet's and YuNet's weights, see --help")
-            return float(json.loads(answer)["rate"])
-
-        told.write(json.dumps({"pictures": [picture.hex() for picture in pictures]}) + "\n")
-        yield ask
-        told.close()
+def _sections(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in MODULES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no section '{unknown[0]}': choose from {', '.join(MODULES)}")
+    return [name for name in MODULES if name in names]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -151,8 +110,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--db", type=Path, default=ROOT / "data" / "demo.db", help="gallery (default: make demo's)")
     parser.add_argument("--pictures", type=Path, default=PROBES, help="pictures to ask about (default: the sample's)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of a round (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object: pictures a second of each")
+    parser.add_argument(
+        "--only", type=_sections, default=list(MODULES), metavar="SECTIONS", help="some of the above, with commas"
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--quick", action="store_true", help="see that everything runs, in two minutes; means little")
+    length.add_argument("--large", action="store_true", help="a million templates and 20,000 requests; hours at first")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of a round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of everything (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    parser.add_argument(
+        "--chart", type=Path, metavar="FILE", help="draw answers and search there (default: docs/benchmark.png, "
+        "when every section was measured and not quickly)",
+    )  # fmt: skip
     return parser
 
 

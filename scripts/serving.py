@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from server.errors import StartError
@@ -15,9 +16,24 @@ STOP_TIMEOUT_S = 10.0  # twice what the server promises
 _READY = "listening on "
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that has said it is ready."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+
 @contextmanager
 def serving(db: str, flags: Sequence[str], log: Path) -> Iterator[int]:
     """A server's port, until the block ends; its log goes to `log`. Raises StartError with the log's last line."""
+    with server_process(db, flags, log) as server:
+        yield server.port
+
+
+@contextmanager
+def server_process(db: str, flags: Sequence[str], log: Path) -> Iterator[Server]:
+    """As `serving`, for who needs to know the process too."""
     command = [sys.executable, "server_app.py", "--port", "0", "--db", db, *flags]
     with (
         log.open("w") as file,
@@ -28,7 +44,7 @@ def serving(db: str, flags: Sequence[str], log: Path) -> Iterator[int]:
             line = next((line for line in server.stdout if line.startswith(_READY)), "")
             if not line:
                 raise StartError(f"the server did not start: {log.read_text().strip().splitlines()[-1]}")
-            yield int(line.rsplit(":", 1)[1])
+            yield Server(server, int(line.rsplit(":", 1)[1]))
         finally:
             server.terminate()
             try:

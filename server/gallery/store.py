@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
-from sqlite_utils import Database
 
 from server.errors import ModelMismatch, StartError
 from server.gallery import schema
@@ -20,6 +20,9 @@ from server.gallery.index import check_unit
 from server.gallery.records import Counts, NewPicture, NewTemplate, Person
 from server.gallery.rows import Chunk
 from server.spec import EmbeddingSpec
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 CHUNK_ROWS = 2000
 """Rows read at once: 4 MB at 512 dimensions."""
@@ -37,9 +40,9 @@ class Written(NamedTuple):
 class Store:
     """One connection to one gallery. Not safe for threads by itself: whoever shares it brings a lock."""
 
-    def __init__(self, db: Database, spec: EmbeddingSpec, spec_id: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, spec: EmbeddingSpec, spec_id: int) -> None:
         """Use `open` or `create`."""
-        self._db = db
+        self._connection = connection
         self._spec_id = spec_id
         self.spec = spec
 
@@ -62,7 +65,7 @@ class Store:
         except StartError:
             connection.close()
             raise
-        return cls(Database(connection, execute_plugins=False), spec, spec_id)
+        return cls(connection, spec, spec_id)
 
     @classmethod
     def create(cls, path: Path, spec: EmbeddingSpec) -> Self:
@@ -75,16 +78,24 @@ class Store:
             connection.execute("PRAGMA journal_mode = WAL")  # the file remembers it
             configure(connection)
             schema.migrate(connection)
-            store = cls(Database(connection, execute_plugins=False), spec, spec_id=0)
+            store = cls(connection, spec, spec_id=0)
             with store.transaction():
                 store.adopt_spec(spec)
         except (sqlite3.Error, OSError) as error:
             raise StartError(f"cannot create {path}: {error}") from error
         return store
 
+    @cached_property
+    def _db(self) -> Database:
+        # Here, not above: sqlite_utils brings pandas along where that is installed, 0.4 s and 40 MB that a server which
+        # only reads its gallery need not wait for.
+        from sqlite_utils import Database
+
+        return Database(self._connection, execute_plugins=False)
+
     def close(self) -> None:
         """Give the connection back. What was committed is on disk already."""
-        self._db.close()
+        self._connection.close()
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -93,7 +104,7 @@ class Store:
         try:
             yield
         finally:
-            self._db.rollback()
+            self._connection.rollback()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -103,12 +114,11 @@ class Store:
             yield
             self.execute("COMMIT")
         finally:
-            self._db.rollback()
+            self._connection.rollback()
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
         """Run one statement of this package's own SQL."""
-        cursor: sqlite3.Cursor = self._db.execute(sql, parameters)
-        return cursor
+        return self._connection.execute(sql, parameters)
 
     def adopt_spec(self, spec: EmbeddingSpec) -> None:
         """Make `spec` the gallery's, in the caller's transaction."""

@@ -1,7 +1,7 @@
 """DeepFace and TensorFlow, and the only module that imports them; inside functions: a start from the cache needs none.
 
 DeepFace keeps its settings in the environment and its models in a global cache without a lock; everything here runs
-while the server starts, on one thread.
+while the server starts, one call at a time.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -24,6 +25,7 @@ from server.vision.models import DEEPFACE_EMOTION_FILE, ModelCard
 from server.vision.runtime import BATCH_SIZES, Floats, Network
 
 _STDERR = 2  # the file descriptor
+_alone = threading.RLock()  # guards what is the whole process's: the environment, and where its output goes
 EMOTION_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 
@@ -36,30 +38,32 @@ def _hush() -> None:
 @contextmanager
 def _deepface_home(home: Path) -> Iterator[None]:
     """DeepFace reads its home from the environment; it is put back afterwards."""
-    before = os.environ.get("DEEPFACE_HOME")
-    os.environ["DEEPFACE_HOME"] = str(home)
-    try:
-        with redirect_stdout(sys.stderr):  # its logger prints; stdout is ours
-            yield
-    finally:
-        if before is None:
-            del os.environ["DEEPFACE_HOME"]
-        else:
-            os.environ["DEEPFACE_HOME"] = before
+    with _alone:
+        before = os.environ.get("DEEPFACE_HOME")
+        os.environ["DEEPFACE_HOME"] = str(home)
+        try:
+            with redirect_stdout(sys.stderr):  # its logger prints; stdout is ours
+                yield
+        finally:
+            if before is None:
+                del os.environ["DEEPFACE_HOME"]
+            else:
+                os.environ["DEEPFACE_HOME"] = before
 
 
 @contextmanager
 def _no_greetings() -> Iterator[None]:
     """Around what imports or starts TensorFlow: it greets on the file descriptor itself, beyond any setting."""
-    sys.stderr.flush()
-    kept = os.dup(_STDERR)
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), _STDERR)
-        yield
-    finally:
-        os.dup2(kept, _STDERR)
-        os.close(kept)
+    with _alone:
+        sys.stderr.flush()
+        kept = os.dup(_STDERR)
+        try:
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), _STDERR)
+            yield
+        finally:
+            os.dup2(kept, _STDERR)
+            os.close(kept)
 
 
 def download(name: str, urls: Sequence[str], home: Path) -> None:

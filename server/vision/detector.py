@@ -8,14 +8,15 @@ in OpenCV 5, cannot share them with other threads.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from server.vision import runtime
 from server.vision.image import Pixels
-from server.vision.runtime import OpenVinoGraph
 
 Box = tuple[float, float, float, float]
 Landmarks = tuple[tuple[float, float], ...]
@@ -23,6 +24,7 @@ Landmarks = tuple[tuple[float, float], ...]
 MIN_SCORE = 0.6  # finds a face in each of LFW's 13,233 pictures (FACTS); YuNet's usual 0.9 misses some
 NMS_OVERLAP = 0.3  # YuNet's own: two boxes that share more are one face
 STRIDES = (8, 16, 32)
+HEADS = ("cls", "obj", "bbox", "kps")  # what the network says of a cell of each stride: 1, 1, 4 and 10 numbers
 COARSE_SIDE = 640  # every picture is looked at at no more than this first; big faces are found here and only here
 COARSE_SEES = 96  # a face this high there needs no second look, which may see another face in a large cheek or eye
 SHAPE_STEP = 64  # canvas sides are rounded up to this (YuNet needs 32): fewer shapes, fewer first-time costs
@@ -66,10 +68,14 @@ class YuNet:
 
     name = "yunet"
 
-    def __init__(self, graph: OpenVinoGraph, canvas: int) -> None:
-        self._graph = graph
+    def __init__(self, weights: Path, canvas: int) -> None:
+        """`weights`: the ONNX file. Raises StartError when it is damaged."""
+        model = runtime.reshape(runtime.read_model(weights), (1, 3, -1, -1))
+        names = [[f"{head}_{stride}" for head in HEADS] for stride in STRIDES]
+        model = runtime.fed_rgb_bytes(runtime.merge_heads(model, names, sigmoids=2))
+        # One thread a stream: several pictures at a time win more than one picture on several threads.
+        self._graph = runtime.OpenVinoGraph(model, streams=runtime.cores(), threads=runtime.cores())
         self.enough = canvas
-        self._output = {name: index for index, name in enumerate(graph.output_names)}
 
     def detect(self, image: Pixels) -> list[Detection]:
         """Every face in (h, w, 3) RGB pixels, largest first."""
@@ -103,25 +109,30 @@ class YuNet:
         if (height, width) != image.shape[:2]:
             filtering = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
             image = np.asarray(cv2.resize(image, (width, height), interpolation=filtering), np.uint8)
-        canvas = np.zeros((3, _rounded_up(height), _rounded_up(width)), np.float32)
-        canvas[:, :height, :width] = image[:, :, ::-1].transpose(2, 0, 1)  # YuNet was trained on BGR, 0..255
-        outputs = self._graph.run(canvas[None])
-        rows = np.concatenate([self._decoded(outputs, stride, canvas.shape[2] // stride) for stride in STRIDES])
+        canvas = np.zeros((1, _rounded_up(height), _rounded_up(width), 3), np.uint8)
+        canvas[0, :height, :width] = image
+        rows = _decoded(self._graph.run(canvas)[0][0], canvas.shape[1], canvas.shape[2])
         rows[:, :14] /= scale
         return rows
 
-    def _decoded(self, outputs: list[NDArray[np.float32]], stride: int, columns: int) -> NDArray[np.float32]:
-        """One stride's outputs as (n, 15) rows in canvas pixels; only cells that reach MIN_SCORE."""
-        presence, likeness, boxes, points = (
-            outputs[self._output[f"{kind}_{stride}"]][0] for kind in ("obj", "cls", "bbox", "kps")
-        )
-        score = np.sqrt(np.clip(presence[:, 0], 0, 1) * np.clip(likeness[:, 0], 0, 1))
-        cells = np.flatnonzero(score >= MIN_SCORE)
-        corner = np.stack([cells % columns, cells // columns], axis=1).astype(np.float32)
-        size = np.exp(boxes[cells, 2:]) * stride
-        middle = (corner + boxes[cells, :2]) * stride
-        landmarks = (points[cells].reshape(-1, 5, 2) + corner[:, None]) * stride
-        return np.hstack([middle - size / 2, size, landmarks.reshape(-1, 10), score[cells, None]]).astype(np.float32)
+
+def _decoded(cells: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """What the network says of every cell of a canvas, (cells, 16), as (n, 15) rows in canvas pixels: of those that
+    reach MIN_SCORE box, five landmarks and score."""
+    score = np.sqrt(cells[:, 0] * cells[:, 1])
+    chosen = np.flatnonzero(score >= MIN_SCORE)
+    if not len(chosen):
+        return np.zeros((0, 15), np.float32)
+    ends = np.cumsum([(height // stride) * (width // stride) for stride in STRIDES])
+    level = np.searchsorted(ends, chosen, side="right")
+    stride = np.array(STRIDES)[level]
+    place, columns = chosen - np.concatenate([[0], ends])[level], width // stride
+    corner = np.stack([place % columns, place // columns], axis=1).astype(np.float32)
+    said, stride = cells[chosen], stride[:, None].astype(np.float32)
+    size = np.exp(said[:, 4:6]) * stride
+    middle = (corner + said[:, 2:4]) * stride
+    landmarks = (said[:, 6:].reshape(-1, 5, 2) + corner[:, None]).reshape(-1, 10) * stride
+    return np.hstack([middle - size / 2, size, landmarks, score[chosen, None]]).astype(np.float32)
 
 
 def _rounded_up(side: int) -> int:

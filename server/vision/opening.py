@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -57,9 +58,11 @@ def open_analyser(settings: VisionSettings) -> Analyser:
         raise StartError(
             f"--runtime tensorflow is for Facenet512 and Facenet; {card.name} has one runtime", exit_code=2
         )
-    embedder = _open_embedder(card, settings, finder)
-    detector = _open_detector(settings, finder)
-    emotions = _open_emotions(settings, finder)
+    with ThreadPoolExecutor(2) as aside:  # compiling a network takes one core some tenths of a second
+        opening_detector = aside.submit(_open_detector, settings, finder)
+        opening_emotions = aside.submit(_open_emotions, settings, finder)
+        embedder = _open_embedder(card, settings, finder)
+        detector, emotions = opening_detector.result(), opening_emotions.result()
     log.info("model %s, detector %s, runtime %s", card.name, detector.name, settings.runtime)
     return Analyser(detector, embedder, emotions, settings.limits, queue_capacity=settings.queue_capacity)
 
@@ -136,9 +139,7 @@ def open_yunet(settings: VisionSettings, finder: WeightsFinder) -> YuNet:
     """YuNet with the canvas of `settings`. Raises MissingWeights or StartError."""
     addresses = partial(deepface_models.weights_addresses, "face_detector", "yunet", "WEIGHTS_URL")
     weights = finder.find(YUNET_FILE, addresses)
-    model = runtime.reshape(runtime.read_model(weights.path), (1, 3, -1, -1))
-    # One thread a stream: several pictures at a time win more than one picture on several threads.
-    return YuNet(runtime.OpenVinoGraph(model, streams=runtime.cores(), threads=runtime.cores()), settings.canvas)
+    return YuNet(weights.path, settings.canvas)
 
 
 def _dlib_detector(finder: WeightsFinder) -> Detector:

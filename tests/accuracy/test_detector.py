@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from server.vision import runtime
-from server.vision.detector import MIN_SCORE, NMS_OVERLAP, Detection, YuNet
+from server.vision.detector import HEADS, MIN_SCORE, NMS_OVERLAP, STRIDES, Detection, YuNet
 from server.vision.image import ImageLimits, Pixels, decode_image
 from server.vision.models import YUNET_FILE
 from server.vision.opening import VisionSettings
@@ -30,9 +30,7 @@ def weights(weights_dir: Path) -> Path:
 @pytest.fixture(scope="module")
 def yunet(weights: Path) -> YuNet:
     """As the server opens it."""
-    model = runtime.reshape(runtime.read_model(weights), (1, 3, -1, -1))
-    graph = runtime.OpenVinoGraph(model, streams=runtime.cores(), threads=runtime.cores())
-    return YuNet(graph, VisionSettings().canvas)
+    return YuNet(weights, VisionSettings().canvas)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +68,21 @@ def test_the_boxes_are_opencvs(yunet: YuNet, weights: Path, lfw: list[Pixels]) -
             assert np.allclose(face.box, row[:4], atol=1)
             assert np.allclose(np.ravel(face.landmarks), row[4:14], atol=1)
             assert face.score == pytest.approx(row[14], abs=0.02)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (256, 192)])
+def test_the_merged_heads_say_what_the_separate_ones_say(weights: Path, size: tuple[int, int]) -> None:
+    names = [[f"{head}_{stride}" for head in HEADS] for stride in STRIDES]
+    separate = runtime.reshape(runtime.read_model(weights), (1, 3, -1, -1))
+    merged = runtime.fed_rgb_bytes(
+        runtime.merge_heads(runtime.reshape(runtime.read_model(weights), (1, 3, -1, -1)), names, sigmoids=2)
+    )
+    image = np.random.default_rng(3).integers(0, 256, (*size, 3), dtype=np.uint8)
+    as_trained = image[None, :, :, ::-1].transpose(0, 3, 1, 2).astype(np.float32)
+    plain = runtime.OpenVinoGraph(separate, streams=1, threads=1)
+    said = dict(zip(plain.output_names, plain.run(as_trained), strict=True))
+    expected = np.concatenate([np.concatenate([said[name] for name in row], axis=2) for row in names], axis=1)
+    assert np.allclose(runtime.OpenVinoGraph(merged, streams=1, threads=1).run(image[None])[0], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""DeepFace as the benchmark asks it, in a process of its own: what the server is compared with.
+
+Reads JSON lines, answers each with one. The same work as the server's `identify`: YuNet, Facenet512, the nearest
+template of the gallery, and the emotion, by DeepFace's own functions called as its documentation does. Where DeepFace
+would do something twice or slowly, it is spared that: a face is detected once, not again for its emotion, and the
+gallery is searched by one matrix product. Its log goes to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def main() -> int:
+    """Until its input ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # DeepFace's logger prints
+    worker = Worker()
+    for line in sys.stdin:
+        command = json.loads(line)
+        result = getattr(worker, command.pop("do"))(**command)
+        print(json.dumps(result), file=answers, flush=True)
+    return 0
+
+
+class Worker:
+    """A method for each command."""
+
+    def __init__(self) -> None:
+        self._pictures: list[bytes] = []
+        self._gallery: NDArray[np.float32] = np.zeros((0, 512), np.float32)
+        self._next = 0
+
+    def prepare(self, pictures: list[str], gallery: str) -> dict[str, Any]:
+        """Pictures to answer about, and the templates to search."""
+        from deepface.commons import backend_utils
+        from deepface.modules import modeling
+
+        self._pictures = [Path(path).read_bytes() for path in pictures]
+        self._gallery = np.load(gallery)
+        if backend_utils.get_backend_engine() == backend_utils.TENSORFLOW:
+            modeling.build_model("facial_recognition", "Facenet512")  # which creates the cache of models
+            modeling.cached_models["facial_attribute"]["Emotion"] = random_emotion_network()
+        return {}
+
+    def answer(self, seconds: float) -> dict[str, Any]:
+        """Picture after picture, going on where the last round ended."""
+        times: list[float] = []
+        faces, used, until = 0, time.process_time(), time.perf_counter() + seconds
+        while not times or time.perf_counter() < until:
+            begun = time.perf_counter()
+            faces += self._identified(self._pictures[self._next % len(self._pictures)])
+            times.append(time.perf_counter() - begun)
+            self._next += 1
+        return {"seconds": times, "faces": faces, "cpu": time.process_time() - used}
+
+    def one(self, path: str) -> dict[str, Any]:
+        """One picture file."""
+        data = Path(path).read_bytes()
+        used, begun = time.process_time(), time.perf_counter()
+        faces = self._identified(data)
+        return {"seconds": [time.perf_counter() - begun], "faces": faces, "cpu": time.process_time() - used}
+
+    def register(self, paths: list[str], db: str, at_once: int) -> dict[str, Any]:
+        """Into DeepFace's own database, SQLite too."""
+        from deepface.modules import datastore
+
+        begun = time.perf_counter()
+        for at in range(0, len(paths), at_once):
+            some = paths[at : at + at_once]
+            datastore.register(
+                some if len(some) > 1 else some[0],
+                model_name="Facenet512",
+                detector_backend="yunet",
+                enforce_detection=False,
+                database_type="sqlite",
+                connection_details=db,
+            )
+        return {"seconds": time.perf_counter() - begun}
+
+    def _identified(self, data: bytes) -> int:
+        """Everything the server answers, thrown away; the number of faces."""
+        from deepface.modules import demography, representation
+        from deepface.modules.exceptions import FaceNotDetected
+
+        image = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+        try:
+            faces = representation.represent(image, model_name="Facenet512", detector_backend="yunet")
+        except FaceNotDetected:
+            return 0
+        for face in faces:
+            embedding = np.asarray(face["embedding"], np.float32)
+            np.argmax(self._gallery @ (embedding / np.linalg.norm(embedding)))
+            x, y, width, height = (face["facial_area"][side] for side in "xywh")
+            cut = image[y : y + height, x : x + width]
+            demography.analyze(cut, actions=["emotion"], detector_backend="skip", silent=True)
+        return len(faces)
+
+
+def random_emotion_network() -> Any:
+    """DeepFace's Emotion client on TensorFlow, without its weights, which are not needed to time it."""
+    from deepface.commons import weight_utils
+    from deepface.modules import modeling
+
+    kept = weight_utils.download_weights_if_necessary, weight_utils.load_model_weights
+    weight_utils.download_weights_if_necessary = lambda file_name, source_url, compress_type=None: file_name
+    weight_utils.load_model_weights = lambda model, weight_file: model
+    try:
+        return modeling.get_model_class("facial_attribute", "Emotion")()
+    finally:
+        weight_utils.download_weights_if_necessary, weight_utils.load_model_weights = kept
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""What a section of the benchmark found: a table, numbers for --json, and targets held to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A number that the project promised. `at_least`: more is better; otherwise `wanted` is the most it may be."""
+
+    what: str
+    measured: float
+    wanted: float
+    at_least: bool = True
+    unit: str = "x"
+
+    @property
+    def met(self) -> bool:
+        """Held to as measured, without rounding in our favour."""
+        return self.measured >= self.wanted if self.at_least else self.measured <= self.wanted
+
+    def line(self) -> str:
+        """One line of the list of targets."""
+        bound = "at least" if self.at_least else "at most"
+        wanted = f"{bound} {self.wanted:g} {self.unit}"
+        return f"{'met' if self.met else 'NOT MET':8}{self.what:64}{self.measured:10.3g} {self.unit:9}({wanted})"
+
+
+@dataclass(slots=True)
+class Section:
+    """`rows` are cells under `columns`, ready to print; `data` is the same and more, for programs."""
+
+    title: str
+    columns: Sequence[str]
+    rows: list[Sequence[str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """The table, its notes below it."""
+        lines = [tuple(self.columns), *(tuple(row) for row in self.rows)]
+        widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+        table = ["  ".join(_cells(line, widths)).rstrip() for line in lines]
+        return "\n".join([f"== {self.title}", *table, *(f"   {note}" for note in self.notes)])
+
+
+def _cells(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+
+
+def report_text(sections: Mapping[str, Section]) -> str:
+    """Everything, the targets last."""
+    targets = [target.line() for section in sections.values() for target in section.targets]
+    parts = [section.text() for section in sections.values()]
+    if targets:
+        parts.append("\n".join(["== targets", *targets]))
+    return "\n\n".join(parts)
+
+
+def report_json(sections: Mapping[str, Section]) -> dict[str, Any]:
+    """The same for programs."""
+    targets = [asdict(target) | {"met": target.met} for section in sections.values() for target in section.targets]
+    return {"sections": {name: section.data for name, section in sections.items()}, "targets": targets}
