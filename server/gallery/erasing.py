@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.gallery import journal
+from server.gallery.connection import BUSY_TIMEOUT_MS
 from server.gallery.edits import require
 from server.gallery.events import Draft
 from server.gallery.store import Store
+
+PATIENCE_MS = 5_000
+"""How long other processes' reading is waited for before the answer says that it is not complete. Ours take less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ def wipe(store: Store, path: Path) -> str:
     SQLite overwrites what it deletes (secure_delete), but may leave older copies where it moved rows between pages.
     Empty when everything is gone; otherwise what is left, and what to do.
     """
+    store.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
     try:
         store.execute("VACUUM")
         (blocked, _, _) = store.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -55,6 +60,8 @@ def wipe(store: Store, path: Path) -> str:
         return (
             f"old copies may lie in {path.name} a while longer ({error}): erasing again, or somebody else, removes them"
         )
+    finally:
+        store.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     if blocked:
         return f"another process still reads {path.name}: old copies lie in its log until that has ended"
     return ""

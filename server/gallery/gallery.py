@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import StartError
+from server.errors import StartError, StorageFailed
 from server.gallery import edits, journal
 from server.gallery.events import Change, Draft, Enrolment, Erasure, Event, Op, Undoing
 from server.gallery.graph_keeper import EXACT_BYTES, GraphKeeper
@@ -224,3 +224,5 @@ class Gallery:
                 return read(store)
         except sqlite3.DatabaseError as error:
             raise storage_error(error) from error
+        except StartError as error:
+            raise StorageFailed(f"the database can't be opened any more: {error}") from error

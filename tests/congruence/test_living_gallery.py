@@ -120,6 +120,6 @@ def test_a_life_is_the_same_in_process_and_over_a_socket(tmp_path: Path) -> None
     refused = [here for here, _ in outcomes if isinstance(here, tuple)]
     assert [code for code, _ in refused] == [
         "conflict", "no_face", "several_faces", "no_face", "invalid_image", "invalid_request", "unknown_person",
-        "exists", "unknown_person", "unknown_template", "invalid_request", "invalid_request", "unknown_person", "conflict",
-        "unknown_template", "unknown_person", "conflict",
+        "exists", "unknown_person", "unknown_template", "invalid_request", "invalid_request", "unknown_person",
+        "conflict", "unknown_template", "unknown_person", "conflict",
     ]  # fmt: skip
