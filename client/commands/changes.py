@@ -14,7 +14,7 @@ from client.commands.common import (
     positive,
 )
 from client.commands.listing import event_line, person_line
-from client.report import printable
+from client.report import counted, printable
 from protocol.gallery_messages import Changed, EventEntry, PersonEntry
 
 _IN_FORCE = "In force at once, for everybody; `client_app.py undo` takes it back."
@@ -118,8 +118,8 @@ def _erase(arguments: argparse.Namespace) -> int:
     with client_for(arguments) as client:
         erased = client.erase(arguments.name)
     print(
-        f"erased: {erased.templates} templates and {erased.crops} crops of {erased.images} pictures,"
-        f" {erased.journal} entries of the journal"
+        f"erased: {counted(erased.templates, 'template')} and {counted(erased.crops, 'crop')} of"
+        f" {counted(erased.images, 'picture')}, and what {counted(erased.journal, 'row')} of the journal kept"
     )
     if erased.sources:
         print(f"{erased.sources} of the pictures lie in a folder: delete them there, or create_db.py enrols them again")
