@@ -40,6 +40,9 @@ class Writer:
         # Guards the connection, and the order in which commits are published. Readers don't take it.
         self._writing = threading.Lock()
         self._publish(load(store, path, keeper))
+        if erasing.is_pending(store):
+            keeper.purge()
+            erasing.wipe(store, path)
 
     @property
     def snapshot(self) -> Snapshot:
