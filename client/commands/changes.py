@@ -13,7 +13,7 @@ from client.commands.common import (
     client_for,
     positive,
 )
-from client.commands.listing import event_line, person_line
+from client.commands.listing import person_line
 from client.report import counted, printable
 from protocol.gallery_messages import Changed, EventEntry, PersonEntry
 
@@ -100,7 +100,7 @@ def run_undo(arguments: argparse.Namespace) -> int:
     with client_for(arguments) as client:
         undone = client.undo(arguments.count, last=arguments.last)
     for event in undone.undone:
-        print(f"took back {event_line(event).strip()}")
+        print(f"took back {printable(event.text)}   (change {event.id})")
     _tell_people(undone.people)
     return EXIT_ALL_MATCHED
 
