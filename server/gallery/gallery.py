@@ -26,7 +26,7 @@ from server.gallery.records import Counts, KeptTemplate, Match, NewPicture, Pers
 from server.gallery.showing import shown
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store
-from server.gallery.writer import Writer, storage_error
+from server.gallery.writer import Writer, raise_storage_error
 from server.spec import EmbeddingSpec
 
 Outcome = TypeVar("Outcome")
@@ -223,6 +223,6 @@ class Gallery:
             with self._readers.reading() as store:
                 return read(store)
         except sqlite3.DatabaseError as error:
-            raise storage_error(error) from error
+            raise_storage_error(error)
         except StartError as error:
             raise StorageFailed(f"the database can't be opened any more: {error}") from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from server.gallery.gallery import Gallery
 from server.gallery.records import NewPicture, NewTemplate
 from tests.support.galleries import random_units, spec
 
+ROOT = Path(__file__).parents[2]
 DIMENSION = 64
 VECTORS = random_units(np.random.default_rng(3), 60, DIMENSION)
 NAME = "Annunziata Quattrocchi"
@@ -124,3 +127,27 @@ def test_a_reader_that_holds_the_old_state_is_said(
         other.execute("ROLLBACK")
     gallery.close()
     assert traces(tmp_path, [*range(9)], NAME) == []
+
+
+KILLED_BEFORE_WIPING = """
+import os, signal, sys
+from pathlib import Path
+from server.gallery import erasing
+from server.gallery.gallery import Gallery
+erasing.wipe = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+Gallery.open(Path(sys.argv[1])).erase(sys.argv[2])
+"""
+
+
+def test_an_erasure_that_was_killed_is_finished_at_the_next_start(gallery: Gallery, tmp_path: Path) -> None:
+    path = tmp_path / "g.db"
+    index = path.with_name("g.db-index")
+    killed = subprocess.run([sys.executable, "-c", KILLED_BEFORE_WIPING, str(path), NAME], cwd=ROOT, check=False)
+    assert killed.returncode == -9
+    index.write_bytes(b"of a larger gallery, once")
+    assert traces(tmp_path, [*range(9)]), "the write-ahead log should still hold what was"
+    gallery.close()
+    with Gallery.open(path) as reopened:
+        assert traces(tmp_path, [*range(9)], NAME) == []
+        assert not index.exists()
+        assert [person.name for person in reopened.people()[0]] == ["Bob"]
