@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from scripts.train_cohort import Recipe, trained
 from server.errors import ModelMismatch, StartError
 from server.gallery.cohort import DEFAULT_PATH, Cohort, Statistics, normalise
 from server.spec import EmbeddingSpec
@@ -26,7 +27,9 @@ def spec() -> EmbeddingSpec:
 
 
 def save(path: Path, spec: EmbeddingSpec) -> Path:
-    np.savez(path, members=np.round(people(300, 1) * 200).astype(np.int8), nearest=np.array(40), spec=spec.to_json())
+    groups = np.repeat(["child", "grown"], 150)
+    recipe = Recipe(nearest=40, members=100, crowded_clusters=2, crowded_members=200, rank=32)
+    np.savez(path, spec=np.array(spec.to_json()), **trained(people(300, 1), groups, recipe, seed=0))
     return path
 
 
