@@ -19,10 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.errors import ModelMismatch, StartError, UnknownPerson
+from server.gallery.cohort import DEFAULT_PATH as COHORT
+from server.gallery.cohort import Cohort
 from server.gallery.graph_keeper import EXACT_BYTES, GraphKeeper
+from server.gallery.index import check_query
 from server.gallery.names import person_name
 from server.gallery.records import Counts, Match, NewPicture, PersonRecord, Templates
-from server.gallery.rows import Chunk, Rows
+from server.gallery.rows import Chunk, Measure, Rows, unscaled
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store, Written
 from server.spec import EmbeddingSpec
@@ -31,17 +34,21 @@ from server.spec import EmbeddingSpec
 class Gallery:
     """A gallery open for any number of threads."""
 
-    def __init__(self, store: Store, snapshot: Snapshot, keeper: GraphKeeper) -> None:
+    def __init__(self, store: Store, snapshot: Snapshot, keeper: GraphKeeper, cohort: Cohort | None) -> None:
         """Use `open` or `create`."""
         self._store = store
+        self._measure = _measure(cohort)
+        self.cohort = cohort
         self._keeper = keeper
         # Guards the connection, and the order in which commits are published. Readers don't take it.
         self._writing = threading.Lock()
         self._publish(snapshot)
 
     @classmethod
-    def open(cls, path: Path, *, exact_bytes: int = EXACT_BYTES) -> Self:
+    def open(cls, path: Path, *, exact_bytes: int = EXACT_BYTES, cohort: Path = COHORT) -> Self:
         """The gallery at `path`, loaded. Creates no database.
+
+        Where `cohort` is of the gallery's embeddings, people are ranked by similarities normalised by it.
 
         Where its embeddings take more than `exact_bytes`, the index file beside it is opened, or built in the
         background and written; until it is there every search is exact.
@@ -51,20 +58,21 @@ class Gallery:
         """
         store = Store.open(path)
         try:
-            return cls._over(store, path, exact_bytes)
+            return cls._over(store, path, exact_bytes, cohort)
         except StartError:
             store.close()
             raise
 
     @classmethod
-    def create(cls, path: Path, spec: EmbeddingSpec, *, exact_bytes: int = EXACT_BYTES) -> Self:
+    def create(cls, path: Path, spec: EmbeddingSpec, *, exact_bytes: int = EXACT_BYTES, cohort: Path = COHORT) -> Self:
         """An empty gallery for embeddings of `spec`. Raises StartError where `path` exists or can't be written."""
-        return cls._over(Store.create(path, spec), path, exact_bytes)
+        return cls._over(Store.create(path, spec), path, exact_bytes, cohort)
 
     @classmethod
-    def _over(cls, store: Store, path: Path, exact_bytes: int) -> Self:
+    def _over(cls, store: Store, path: Path, exact_bytes: int, cohort: Path) -> Self:
         keeper = GraphKeeper(path, store.spec, exact_bytes)
-        return cls(store, _load(store, path, keeper), keeper)
+        yardstick = Cohort.load(cohort, store.spec)
+        return cls(store, _load(store, path, keeper, _measure(yardstick)), keeper, yardstick)
 
     @property
     def spec(self) -> EmbeddingSpec:
@@ -82,7 +90,12 @@ class Gallery:
         `embedding`: (d,) float32 of unit length. Fewer than `k` where fewer are enrolled; none in an empty gallery.
         Raises ModelMismatch for another dimension; ValueError for a length other than 1, a NaN, or k < 1.
         """
-        return self._snapshot.search(embedding, k)
+        check_query(embedding, self.spec.dimension, k)
+        return self._snapshot.search(embedding, k, float(self._measure(embedding[None])[0]))
+
+    def scales(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n,) for (n, d) unit embeddings: 1 - (1 - similarity) / (scale * scale) compares two; 1 without a cohort."""
+        return self._measure(embeddings)
 
     def people(self, offset: int = 0, limit: int | None = None) -> tuple[tuple[PersonRecord, ...], int]:
         """A page of everybody by name, and how many there are in all."""
@@ -96,7 +109,7 @@ class Gallery:
     def templates(self) -> Templates:
         """Every template at this instant, read-only, without a copy."""
         rows = self._snapshot.rows
-        return Templates(rows.embeddings, rows.person_ids)
+        return Templates(rows.embeddings, rows.person_ids, rows.scales)
 
     def enrol(self, name: str, pictures: Sequence[NewPicture]) -> PersonRecord:
         """Add pictures to a person, who is added where unknown; all of them or, on an error, none.
@@ -183,11 +196,15 @@ class Gallery:
         self.close()
 
 
-def _load(store: Store, path: Path, keeper: GraphKeeper) -> Snapshot:
+def _measure(cohort: Cohort | None) -> Measure:
+    return unscaled if cohort is None else cohort.scales
+
+
+def _load(store: Store, path: Path, keeper: GraphKeeper, measure: Measure) -> Snapshot:
     """What is committed: rows, people and paths of one instant. Raises StartError where templates are damaged."""
     with store.reading():
         try:
-            rows = Rows.load(store.template_count(), store.spec.dimension, store.template_chunks())
+            rows = Rows.load(store.template_count(), store.spec.dimension, store.template_chunks(), measure)
             people = {person.id: person for person in store.people()}
             paths = dict(store.image_paths())
             return Snapshot(version=1, rows=rows, people=people, paths=paths, index_over=keeper.index_over)

@@ -57,7 +57,7 @@ class GraphKeeper:
         """The fastest index over `rows` that is ready."""
         graph = self._graph
         if graph is None or rows.embeddings.nbytes <= self._exact_bytes:
-            return ExactIndex(rows.embeddings, rows.person_ids)
+            return ExactIndex(rows.embeddings, rows.person_ids, rows.scales)
         return GraphIndex(rows, graph)
 
     def follow(self, rows: Rows) -> None:
