@@ -44,10 +44,11 @@ class Embedded:
         return {path: row for row, path in enumerate(self.paths)}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every evaluation of embeddings takes."""
+def add_arguments(parser: argparse.ArgumentParser, *, plot: bool = True) -> None:
+    """What every evaluation of embeddings takes; `plot`: it has curves to draw."""
     add_image_arguments(parser)
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="write the curves as a picture")
+    if plot:
+        parser.add_argument("--plot", type=Path, metavar="FILE", help="write the curves as a picture")
 
 
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
