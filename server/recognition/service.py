@@ -84,6 +84,11 @@ class RecognitionService:
         """DeepFace's name of the recognition model."""
         return self._analyser.spec.model
 
+    @property
+    def shift(self) -> float:
+        """By how much nearer than the prior's people this gallery's come, normalised (see Calibration)."""
+        return self._calibration.shift()
+
     def identify(self, message: Identify, /, *, abandoned: Abandoned = never) -> Identified:
         """Who is in the picture, face by face. No face, or only strangers, is an answer and not an error."""
         begun = time.perf_counter()
@@ -163,7 +168,7 @@ class RecognitionService:
         # Two at least: whether the second person is as likely decides between `match` and `ambiguous`.
         matches = self._gallery.search(features.embedding, max(k, 2))
         normalised = [match.normalised for match in matches]
-        verdict = self._decider.decide(normalised, self._gallery.counts().people, self._calibration.shift())
+        verdict = self._decider.decide(normalised, self._gallery.counts().people, self.shift)
         best = matches[0] if matches else None
         threshold = _raw(verdict.threshold, best.scale if best else 1.0)
         return IdentifiedFace(

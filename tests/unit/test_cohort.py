@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scripts.train_cohort import Recipe, trained
 from server.errors import ModelMismatch, StartError
-from server.gallery.cohort import DEFAULT_PATH, Cohort, Statistics, normalise
+from server.gallery.cohort import DEFAULT_PATH, Cohort, Statistics, normalise, similarity_at
 from server.spec import EmbeddingSpec
 from server.vision.models import model_card
 
@@ -60,12 +60,15 @@ def test_normalising_is_symmetric_and_broadcasts() -> None:
     other = Statistics(columns.mean[6], columns.deviation[6])
     assert matrix[3, 6] == pytest.approx(normalise(similarity[3, 6], one, other), abs=1e-5)
     assert normalise(similarity[3, 6], one, other) == normalise(similarity[3, 6], other, one)
+    assert similarity_at(normalise(similarity[3, 6], one, other), one, other) == pytest.approx(
+        similarity[3, 6], abs=1e-6
+    )
 
 
 def test_a_crowded_face_needs_more_similarity() -> None:
     """Whoever has many near members is held to a higher similarity."""
     members = people(300, 1)
-    crowd = members[0] + 0.5 * people(100, 4)
+    crowd = members[0] + 0.3 * people(100, 4)
     cohort = Cohort(np.vstack([members, crowd / np.linalg.norm(crowd, axis=1, keepdims=True)]), nearest=40)
     crowded, lonely = cohort.statistics(members[:1]), cohort.statistics(people(1, 5))
     assert normalise(np.float32(0.7), crowded, crowded) < normalise(np.float32(0.7), lonely, lonely)
