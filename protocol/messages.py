@@ -151,13 +151,19 @@ class EmbeddedFace(DetectedFace):
 
 @dataclass(frozen=True, slots=True)
 class IdentifiedFace(DetectedFace):
-    """`name` is None unless the decision is `match`; `similarity` is the best one, None in an empty gallery."""
+    """`name` is None unless the decision is `match`; `similarity` is the best candidate's, None in an empty gallery.
+
+    `threshold`: the similarity that this face must have to its best candidate to be a match; `margin`: similarity
+    less threshold; `false_match`: how likely it is that a stranger has a candidate as near as this.
+    """
 
     decision: Decision
     name: str | None
     similarity: float | None
     distance: float | None
     threshold: float
+    margin: float | None
+    false_match: float | None
     candidates: tuple[Candidate, ...]
     emotion: EmotionAnswer | None
 
@@ -194,12 +200,17 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Answer of `verify`; `same` is `similarity >= threshold`."""
+    """Answer of `verify`; `same` is `similarity >= threshold`, which is these two faces' own.
+
+    `margin`: similarity less threshold; `false_match`: how often two different people are as similar as this.
+    """
 
     same: bool
     similarity: float
     distance: float
     threshold: float
+    margin: float
+    false_match: float
     model: str
 
 

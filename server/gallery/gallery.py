@@ -18,11 +18,15 @@ from numpy.typing import NDArray
 
 from server.errors import StartError, StorageFailed
 from server.gallery import edits, journal
+from server.gallery.cohort import DEFAULT_PATH as COHORT
+from server.gallery.cohort import Cohort
 from server.gallery.events import Change, Draft, Enrolment, Erasure, Event, Op, Undoing
 from server.gallery.graph_keeper import EXACT_BYTES, GraphKeeper
+from server.gallery.index import check_query
 from server.gallery.names import person_name
 from server.gallery.readers import Readers
 from server.gallery.records import Counts, KeptTemplate, Match, NewPicture, PersonRecord, Templates
+from server.gallery.rows import unscaled
 from server.gallery.showing import shown
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store
@@ -40,16 +44,20 @@ class Gallery:
     another process wrote for too long, and StorageFailed where the disk is full, read-only or broken.
     """
 
-    def __init__(self, store: Store, path: Path, keeper: GraphKeeper) -> None:
+    def __init__(self, store: Store, path: Path, keeper: GraphKeeper, cohort: Cohort | None) -> None:
         """Use `open` or `create`."""
         self._spec = store.spec
+        self._measure = unscaled if cohort is None else cohort.scales
+        self.cohort = cohort
         self._keeper = keeper
-        self._writer = Writer(store, path, keeper)
+        self._writer = Writer(store, path, keeper, self._measure)
         self._readers = Readers(path)
 
     @classmethod
-    def open(cls, path: Path, *, exact_bytes: int = EXACT_BYTES) -> Self:
+    def open(cls, path: Path, *, exact_bytes: int = EXACT_BYTES, cohort: Path = COHORT) -> Self:
         """The gallery at `path`, loaded. Creates no database.
+
+        Where `cohort` is of the gallery's embeddings, people are ranked by similarities normalised by it.
 
         Where its embeddings take more than `exact_bytes`, the index file beside it is opened, or built in the
         background and written; until it is there every search is exact.
@@ -59,16 +67,19 @@ class Gallery:
         """
         store = Store.open(path)
         try:
-            return cls(store, path, GraphKeeper(path, store.spec, exact_bytes))
+            return cls._over(store, path, exact_bytes, cohort)
         except StartError:
             store.close()
             raise
 
     @classmethod
-    def create(cls, path: Path, spec: EmbeddingSpec, *, exact_bytes: int = EXACT_BYTES) -> Self:
+    def create(cls, path: Path, spec: EmbeddingSpec, *, exact_bytes: int = EXACT_BYTES, cohort: Path = COHORT) -> Self:
         """An empty gallery for embeddings of `spec`. Raises StartError where `path` exists or can't be written."""
-        store = Store.create(path, spec)
-        return cls(store, path, GraphKeeper(path, store.spec, exact_bytes))
+        return cls._over(Store.create(path, spec), path, exact_bytes, cohort)
+
+    @classmethod
+    def _over(cls, store: Store, path: Path, exact_bytes: int, cohort: Path) -> Self:
+        return cls(store, path, GraphKeeper(path, store.spec, exact_bytes), Cohort.load(cohort, store.spec))
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -92,7 +103,12 @@ class Gallery:
         `embedding`: (d,) float32 of unit length. Fewer than `k` where fewer are enrolled; none in an empty gallery.
         Raises ModelMismatch for another dimension; ValueError for a length other than 1, a NaN, or k < 1.
         """
-        return self._snapshot.search(embedding, k)
+        check_query(embedding, self.spec.dimension, k)
+        return self._snapshot.search(embedding, k, float(self._measure(embedding[None])[0]))
+
+    def scales(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n,) for (n, d) unit embeddings: 1 - (1 - similarity) / (scale * scale) compares two; 1 without a cohort."""
+        return self._measure(embeddings)
 
     def people(
         self, offset: int = 0, limit: int | None = None, *, contains: str = ""
@@ -113,7 +129,7 @@ class Gallery:
     def templates(self) -> Templates:
         """Every template at this instant, read-only, without a copy."""
         rows = self._snapshot.rows
-        return Templates(rows.embeddings, rows.person_ids)
+        return Templates(rows.embeddings, rows.person_ids, rows.scales)
 
     def show(self, name: str, offset: int, limit: int, *, crops: bool) -> tuple[PersonRecord, tuple[KeptTemplate, ...]]:
         """A person and a page of their templates, oldest first. Raises UnknownPerson and StorageFailed."""

@@ -59,10 +59,12 @@ class GraphKeeper:
         """The fastest index over `rows` that is ready."""
         published = self._graph
         if published is None or rows.embeddings.nbytes <= self._exact_bytes:
-            return ExactIndex(rows.embeddings, rows.person_ids)
+            return ExactIndex(rows.embeddings, rows.person_ids, rows.scales)
         graph, lineage = published
         # Of another lineage: the graph may lack one that came back, and nobody would notice.
-        return GraphIndex(rows, graph) if lineage == rows.lineage else ExactIndex(rows.embeddings, rows.person_ids)
+        if lineage != rows.lineage:
+            return ExactIndex(rows.embeddings, rows.person_ids, rows.scales)
+        return GraphIndex(rows, graph)
 
     def follow(self, rows: Rows) -> None:
         """Bring the graph up to `rows`, which were just published, in the background. Small galleries need none."""

@@ -88,7 +88,8 @@ class Match:
     """A person's best template for a probe.
 
     `similarity`: cosine, -1 to 1; `distance`: Euclidean between the unit vectors, 0 to 2; `image`: the path of the
-    picture that the template was taken from.
+    picture that the template was taken from. `scale`: of this probe and this template, from the cohort (see
+    `normalised`); 1 without one.
     """
 
     name: str
@@ -97,6 +98,12 @@ class Match:
     image: str
     template_id: int
     person_id: int
+    scale: float = 1.0
+
+    @property
+    def normalised(self) -> float:
+        """1: identical; with a cohort, 0: as near as near strangers come. It ranks people and decides."""
+        return 1 - (1 - self.similarity) / self.scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Templates:
-    """Every template at one instant, read-only. `embeddings`: (n, d) float32 of unit length; `person_ids`: (n,)."""
+    """Every template at one instant, read-only. `embeddings`: (n, d) float32 of unit length; `person_ids`: (n,);
+    `scales`: (n,), see `Match.scale`: that of two templates is the product of theirs."""
 
     embeddings: NDArray[np.float32]
     person_ids: NDArray[np.int64]
+    scales: NDArray[np.float32]

@@ -31,8 +31,10 @@ class Snapshot:
     paths: Mapping[int, str]
     index_over: Callable[[Rows], Index]
 
-    def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Match, ...]:
-        """The k nearest people; those of equal similarity by name, so that an answer never depends on row order."""
+    def search(self, embedding: NDArray[np.float32], k: int, scale: float) -> tuple[Match, ...]:
+        """The k nearest people to a probe of this scale; equally near ones by name, so that an answer never depends on
+        row order."""
+        hits = self.index_over(self.rows).search(embedding, k)
         matches = [
             Match(
                 name=self.people[hit.person_id].name,
@@ -41,10 +43,12 @@ class Snapshot:
                 image=self.paths[int(self.rows.image_ids[hit.row])],
                 template_id=int(self.rows.template_ids[hit.row]),
                 person_id=hit.person_id,
+                scale=scale * float(self.rows.scales[hit.row]),
             )
-            for hit in self.index_over(self.rows).search(embedding, k)
+            for hit in hits
         ]
-        return tuple(sorted(matches, key=lambda match: (-match.similarity, match.name))[:k])
+        nearness = {hit.person_id: hit.nearness for hit in hits}
+        return tuple(sorted(matches, key=lambda match: (-nearness[match.person_id], match.name))[:k])
 
     def record(self, person_id: int) -> PersonRecord:
         """One person with their counts."""

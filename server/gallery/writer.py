@@ -17,7 +17,7 @@ from server.gallery import erasing, journal
 from server.gallery.delta import applied, read_delta
 from server.gallery.events import Draft, Event, Op
 from server.gallery.graph_keeper import GraphKeeper
-from server.gallery.rows import Rows
+from server.gallery.rows import Measure, Rows
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store
 
@@ -32,14 +32,15 @@ RETRY_AFTER_MS = 1000
 class Writer:
     """The one connection that writes, and the snapshot that follows it. Thread-safe; writers wait for each other."""
 
-    def __init__(self, store: Store, path: Path, keeper: GraphKeeper) -> None:
+    def __init__(self, store: Store, path: Path, keeper: GraphKeeper, measure: Measure) -> None:
         """Raises StartError where templates are damaged."""
         self._store = store
+        self._measure = measure
         self._path = path
         self._keeper = keeper
         # Guards the connection, and the order in which commits are published. Readers don't take it.
         self._writing = threading.Lock()
-        self._publish(load(store, path, keeper))
+        self._publish(load(store, path, keeper, measure))
         if erasing.is_pending(store):
             keeper.purge()
             erasing.wipe(store, path)
@@ -106,7 +107,7 @@ class Writer:
         """The snapshot of what the transaction sees, and whether somebody was erased since the last one."""
         delta = read_delta(self._store, self._snapshot.event)
         if delta is None:
-            return _read(self._store, self._keeper, after=self._snapshot), True
+            return _read(self._store, self._keeper, self._measure, after=self._snapshot), True
         return applied(self._snapshot, delta), delta.erased
 
     def _publish(self, snapshot: Snapshot, erased: bool = False) -> None:
@@ -117,11 +118,11 @@ class Writer:
             self._keeper.purge()
 
 
-def load(store: Store, path: Path, keeper: GraphKeeper) -> Snapshot:
+def load(store: Store, path: Path, keeper: GraphKeeper, measure: Measure) -> Snapshot:
     """What is committed: rows, people and paths of one instant. Raises StartError where templates are damaged."""
     try:
         with store.reading():
-            return _read(store, keeper)
+            return _read(store, keeper, measure)
     except (ModelMismatch, ValueError, sqlite3.DatabaseError) as error:
         raise StartError(f"{path} is damaged: {error}; restore a backup or build it anew") from error
 
@@ -146,13 +147,13 @@ _STORAGE = {
 }
 
 
-def _read(store: Store, keeper: GraphKeeper, after: Snapshot | None = None) -> Snapshot:
+def _read(store: Store, keeper: GraphKeeper, measure: Measure, after: Snapshot | None = None) -> Snapshot:
     """Everything anew, in the caller's transaction."""
     lineage = after.rows.lineage + 1 if after else 0
     return Snapshot(
         version=after.version + 1 if after else 1,
         event=journal.newest(store),
-        rows=Rows.load(store.template_count(), store.spec.dimension, store.template_chunks(), lineage),
+        rows=Rows.load(store.template_count(), store.spec.dimension, store.template_chunks(), measure, lineage=lineage),
         people={person.id: person for person in store.people()},
         paths=dict(store.image_paths()),
         index_over=keeper.index_over,

@@ -32,6 +32,7 @@ from protocol.messages import (
 from server.errors import ModelMismatch, NoFace
 from server.gallery.gallery import Gallery
 from server.gallery.records import Match, distance_at
+from server.recognition.calibration import Calibration
 from server.recognition.curation import Curation
 from server.recognition.decision import Decider
 from server.recognition.main_face import main_face
@@ -67,6 +68,7 @@ class RecognitionService(Curation):
             )
         super().__init__(analyser, gallery)
         self._decider = decider
+        self._calibration = Calibration(gallery, decider.prior)
         self._runtime = runtime
         self._counting = threading.Lock()  # guards _faces
         self._faces = 0
@@ -75,6 +77,11 @@ class RecognitionService(Curation):
     def model(self) -> str:
         """DeepFace's name of the recognition model."""
         return self._analyser.spec.model
+
+    @property
+    def shift(self) -> float:
+        """By how much nearer than the prior's people this gallery's come, normalised (see Calibration)."""
+        return self._calibration.shift()
 
     def identify(self, message: Identify, /, *, abandoned: Abandoned = never) -> Identified:
         """Who is in the picture, face by face. No face, or only strangers, is an answer and not an error."""
@@ -113,9 +120,22 @@ class RecognitionService(Curation):
         pair = [
             self._probe(data, which, abandoned) for data, which in ((message.image, "image"), (message.other, "other"))
         ]
-        similarity = float(np.dot(pair[0].astype(np.float64), pair[1].astype(np.float64)))
-        threshold = self._decider.verification_threshold
-        return Verified(similarity >= threshold, similarity, distance_at(similarity), threshold, self.model)
+        return self.compared(pair[0], pair[1])
+
+    def compared(self, one: Floats, other: Floats, /) -> Verified:
+        """Are these two embeddings, (d,) of unit length, one person's?"""
+        similarity = float(np.dot(one.astype(np.float64), other.astype(np.float64)))
+        scale = float(np.prod(self._gallery.scales(np.stack([one, other]))))
+        threshold = _raw(self._decider.verification_threshold, scale)
+        return Verified(
+            same=similarity >= threshold,
+            similarity=similarity,
+            distance=distance_at(similarity),
+            threshold=threshold,
+            margin=similarity - threshold,
+            false_match=self._decider.false_match_of_two(1 - (1 - similarity) / scale),
+            model=self.model,
+        )
 
     def health(self, message: Health, /) -> HealthReport:
         """One real pass through every network."""
@@ -136,8 +156,10 @@ class RecognitionService(Curation):
     def _identified(self, face: FoundFace, features: Features, k: int) -> IdentifiedFace:
         # Two at least: whether the second person is as likely decides between `match` and `ambiguous`.
         matches = self._gallery.search(features.embedding, max(k, 2))
-        verdict = self._decider.decide([match.similarity for match in matches], self._gallery.counts().people)
+        normalised = [match.normalised for match in matches]
+        verdict = self._decider.decide(normalised, self._gallery.counts().people, self.shift)
         best = matches[0] if matches else None
+        threshold = _raw(verdict.threshold, best.scale if best else 1.0)
         return IdentifiedFace(
             box=face.box,
             landmarks=face.landmarks,
@@ -146,7 +168,9 @@ class RecognitionService(Curation):
             name=best.name if best and verdict.decision == "match" else None,
             similarity=best.similarity if best else None,
             distance=best.distance if best else None,
-            threshold=verdict.threshold,
+            threshold=threshold,
+            margin=best.similarity - threshold if best else None,
+            false_match=verdict.false_match,
             candidates=tuple(_candidate(match) for match in matches[:k]),
             emotion=_emotion(features.emotion) if features.emotion else None,
         )
@@ -157,6 +181,11 @@ class RecognitionService(Curation):
             raise NoFace(f"no face was found in '{which}': send a picture that shows one")
         face = picture.faces[main_face([found.box for found in picture.faces], picture.width, picture.height)]
         return self._analyser.features([face], abandoned)[0].embedding
+
+
+def _raw(normalised: float, scale: float) -> float:
+    """The similarity that two faces of this scale need; the inverse of `Match.normalised`."""
+    return 1 - (1 - normalised) * scale
 
 
 def _size(picture: Picture) -> ImageSize:

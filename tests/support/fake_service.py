@@ -104,7 +104,7 @@ class FakeService:
         self._look(message.image)
         self._look(message.other)
         same = message.image == message.other
-        return Verified(same, float(same), 1.0 - same, 0.5, "fake")
+        return Verified(same, float(same), 1.0 - same, 0.5, same - 0.5, 0.001, "fake")
 
     def people(self, message: People, /) -> PeopleListed:
         names = [name for name in sorted(NAMES) if message.contains.casefold() in name.casefold()]
@@ -208,6 +208,8 @@ def _face(message: Identify) -> IdentifiedFace:
         similarity,
         0.5,
         0.55,
+        None if similarity is None else similarity - 0.55,
+        0.01,
         candidates,
         EmotionAnswer("happy", 0.4, True, scores) if message.emotion else None,
     )
