@@ -82,7 +82,12 @@ def open_service(
     open_things.callback(analyser.close)
     check_weights(analyser, gallery.spec, str(db))
     analyser.warm_up()
-    return RecognitionService(analyser, gallery, Decider(gallery.spec, fpir), runtime=vision.runtime)
+    if gallery.cohort is None:
+        log.warning(
+            "no cohort of %s: error rates will differ between groups of people (docs/accuracy.md)", gallery.spec.model
+        )
+    decider = Decider(gallery.spec, fpir, normalised=gallery.cohort is not None)
+    return RecognitionService(analyser, gallery, decider, runtime=vision.runtime)
 
 
 def check_model_choice(asked: str | None, spec: EmbeddingSpec, db: str) -> None:

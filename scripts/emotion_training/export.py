@@ -1,4 +1,4 @@
-"""The trained network as ONNX with float16 weights, and the JSON file that tells the server how to feed and read it."""
+"""The trained network as ONNX with small weights, and the JSON file that tells the server how to feed and read it."""
 
 import hashlib
 import json
@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import nn
 
 HALVED_FROM = 256
 """Elements from which a weight is stored as float16: half the file. What is smaller (biases) is not worth a node."""
+QUARTERED_FROM = 60_000
+"""Elements from which a weight is stored as int8 with a scale for every output channel: 2 M parameters in 2.3 MB. It
+computes in float32 as before; the large layers come last, where rounding has little left to pass through."""
 OPSET = 17
 
 
@@ -31,24 +35,39 @@ def export_onnx(network: nn.Module, size: int, path: Path) -> None:
         dynamo=False,
     )
     model = onnx.load(str(path))
-    halve_weights(model)
+    compress_weights(model)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
 
-def halve_weights(model: onnx.ModelProto) -> None:
-    """Store large weights as float16 with a cast back to float32, which every runtime folds when it loads."""
-    casts = []
-    for weight in model.graph.initializer:
+def compress_weights(model: onnx.ModelProto) -> None:
+    """Store large weights smaller, with nodes that restore float32, which every runtime folds when it loads."""
+    restoring = []
+    for weight in list(model.graph.initializer):
         values = numpy_helper.to_array(weight)
         if values.dtype != np.float32 or values.size < HALVED_FROM:
             continue
-        name = weight.name
-        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + "_half"))
-        casts.append(helper.make_node("Cast", [name + "_half"], [name], to=onnx.TensorProto.FLOAT))
+        name, small = weight.name, weight.name + "_small"
+        if values.size < QUARTERED_FROM:
+            weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), small))
+            restoring.append(helper.make_node("Cast", [small], [name], to=onnx.TensorProto.FLOAT))
+            continue
+        integers, scales = rounded(values)
+        weight.CopyFrom(numpy_helper.from_array(integers, small))
+        model.graph.initializer.append(numpy_helper.from_array(scales, name + "_scales"))
+        restoring.append(helper.make_node("Cast", [small], [name + "_whole"], to=onnx.TensorProto.FLOAT))
+        restoring.append(helper.make_node("Mul", [name + "_whole", name + "_scales"], [name]))
     nodes = list(model.graph.node)
     del model.graph.node[:]
-    model.graph.node.extend([*casts, *nodes])
+    model.graph.node.extend([*restoring, *nodes])
+
+
+def rounded(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """(outputs, ...) weights as int8 and (outputs, 1, ...) scales whose product is them, to half a step of the largest
+    weight's 127th part in each output channel."""
+    largest = np.abs(weight).max(axis=tuple(range(1, weight.ndim)), keepdims=True)
+    scales = np.maximum(largest / 127, 1e-12).astype(np.float32)
+    return np.rint(weight / scales).astype(np.int8), scales
 
 
 def write_spec(path: Path, network: Path, fields: dict[str, Any]) -> None:

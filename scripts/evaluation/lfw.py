@@ -2,7 +2,8 @@
 
 The pairs file begins with "FOLDS PAIRS" and lists, a fold at a time, PAIRS lines of one person and two picture numbers,
 then PAIRS lines of two people and a number each. A fold's threshold is chosen on the other folds. Both pictures are
-embedded as probes.
+embedded as probes, and compared by the similarity that `verify` reports. `decision` repeats the measures for what
+`verify` decides by, the similarity held against the cohort, and says what its own threshold does.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from scripts.evaluation import embedding
 from scripts.evaluation.curves import accepted_at, best_threshold, equal_error_rate, roc, save_curves
+from scripts.evaluation.scoring import Scorer
 from server.errors import StartError
 
 HELP = "1:1 accuracy, TAR at FAR and EER on the official LFW pairs"
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The report: accuracy, std, tar_at_far, eer, pairs. Raises StartError."""
+    """The report: accuracy, std, tar_at_far, eer, pairs, decision. Raises StartError."""
     pairs = read_pairs(arguments.pairs, arguments.images)
     paths = sorted({path for pair in pairs for path in (pair.first, pair.second)})
     embedded = embedding.embed(paths, arguments)
@@ -48,24 +50,39 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not scored:
         raise StartError(f"no pair of {arguments.pairs} shows two faces")
     first, second = (embedded.probes[[rows[getattr(pair, which)] for pair in scored]] for which in ("first", "second"))
+    scorer = Scorer(embedded.spec)
     similarities = np.einsum("nd,nd->n", first.astype(np.float64), second.astype(np.float64))
+    decided = scorer.pairs(first, second)
     same = np.array([pair.same for pair in scored])
     folds = np.array([pair.fold for pair in scored])
-    accuracies = [_fold_accuracy(similarities, same, folds == fold) for fold in np.unique(folds)]
     genuine, impostor = similarities[same], similarities[~same]
     if arguments.plot:
         accept, true = roc(genuine, impostor)
         title = f"{embedded.spec.model} on {len(scored)} LFW pairs"
         save_curves(arguments.plot, title, accept, 1 - true, "false acceptance (FMR)", "false rejection (FNMR)")
     return {
+        **_measures(similarities, same, folds),
+        "decision": {
+            **_measures(decided, same, folds),
+            "tar": round(float(np.mean(decided[same] >= scorer.decider.verification_threshold)), 5),
+            "far": round(float(np.mean(decided[~same] >= scorer.decider.verification_threshold)), 5),
+            "normalised": scorer.normalised,
+        },
+        "pairs": len(scored),
+        "pairs_without_face": len(pairs) - len(scored),
+        "folds": len(np.unique(folds)),
+        "model": embedded.spec.model,
+    }
+
+
+def _measures(scores: NDArray[np.float64], same: NDArray[np.bool_], folds: NDArray[np.int_]) -> dict[str, Any]:
+    accuracies = [_fold_accuracy(scores, same, folds == fold) for fold in np.unique(folds)]
+    genuine, impostor = scores[same], scores[~same]
+    return {
         "accuracy": round(float(np.mean(accuracies)), 5),
         "std": round(float(np.std(accuracies)), 5),
         "tar_at_far": {f"{far:g}": round(accepted_at(genuine, impostor, far), 5) for far in FARS},
         "eer": round(equal_error_rate(genuine, impostor), 5),
-        "pairs": len(scored),
-        "pairs_without_face": len(pairs) - len(scored),
-        "folds": len(accuracies),
-        "model": embedded.spec.model,
     }
 
 

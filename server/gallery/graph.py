@@ -86,14 +86,19 @@ class Graph:
             self._inside.release()
 
     def add(self, template_ids: NDArray[np.int64], embeddings: NDArray[np.float32]) -> None:
-        """Add the rows that follow on `covered`: (m,) ascending ids and their (m, d) embeddings.
+        """Add rows that the graph lacks: (m,) ascending ids and their (m, d) embeddings.
 
         Raises RuntimeError, ValueError or MemoryError where usearch can't; the graph is no longer of use then.
         """
         with self._alone():
             # One thread of two cores: a graph under construction must not slow down recognition.
             self._hnsw.add(template_ids.astype(np.uint64), embeddings, threads=1)
-            self._covered = int(template_ids[-1])
+            self._covered = max(self._covered, int(template_ids[-1]))
+
+    def lacks(self, template_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these the graph doesn't have."""
+        with self._alone():
+            return np.asarray(~self._hnsw.contains(template_ids.astype(np.uint64)), dtype=np.bool_)
 
     def nearest(self, embedding: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], float]:
         """See `Candidates`."""
@@ -135,20 +140,23 @@ class GraphIndex:
         check_query(embedding, rows.embeddings.shape[1], k)
         # Before the graph is asked: rows that it gets in between are then found twice, which harms nothing.
         newest = self._newest(int(np.searchsorted(rows.template_ids, self._graph.covered, side="right")), embedding, k)
+        largest_scale = float(rows.scales.max(initial=0))
         take = max(FEWEST_CANDIDATES, 4 * k)
         while take <= min(MOST_CANDIDATES, len(rows)):
             template_ids, last = self._graph.nearest(embedding, take)
             candidates = np.concatenate([self._known(template_ids), newest])
             if len(candidates):
-                hits = nearest_people(rows.embeddings, rows.person_ids, candidates, embedding, k)
-                if len(hits) >= k and hits[-1].similarity > last + GRAPH_ERROR:
+                hits = nearest_people(rows.embeddings, rows.person_ids, rows.scales, candidates, embedding, k)
+                # What the graph leaves out is at most so near, however large its scale.
+                if len(hits) >= k and hits[-1].nearness > (min(last + GRAPH_ERROR, 1) - 1) / largest_scale:
                     return hits
             take *= 4
-        return ExactIndex(rows.embeddings, rows.person_ids).search(embedding, k)
+        return ExactIndex(rows.embeddings, rows.person_ids, rows.scales).search(embedding, k)
 
     def _newest(self, start: int, embedding: NDArray[np.float32], k: int) -> NDArray[np.int64]:
         """From `start` on, where the graph ends: the rows of the k nearest people."""
-        index = ExactIndex(self._rows.embeddings[start:], self._rows.person_ids[start:])
+        rows = self._rows
+        index = ExactIndex(rows.embeddings[start:], rows.person_ids[start:], rows.scales[start:])
         return np.array([start + hit.row for hit in index.search(embedding, k)], dtype=np.int64)
 
     def _known(self, template_ids: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -24,20 +24,24 @@ BLOCK_ROWS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A person's best template: its row, the person's id, and the cosine."""
+    """A person's best template: its row, the person's id, the cosine, and what ranked it.
+
+    `nearness`: (similarity - 1) / the row's scale, at most 0; the similarity less 1 where no scales are used.
+    """
 
     row: int
     person_id: int
     similarity: float
+    nearness: float
 
 
 class Index(Protocol):
     """What the gallery asks of an index."""
 
     def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Hit, ...]:
-        """The `k` nearest people, nearest first, each with their best template.
+        """The `k` nearest people by `Hit.nearness`, nearest first, each with their best template.
 
-        People whose similarity equals the k-th's are all there, so there may be more than `k`: who of them is named
+        People whose nearness equals the k-th's are all there, so there may be more than `k`: who of them is named
         is the caller's choice. Raises ModelMismatch for another dimension, ValueError for a vector that is not unit.
         """
         ...
@@ -70,12 +74,20 @@ def check_query(embedding: NDArray[np.float32], dimension: int, k: int) -> None:
 class ExactIndex:
     """Every template compared: one matrix product, then a closer look at the few that may win."""
 
-    def __init__(self, embeddings: NDArray[np.float32], person_ids: NDArray[np.int64]) -> None:
-        """`embeddings`: (n, d) float32, C-contiguous, unit rows, not written to from here on; `person_ids`: (n,)."""
+    def __init__(
+        self,
+        embeddings: NDArray[np.float32],
+        person_ids: NDArray[np.int64],
+        scales: NDArray[np.float32] | None = None,
+    ) -> None:
+        """`embeddings`: (n, d) float32, C-contiguous, unit rows, not written to from here on; `person_ids`: (n,);
+        `scales`: (n,) positive, by default 1 (see `Rows`)."""
         self._embeddings = embeddings
         self._person_ids = person_ids
-        # Two float32 dot products of unit vectors each err by at most d * eps; see `_candidates`.
-        self._slack = 2 * embeddings.shape[1] * float(np.finfo(np.float32).eps)
+        self._scales = np.ones(len(person_ids), np.float32) if scales is None else scales
+        # Two float32 dot products of unit vectors each err by at most d * eps, the division adds an eps; see
+        # `_candidates`.
+        self._error = (2 * embeddings.shape[1] + 8) * float(np.finfo(np.float32).eps)
 
     def __len__(self) -> int:
         return len(self._person_ids)
@@ -85,8 +97,11 @@ class ExactIndex:
         check_query(embedding, self._embeddings.shape[1], k)
         if not len(self):
             return ()
-        rows = self._candidates(self._embeddings @ embedding, k)
-        return nearest_people(self._embeddings, self._person_ids, rows, embedding, k)
+        coarse = self._embeddings @ embedding
+        coarse -= 1
+        coarse /= self._scales
+        rows = self._candidates(coarse, k)
+        return nearest_people(self._embeddings, self._person_ids, self._scales, rows, embedding, k)
 
     def _candidates(self, coarse: NDArray[np.float32], k: int) -> NDArray[np.int64]:
         """Rows that hold the best template of each of the k nearest people, and few others.
@@ -94,11 +109,12 @@ class ExactIndex:
         The t most similar rows are enough as soon as they show k people: whoever is not among them is further away.
         The float32 product differs in its last bits with a row's place in the matrix, so rows within its error count.
         """
+        slack = self._error / float(self._scales.min())
         take = 4 * k  # LFW has 2.3 pictures a person: mostly enough at once
         while take < len(coarse):
             cut = np.partition(coarse, len(coarse) - take)[len(coarse) - take]
             if len(np.unique(self._person_ids[coarse >= cut])) >= k:
-                return np.flatnonzero(coarse >= cut - self._slack)
+                return np.flatnonzero(coarse >= cut - slack)
             take *= 4
         return np.arange(len(coarse))
 
@@ -106,18 +122,19 @@ class ExactIndex:
 def nearest_people(
     embeddings: NDArray[np.float32],
     person_ids: NDArray[np.int64],
+    scales: NDArray[np.float32],
     rows: NDArray[np.int64],
     embedding: NDArray[np.float32],
     k: int,
 ) -> tuple[Hit, ...]:
     """The `k` nearest people among some rows (at least one), as `Index.search` gives them. A row may come twice."""
-    rows, similarities = _best_per_person(person_ids, rows, _similarities(embeddings, rows, embedding))
-    if len(rows) > k:
-        ahead_or_level = similarities >= similarities[k - 1]
-        rows, similarities = rows[ahead_or_level], similarities[ahead_or_level]
+    similarities = _similarities(embeddings, rows, embedding)
+    nearness = (similarities.astype(np.float64) - 1) / scales[rows]
+    best = _best_per_person(person_ids, rows, nearness)
+    if len(best) > k:
+        best = best[nearness[best] >= nearness[best[k - 1]]]
     return tuple(
-        Hit(row=int(row), person_id=int(person_ids[row]), similarity=float(similarity))
-        for row, similarity in zip(rows, similarities, strict=True)
+        Hit(int(rows[at]), int(person_ids[rows[at]]), float(similarities[at]), float(nearness[at])) for at in best
     )
 
 
@@ -132,11 +149,10 @@ def _similarities(
 
 
 def _best_per_person(
-    person_ids: NDArray[np.int64], rows: NDArray[np.int64], similarities: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """One row per person, the earliest of their best, most similar first."""
-    order = np.lexsort((rows, -similarities))
-    rows, similarities = rows[order], similarities[order]
-    _, first = np.unique(person_ids[rows], return_index=True)
+    person_ids: NDArray[np.int64], rows: NDArray[np.int64], nearness: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """Positions in `rows`: one per person, the earliest of their best, nearest first."""
+    order = np.lexsort((rows, -nearness))
+    _, first = np.unique(person_ids[rows[order]], return_index=True)
     first.sort()
-    return rows[first], similarities[first]
+    return order[first]

@@ -22,12 +22,14 @@ def distance_at(similarity: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NewTemplate:
-    """A face to enrol. `embedding`: (d,) float32 of unit length; `detection`: the detector's confidence, 0 to 1."""
+    """A face to enrol. `embedding`: (d,) float32 of unit length; `detection`: the detector's confidence, 0 to 1;
+    `crop`: a small JPEG of the face, to be shown."""
 
     embedding: NDArray[np.float32]
     box: Box
     landmarks: Landmarks
     detection: float
+    crop: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,11 +72,24 @@ class PersonRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptTemplate:
+    """A template as it is stored; `image`: its picture's path; `created`: when that was enrolled; `crop`: a JPEG."""
+
+    id: int
+    image: str
+    box: Box
+    detection: float
+    created: str
+    crop: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """A person's best template for a probe.
 
     `similarity`: cosine, -1 to 1; `distance`: Euclidean between the unit vectors, 0 to 2; `image`: the path of the
-    picture that the template was taken from.
+    picture that the template was taken from. `scale`: of this probe and this template, from the cohort (see
+    `normalised`); 1 without one.
     """
 
     name: str
@@ -83,6 +98,12 @@ class Match:
     image: str
     template_id: int
     person_id: int
+    scale: float = 1.0
+
+    @property
+    def normalised(self) -> float:
+        """1: identical; with a cohort, 0: as near as near strangers come. It ranks people and decides."""
+        return 1 - (1 - self.similarity) / self.scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +117,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Templates:
-    """Every template at one instant, read-only. `embeddings`: (n, d) float32 of unit length; `person_ids`: (n,)."""
+    """Every template at one instant, read-only. `embeddings`: (n, d) float32 of unit length; `person_ids`: (n,);
+    `scales`: (n,), see `Match.scale`: that of two templates is the product of theirs."""
 
     embeddings: NDArray[np.float32]
     person_ids: NDArray[np.int64]
+    scales: NDArray[np.float32]

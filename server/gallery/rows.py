@@ -6,7 +6,7 @@ are written behind the last row that anybody can see.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -32,6 +32,15 @@ class Chunk(NamedTuple):
     person_ids: Sequence[int]
 
 
+Measure = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(n, d) embeddings -> (n,) scales; see `Rows.scales`."""
+
+
+def unscaled(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The measure without a cohort: people are ranked by similarity."""
+    return np.ones(len(embeddings), np.float32)
+
+
 class _Arena:
     """Room for `capacity` rows, of which the first `used` are written. Only a writer touches it, one at a time."""
 
@@ -39,29 +48,59 @@ class _Arena:
         self.capacity = capacity
         self.used = 0
         self.embeddings = np.empty((capacity, dimension), dtype=np.float32)
+        self.scales = np.empty(capacity, dtype=np.float32)
         self.ids = np.empty((3, capacity), dtype=np.int64)
 
-    def write(self, chunk: Chunk) -> None:
+    def write(self, chunk: Chunk, scales: NDArray[np.float32]) -> None:
         end = self.used + len(chunk.embeddings)
         self.embeddings[self.used : end] = chunk.embeddings
+        self.scales[self.used : end] = scales
         self.ids[0, self.used : end] = chunk.template_ids
         self.ids[1, self.used : end] = chunk.image_ids
         self.ids[2, self.used : end] = chunk.person_ids
         self.used = end
 
+    def sort(self) -> None:
+        """Bring the rows into the order of their template ids."""
+        order = np.argsort(self.ids[0, : self.used], kind="stable")
+        self.embeddings[: self.used] = self.embeddings[order]
+        self.scales[: self.used] = self.scales[order]
+        self.ids[:, : self.used] = self.ids[:, order]
+
+    def with_ids(self, rows: int) -> _Arena:
+        """The first `rows` rows with ids that may be written to. The embeddings are shared, and the room behind them is
+        the new one's: nothing can be added to this arena any more."""
+        heir = _Arena(0, self.embeddings.shape[1])
+        heir.embeddings, heir.scales, heir.ids = self.embeddings, self.scales, self.ids.copy()
+        heir.capacity = self.capacity if self.used == rows else rows
+        heir.used = rows
+        self.used = self.capacity = -1
+        return heir
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Read-only views. `embeddings`: (n, d) float32, C-contiguous, unit rows; the ids: (n,) int64."""
+    """Read-only views. `embeddings`: (n, d) float32, C-contiguous, unit rows; the ids: (n,) int64, templates ascending.
+
+    `scales`: (n,) float32, positive: (1 - similarity) / scale ranks templates; measured once, when a row comes in.
+    `lineage` is another number where a template came back that earlier rows had lost: whoever follows by the last id
+    alone (the search graph) must look again. `highest`: the highest id that these or earlier rows ever had.
+    """
 
     embeddings: NDArray[np.float32]
+    scales: NDArray[np.float32]
     template_ids: NDArray[np.int64]
     image_ids: NDArray[np.int64]
     person_ids: NDArray[np.int64]
+    lineage: int
+    highest: int
     _arena: _Arena
+    _measure: Measure
 
     @classmethod
-    def load(cls, count: int, dimension: int, chunks: Iterable[Chunk]) -> Self:
+    def load(
+        cls, count: int, dimension: int, chunks: Iterable[Chunk], measure: Measure = unscaled, *, lineage: int = 0
+    ) -> Self:
         """`count` rows out of `chunks`, each written straight to its place, so that memory holds them once.
 
         Raises ModelMismatch or ValueError (see `check_unit`) on rows that can't be compared.
@@ -69,8 +108,8 @@ class Rows:
         arena = _Arena(count + count // SPARE_SHARE + SPARE_ROWS, dimension)
         for chunk in chunks:
             check_unit(chunk.embeddings, dimension)
-            arena.write(chunk)
-        return cls._view(arena)
+            arena.write(chunk, measure(chunk.embeddings))
+        return cls._view(arena, measure, lineage, int(arena.ids[0, arena.used - 1]) if arena.used else 0)
 
     def __len__(self) -> int:
         return len(self.template_ids)
@@ -83,12 +122,40 @@ class Rows:
         # Rows behind ours belong to newer Rows, so a second branch from here gets memory of its own.
         if arena.used != len(self) or total > arena.capacity:
             arena = self._copied(np.ones(len(self), dtype=bool), spare=total - len(self) + total // SPARE_SHARE)
-        arena.write(chunk)
-        return self._view(arena)
+        arena.write(chunk, self._measure(chunk.embeddings))
+        return self._after(arena, chunk.template_ids)
 
-    def without_image(self, image_id: int) -> Self:
-        """These rows but those of one picture, in new memory."""
-        return self._view(self._copied(self.image_ids != image_id, spare=SPARE_ROWS))
+    def edited(self, touched: NDArray[np.int64], current: Chunk) -> Self:
+        """These rows with the `touched` templates (ascending ids) as they are now: `current`, less those that are gone.
+
+        One writer at a time; readers of older rows are not disturbed. The ids of the result ascend.
+        """
+        if not len(touched):
+            return self
+        if not len(self) or touched[0] > self.template_ids[-1]:
+            return self.appended(current) if len(current.embeddings) else self
+        check_unit(current.embeddings, self.embeddings.shape[1])
+        ids = np.asarray(current.template_ids, dtype=np.int64)
+        mine = np.isin(self.template_ids, touched)
+        if np.array_equal(self.template_ids[mine], ids):
+            return self._relabelled(np.flatnonzero(mine), current)
+        arena = self._copied(~mine, spare=len(ids) + SPARE_ROWS)
+        arena.write(current, self._measure(current.embeddings))
+        arena.sort()
+        return self._after(arena, ids[~np.isin(ids, self.template_ids)])
+
+    def _relabelled(self, rows: NDArray[np.int64], current: Chunk) -> Self:
+        """The same templates, some of which are of other pictures or people now."""
+        arena = self._arena.with_ids(len(self))
+        arena.ids[1, rows] = current.image_ids
+        arena.ids[2, rows] = current.person_ids
+        return self._after(arena, ())
+
+    def _after(self, arena: _Arena, came: Sequence[int] | NDArray[np.int64]) -> Self:
+        """The rows that follow on these, some of which `came`, in ascending order."""
+        returned = len(came) > 0 and came[0] <= self.highest
+        highest = max(self.highest, int(came[-1])) if len(came) else self.highest
+        return self._view(arena, self._measure, self.lineage + returned, highest)
 
     def _copied(self, keep: NDArray[np.bool_], spare: int) -> _Arena:
         rows = np.flatnonzero(keep)
@@ -96,14 +163,19 @@ class Rows:
         arena = _Arena(kept + spare, self.embeddings.shape[1])
         # 100,000 rows: take 25 ms, compress or a mask 400 ms. "clip", because "raise" would go through a second buffer.
         np.take(self.embeddings, rows, axis=0, out=arena.embeddings[:kept], mode="clip")
+        arena.scales[:kept] = self.scales[rows]
         for target, ids in zip(arena.ids, (self.template_ids, self.image_ids, self.person_ids), strict=True):
             target[:kept] = ids[rows]
         arena.used = kept
         return arena
 
     @classmethod
-    def _view(cls, arena: _Arena) -> Self:
-        embeddings, ids = arena.embeddings[: arena.used], arena.ids[:, : arena.used]
-        embeddings.flags.writeable = False
-        ids.flags.writeable = False
-        return cls(embeddings, template_ids=ids[0], image_ids=ids[1], person_ids=ids[2], _arena=arena)
+    def _view(cls, arena: _Arena, measure: Measure, lineage: int, highest: int) -> Self:
+        used = arena.used
+        embeddings, scales, ids = arena.embeddings[:used], arena.scales[:used], arena.ids[:, :used]
+        for array in (embeddings, scales, ids):
+            array.flags.writeable = False
+        return cls(
+            embeddings, scales=scales, template_ids=ids[0], image_ids=ids[1], person_ids=ids[2],
+            lineage=lineage, highest=highest, _arena=arena, _measure=measure,
+        )  # fmt: skip

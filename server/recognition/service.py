@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,23 +26,20 @@ from protocol.messages import (
     IdentifiedFace,
     Identify,
     ImageSize,
-    People,
-    PeopleListed,
-    PersonEntry,
     Verified,
     Verify,
 )
 from server.errors import ModelMismatch, NoFace
 from server.gallery.gallery import Gallery
 from server.gallery.records import Match, distance_at
+from server.recognition.calibration import Calibration
+from server.recognition.curation import Curation
 from server.recognition.decision import Decider
 from server.recognition.main_face import main_face
 from server.vision.analyser import Analyser, Features, FoundFace, Picture
-from server.vision.batching import never
+from server.vision.batching import Abandoned, never
 from server.vision.emotion import Emotion
 from server.vision.runtime import Floats
-
-Abandoned = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +52,7 @@ class ServiceCounts:
     model: str
 
 
-class RecognitionService:
+class RecognitionService(Curation):
     """An analyser and a gallery of one spec. Thread-safe; holds no state of its own but a count of faces.
 
     Every method that takes pictures raises InvalidImage for what is none, Busy when too much is waiting, and TimedOut
@@ -70,9 +66,9 @@ class RecognitionService:
                 f"the gallery holds embeddings of {gallery.spec.model} ({gallery.spec.fingerprint}), the server "
                 f"computes those of {analyser.spec.model} ({analyser.spec.fingerprint}): they can't be compared"
             )
-        self._analyser = analyser
-        self._gallery = gallery
+        super().__init__(analyser, gallery)
         self._decider = decider
+        self._calibration = Calibration(gallery, decider.prior)
         self._runtime = runtime
         self._counting = threading.Lock()  # guards _faces
         self._faces = 0
@@ -81,6 +77,11 @@ class RecognitionService:
     def model(self) -> str:
         """DeepFace's name of the recognition model."""
         return self._analyser.spec.model
+
+    @property
+    def shift(self) -> float:
+        """By how much nearer than the prior's people this gallery's come, normalised (see Calibration)."""
+        return self._calibration.shift()
 
     def identify(self, message: Identify, /, *, abandoned: Abandoned = never) -> Identified:
         """Who is in the picture, face by face. No face, or only strangers, is an answer and not an error."""
@@ -119,14 +120,22 @@ class RecognitionService:
         pair = [
             self._probe(data, which, abandoned) for data, which in ((message.image, "image"), (message.other, "other"))
         ]
-        similarity = float(np.dot(pair[0].astype(np.float64), pair[1].astype(np.float64)))
-        threshold = self._decider.verification_threshold
-        return Verified(similarity >= threshold, similarity, distance_at(similarity), threshold, self.model)
+        return self.compared(pair[0], pair[1])
 
-    def people(self, message: People, /) -> PeopleListed:
-        """One page of the enrolled people, by name."""
-        page, total = self._gallery.people(message.offset, message.limit)
-        return PeopleListed(tuple(PersonEntry(person.name, person.templates) for person in page), total)
+    def compared(self, one: Floats, other: Floats, /) -> Verified:
+        """Are these two embeddings, (d,) of unit length, one person's?"""
+        similarity = float(np.dot(one.astype(np.float64), other.astype(np.float64)))
+        scale = float(np.prod(self._gallery.scales(np.stack([one, other]))))
+        threshold = _raw(self._decider.verification_threshold, scale)
+        return Verified(
+            same=similarity >= threshold,
+            similarity=similarity,
+            distance=distance_at(similarity),
+            threshold=threshold,
+            margin=similarity - threshold,
+            false_match=self._decider.false_match_of_two(1 - (1 - similarity) / scale),
+            model=self.model,
+        )
 
     def health(self, message: Health, /) -> HealthReport:
         """One real pass through every network."""
@@ -147,8 +156,10 @@ class RecognitionService:
     def _identified(self, face: FoundFace, features: Features, k: int) -> IdentifiedFace:
         # Two at least: whether the second person is as likely decides between `match` and `ambiguous`.
         matches = self._gallery.search(features.embedding, max(k, 2))
-        verdict = self._decider.decide([match.similarity for match in matches], self._gallery.counts().people)
+        normalised = [match.normalised for match in matches]
+        verdict = self._decider.decide(normalised, self._gallery.counts().people, self.shift)
         best = matches[0] if matches else None
+        threshold = _raw(verdict.threshold, best.scale if best else 1.0)
         return IdentifiedFace(
             box=face.box,
             landmarks=face.landmarks,
@@ -157,7 +168,9 @@ class RecognitionService:
             name=best.name if best and verdict.decision == "match" else None,
             similarity=best.similarity if best else None,
             distance=best.distance if best else None,
-            threshold=verdict.threshold,
+            threshold=threshold,
+            margin=best.similarity - threshold if best else None,
+            false_match=verdict.false_match,
             candidates=tuple(_candidate(match) for match in matches[:k]),
             emotion=_emotion(features.emotion) if features.emotion else None,
         )
@@ -168,6 +181,11 @@ class RecognitionService:
             raise NoFace(f"no face was found in '{which}': send a picture that shows one")
         face = picture.faces[main_face([found.box for found in picture.faces], picture.width, picture.height)]
         return self._analyser.features([face], abandoned)[0].embedding
+
+
+def _raw(normalised: float, scale: float) -> float:
+    """The similarity that two faces of this scale need; the inverse of `Match.normalised`."""
+    return 1 - (1 - normalised) * scale
 
 
 def _size(picture: Picture) -> ImageSize:

@@ -34,7 +34,10 @@ def test_finds_what_the_exact_search_finds(
         graph.add(np.arange(1, in_graph + 1), vectors[:in_graph])
     kept = np.flatnonzero(rng.random(count) >= removed_share)
     ids = (kept + 1).tolist()
-    rows = Rows.load(len(kept), DIMENSION, [Chunk(vectors[kept], ids, ids, owners[kept].tolist())])
-    exact, index = ExactIndex(rows.embeddings, rows.person_ids), GraphIndex(rows, graph)
+    chunk = Chunk(vectors[kept], ids, ids, owners[kept].tolist())
+    rows = Rows.load(
+        len(kept), DIMENSION, [chunk], lambda embeddings: (0.6 + 0.4 * embeddings[:, 0]).astype(np.float32)
+    )
+    exact, index = ExactIndex(rows.embeddings, rows.person_ids, rows.scales), GraphIndex(rows, graph)
     for probe in (vectors[0], vectors[-1], random_units(rng, 1, DIMENSION)[0]):
         assert index.search(probe, k) == exact.search(probe, k)

@@ -54,3 +54,21 @@ def test_finds_what_the_slow_search_finds_among_any_vectors(seed: int, count: in
     hits = ExactIndex(units[:count], owners).search(units[count], k)
     rows = list(zip(owners.tolist(), units[:count], strict=True))
     assert {(hit.row, hit.person_id) for hit in hits} == {hit[:2] for hit in oracle(rows, units[count], k)}
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 300), st.integers(1, 40), st.integers(1, 20))
+def test_with_scales_it_finds_what_a_loop_over_everything_finds(seed: int, count: int, people: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((count + 1, 8))
+    units = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    owners = rng.integers(0, people, count)
+    scales = rng.uniform(0.3, 1.2, count).astype(np.float32)
+    nearest: dict[int, float] = {}
+    for owner, vector, scale in zip(owners.tolist(), units, scales.tolist(), strict=False):
+        nearness = (float(np.dot(vector.astype(float), units[count].astype(float))) - 1) / scale
+        nearest[owner] = max(nearness, nearest.get(owner, -np.inf))
+    wanted = sorted(nearest.values(), reverse=True)[:k]
+    hits = ExactIndex(units[:count], owners, scales).search(units[count], k)
+    assert np.allclose([hit.nearness for hit in hits[: len(wanted)]], wanted, atol=1e-6)
+    assert all(np.isclose(nearest[hit.person_id], hit.nearness, atol=1e-6) for hit in hits)

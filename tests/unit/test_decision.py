@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from server.recognition.decision import Decider, impostor_prior
+from server.recognition.decision import Decider
+from server.recognition.impostors import impostor_prior
 from server.spec import EmbeddingSpec
 from server.vision.models import MODELS
 

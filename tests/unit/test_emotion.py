@@ -222,9 +222,6 @@ def test_certain_answers_are_right_often_enough() -> None:
     assert fit_certainty(confidence, np.zeros(701, bool)) == 1
 
 
-def test_the_learning_rate_warms_up_and_falls_to_zero_also_when_cut_short() -> None:
+def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     whole = Schedule(peak=0.1, warmup=1, epochs=10)
     assert [whole.rate_at(0), whole.rate_at(1), whole.rate_at(10)] == pytest.approx([0, 0.1, 0])
-    cut = Schedule(peak=0.1, warmup=1, epochs=6, tail_from=4, planned=10)
-    assert cut.rate_at(3) == whole.rate_at(3)
-    assert cut.rate_at(4) == whole.rate_at(4) > cut.rate_at(5) > cut.rate_at(6) == pytest.approx(0)

@@ -1,0 +1,36 @@
+"""Comparing embeddings as the server does, many at a time: by the gallery's cohort and the service's decider."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.gallery.cohort import DEFAULT_PATH, Cohort
+from server.gallery.rows import unscaled
+from server.recognition.decision import Decider
+from server.spec import EmbeddingSpec
+from server.vision.runtime import Floats
+
+
+class Scorer:
+    """For embeddings of one spec. Where it has no cohort, scores are raw similarities."""
+
+    def __init__(self, spec: EmbeddingSpec, fpir: float = 0.01) -> None:
+        cohort = Cohort.load(DEFAULT_PATH, spec)
+        self.normalised = cohort is not None
+        self.scales = unscaled if cohort is None else cohort.scales
+        self._spec = spec
+        self.decider = self.decider_at(fpir)
+
+    def decider_at(self, fpir: float) -> Decider:
+        """The server's, at this rate."""
+        return Decider(self._spec, fpir, normalised=self.normalised)
+
+    def matrix(self, ones: Floats, others: Floats) -> NDArray[np.float32]:
+        """(n, m) scores of (n, d) and (m, d) embeddings, on the scale that the decider decides on."""
+        return np.asarray(1 - (1 - ones @ others.T) / np.outer(self.scales(ones), self.scales(others)), np.float32)
+
+    def pairs(self, ones: Floats, others: Floats) -> NDArray[np.float64]:
+        """(n,) scores of the rows of (n, d) and (n, d) embeddings, in double precision as `verify` computes them."""
+        similarities = np.einsum("nd,nd->n", ones.astype(np.float64), others.astype(np.float64))
+        return np.asarray(1 - (1 - similarities) / (self.scales(ones) * self.scales(others)), np.float64)

@@ -1,0 +1,103 @@
+"""How near the gallery's own people come to each other, beyond what the prior expects.
+
+Every enrolled person is a stranger to all the others, so the nearest other person of each is a sample of what a
+stranger's nearest is: a maximum over the gallery. The upper tail of these maxima is compared with the prior's, whose
+form (straight in log rate: extreme-value theory's shape zero) carries it on to rates that so few samples can't show;
+what is learnt is one number, by how much the tail lies higher. Few people say little: their number weighs it against
+zero.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.gallery.gallery import Gallery
+from server.gallery.records import Templates
+from server.recognition.decision import nearest_of
+from server.recognition.impostors import Prior
+
+TAIL = (0.2, 0.1, 0.05)
+"""Where the tails are compared: rarer, and one mislabelled person in twenty would move it; more common, and it is no
+tail (measured on LFW, docs/decisions/0011)."""
+
+WORTH_OF_PRIOR = 100
+"""The prior weighs as much as so many people's maxima."""
+
+LARGEST_SAMPLE = 1000
+WORK = 20_000_000
+"""Comparisons at most: a second or two on a core, in the background. At a million templates that leaves 20 people, so
+at least SMALLEST_SAMPLE are taken all the same."""
+SMALLEST_SAMPLE = 200
+
+STALE_SHARE = 20
+"""Measured again when the gallery has changed as often as it has people, divided by this."""
+
+_log = logging.getLogger("facewire.decision")
+
+
+class Calibration:
+    """Follows one gallery. Asking never waits; what is stale is measured on a thread of its own."""
+
+    def __init__(self, gallery: Gallery, prior: Prior) -> None:
+        """Measures once, before it returns."""
+        self._gallery = gallery
+        self._prior = prior
+        self._starting = threading.Lock()  # guards _thread
+        self._thread: threading.Thread | None = None
+        self._version, self._shift = -1, 0.0
+        self._measure()
+
+    def shift(self) -> float:
+        """By how much nearer than the prior's people this gallery's come; 0 where it is too small to say."""
+        changes = self._gallery.version - self._version
+        if changes * STALE_SHARE > self._gallery.counts().people:
+            with self._starting:
+                if self._thread is None or not self._thread.is_alive():
+                    self._thread = threading.Thread(target=self._measure, name="calibration", daemon=True)
+                    self._thread.start()
+        return self._shift
+
+    def settle(self) -> None:
+        """Wait for a measurement under way; for tests and shutdown."""
+        with self._starting:
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _measure(self) -> None:
+        version = self._gallery.version
+        self._shift = shift_of(self._gallery.templates(), self._prior)
+        self._version = version
+        _log.debug("this gallery's people come %.3f nearer than the prior's", self._shift)
+
+
+def shift_of(templates: Templates, prior: Prior) -> float:
+    """The mean over TAIL of how much higher the gallery's maxima lie than the prior's, weighed by their number."""
+    people = len(np.unique(templates.person_ids))
+    nearest = nearest_others(templates)
+    if len(nearest) < 1 / TAIL[0]:
+        return 0.0
+    higher = [
+        float(np.quantile(nearest, 1 - rate)) - nearest_of(prior.similarity_at, people - 1, rate) for rate in TAIL
+    ]
+    return float(np.mean(higher)) * len(nearest) / (len(nearest) + WORTH_OF_PRIOR)
+
+
+def nearest_others(templates: Templates) -> NDArray[np.float64]:
+    """(m,) for up to LARGEST_SAMPLE people, one template of each: the nearest of all other people's, normalised."""
+    owners, first = np.unique(templates.person_ids, return_index=True)
+    if len(owners) < 2:
+        return np.zeros(0)
+    size = max(SMALLEST_SAMPLE, min(LARGEST_SAMPLE, WORK // len(templates.person_ids)))
+    rows = first if len(first) <= size else np.random.default_rng(0).choice(first, size, replace=False)
+    return np.array([_nearest_other(templates, int(row)) for row in rows])
+
+
+def _nearest_other(templates: Templates, row: int) -> float:
+    nearness = (templates.embeddings @ templates.embeddings[row] - 1) / templates.scales
+    nearness[templates.person_ids == templates.person_ids[row]] = -np.inf
+    return 1 + float(nearness.max()) / float(templates.scales[row])

@@ -1,0 +1,54 @@
+"""What `verify` says and what evaluate.py measures are the same numbers. Needs ../shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocol.messages import Identify, Verify
+from scripts.evaluation.scoring import Scorer
+from server.gallery.gallery import Gallery
+from server.gallery.records import NewPicture, NewTemplate
+from server.recognition.decision import Decider
+from server.recognition.service import RecognitionService
+from server.vision.analyser import Analyser
+
+PEOPLE = 10
+
+
+@pytest.mark.shared
+def test_verify_and_identify_agree_with_each_other_and_with_evaluate(
+    facenet: Analyser, shared: Path, tmp_path: Path
+) -> None:
+    pictures = sorted((shared / "demographics" / "east_asian_women").glob("*.jpg"))[: 2 * PEOPLE]
+    contents = [path.read_bytes() for path in pictures]
+    found = [facenet.faces(content).faces[0] for content in contents]
+    probes = facenet.probes([face.crop for face in found])
+    scorer = Scorer(facenet.spec)
+    assert scorer.normalised, "the shipped cohort is of these weights"
+    with Gallery.create(tmp_path / "g.db", facenet.spec) as gallery:
+        # Enrolled as probes are embedded, so that all three compare the same embeddings.
+        for number in range(PEOPLE):
+            face = found[number]
+            template = NewTemplate(probes[number], face.box, face.landmarks, face.detection)
+            path = pictures[number].name
+            gallery.enrol(path, [NewPicture(f"{number:064x}", 1, path, 224, 224, (template,))])
+        decider = Decider(facenet.spec, 0.01, normalised=gallery.cohort is not None)
+        service = RecognitionService(facenet, gallery, decider, runtime="openvino")
+        scores = scorer.pairs(probes[:PEOPLE], probes[PEOPLE:])
+        for number in range(PEOPLE):
+            verified = service.verify(Verify(contents[number], contents[PEOPLE + number]))
+            (face,) = service.identify(Identify(contents[PEOPLE + number], k=PEOPLE, emotion=False)).faces
+            candidate = next(one for one in face.candidates if one.name == pictures[number].name)
+            assert candidate.similarity == pytest.approx(verified.similarity, abs=1e-4)
+            assert verified.similarity == pytest.approx(float(probes[number] @ probes[PEOPLE + number]), abs=1e-4)
+            assert verified.same == (scores[number] >= decider.verification_threshold)
+            assert verified.false_match == pytest.approx(decider.false_match_of_two(scores[number]), abs=1e-4)
+            ranked = scorer.matrix(probes[[PEOPLE + number]], probes[:PEOPLE])[0]
+            order = [pictures[row].name for row in np.argsort(-ranked)]
+            assert [one.name for one in face.candidates] == order
+            assert face.false_match == pytest.approx(
+                decider.false_match(float(ranked.max()), PEOPLE, service.shift), abs=1e-4
+            )

@@ -1,0 +1,114 @@
+"""A gallery's own tail: what it learns, from how many people, and that asking never waits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from server.gallery.gallery import Gallery
+from server.gallery.records import NewPicture, NewTemplate, Templates
+from server.recognition.calibration import Calibration, nearest_others, shift_of
+from server.recognition.decision import Decider, nearest_of
+from server.recognition.impostors import QuadraticPrior, TabulatedPrior, impostor_prior, priors
+from server.vision.models import MODELS
+from tests.support.galleries import random_units
+
+DIMENSION = 48
+
+
+def crowded(people: int, closeness: float, seed: int = 0) -> Templates:
+    """People around one direction: the closer, the nearer they come to each other."""
+    rng = np.random.default_rng(seed)
+    rows = closeness * random_units(rng, 1, DIMENSION) + random_units(rng, people, DIMENSION)
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return Templates(rows, np.arange(people), np.ones(people, np.float32))
+
+
+def tabulated(templates: Templates) -> TabulatedPrior:
+    """The prior of just these people."""
+    similarities = (templates.embeddings @ templates.embeddings.T)[~np.eye(len(templates.person_ids), dtype=bool)]
+    rates = (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
+    return TabulatedPrior(rates, tuple(np.quantile(similarities, [1 - rate for rate in rates]).tolist()), 0.02)
+
+
+def test_nearest_others_are_those_a_loop_finds_and_not_ones_own() -> None:
+    templates = crowded(40, 0.5)
+    owners = np.repeat(np.arange(20), 2)
+    scales = np.random.default_rng(1).uniform(0.5, 1, 40).astype(np.float32)
+    found = nearest_others(Templates(templates.embeddings, owners, scales))
+    for person in range(20):
+        row = 2 * person
+        best = max(
+            1
+            - (1 - float(templates.embeddings[row] @ templates.embeddings[other])) / float(scales[row] * scales[other])
+            for other in range(40)
+            if owners[other] != person
+        )
+        assert found[person] == pytest.approx(best, abs=1e-5)
+
+
+def test_people_as_near_as_the_priors_shift_nothing_and_nearer_ones_do() -> None:
+    prior = tabulated(crowded(800, 0.5, seed=1))
+    assert shift_of(crowded(400, 0.5, seed=2), prior) == pytest.approx(0, abs=0.03)
+    assert shift_of(crowded(400, 1.0, seed=2), prior) > 0.1
+
+
+def test_strangers_to_a_crowded_gallery_are_let_in_at_the_rate_asked_for() -> None:
+    """By the prior alone nearly everybody would be."""
+    everybody = crowded(1400, 1.0, seed=3)
+    gallery = Templates(everybody.embeddings[:400], np.arange(400), np.ones(400, np.float32))
+    nearest = (everybody.embeddings[400:] @ gallery.embeddings.T).max(axis=1)
+    prior = tabulated(crowded(800, 0.5, seed=1))
+    threshold = nearest_of(prior.similarity_at, 400, 0.05)
+    assert np.mean(nearest >= threshold) > 0.5
+    # Four fifths of the way: the prior still weighs as much as 100 of 500 people.
+    assert 0.01 <= np.mean(nearest >= threshold + shift_of(gallery, prior)) <= 0.2
+
+
+def test_few_people_say_little() -> None:
+    prior = tabulated(crowded(800, 0.5, seed=1))
+    shifts = [shift_of(crowded(people, 1.0, seed=2), prior) for people in (0, 4, 12, 100, 1000)]
+    assert shifts[0] == shifts[1] == 0
+    assert shifts == sorted(shifts)
+
+
+def picture(embedding: NDArray[np.float32], number: int) -> NewPicture:
+    return NewPicture(f"{number:064x}", 1, "x.jpg", 9, 9, (NewTemplate(embedding, (0, 0, 5, 5), ((1, 1),) * 5, 0.9),))
+
+
+def test_it_follows_the_gallery(tmp_path: Path) -> None:
+    spec = replace(MODELS["Facenet512"].spec("0" * 64), dimension=DIMENSION)
+    prior = tabulated(crowded(800, 0.5, seed=1))
+    with Gallery.create(tmp_path / "g.db", spec) as gallery:
+        calibration = Calibration(gallery, prior)
+        assert calibration.shift() == 0
+        for number, embedding in enumerate(crowded(60, 1.0, seed=2).embeddings):
+            gallery.enrol(f"P{number}", [picture(embedding, number)])
+        calibration.shift()
+        calibration.settle()
+        assert calibration.shift() == pytest.approx(shift_of(gallery.templates(), prior))
+        assert calibration.shift() > 0.02
+
+
+@pytest.mark.parametrize(
+    "prior", [impostor_prior("Facenet512"), impostor_prior("ArcFace"), *priors("Facenet512", normalised=True)]
+)
+def test_rates_and_similarities_are_each_others_inverse(prior: QuadraticPrior | TabulatedPrior) -> None:
+    for rate in (0.05, 1e-2, 1e-3, 2e-5, 1e-6):
+        assert prior.rate_at(prior.similarity_at(rate)) == pytest.approx(rate, rel=1e-3)
+    assert prior.similarity_at(1e-12) <= 1
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_the_chance_of_a_false_match_is_the_rate_asked_for_at_the_threshold(normalised: bool) -> None:
+    decider = Decider(MODELS["Facenet512"].spec("0" * 64), 0.01, normalised=normalised)
+    for people in (1, 50, 2000):
+        for shift in (0.0, 0.05):
+            threshold = decider.threshold(people, shift)
+            assert decider.false_match(threshold, people, shift) == pytest.approx(0.01, rel=1e-3)
+            assert decider.false_match(threshold + 0.05, people, shift) < 0.01
+    assert decider.false_match_of_two(decider.verification_threshold) == pytest.approx(0.001, rel=1e-3)
