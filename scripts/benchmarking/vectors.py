@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.benchmarking.bench import say
-from server.gallery.connection import discard_companions
 from server.gallery.records import NewPicture, NewTemplate
-from server.gallery.store import Store
+from server.gallery.staging import Staging
 from server.spec import EmbeddingSpec
 
 PICTURES_A_PERSON = 2.35  # LFW's
@@ -61,19 +60,18 @@ def crowd_database(folder: Path, crowd: Crowd, spec: EmbeddingSpec) -> Path:
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    staging = path.with_suffix(".building")
-    staging.unlink(missing_ok=True)
-    discard_companions(staging)
-    store = Store.create(staging, spec)
+    staging = Staging(path, spec)
     done = 0
-    for owners, embeddings in crowd.pictures():
-        with store.transaction():
-            for owner, embedding in zip(owners.tolist(), embeddings, strict=True):
-                store.add_picture(store.ensure_person(f"person {owner}").id, _picture(done, embedding))
-                done += 1
-        say(f"writing a gallery of {crowd.templates:,} templates once: {done:,}")
-    store.close()
-    staging.rename(path)
+    try:
+        for owners, embeddings in crowd.pictures():
+            names = [f"person {owner}" for owner in owners.tolist()]
+            pictures = [_picture(done + number, embedding) for number, embedding in enumerate(embeddings)]
+            staging.add(list(zip(names, pictures, strict=True)))
+            done += len(names)
+            say(f"writing a gallery of {crowd.templates:,} templates once: {done:,}")
+        staging.move()
+    finally:
+        staging.discard()
     return path
 
 

@@ -46,6 +46,7 @@ def connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
 def configure(connection: sqlite3.Connection) -> None:
     """What a connection doesn't remember from the file. Only for files known to be ours: it reads them."""
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA recursive_triggers = ON")  # as sqlite_utils sets it, whenever it comes to be used
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: it was somebody's face
 

@@ -172,7 +172,7 @@ class Store:
     def watched_tables(self) -> dict[str, tuple[str, ...]]:
         """The columns of every table that is journaled, by table."""
         if not self._watched:
-            self._watched = journal_schema.watched(self._db.conn)
+            self._watched = journal_schema.watched(self._connection)
         return self._watched
 
     def add_picture(self, person_id: int, picture: NewPicture) -> Written | None:
