@@ -7,9 +7,11 @@ between the two loses nothing, for the next start reads what was committed.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,10 +24,14 @@ from server.errors import ModelMismatch, StartError, UnknownPerson
 from server.gallery.graph_keeper import EXACT_BYTES, GraphKeeper
 from server.gallery.names import person_name
 from server.gallery.records import Counts, Match, NewPicture, PersonRecord, Templates
+from server.gallery.refresh import refreshed
 from server.gallery.rows import Chunk, Rows
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store, Written
+from server.gallery.watch import WATCH_INTERVAL_S, Watch
 from server.spec import EmbeddingSpec
+
+_log = logging.getLogger("facewire.gallery")
 
 
 class Gallery:
@@ -37,6 +43,10 @@ class Gallery:
         self._keeper = keeper
         # Guards the connection, and the order in which commits are published. Readers don't take it.
         self._writing = threading.Lock()
+        self._watch: Watch | None = None
+        # Why nothing may be compared with what is enrolled, or None. Replaced as a whole.
+        self._moved: str | None = None
+        self._complaint = ""  # guarded by _writing
         self._publish(snapshot)
 
     @classmethod
@@ -80,9 +90,16 @@ class Gallery:
         """The `k` people nearest to a probe, each by their best template, most similar first, equals by name.
 
         `embedding`: (d,) float32 of unit length. Fewer than `k` where fewer are enrolled; none in an empty gallery.
-        Raises ModelMismatch for another dimension; ValueError for a length other than 1, a NaN, or k < 1.
+        Raises ModelMismatch for another dimension, or where another model took over the database; ValueError for a
+        length other than 1, a NaN, or k < 1.
         """
+        self.check_current()
         return self._snapshot.search(embedding, k)
+
+    def check_current(self) -> None:
+        """Raises ModelMismatch, which says what to do, where the database was seen to be of another model by now."""
+        if self._moved is not None:
+            raise ModelMismatch(self._moved)
 
     def people(self, offset: int = 0, limit: int | None = None) -> tuple[tuple[PersonRecord, ...], int]:
         """A page of everybody by name, and how many there are in all."""
@@ -108,8 +125,7 @@ class Gallery:
         if not pictures:
             raise ValueError(f"no picture to enrol {name} with")
         with self._writing:
-            with self._store.transaction():
-                self._store.require_spec()
+            with self._transaction():
                 person = self._store.ensure_person(person_name(name))
                 added = [
                     (picture, written)
@@ -134,7 +150,7 @@ class Gallery:
         What the person doesn't have needs no removing. Raises UnknownPerson.
         """
         with self._writing:
-            with self._store.transaction():
+            with self._transaction():
                 person = self._store.person(person_name(name))
                 if person is None:
                     raise UnknownPerson(f"nobody called {name} is enrolled")
@@ -153,11 +169,41 @@ class Gallery:
             )
             return self._snapshot.record(person.id)
 
+    def watch(self, interval_s: float = WATCH_INTERVAL_S) -> None:
+        """From here on, take in what other processes commit, at most `interval_s` later. To be called once."""
+        self._watch = Watch(self.look_again, interval_s)
+
+    def look_again(self) -> bool:
+        """Take in what other processes committed, if anything. Readers go on meanwhile.
+
+        A database that can't be read just now is logged, and looked at again the next time.
+        """
+        with self._writing:
+            try:
+                if not self._store.has_news():
+                    return False
+                with self._store.reading():
+                    self._take_in()
+            except (sqlite3.Error, ValueError) as error:
+                self._complain(f"what others changed in the database can't be read: {error}")
+            except ModelMismatch as error:
+                self._moved = str(error)
+                self._complain(self._moved)
+            return True
+
+    def _complain(self, message: str) -> None:
+        """Log what is wrong once, not at every look."""
+        if message != self._complaint:
+            _log.error("%s", message)
+        self._complaint = message
+
     def close(self) -> None:
         """Close the database; a writer under way finishes first. Searching goes on working on what is in memory.
 
         A large gallery saves its index beside the database, for the next start.
         """
+        if self._watch is not None:
+            self._watch.close()
         with self._writing:
             self._store.close()
         self._keeper.close()
@@ -169,10 +215,32 @@ class Gallery:
         """
         return self._keeper.wait_until_settled(timeout_s)
 
-    def _publish(self, snapshot: Snapshot) -> None:
-        """Let readers see `snapshot`. By one thread at a time."""
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """A transaction on what this gallery knows: first, what other processes committed is taken in and published.
+
+        So ids and counts in memory are those on disk, and rows that are added are newer than all others. Raises
+        ModelMismatch where another model took over.
+        """
+        with self._store.transaction():
+            if self._store.has_news():
+                self._take_in()
+            self._store.require_spec()
+            yield
+
+    def _take_in(self) -> None:
+        """Read what is committed and publish it; in a transaction, with the lock held. Raises ModelMismatch."""
+        self._store.require_spec()
+        fresh = refreshed(self._store, self._snapshot)
+        self._store.mark_seen()
+        self._publish(fresh.snapshot, afresh=fresh.afresh)
+        self._moved, self._complaint = None, ""
+
+    def _publish(self, snapshot: Snapshot, *, afresh: bool = False) -> None:
+        """Let readers see `snapshot`. By one thread at a time. `afresh`: see `GraphKeeper.follow`."""
+        # The keeper first: a graph that is unfit for these rows must not be asked about them.
+        self._keeper.follow(snapshot.rows, afresh=afresh)
         self._snapshot = snapshot
-        self._keeper.follow(snapshot.rows)
 
     def __enter__(self) -> Self:
         return self
@@ -187,10 +255,11 @@ def _load(store: Store, path: Path, keeper: GraphKeeper) -> Snapshot:
     """What is committed: rows, people and paths of one instant. Raises StartError where templates are damaged."""
     with store.reading():
         try:
+            store.mark_seen()
             rows = Rows.load(store.template_count(), store.spec.dimension, store.template_chunks())
             people = {person.id: person for person in store.people()}
             paths = dict(store.image_paths())
-            return Snapshot(version=1, rows=rows, people=people, paths=paths, index_over=keeper.index_over)
+            return Snapshot(1, rows, people, paths, keeper.index_over, store.epoch())
         except (ModelMismatch, ValueError, sqlite3.DatabaseError) as error:
             raise StartError(f"{path} is damaged: {error}; restore a backup or build it anew") from error
 

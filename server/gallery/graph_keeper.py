@@ -44,13 +44,14 @@ class GraphKeeper:
         self._file = GraphFile(db, spec)
         self._dimension = spec.dimension
         self._exact_bytes = exact_bytes
-        # Guards _rows, _settled, _thread and the beginning of _closing; notified when they change.
+        # Guards _rows, _afresh, _settled, _thread and the beginning of _closing; notified when they change.
         self._changed = threading.Condition()
         self._rows: Rows | None = None
+        self._afresh = False
         self._settled = True
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
-        # Replaced as a whole by the keeper's thread; a reader takes the reference once.
+        # Replaced as a whole, with the lock held; a reader takes the reference once.
         self._graph: Graph | None = None
 
     def index_over(self, rows: Rows) -> Index:
@@ -60,11 +61,17 @@ class GraphKeeper:
             return ExactIndex(rows.embeddings, rows.person_ids)
         return GraphIndex(rows, graph)
 
-    def follow(self, rows: Rows) -> None:
-        """Bring the graph up to `rows`, which were just published, in the background. Small galleries need none."""
+    def follow(self, rows: Rows, *, afresh: bool = False) -> None:
+        """Bring the graph up to `rows`, which are about to be published, in the background. Small galleries need none.
+
+        `afresh`: some of them have ids that the graph may believe to have, or to know as others. It is built anew, and
+        not asked from here on.
+        """
         with self._changed:
             if self._closing.is_set() or rows is self._rows:
                 return
+            if afresh and self._thread is not None:
+                self._graph, self._afresh = None, True
             if self._thread is None and rows.embeddings.nbytes <= self._exact_bytes:
                 return
             self._rows = rows
@@ -105,28 +112,34 @@ class GraphKeeper:
 
     def _keep(self) -> None:
         """Follow until closing."""
-        rows = self._following(None)
+        rows, unfit = self._following(None)
         graph = self._file.read(rows)
         if graph is None:
             graph = Graph(self._dimension)
         saved = len(graph)
         while not self._closing.is_set():
-            if _mostly_dead(graph, rows):
+            if unfit or _mostly_dead(graph, rows):
                 graph, saved = Graph(self._dimension), 0
             if self._grow(graph, rows):
                 if (len(graph) - saved) * SAVE_SHARE >= len(graph) > 0:
                     self._save(graph, rows)
                     saved = len(graph)
-                self._graph = graph
-            rows = self._following(rows)
+                self._show(graph)
+            rows, unfit = self._following(rows)
         # What was built when closing came in between is worth keeping too, unless a whole graph is there.
-        self._save(graph if self._graph is None else self._graph, rows)
+        if not unfit:
+            self._save(graph if self._graph is None else self._graph, rows)
 
     def _save(self, graph: Graph, rows: Rows) -> None:
         # A graph that is being written can't be searched; better the exact answer than a wait.
-        self._graph = None
+        self._show(None)
         self._file.write(graph, rows)
-        self._graph = graph
+        self._show(graph)
+
+    def _show(self, graph: Graph | None) -> None:
+        """Let searches ask `graph`, unless it was called unfit meanwhile."""
+        with self._changed:
+            self._graph = None if self._afresh else graph
 
     def _grow(self, graph: Graph, rows: Rows) -> bool:
         """Add the rows that `graph` lacks. False where closing came in between."""
@@ -140,15 +153,17 @@ class GraphKeeper:
             _log.info("built a search graph of %d templates in %.1f s", len(graph), time.monotonic() - began)
         return True
 
-    def _following(self, rows: Rows | None) -> Rows:
-        """Wait for rows newer than `rows`, or for closing; the newest rows there are."""
+    def _following(self, rows: Rows | None) -> tuple[Rows, bool]:
+        """Wait for rows newer than `rows`, or for closing; the newest rows there are, and whether the graph is unfit
+        for them."""
         with self._changed:
             if self._rows is rows:
                 self._settled = True
                 self._changed.notify_all()
             self._changed.wait_for(lambda: self._rows is not rows or self._closing.is_set())
             assert self._rows is not None, "the thread was started before it had rows"
-            return self._rows
+            unfit, self._afresh = self._afresh, False
+            return self._rows, unfit
 
 
 def _covered_rows(graph: Graph, rows: Rows) -> int:

@@ -16,7 +16,8 @@ from server.gallery.rows import Rows
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Rows with the names and paths that their ids stand for. `version` grows from snapshot to snapshot.
+    """Rows with the names and paths that their ids stand for. `version` grows from snapshot to snapshot; while `epoch`
+    (see `Store.epoch`) stays, a template's id stands for the same embedding.
 
     `index_over`: the best index over rows that there is at the moment. It is asked at every search, for a faster one
     may have become ready since; it costs nothing, since every index looks at the rows where they lie.
@@ -27,6 +28,7 @@ class Snapshot:
     people: Mapping[int, Person]
     paths: Mapping[int, str]
     index_over: Callable[[Rows], Index]
+    epoch: str = ""
 
     def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Match, ...]:
         """The k nearest people; those of equal similarity by name, so that an answer never depends on row order."""

@@ -83,7 +83,8 @@ class Staging:
             target.execute("ATTACH DATABASE ? AS built", (str(self._path),))
             with target.transaction():
                 if rebuild:
-                    for table in ("templates", "images", "people", "meta", "specs"):
+                    # Not specs: their ids must not come to mean others while somebody has the gallery open.
+                    for table in ("templates", "images", "people", "meta"):
                         target.execute(f"DELETE FROM main.{table}")
                     target.adopt_spec(self._store.spec)
                 if target.spec != self._store.spec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlite_utils import Database
 
 from server.errors import ModelMismatch, StartError
@@ -41,6 +43,7 @@ class Store:
         """Use `open` or `create`."""
         self._db = db
         self._spec_id = spec_id
+        self._seen = -1
         self.spec = spec
 
     @classmethod
@@ -124,10 +127,37 @@ class Store:
     def require_spec(self) -> None:
         """Hold the gallery on disk to the spec this store was opened with, in the caller's transaction.
 
-        Another process may have rebuilt it for another model since. Raises ModelMismatch.
+        Another process may have rebuilt or migrated it for another model since. Raises ModelMismatch.
         """
-        if self.execute("SELECT value FROM meta WHERE key = 'spec_id'").fetchone() != (self._spec_id,):
-            raise ModelMismatch("the database was rebuilt for another model: open it again")
+        query = "SELECT id, fingerprint, json FROM specs WHERE id = (SELECT value FROM meta WHERE key = 'spec_id')"
+        row = self.execute(query).fetchone()
+        if row is None or row[1] != self.spec.fingerprint:
+            now = "another model" if row is None else EmbeddingSpec.from_json(row[2]).model
+            raise ModelMismatch(
+                f"the database was moved from {self.spec.model} to {now} since it was opened: start the server again,"
+                " and it answers with the new model"
+            )
+        self._spec_id = int(row[0])  # another number where a backup was restored
+
+    def mark_seen(self) -> None:
+        """Remember the committed state as it is now, in the caller's transaction."""
+        self._seen = self._data_version()
+
+    def has_news(self) -> bool:
+        """Whether another connection committed anything since `mark_seen`. A few microseconds; waits for nobody."""
+        return self._data_version() != self._seen
+
+    def _data_version(self) -> int:
+        return int(self.execute("PRAGMA data_version").fetchone()[0])
+
+    def epoch(self) -> str:
+        """Changes where ids may mean other things than before: a backup was restored, another spec took over."""
+        row = self.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        return str(row[0]) if row else ""
+
+    def begin_epoch(self) -> None:
+        """Make every process that has this gallery open read all of it again; in the caller's transaction."""
+        self._db.table("meta").upsert({"key": "epoch", "value": secrets.token_hex(8)}, pk="key")
 
     def person(self, name: str) -> Person | None:
         """The person of exactly that name."""
@@ -186,8 +216,8 @@ class Store:
 
     def counts(self) -> Counts:
         """What the gallery holds now, on disk."""
-        people, images, templates = (self._db.table(name).count for name in ("people", "images", "templates"))
-        return Counts(people, images, templates)
+        people, images = (self._db.table(name).count for name in ("people", "images"))
+        return Counts(people, images, self.template_count())
 
     def people(self) -> Iterator[Person]:
         """Everybody, by id."""
@@ -202,10 +232,20 @@ class Store:
         query = "SELECT count(*) FROM templates WHERE spec_id = ?"
         return int(self.execute(query, (self._spec_id,)).fetchone()[0])
 
-    def template_chunks(self) -> Iterator[Chunk]:
-        """Every template of the current spec, by id. Raises ValueError on one of the wrong length."""
-        query = "SELECT id, image_id, person_id, embedding FROM templates WHERE spec_id = ? ORDER BY id"
-        cursor = self.execute(query, (self._spec_id,))
+    def template_owners(self) -> NDArray[np.int64]:
+        """(n, 3): id, image id and person id of every template of the current spec, by id. Reads no embedding."""
+        query = "SELECT id, image_id, person_id FROM templates INDEXED BY templates_by_owner WHERE spec_id = ?"
+        owners = np.array(self.execute(query, (self._spec_id,)).fetchall(), dtype=np.int64).reshape(-1, 3)
+        return owners[np.argsort(owners[:, 0])]
+
+    def template_chunks(self, only: Sequence[int] | None = None) -> Iterator[Chunk]:
+        """Templates of the current spec by id, every one or `only` some. Raises ValueError on one of wrong length."""
+        query = "SELECT id, image_id, person_id, embedding FROM templates WHERE spec_id = ?"
+        parameters: tuple[object, ...] = (self._spec_id,)
+        if only is not None:
+            query += " AND id IN (SELECT value FROM json_each(?))"
+            parameters += (json.dumps(list(only)),)
+        cursor = self.execute(query + " ORDER BY id", parameters)
         width = self.spec.dimension * LITTLE_ENDIAN.itemsize
         while rows := cursor.fetchmany(CHUNK_ROWS):
             template_ids, image_ids, person_ids, blobs = zip(*rows, strict=True)
