@@ -59,6 +59,10 @@ class Engine(Protocol):
         """Decode and detect. Raises InvalidImage. Called from several threads."""
         ...
 
+    def fingerprint(self, data: bytes) -> bytes:
+        """What a picture looks like, for `server.gallery.lookalikes`. Raises InvalidImage."""
+        ...
+
     def templates(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(n, d) float32 of unit length."""
         ...
@@ -80,6 +84,7 @@ class Ready:
 
     file: FoundFile
     sha256: str
+    fingerprint: bytes
     width: int
     height: int
     face: Face
@@ -99,12 +104,13 @@ def look_at(file: FoundFile, folder: Path, engine: Engine, holds: Callable[[str,
         return Known(file, sha256)
     try:
         picture = engine.faces(data)
+        fingerprint = engine.fingerprint(data) if picture.faces else b""
     except InvalidImage as error:
         return Skipped(file.path, Reason.BROKEN, str(error))
     if not picture.faces:
         return Skipped(file.path, Reason.NO_FACE)
     chosen = main_face([face.box for face in picture.faces], picture.width, picture.height)
-    return Ready(file, sha256, picture.width, picture.height, picture.faces[chosen])
+    return Ready(file, sha256, fingerprint, picture.width, picture.height, picture.faces[chosen])
 
 
 def in_parallel(
@@ -143,6 +149,7 @@ def embed(engine: Engine, ready: Sequence[Ready], source: str) -> list[tuple[str
                 templates=(NewTemplate(embedding, item.face.box, item.face.landmarks, float(item.face.detection)),),
                 source=source,
                 mtime_ns=item.file.mtime_ns,
+                fingerprint=item.fingerprint,
             ),
         )
         for item, embedding in zip(ready, embeddings, strict=True)

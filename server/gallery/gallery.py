@@ -118,9 +118,9 @@ class Gallery:
     def enrol(self, name: str, pictures: Sequence[NewPicture]) -> PersonRecord:
         """Add pictures to a person, who is added where unknown; all of them or, on an error, none.
 
-        In force for every reader, and on disk, when this returns. A picture whose bytes the person has already is
-        left as it is. Raises ValueError for a name that is none, pictures that are none, or an embedding that isn't
-        unit; ModelMismatch for embeddings of another model.
+        In force for every reader, and on disk, when this returns. A picture that the person has already, with the
+        same bytes or re-encoded or resized, is left out. Raises ValueError for a name that is none, pictures that are
+        none, or an embedding that isn't unit; ModelMismatch for embeddings of another model.
         """
         if not pictures:
             raise ValueError(f"no picture to enrol {name} with")
@@ -128,9 +128,7 @@ class Gallery:
             with self._transaction():
                 person = self._store.ensure_person(person_name(name))
                 added = [
-                    (picture, written)
-                    for picture in pictures
-                    if (written := self._store.add_picture(person.id, picture)) is not None
+                    (picture, written) for picture in pictures if (written := self._add(person.id, picture)) is not None
                 ]
             old = self._snapshot
             self._publish(
@@ -143,6 +141,12 @@ class Gallery:
                 )
             )
             return self._snapshot.record(person.id)
+
+    def _add(self, person_id: int, picture: NewPicture) -> Written | None:
+        """Write a picture that the person doesn't have in any format or size; None where they do."""
+        if picture.fingerprint and self._store.lookalike(person_id, picture.fingerprint) is not None:
+            return None
+        return self._store.add_picture(person_id, picture)
 
     def remove_picture(self, name: str, sha256: str) -> PersonRecord:
         """Remove a person's picture, by its bytes, with its templates; the person stays, even without any.

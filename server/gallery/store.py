@@ -19,6 +19,7 @@ from server.errors import ModelMismatch, StartError
 from server.gallery import schema
 from server.gallery.connection import check_ours, configure, connect, current_spec, discard_companions
 from server.gallery.index import check_unit
+from server.gallery.lookalikes import Lookalikes
 from server.gallery.records import Counts, NewPicture, NewTemplate, Person
 from server.gallery.rows import Chunk
 from server.spec import EmbeddingSpec
@@ -181,11 +182,11 @@ class Store:
         if not picture.templates:
             raise ValueError(f"{picture.path} brings no template")
         cursor = self.execute(
-            "INSERT INTO images (person_id, sha256, size, source, path, mtime_ns, width, height, created)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+            "INSERT INTO images (person_id, sha256, size, source, path, mtime_ns, width, height, fingerprint, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
             (
                 *(person_id, picture.sha256, picture.size_bytes, picture.source, picture.path, picture.mtime_ns),
-                *(picture.width, picture.height, _now()),
+                *(picture.width, picture.height, picture.fingerprint, _now()),
             ),
         )
         row = cursor.fetchone()
@@ -213,6 +214,16 @@ class Store:
         query = "SELECT id FROM images WHERE person_id = ? AND sha256 = ?"
         row = self.execute(query, (person_id, sha256)).fetchone()
         return int(row[0]) if row else None
+
+    def lookalike(self, person_id: int, fingerprint: bytes) -> int | None:
+        """The person's picture that shows the same as one of this fingerprint, in whatever format and size."""
+        query = "SELECT id, fingerprint FROM images WHERE person_id = ? AND fingerprint IS NOT NULL"
+        image_ids, seen = [], Lookalikes()
+        for image_id, known in self.execute(query, (person_id,)):
+            image_ids.append(int(image_id))
+            seen.add(known)
+        found = seen.find(fingerprint)
+        return None if found is None else image_ids[found]
 
     def counts(self) -> Counts:
         """What the gallery holds now, on disk."""

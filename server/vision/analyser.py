@@ -14,6 +14,7 @@ from server.vision.batching import DEFAULT_CAPACITY, Batcher, never
 from server.vision.detector import Box, Detection, Detector, Landmarks
 from server.vision.embedder import Embedder
 from server.vision.emotion import Emotion, EmotionReader
+from server.vision.fingerprint import fingerprint_of
 from server.vision.image import ImageLimits, Photo, Pixels, decode_image, decode_photo
 from server.vision.runtime import BATCH_SIZES, Floats
 
@@ -88,6 +89,10 @@ class Analyser:
         if faces and abandoned():
             raise TimedOut("nobody waits for this any more")
         return self._batcher.run(faces, abandoned)
+
+    def fingerprint(self, data: bytes) -> bytes:
+        """What a picture file looks like (see `server.vision.fingerprint`). Raises InvalidImage."""
+        return fingerprint_of(data, self._limits)
 
     def templates(self, crops: Sequence[Pixels], probes: Floats | None = None) -> Floats:
         """(n, d) unit-length embeddings for enrolment, which may cost two forward passes a face; one less where the

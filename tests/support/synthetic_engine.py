@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from server.errors import InvalidImage
 from server.gallery.records import Box, Landmarks
 from server.spec import EmbeddingSpec
+from server.vision.fingerprint import fingerprint_of
+from server.vision.image import ImageLimits
 from tests.support.galleries import spec
 
 Pixels = NDArray[np.uint8]
@@ -27,6 +30,9 @@ LEVEL = 85
 SMALLEST_FACE = 30
 """Pixels; what JPEG blurs at the edge of a patch is less."""
 
+SQUARE, DARK = 8, 34
+"""Pixels and level of the squares behind the faces: JPEG's own blocks, and dark enough to be no face."""
+
 DIMENSION = 16
 
 
@@ -37,9 +43,14 @@ def colour(number: int) -> Colour:
 
 
 def draw(*faces: tuple[int, Box], size: tuple[int, int] = (64, 48), extension: str = ".png", shade: int = 0) -> bytes:
-    """A picture file. `faces`: (number of the colour, box); `size`: width, height; `shade`: other bytes, same faces."""
-    canvas = np.zeros((size[1], size[0], 3), dtype=np.uint8)
-    canvas[0, 0] = shade
+    """A picture file. `faces`: (number of the colour, box); `size`: width, height; `shade`: another picture of them.
+
+    Before a ground of dark squares that is different in every picture, as photographs are: or all would look alike.
+    """
+    rng = np.random.default_rng(zlib.crc32(repr((faces, size, shade)).encode()))
+    squares = rng.integers(0, 2, (size[1] // SQUARE + 1, size[0] // SQUARE + 1), dtype=np.uint8) * DARK
+    ground = squares.repeat(SQUARE, axis=0).repeat(SQUARE, axis=1)[: size[1], : size[0]]
+    canvas = np.repeat(ground[:, :, None], 3, axis=2)
     for number, (x, y, w, h) in faces:
         canvas[int(y) : int(y + h), int(x) : int(x + w)] = colour(number)
     done, data = cv2.imencode(extension, canvas)
@@ -49,7 +60,7 @@ def draw(*faces: tuple[int, Box], size: tuple[int, int] = (64, 48), extension: s
 
 def portrait(number: int, *, extension: str = ".png", shade: int = 0) -> bytes:
     """A picture of one face in the middle."""
-    return draw((number, (20.0, 12.0, 24.0, 24.0)), extension=extension, shade=shade)
+    return draw((number, (24.0, 16.0, 16.0, 16.0)), extension=extension, shade=shade)
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,9 @@ class SyntheticEngine:
         faces = [face for face in found if face is not None]
         faces.sort(key=lambda face: -face.box[2] * face.box[3])
         return PaintedPicture(image.shape[1], image.shape[0], tuple(faces))
+
+    def fingerprint(self, data: bytes) -> bytes:
+        return fingerprint_of(data, ImageLimits())
 
     def templates(self, crops: Sequence[Pixels]) -> NDArray[np.float32]:
         if self._before_embedding is not None:
