@@ -53,23 +53,15 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-def _add_fingerprints_and_vectors(connection: sqlite3.Connection) -> None:
+def _add_fingerprints(connection: sqlite3.Connection) -> None:
     # fingerprint: what the picture looks like (server.vision.fingerprint); NULL where nobody looked.
     connection.execute("ALTER TABLE images ADD COLUMN fingerprint BLOB")
-    # The same faces under other specs: one that is being prepared, or the one before. templates has the current one's.
-    connection.execute(
-        """CREATE TABLE vectors (
-            template_id INTEGER NOT NULL REFERENCES templates(id) ON DELETE CASCADE,
-            spec_id INTEGER NOT NULL REFERENCES specs(id),
-            embedding BLOB NOT NULL,
-            PRIMARY KEY (template_id, spec_id))"""
-    )
     # Whose each template is, without reading an embedding: what following other processes' changes asks for.
     connection.execute("CREATE INDEX templates_by_owner ON templates (spec_id, image_id, person_id)")
     connection.execute("DROP INDEX templates_by_spec")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_fingerprints_and_vectors)
+MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_fingerprints)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
