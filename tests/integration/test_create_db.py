@@ -415,8 +415,22 @@ def test_what_came_over_the_wire_is_recognised_in_the_folder(project: Project) -
     wired = replace(picture("wire", embedding_of(2)), fingerprint=project.engine.fingerprint(data))
     with Gallery.open(project.db) as gallery:
         assert gallery.enrol("Ann", [wired]).images == 2
-        copy = project.engine.fingerprint(resaved(data, ".jpg"))
-        again = replace(picture("again", embedding_of(2)), fingerprint=copy)
+        again = replace(
+            picture("again", embedding_of(2)), fingerprint=project.engine.fingerprint(resaved(data, ".jpg"))
+        )
+        assert gallery.enrol("Ann", [again]).images == 2
+    project.put("Ann/2.jpg", resaved(data, ".jpg"))
+    assert project.build() == 0
+    assert project.counts() == Counts(1, 2, 2)
+
+
+# What is there already, continued
+
+
+def test_a_folder_that_moved_is_not_embedded_again(project: Project) -> None:
+    project.put("Ann/1.png", portrait(1))
+    project.build()
+    project.folder = Path(shutil.move(project.folder, project.folder.with_name("moved")))
     assert project.build() == 0
     assert project.engine.embedded == 0
     assert project.counts() == Counts(1, 1, 1)
