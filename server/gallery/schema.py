@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from server.gallery import journal_schema
+
 APPLICATION_ID = int.from_bytes(b"FWGL", "big")
 """Marks a SQLite file as a facewire gallery (`PRAGMA application_id`), so that nobody else's is taken for one."""
 
@@ -53,15 +55,28 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
+def _create_journal(connection: sqlite3.Connection) -> None:
+    for statement in journal_schema.TABLES:
+        connection.execute(statement)
+    for table in ("people", "images", "templates"):
+        journal_schema.watch(connection, table)
+
+
+def _create_crops(connection: sqlite3.Connection) -> None:
+    # id: the template's. A table of its own, so that loading the embeddings doesn't read past pictures.
+    connection.execute(
+        "CREATE TABLE crops (id INTEGER PRIMARY KEY REFERENCES templates(id) ON DELETE CASCADE, jpeg BLOB NOT NULL)"
+    )
+    journal_schema.watch(connection, "crops")
+
+
 def _add_fingerprints(connection: sqlite3.Connection) -> None:
-    # fingerprint: what the picture looks like (server.vision.fingerprint); NULL where nobody looked.
+    # What the picture looks like (server.vision.fingerprint); NULL where nobody looked.
     connection.execute("ALTER TABLE images ADD COLUMN fingerprint BLOB")
-    # Whose each template is, without reading an embedding: what following other processes' changes asks for.
-    connection.execute("CREATE INDEX templates_by_owner ON templates (spec_id, image_id, person_id)")
-    connection.execute("DROP INDEX templates_by_spec")
+    journal_schema.watch(connection, "images")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_fingerprints)
+MIGRATIONS: tuple[Migration, ...] = (_create_tables, _create_journal, _create_crops, _add_fingerprints)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

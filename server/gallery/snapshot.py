@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,19 +17,20 @@ from server.gallery.rows import Rows
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Rows with the names and paths that their ids stand for. `version` grows from snapshot to snapshot; while `epoch`
-    (see `Store.epoch`) stays, a template's id stands for the same embedding.
+    """Rows with the names and paths that their ids stand for. `version` grows from snapshot to snapshot; `event`: the
+    newest of the journal that is in it; while `epoch` (see `Store.epoch`) stays, ids stand for the same.
 
     `index_over`: the best index over rows that there is at the moment. It is asked at every search, for a faster one
     may have become ready since; it costs nothing, since every index looks at the rows where they lie.
     """
 
     version: int
+    event: int
+    epoch: str
     rows: Rows
     people: Mapping[int, Person]
     paths: Mapping[int, str]
     index_over: Callable[[Rows], Index]
-    epoch: str = ""
 
     def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Match, ...]:
         """The k nearest people; those of equal similarity by name, so that an answer never depends on row order."""
@@ -64,6 +66,20 @@ class Snapshot:
             PersonRecord(person.id, person.name, person.created, images.get(person.id, 0), templates.get(person.id, 0))
             for person in sorted(self.people.values(), key=lambda person: (person.name.casefold(), person.name))
         )
+
+    def containing(self, text: str) -> tuple[PersonRecord, ...]:
+        """Those of the listing whose name has `text` in it, in any case."""
+        wanted = unicodedata.normalize("NFC", text).casefold()
+        return tuple(record for record in self.listing if wanted in record.name.casefold()) if wanted else self.listing
+
+    def named(self, names: Iterable[str]) -> tuple[PersonRecord, ...]:
+        """The people of these names, with their counts, in that order; not those whom nobody is called."""
+        by_name = self._ids_by_name
+        return tuple(self.record(by_name[name]) for name in names if name in by_name)
+
+    @cached_property
+    def _ids_by_name(self) -> Mapping[str, int]:
+        return {person.name: person.id for person in self.people.values()}
 
     @cached_property
     def counts(self) -> Counts:

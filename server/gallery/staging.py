@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.errors import ModelMismatch, StartError
+from server.gallery import journal
 from server.gallery.connection import discard_companions
+from server.gallery.events import Draft
 from server.gallery.inventory import Enrolled, enrolled_pictures
 from server.gallery.records import NewPicture
 from server.gallery.store import Store
@@ -50,6 +52,9 @@ class Staging:
         self._path = target.with_name(target.name + SUFFIX)
         self._closed = False
         self._store = _left_over(self._path, spec) or _begun(target, self._path, spec)
+        # One event for the whole build, open until the end: where the file becomes the database, it is its journal.
+        with self._store.transaction():
+            self._event = journal.opened(self._store) or journal.begin(self._store, "build")
 
     def take_up(self, wanted: Callable[[Enrolled], bool]) -> list[Enrolled]:
         """The pictures that an interrupted build left and that are still `wanted`; the others are forgotten."""
@@ -61,6 +66,7 @@ class Staging:
                 if picture.image_id not in kept_ids:
                     self._store.remove_image(picture.image_id)
             self._store.execute("DELETE FROM people WHERE id NOT IN (SELECT person_id FROM images)")
+            journal.forget_passing(self._store, self._event)
         return kept
 
     def add(self, batch: Sequence[tuple[str, NewPicture]]) -> None:
@@ -77,10 +83,13 @@ class Staging:
         Raises ModelMismatch where the target holds another spec, sqlite3.Error or OSError where it can't be written;
         it is unchanged then.
         """
-        self._shut()
         if self._target.exists():
+            self._shut()
             self._merge(relinks, removed, rebuild=rebuild)
         else:
+            with self._store.transaction():
+                _finish(self._store, self._event)
+            self._shut()
             self._rename()
 
     def close(self) -> None:
@@ -113,10 +122,9 @@ class Staging:
         try:
             target.execute("ATTACH DATABASE ? AS built", (str(self._path),))
             with target.transaction():
+                event = journal.begin(target, "build")
                 if rebuild:
-                    # Not specs: their ids must not come to mean others while somebody has the gallery open.
-                    for table in ("templates", "images", "people", "meta"):
-                        target.execute(f"DELETE FROM main.{table}")
+                    _empty(target, event)
                     target.adopt_spec(self._store.spec)
                 if target.spec != self._store.spec:
                     raise ModelMismatch(f"{self._target} was rebuilt for another model meanwhile")
@@ -124,6 +132,7 @@ class Staging:
                 _remove(target, removed)
                 _relink(target, relinks)
                 _insert_built(target)
+                _finish(target, event)
         finally:
             target.close()
 
@@ -169,6 +178,23 @@ def _remove(target: Store, image_ids: Sequence[int]) -> None:
     )
 
 
+def _empty(target: Store, event: Draft) -> None:
+    """Remove everybody; what was before can't be brought back, for it may be of another model."""
+    for table in ("templates", "images", "people"):
+        target.execute(f"DELETE FROM main.{table}")
+    # Not the specs: their ids must not come to mean others while somebody has the gallery open.
+    target.execute("DELETE FROM main.meta WHERE key IN ('spec_id', 'previous_spec_id')")
+    target.begin_epoch()
+    journal.forget_before(target, event.id)
+    journal.forget_content(target, event.id)
+    target.execute("UPDATE main.events SET undoable = 0 WHERE id = ?", (event.id,))
+
+
+def _finish(store: Store, event: Draft) -> None:
+    event.detail |= {table: journal.inserted(store, event, table) for table in ("people", "images", "templates")}
+    journal.finish(store, event)
+
+
 def _relink(target: Store, relinks: Sequence[Relink]) -> None:
     for relink in relinks:
         target.execute(
@@ -193,8 +219,7 @@ def _insert_built(target: Store) -> None:
         "DELETE FROM main.images WHERE EXISTS (SELECT 1 FROM built.images b"
         " WHERE b.source = images.source AND b.path = images.path AND b.sha256 <> images.sha256)"
     )
-    row = target.execute("SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = 'images'").fetchone()
-    first_free = (row[0],)
+    first_free = (_last_id(target, "images"),)
     # Somebody may have enrolled the same bytes while we built: theirs stay, ours are not joined below.
     own = _columns(target, "images", but=("id", "person_id"))
     target.execute(
@@ -204,14 +229,26 @@ def _insert_built(target: Store) -> None:
         " WHERE true ORDER BY b.id ON CONFLICT (person_id, sha256) DO NOTHING",
         first_free,
     )
+    first_template = _last_id(target, "templates")
     own = _columns(target, "templates", but=("id", "image_id", "person_id", "spec_id"))
     target.execute(
-        f"INSERT INTO main.templates (image_id, person_id, spec_id, {', '.join(own)})"
-        " SELECT i.id, i.person_id, (SELECT value FROM main.meta WHERE key = 'spec_id'),"
+        f"INSERT INTO main.templates (id, image_id, person_id, spec_id, {', '.join(own)})"
+        " SELECT t.id + ?, i.id, i.person_id, (SELECT value FROM main.meta WHERE key = 'spec_id'),"
         f" {', '.join(f't.{name}' for name in own)}"
         " FROM built.templates t JOIN main.images i ON i.id = t.image_id + ? ORDER BY t.id",
-        first_free,
+        (first_template, *first_free),
     )
+    target.execute(
+        "INSERT INTO main.crops (id, jpeg) SELECT t.id, c.jpeg"
+        " FROM built.crops c JOIN main.templates t ON t.id = c.id + ? ORDER BY t.id",
+        (first_template,),
+    )
+
+
+def _last_id(target: Store, table: str) -> int:
+    """The highest that was ever given."""
+    query = "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = ?"
+    return int(target.execute(query, (table,)).fetchone()[0])
 
 
 def _columns(target: Store, table: str, but: Sequence[str]) -> list[str]:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlite_utils import Database
 
 from server.errors import ModelMismatch, StartError
-from server.gallery import schema
+from server.gallery import journal_schema, schema
 from server.gallery.connection import check_ours, configure, connect, current_spec, discard_companions
 from server.gallery.index import check_unit
 from server.gallery.lookalikes import Lookalikes
@@ -37,6 +36,16 @@ class Written(NamedTuple):
     template_ids: tuple[int, ...]
 
 
+class Transaction:
+    """One under way."""
+
+    given_up = False
+
+    def give_up(self) -> None:
+        """Roll it back at its end, without an error."""
+        self.given_up = True
+
+
 class Store:
     """One connection to one gallery. Not safe for threads by itself: whoever shares it brings a lock."""
 
@@ -44,7 +53,7 @@ class Store:
         """Use `open` or `create`."""
         self._db = db
         self._spec_id = spec_id
-        self._seen = -1
+        self._watched: dict[str, tuple[str, ...]] = {}
         self.spec = spec
 
     @classmethod
@@ -100,12 +109,17 @@ class Store:
             self._db.rollback()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing. Waits for other writers (see `connect`), which BEGIN IMMEDIATE makes it do at the start."""
+    def transaction(self) -> Iterator[Transaction]:
+        """All or nothing. Waits for other writers (see `connect`), which BEGIN IMMEDIATE makes it do at the start.
+
+        People, pictures and templates can only be changed within an event of the journal (see `journal`).
+        """
+        transaction = Transaction()
         self.execute("BEGIN IMMEDIATE")
         try:
-            yield
-            self.execute("COMMIT")
+            yield transaction
+            if not transaction.given_up:
+                self.execute("COMMIT")
         finally:
             self._db.rollback()
 
@@ -140,17 +154,6 @@ class Store:
             )
         self._spec_id = int(row[0])  # another number where a backup was restored
 
-    def mark_seen(self) -> None:
-        """Remember the committed state as it is now, in the caller's transaction."""
-        self._seen = self._data_version()
-
-    def has_news(self) -> bool:
-        """Whether another connection committed anything since `mark_seen`. A few microseconds; waits for nobody."""
-        return self._data_version() != self._seen
-
-    def _data_version(self) -> int:
-        return int(self.execute("PRAGMA data_version").fetchone()[0])
-
     def epoch(self) -> str:
         """Changes where ids may mean other things than before: a backup was restored, another spec took over."""
         row = self.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
@@ -170,9 +173,15 @@ class Store:
         cursor = self.execute(
             "INSERT INTO people (name, created) VALUES (?, ?)"
             " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id, name, created",
-            (name, _now()),
+            (name, now()),
         )
         return Person(*cursor.fetchone())
+
+    def watched_tables(self) -> dict[str, tuple[str, ...]]:
+        """The columns of every table that is journaled, by table."""
+        if not self._watched:
+            self._watched = journal_schema.watched(self._db.conn)
+        return self._watched
 
     def add_picture(self, person_id: int, picture: NewPicture) -> Written | None:
         """Write a picture and its templates, in the caller's transaction. None where the person has these bytes.
@@ -186,7 +195,7 @@ class Store:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
             (
                 *(person_id, picture.sha256, picture.size_bytes, picture.source, picture.path, picture.mtime_ns),
-                *(picture.width, picture.height, picture.fingerprint, _now()),
+                *(picture.width, picture.height, picture.fingerprint, now()),
             ),
         )
         row = cursor.fetchone()
@@ -203,7 +212,10 @@ class Store:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (image_id, person_id, self._spec_id, *template.box, landmarks, template.detection, blob),
         )
-        return int(cursor.fetchone()[0])
+        template_id = int(cursor.fetchone()[0])
+        if template.crop is not None:
+            self.execute("INSERT INTO crops (id, jpeg) VALUES (?, ?)", (template_id, template.crop))
+        return template_id
 
     def remove_image(self, image_id: int) -> None:
         """Remove a picture and its templates, in the caller's transaction."""
@@ -243,20 +255,10 @@ class Store:
         query = "SELECT count(*) FROM templates WHERE spec_id = ?"
         return int(self.execute(query, (self._spec_id,)).fetchone()[0])
 
-    def template_owners(self) -> NDArray[np.int64]:
-        """(n, 3): id, image id and person id of every template of the current spec, by id. Reads no embedding."""
-        query = "SELECT id, image_id, person_id FROM templates INDEXED BY templates_by_owner WHERE spec_id = ?"
-        owners = np.array(self.execute(query, (self._spec_id,)).fetchall(), dtype=np.int64).reshape(-1, 3)
-        return owners[np.argsort(owners[:, 0])]
-
-    def template_chunks(self, only: Sequence[int] | None = None) -> Iterator[Chunk]:
-        """Templates of the current spec by id, every one or `only` some. Raises ValueError on one of wrong length."""
-        query = "SELECT id, image_id, person_id, embedding FROM templates WHERE spec_id = ?"
-        parameters: tuple[object, ...] = (self._spec_id,)
-        if only is not None:
-            query += " AND id IN (SELECT value FROM json_each(?))"
-            parameters += (json.dumps(list(only)),)
-        cursor = self.execute(query + " ORDER BY id", parameters)
+    def template_chunks(self, where: str = "true", parameters: Sequence[object] = ()) -> Iterator[Chunk]:
+        """Every template of the current spec, by id. Raises ValueError on one of the wrong length."""
+        query = f"SELECT id, image_id, person_id, embedding FROM templates WHERE spec_id = ? AND {where} ORDER BY id"
+        cursor = self.execute(query, (self._spec_id, *parameters))
         width = self.spec.dimension * LITTLE_ENDIAN.itemsize
         while rows := cursor.fetchmany(CHUNK_ROWS):
             template_ids, image_ids, person_ids, blobs = zip(*rows, strict=True)
@@ -266,5 +268,6 @@ class Store:
             yield Chunk(embeddings, template_ids, image_ids, person_ids)
 
 
-def _now() -> str:
+def now() -> str:
+    """This second, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
