@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,9 @@ class Ready:
 
 Outcome = Skipped | Known | Ready
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 
 def look_at(file: FoundFile, folder: Path, engine: Engine, holds: Callable[[str, str], bool]) -> Outcome:
     """Read a file and find its face; what can't be used becomes a reason, never an exception."""
@@ -114,9 +117,7 @@ def look_at(file: FoundFile, folder: Path, engine: Engine, holds: Callable[[str,
     return Ready(file, sha256, fingerprint, picture.width, picture.height, picture.faces[chosen])
 
 
-def in_parallel(
-    look: Callable[[FoundFile], Outcome], files: Iterable[FoundFile], jobs: int
-) -> Generator[Outcome, None, None]:
+def in_parallel(look: Callable[[Item], Result], files: Iterable[Item], jobs: int) -> Generator[Result, None, None]:
     """Every file's outcome, in the order of `files`, so that two builds of one folder give the same database.
 
     At most 4 files a job are begun and not yet taken, which bounds memory however slow the taker is. Leaving early
@@ -125,7 +126,7 @@ def in_parallel(
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="look")
     try:
         rest = iter(files)
-        begun: deque[Future[Outcome]] = deque()
+        begun: deque[Future[Result]] = deque()
         while True:
             begun.extend(pool.submit(look, file) for file in islice(rest, 4 * jobs - len(begun)))
             if not begun:

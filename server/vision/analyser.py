@@ -90,6 +90,10 @@ class Analyser:
             raise TimedOut("nobody waits for this any more")
         return self._batcher.run(faces, abandoned)
 
+    def cut(self, data: bytes, face: Detection) -> Pixels:
+        """What the embedder is shown of a face that was found in this picture before. Raises InvalidImage."""
+        return self._embedder.crop(decode_image(data, self._limits), face)
+
     def fingerprint(self, data: bytes) -> bytes:
         """What a picture file looks like (see `server.vision.fingerprint`). Raises InvalidImage."""
         return fingerprint_of(data, self._limits)

@@ -414,11 +414,11 @@ def test_what_came_over_the_wire_is_recognised_in_the_folder(project: Project) -
     data = portrait(2)
     wired = replace(picture("wire", embedding_of(2)), fingerprint=project.engine.fingerprint(data))
     with Gallery.open(project.db) as gallery:
-        assert gallery.enrol("Ann", [wired]).images == 2
+        assert gallery.enrol("Ann", [wired]).person.images == 2
         again = replace(
             picture("again", embedding_of(2)), fingerprint=project.engine.fingerprint(resaved(data, ".jpg"))
         )
-        assert gallery.enrol("Ann", [again]).images == 2
+        assert gallery.enrol("Ann", [again]).person.images == 2
     project.put("Ann/2.jpg", resaved(data, ".jpg"))
     assert project.build() == 0
     assert project.counts() == Counts(1, 2, 2)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from server.errors import InvalidImage
 from server.gallery.records import Box, Landmarks
 from server.spec import EmbeddingSpec
+from server.vision.detector import Detection
 from server.vision.fingerprint import fingerprint_of
 from server.vision.image import ImageLimits
 from tests.support.galleries import spec
@@ -103,6 +104,13 @@ class SyntheticEngine:
         faces.sort(key=lambda face: -face.box[2] * face.box[3])
         return PaintedPicture(image.shape[1], image.shape[0], tuple(faces))
 
+    def cut(self, data: bytes, face: Detection) -> Pixels:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise InvalidImage("not a picture")
+        x, y, w, h = map(round, face.box)
+        return np.asarray(image[y : y + h, x : x + w, ::-1], dtype=np.uint8)
+
     def fingerprint(self, data: bytes) -> bytes:
         return fingerprint_of(data, ImageLimits())
 
@@ -110,22 +118,23 @@ class SyntheticEngine:
         if self._before_embedding is not None:
             self._before_embedding(self.embedded)
         self.embedded += len(crops)
-        return np.stack([identity(tuple(np.rint(crop[len(crop) // 2, len(crop[0]) // 2] / LEVEL))) for crop in crops])
+        middles = [crop[len(crop) // 2, len(crop[0]) // 2, ::-1] for crop in crops]
+        return np.stack([identity(tuple(np.rint(middle / LEVEL)), self.spec.model) for middle in middles])
 
     def close(self) -> None:
         pass
 
 
-def identity(levels: tuple[float, ...]) -> NDArray[np.float32]:
-    """The embedding of a colour: a direction of its own."""
-    seed = int(levels[0] + 4 * levels[1] + 16 * levels[2])
+def identity(levels: tuple[float, ...], model: str = "Synthetic") -> NDArray[np.float32]:
+    """The embedding of a colour: a direction of its own, another one for every model."""
+    seed = int(levels[0] + 4 * levels[1] + 16 * levels[2]) + 64 * zlib.crc32(model.encode())
     vector = np.random.default_rng(seed).standard_normal(DIMENSION)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def embedding_of(number: int) -> NDArray[np.float32]:
+def embedding_of(number: int, model: str = "Synthetic") -> NDArray[np.float32]:
     """What the engine makes of the colour of that number."""
-    return identity(tuple(channel / LEVEL for channel in colour(number)))
+    return identity(tuple(channel / LEVEL for channel in colour(number)), model)
 
 
 def _face(image: Pixels, mask: NDArray[np.bool_]) -> PaintedFace | None:
@@ -135,4 +144,4 @@ def _face(image: Pixels, mask: NDArray[np.bool_]) -> PaintedFace | None:
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     box = (float(left), float(top), float(right - left), float(bottom - top))
     landmarks = ((box[0] + 1, box[1] + 1), (box[0] + box[2] - 1, box[1] + 1))
-    return PaintedFace(box, landmarks, 0.99, image[top:bottom, left:right].copy())
+    return PaintedFace(box, landmarks, 0.99, image[top:bottom, left:right, ::-1].copy())
