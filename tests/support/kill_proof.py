@@ -43,7 +43,7 @@ EXACT_BYTES = 20 * DIMENSION * 4
 FACES = (0, 3, 4, 15, 16, 19, 20)
 """Dark colours: pictures of one face differ by their grounds, and are never taken for copies of each other."""
 
-LONGEST_LIFE_S = 1.5
+LONGEST_LIFE_S = 3.0
 PATIENCE_S = 60.0
 
 People = Mapping[str, frozenset[str]]

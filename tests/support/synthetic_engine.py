@@ -34,6 +34,9 @@ SMALLEST_FACE = 30
 SQUARE, DARK = 8, 34
 """Pixels and level of the squares behind the faces: JPEG's own blocks, and dark enough to be no face."""
 
+FULL_COLOUR = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+"""JPEG's usual half resolution for colour would frame a face with a band of another colour: another face."""
+
 DIMENSION = 16
 
 
@@ -54,14 +57,14 @@ def draw(*faces: tuple[int, Box], size: tuple[int, int] = (64, 48), extension: s
     canvas = np.repeat(ground[:, :, None], 3, axis=2)
     for number, (x, y, w, h) in faces:
         canvas[int(y) : int(y + h), int(x) : int(x + w)] = colour(number)
-    done, data = cv2.imencode(extension, canvas)
+    done, data = cv2.imencode(extension, canvas, FULL_COLOUR if extension == ".jpg" else [])
     assert done
     return data.tobytes()
 
 
 def portrait(number: int, *, extension: str = ".png", shade: int = 0) -> bytes:
-    """A picture of one face in the middle."""
-    return draw((number, (24.0, 16.0, 16.0, 16.0)), extension=extension, shade=shade)
+    """A picture of one face in the middle, on the borders of JPEG's blocks: no file format makes it two."""
+    return draw((number, (16.0, 16.0, 16.0, 16.0)), size=(48, 48), extension=extension, shade=shade)
 
 
 @dataclass(frozen=True)
