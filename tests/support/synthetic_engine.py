@@ -34,6 +34,9 @@ SMALLEST_FACE = 30
 SQUARE, DARK = 8, 34
 """Pixels and level of the squares behind the faces: JPEG's own blocks, and dark enough to be no face."""
 
+TINT = 40
+"""By how much the faces of other shades may differ in colour, and still be of the same level."""
+
 FULL_COLOUR = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 """JPEG's usual half resolution for colour would frame a face with a band of another colour: another face."""
 
@@ -56,7 +59,9 @@ def draw(*faces: tuple[int, Box], size: tuple[int, int] = (64, 48), extension: s
     ground = squares.repeat(SQUARE, axis=0).repeat(SQUARE, axis=1)[: size[1], : size[0]]
     canvas = np.repeat(ground[:, :, None], 3, axis=2)
     for number, (x, y, w, h) in faces:
-        canvas[int(y) : int(y + h), int(x) : int(x + w)] = colour(number)
+        tint = rng.integers(0, TINT, 3) if shade else np.zeros(3, dtype=np.int64)
+        level = np.array(colour(number))
+        canvas[int(y) : int(y + h), int(x) : int(x + w)] = np.where(level < 3 * LEVEL, level + tint, level - tint)
     done, data = cv2.imencode(extension, canvas, FULL_COLOUR if extension == ".jpg" else [])
     assert done
     return data.tobytes()
@@ -83,9 +88,17 @@ class PaintedPicture:
 
 
 class SyntheticEngine:
-    """Counts what it is asked. `before_embedding` is called with the number of faces embedded so far."""
+    """Counts what it is asked. `before_embedding` is called with the number of faces embedded so far; `grain`: how much
+    of an embedding is the picture's own, and not the identity's."""
 
-    def __init__(self, *, model: str = "Synthetic", before_embedding: Callable[[int], object] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        model: str = "Synthetic",
+        before_embedding: Callable[[int], object] | None = None,
+        grain: float = 0.0,
+    ) -> None:
+        self._grain = grain
         self.spec: EmbeddingSpec = spec(DIMENSION, model)
         self.looked_at = 0
         self.embedded = 0
@@ -122,7 +135,12 @@ class SyntheticEngine:
             self._before_embedding(self.embedded)
         self.embedded += len(crops)
         middles = [crop[len(crop) // 2, len(crop[0]) // 2, ::-1] for crop in crops]
-        return np.stack([identity(tuple(np.rint(middle / LEVEL)), self.spec.model) for middle in middles])
+        return np.stack([self._embedding(middle) for middle in middles])
+
+    def _embedding(self, middle: Pixels) -> NDArray[np.float32]:
+        own = np.random.default_rng(zlib.crc32(middle.tobytes())).standard_normal(DIMENSION)
+        vector = identity(tuple(np.rint(middle / LEVEL)), self.spec.model) + self._grain * own
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
 
     def close(self) -> None:
         pass

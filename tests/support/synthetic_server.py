@@ -34,8 +34,8 @@ class TimedPicture(PaintedPicture):
 class SyntheticAnalyser(SyntheticEngine):
     """The engine with what serving needs besides."""
 
-    def __init__(self) -> None:
-        super().__init__(model=MODEL)
+    def __init__(self, grain: float) -> None:
+        super().__init__(model=MODEL, grain=grain)
 
     def faces(self, data: bytes, *, emotion: bool = False) -> TimedPicture:
         picture = super().faces(data)
@@ -56,9 +56,9 @@ class SyntheticAnalyser(SyntheticEngine):
 
 
 @contextmanager
-def synthetic_server(db: Path, exact_bytes: int = EXACT_BYTES) -> Iterator[tuple[str, int]]:
-    """Serves `db`, made where it is missing; the address."""
-    analyser = cast(Analyser, SyntheticAnalyser())
+def synthetic_server(db: Path, exact_bytes: int = EXACT_BYTES, grain: float = 0.0) -> Iterator[tuple[str, int]]:
+    """Serves `db`, made where it is missing; the address. `grain`: see `SyntheticEngine`."""
+    analyser = cast(Analyser, SyntheticAnalyser(grain))
     opened = Gallery.open(db, exact_bytes=exact_bytes) if db.exists() else Gallery.create(db, analyser.spec)
     with opened as gallery:
         gallery.watch(WATCH_S)
