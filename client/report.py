@@ -41,6 +41,11 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
+def counted(number: int, thing: str) -> str:
+    """`3 templates`, `1 template`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def describe(file: str, answer: Identified, *, candidates: bool, bars: Bars) -> list[str]:
     """One line for the picture and one a face, largest first; with `candidates`, one more for each of these."""
     count = len(answer.faces)

@@ -13,8 +13,8 @@ from client.commands.common import (
     client_for,
     positive,
 )
-from client.commands.listing import event_line, person_line
-from client.report import printable
+from client.commands.listing import person_line
+from client.report import counted, printable
 from protocol.gallery_messages import Changed, EventEntry, PersonEntry
 
 _IN_FORCE = "In force at once, for everybody; `client_app.py undo` takes it back."
@@ -100,7 +100,7 @@ def run_undo(arguments: argparse.Namespace) -> int:
     with client_for(arguments) as client:
         undone = client.undo(arguments.count, last=arguments.last)
     for event in undone.undone:
-        print(f"took back {event_line(event).strip()}")
+        print(f"took back {printable(event.text)}   (change {event.id})")
     _tell_people(undone.people)
     return EXIT_ALL_MATCHED
 
@@ -118,8 +118,8 @@ def _erase(arguments: argparse.Namespace) -> int:
     with client_for(arguments) as client:
         erased = client.erase(arguments.name)
     print(
-        f"erased: {erased.templates} templates and {erased.crops} crops of {erased.images} pictures,"
-        f" {erased.journal} entries of the journal"
+        f"erased: {counted(erased.templates, 'template')} and {counted(erased.crops, 'crop')} of"
+        f" {counted(erased.images, 'picture')}, and what {counted(erased.journal, 'row')} of the journal kept"
     )
     if erased.sources:
         print(f"{erased.sources} of the pictures lie in a folder: delete them there, or create_db.py enrols them again")

@@ -16,7 +16,7 @@ from client.commands.common import (
     client_for,
 )
 from client.pictures import NoSuchPicture, find_pictures
-from client.report import printable
+from client.report import counted, printable
 
 BATCH_PICTURES = 16  # in one request and one change: some seconds of the server's work
 BATCH_BYTES = 16 * 1024 * 1024  # half of the largest frame that servers take unless told otherwise
@@ -76,7 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
                     exit_code = max(exit_code, EXIT_SOME_UNMATCHED)
             person = answer.person or person
     if person is not None:
-        print(f"{printable(person.name)}: {person.templates} templates of {person.images} pictures")
+        print(
+            f"{printable(person.name)}: {counted(person.templates, 'template')} of {counted(person.images, 'picture')}"
+        )
     return exit_code
 
 

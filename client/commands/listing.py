@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from client.commands.common import EXIT_ALL_MATCHED, Usage, add_server_arguments, client_for, positive
-from client.report import printable
+from client.report import counted, printable
 from protocol.gallery_messages import EventEntry, PersonEntry, TemplateEntry
 from protocol.shapes import to_plain
 
@@ -92,7 +92,7 @@ def run_history(arguments: argparse.Namespace) -> int:
 
 def person_line(person: PersonEntry) -> str:
     """A person with their counts."""
-    return f"{printable(person.name):24} {person.templates:6} templates of {person.images} pictures"
+    return f"{printable(person.name):24} {counted(person.templates, 'template')} of {counted(person.images, 'picture')}"
 
 
 def event_line(event: EventEntry) -> str:

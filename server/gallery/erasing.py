@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.gallery import journal
+from server.gallery.connection import BUSY_TIMEOUT_MS
 from server.gallery.edits import require
 from server.gallery.events import Draft
 from server.gallery.store import Store
+
+_PENDING = "wipe_pending"
+
+PATIENCE_MS = 5_000
+"""How long other processes' reading is waited for before the answer says that it is not complete. Ours take less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,13 @@ def erase(store: Store, draft: Draft, name: str) -> Found:
     dropped = journal.forget_before(store, draft.id)
     journal.forget_content(store, draft.id)
     draft.detail |= {"images": images, "templates": templates}
+    store.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, 1)", (_PENDING,))
     return Found(images, templates, crops, dropped, sources)
+
+
+def is_pending(store: Store) -> bool:
+    """Whether somebody was erased and `wipe` didn't come to its end: it was killed, or another process was reading."""
+    return store.execute("SELECT 1 FROM meta WHERE key = ?", (_PENDING,)).fetchone() is not None
 
 
 def wipe(store: Store, path: Path) -> str:
@@ -48,15 +60,20 @@ def wipe(store: Store, path: Path) -> str:
     SQLite overwrites what it deletes (secure_delete), but may leave older copies where it moved rows between pages.
     Empty when everything is gone; otherwise what is left, and what to do.
     """
+    store.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
     try:
         store.execute("VACUUM")
         (blocked, _, _) = store.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not blocked:
+            store.execute("DELETE FROM meta WHERE key = ?", (_PENDING,))
     except sqlite3.OperationalError as error:
         return (
             f"old copies may lie in {path.name} a while longer ({error}): erasing again, or somebody else, removes them"
         )
+    finally:
+        store.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     if blocked:
-        return f"another process still reads {path.name}: old copies lie in its log until that has ended"
+        return f"another process still reads {path.name}: old copies lie in its log until the server starts again"
     return ""
 
 

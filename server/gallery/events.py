@@ -40,7 +40,7 @@ class Event:
     @property
     def text(self) -> str:
         """In words, for a person to read."""
-        return _TEXTS[self.op](self)
+        return _TEXTS[self.op](self) if self.op in _TEXTS else self.op  # of a later version
 
 
 @dataclass(slots=True)

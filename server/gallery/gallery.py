@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import ModelMismatch, StartError
+from server.errors import ModelMismatch, StartError, StorageFailed
 from server.gallery import edits, journal
 from server.gallery.events import Change, Draft, Enrolment, Erasure, Event, Op, Undoing
 from server.gallery.graph_keeper import EXACT_BYTES, GraphKeeper
@@ -27,7 +27,7 @@ from server.gallery.showing import shown
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store
 from server.gallery.watch import WATCH_INTERVAL_S, Watch
-from server.gallery.writer import Writer, storage_error
+from server.gallery.writer import Writer, raise_storage_error
 from server.spec import EmbeddingSpec
 
 Outcome = TypeVar("Outcome")
@@ -250,4 +250,6 @@ class Gallery:
             with self._readers.reading() as store:
                 return read(store)
         except sqlite3.DatabaseError as error:
-            raise storage_error(error) from error
+            raise_storage_error(error)
+        except StartError as error:
+            raise StorageFailed(f"the database can't be opened any more: {error}") from error

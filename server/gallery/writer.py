@@ -10,9 +10,9 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
-from server.errors import Busy, ModelMismatch, RequestError, StartError, StorageFailed
+from server.errors import Busy, ModelMismatch, StartError, StorageFailed
 from server.gallery import erasing, journal
 from server.gallery.delta import applied, read_delta
 from server.gallery.events import Draft, Event, Op
@@ -40,6 +40,9 @@ class Writer:
         # Guards the connection, and the order in which commits are published. Readers don't take it.
         self._writing = threading.Lock()
         self._publish(load(store, path, keeper))
+        if erasing.is_pending(store):
+            keeper.purge()
+            erasing.wipe(store, path)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -79,7 +82,7 @@ class Writer:
                     self._store.require_spec()
                     following = self._following()
             except sqlite3.DatabaseError as error:
-                raise storage_error(error) from error
+                raise_storage_error(error)
             self._publish(*following)
             return True
 
@@ -100,7 +103,7 @@ class Writer:
                 transaction.give_up()
                 return outcome, None, self._following()
         except sqlite3.DatabaseError as error:
-            raise storage_error(error) from error
+            raise_storage_error(error)
 
     def _following(self) -> _Following:
         """The snapshot of what the transaction sees, and whether somebody was erased since the last one."""
@@ -127,14 +130,14 @@ def load(store: Store, path: Path, keeper: GraphKeeper) -> Snapshot:
         raise StartError(f"{path} is damaged: {error}; restore a backup or build it anew") from error
 
 
-def storage_error(error: sqlite3.DatabaseError) -> RequestError | sqlite3.DatabaseError:
-    """What a user is told; an error that is a bug of ours stays what it is."""
+def raise_storage_error(error: sqlite3.DatabaseError) -> NoReturn:
+    """Raise what a user is told: Busy or StorageFailed. What is a bug of ours is raised as it is."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Busy("another process is writing to the database", retry_after_ms=RETRY_AFTER_MS)
+        raise Busy("another process is writing to the database", retry_after_ms=RETRY_AFTER_MS) from error
     if code in _STORAGE:
-        return StorageFailed(f"{_STORAGE[code]}; nothing was changed")
-    return error
+        raise StorageFailed(f"{_STORAGE[code]}; nothing was changed") from error
+    raise error
 
 
 _STORAGE = {

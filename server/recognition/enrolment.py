@@ -43,7 +43,9 @@ class Refused:
     @property
     def reason(self) -> str:
         """The reason's name on the wire."""
-        return self.error.reason if isinstance(self.error, Rejected) else REASON_OF[type(self.error)]
+        if isinstance(self.error, Rejected):
+            return self.error.reason
+        return next(REASON_OF[kind] for kind in type(self.error).__mro__ if kind in REASON_OF)
 
 
 Looked = tuple[list[Chosen], list[Refused]]

@@ -382,3 +382,59 @@ def test_everybody_is_found_while_others_come_and_go(path: Path) -> None:
         assert wrong == []
         assert gallery.wait_until_indexed(PATIENCE_S)
         assert answers(gallery) == exact_answers(path)
+
+
+def test_what_comes_back_by_an_undoing_is_found_at_once_and_by_the_graph(path: Path) -> None:
+    """The graph was built anew without it, and its number is lower than the last that the graph has."""
+    build(path)
+    removals = TEMPLATES // graph_keeper.DEAD_SHARE + 1
+    with Gallery.open(path, exact_bytes=SMALL) as gallery:
+        before = answers(gallery)
+        remove_somebody(gallery, removals)
+        assert gallery.wait_until_indexed(PATIENCE_S)
+        assert answers(gallery) != before
+        gallery.undo(removals)
+        assert answers(gallery) == before
+        assert gallery.wait_until_indexed(PATIENCE_S)
+        assert answers(gallery) == before
+        published = gallery._keeper._graph
+        assert published is not None
+        rows = gallery._snapshot.rows
+        assert not published[0].lacks(rows.template_ids).any()
+        assert published[1] == rows.lineage
+    with Gallery.open(path, exact_bytes=SMALL) as gallery:
+        assert answers(gallery) == before
+
+
+def test_the_erased_are_not_in_the_graph_nor_in_its_file(path: Path) -> None:
+    build(path)
+    with Gallery.open(path, exact_bytes=SMALL) as gallery:
+        assert gallery.wait_until_indexed(PATIENCE_S)
+        _, kept = gallery.show("P3", 0, TEMPLATES, crops=False)
+        gone = np.array([template.id for template in kept])
+        leftover = path.with_name("people.db-index-killed")  # of a writer that was killed
+        leftover.write_bytes(b"whose vectors?")
+        gallery.erase("P3")
+        assert not leftover.exists()
+        assert gallery.wait_until_indexed(PATIENCE_S)
+        assert gallery._keeper._graph is not None
+        assert gallery._keeper._graph[0].lacks(gone).all()
+        assert answers(gallery) == exact_answers(path)
+    with Gallery.open(path, exact_bytes=SMALL) as gallery:
+        saved = gallery._keeper._file.read(gallery._snapshot.rows)
+        assert saved is not None
+        assert saved.lacks(gone).all()
+
+
+def test_another_process_forgets_the_erased_too(path: Path) -> None:
+    build(path)
+    with Gallery.open(path, exact_bytes=SMALL) as ours, Gallery.open(path, exact_bytes=SMALL) as theirs:
+        assert ours.wait_until_indexed(PATIENCE_S)
+        _, kept = theirs.show("P3", 0, TEMPLATES, crops=False)
+        theirs.erase("P3")
+        assert ours.refresh()
+        assert not ours.refresh()
+        assert ours.wait_until_indexed(PATIENCE_S)
+        assert ours._keeper._graph is not None
+        assert ours._keeper._graph[0].lacks(np.array([template.id for template in kept])).all()
+        assert answers(ours) == answers(theirs) == exact_answers(path)
