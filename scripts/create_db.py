@@ -1,8 +1,8 @@
 """Build or update a gallery from a folder of people: `python scripts/create_db.py FOLDER`.
 
 One sub-folder per person, their pictures at any depth below it; underscores in a folder's name are shown as spaces.
-Run again, it reads only what is new or changed. The database is replaced in one step at the end: Ctrl-C, or worse,
-leaves the old one, and a server that uses it never sees half a database.
+Run again, it reads only what is new or changed; interrupted, it goes on where it was. The database changes in one step
+at the end: Ctrl-C, or worse, leaves the old one, and a server that has it open takes the new people in by itself.
 
 Exit codes: 0 people of the folder are in the database, 2 asked wrongly, 3 nothing could be enrolled or something
 failed, 130 Ctrl-C.
@@ -22,10 +22,12 @@ from pathlib import Path
 if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from scripts.building.build import Request, build
+from scripts.building.build import Request, build, known_pictures
 from scripts.building.folder import Scan, scan
+from scripts.building.ledger import Ledger
 from scripts.building.lock import build_lock
 from scripts.building.pipeline import Engine
+from scripts.building.preview import preview
 from scripts.building.skips import log_path
 from server.errors import FacewireError, StartError
 from server.gallery.store import Store
@@ -50,7 +52,7 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
     try:
         return _run(options, db, open_engine)
     except KeyboardInterrupt:
-        print(f"\nstopped: {db} is as it was", file=sys.stderr)
+        print(f"\nstopped: {db} is as it was; run it again to go on", file=sys.stderr)
         return 130
     except StartError as error:
         print(f"create_db: {error}", file=sys.stderr)
@@ -67,17 +69,24 @@ def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> in
     db.parent.mkdir(parents=True, exist_ok=True)
     with build_lock(db):
         enrolled = _enrolled_spec(db)
+        request = Request(folder, db, options.jobs, options.rebuild, options.prune, options.force)
+        if options.dry_run:
+            found = scan(folder)
+            ledger = Ledger(request.source, known_pictures(request), found.files)
+            print("\n".join(preview(folder, ledger, found, prune=options.prune)))
+            return 0
         model = _model(options, enrolled, db)
         found = scan(folder)
-        _require_pictures(found, folder)
+        if not (options.prune and options.force):
+            _require_pictures(found, folder)
         with closing(open_engine(replace(vision_settings(options), model=model))) as engine:
             if enrolled is not None and enrolled != engine.spec and not options.rebuild:
                 raise _other_spec(db, enrolled, engine.spec)
-            report = build(Request(folder, db, options.jobs, options.rebuild), found, engine)
+            report = build(request, found, engine)
     print(f"{db}: {report.summary()}")
     if report.log_lines():
         print(f"  every file and its reason: {log_path(db)}")
-    if report.new + report.changed + report.unchanged == 0:
+    if report.new + report.changed + report.unchanged == 0 and not (report.pruned and report.gone):
         print(f"create_db: no face in {folder} could be enrolled", file=sys.stderr)
         return 3
     return 0
@@ -135,6 +144,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--db", type=Path, default=DEFAULT_DB, help="the database (default: %(default)s)")
     parser.add_argument(
         "--jobs", type=positive, default=DEFAULT_JOBS, metavar="N", help="threads (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--prune",
+        action="store_true",
+        help="remove enrolled pictures that are gone from FOLDER, and people who have no other; refused where nothing"
+        " is left of the folder, or most is gone, or some can't be read",
+    )
+    parser.add_argument("--force", action="store_true", help="--prune all the same")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be read and what --prune would remove; write nothing"
     )
     parser.add_argument("--rebuild", action="store_true", help="forget what the database holds and build it anew")
     add_vision_arguments(parser, model_help=f"by default the database's own, or {DEFAULT_MODEL}", emotions=False)

@@ -77,6 +77,7 @@ def open_service(
 ) -> RecognitionService:
     """The service on a gallery, its networks loaded and warmed; `open_things` closes both. Raises StartError."""
     gallery = open_things.enter_context(Gallery.open(db))
+    gallery.watch()
     check_model_choice(model, gallery.spec, str(db))
     analyser = open_analyser(replace(vision, model=gallery.spec.model))
     open_things.callback(analyser.close)

@@ -129,11 +129,23 @@ def add_decision_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_vision_arguments(parser: argparse.ArgumentParser, *, model_help: str, emotions: bool = True) -> None:
-    """The flags that say which networks run and how; shared by all that open an analyser, `emotions` or not."""
+def add_vision_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    model_help: str,
+    emotions: bool = True,
+    model_flag: str = "--model",
+    model_group: argparse._ActionsContainer | None = None,
+) -> None:
+    """The flags that say which networks run and how; shared by all that open an analyser, `emotions` or not.
+
+    `model_flag`, `model_group`: what the model's flag is called, and what it stands with, where that is another.
+    """
     defaults = VisionSettings()
     group = parser.add_argument_group("networks")
-    group.add_argument("--model", default=None, metavar="NAME", help=f"one of {', '.join(MODELS)}; {model_help}")
+    (model_group or group).add_argument(
+        model_flag, dest="model", metavar="NAME", help=f"one of {', '.join(MODELS)}; {model_help}"
+    )
     group.add_argument(
         "--weights-dir", type=Path, default=None, metavar="DIR",
         help="where the weights lie; else $DEEPFACE_HOME/.deepface/weights, installed packages, a download",

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,27 +16,40 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from scripts.building.folder import FoundFile, Scan
+from scripts.building.folder import Scan
 from scripts.building.ledger import Ledger
 from scripts.building.pipeline import BATCH, Engine, Known, Outcome, Ready, embed, in_parallel, look_at
-from scripts.building.skips import Skipped, log_path, write_log
+from scripts.building.skips import Reason, Skipped, log_path, write_log
+from server.errors import StartError
 from server.gallery.inventory import Enrolled, enrolled_pictures, shared_pictures
 from server.gallery.records import Counts, NewPicture
 from server.gallery.staging import Relink, Staging
 from server.gallery.store import Store
 
 TRANSACTION = 256
-"""Pictures written at once: some 600 KB, and an fsync every few seconds."""
+"""Pictures written at once at most: some 600 KB."""
+
+WRITE_EVERY_S = 2.0
+"""What a kill -9 may cost in work to do again."""
+
+
+MOST_GONE = 0.5
+"""The share of a folder's pictures that may leave at once without a --force: more looks like the wrong folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A build as asked for. `folder` and `db` are absolute; `jobs`: threads that decode and detect."""
+    """A build as asked for. `folder` and `db` are absolute; `jobs`: threads that decode and detect.
+
+    `prune`: pictures gone from the folder leave the database; unless by `force`, only where that looks intended.
+    """
 
     folder: Path
     db: Path
     jobs: int
     rebuild: bool
+    prune: bool = False
+    force: bool = False
 
     @property
     def source(self) -> str:
@@ -46,13 +59,15 @@ class Request:
 
 @dataclass(slots=True)
 class Report:
-    """What a build did, for the summary and the skip log. `gone`: paths enrolled that the folder no longer has."""
+    """What a build did, for the summary and the skip log. `gone`: paths enrolled that the folder no longer has, and
+    `pruned` whether they left the database."""
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    pruned: bool = False
     mislabels: list[tuple[str, str]] = field(default_factory=list)
     counts: Counts = field(default_factory=partial(Counts, 0, 0, 0))
     seconds: float = 0.0
@@ -68,9 +83,13 @@ class Report:
         """(path, what there is to say of it)."""
         return [
             *((skip.path, skip.line) for skip in self.skipped),
-            *((path, "gone from the folder; stays enrolled") for path in self.gone),
+            *((path, f"gone from the folder; {self._fate}") for path in self.gone),
             *((path, f"also under {name} (a likely mislabel)") for path, name in self.mislabels),
         ]
+
+    @property
+    def _fate(self) -> str:
+        return "removed" if self.pruned else "stays enrolled"
 
     def summary(self) -> str:
         """A line of totals, and one for every kind of skipped file."""
@@ -80,11 +99,17 @@ class Report:
             f"{self.new} new, {self.changed} changed, {self.unchanged} unchanged, {len(self.skipped)} skipped,"
             f" {len(self.gone)} gone from the folder, {self.seconds:.1f} s",
         ]
+        if self.gone:
+            lines.append(f"  gone from the folder {len(self.gone)}: {self._fate}" + _how_to_prune(self.pruned))
         reasons = Counter(skip.reason for skip in self.skipped)
         lines += [f"  skipped {count}: {reason}" for reason, count in reasons.most_common()]
         if self.mislabels:
             lines.append(f"  {len(self.mislabels)} pictures are enrolled for two people: likely mislabels")
         return "\n".join(lines)
+
+
+def _how_to_prune(pruned: bool) -> str:
+    return "" if pruned else " (--prune removes what is gone)"
 
 
 def build(request: Request, scan: Scan, engine: Engine) -> Report:
@@ -94,19 +119,39 @@ def build(request: Request, scan: Scan, engine: Engine) -> Report:
     sqlite3.Error where it can't be done, KeyboardInterrupt on Ctrl-C; the database is as it was then.
     """
     begun = time.monotonic()
-    ledger = Ledger(request.source, _enrolled(request), scan.files)
-    report = Report(skipped=list(scan.skipped), gone=ledger.gone())
+    ledger = Ledger(request.source, known_pictures(request), scan.files)
+    report = Report(skipped=list(scan.skipped))
     staging = Staging(request.db, engine.spec)
     try:
-        relinks = _collect(request, scan.files, engine, ledger, staging, report)
+        relinks = _collect(request, engine, ledger, staging, report)
+        gone = ledger.gone({skip.path for skip in scan.skipped})
+        report.gone, report.pruned = [picture.path for picture in gone], request.prune
+        removed = ledger.superseded() + [picture.image_id for picture in gone if request.prune]
+        if request.prune and not request.force:
+            check_prune(scan, len(gone), ledger.enrolled_here())
         with _undisturbed():
-            if report.new or report.changed or relinks:
-                staging.move(relinks, rebuild=request.rebuild)
+            if report.new or report.changed or relinks or removed:
+                staging.move(relinks, removed, rebuild=request.rebuild)
+            staging.discard()
             _take_stock(request, report)
     finally:
-        staging.discard()
+        staging.close()
     report.seconds = time.monotonic() - begun
     return report
+
+
+def check_prune(scan: Scan, gone: int, enrolled: int) -> None:
+    """Raises StartError where what is gone may only be out of sight: a disk not mounted, a folder closed to us."""
+    if not scan.files:
+        raise StartError("the folder is empty: nothing is removed, unless --force says that it is meant", exit_code=2)
+    closed = [skip.path for skip in scan.skipped if skip.reason is Reason.UNREADABLE]
+    if gone and closed:
+        raise StartError(f"{closed[0]} can't be read: nothing is removed, unless --force says so", exit_code=2)
+    if gone > enrolled * MOST_GONE:
+        raise StartError(
+            f"{gone} of {enrolled} pictures are gone from the folder: is it the right one? If so, --force removes them",
+            exit_code=2,
+        )
 
 
 def _take_stock(request: Request, report: Report) -> None:
@@ -118,7 +163,8 @@ def _take_stock(request: Request, report: Report) -> None:
     write_log(log_path(request.db), report.log_lines())
 
 
-def _enrolled(request: Request) -> list[Enrolled]:
+def known_pictures(request: Request) -> list[Enrolled]:
+    """What the database holds before the build."""
     if request.rebuild or not request.db.exists():
         return []
     with closing(Store.open(request.db)) as store:
@@ -132,12 +178,13 @@ class _Stager:
         self._engine, self._staging, self._source = engine, staging, source
         self._ready: list[Ready] = []
         self._embedded: list[tuple[str, NewPicture]] = []
+        self._written = time.monotonic()
 
     def add(self, ready: Ready) -> None:
         self._ready.append(ready)
         if len(self._ready) == BATCH:
             self._embed()
-        if len(self._embedded) >= TRANSACTION:
+        if len(self._embedded) >= TRANSACTION or time.monotonic() > self._written + WRITE_EVERY_S:
             self._write()
 
     def finish(self) -> None:
@@ -152,17 +199,21 @@ class _Stager:
     def _write(self) -> None:
         self._staging.add(self._embedded)
         self._embedded.clear()
+        self._written = time.monotonic()
 
 
-def _collect(
-    request: Request, files: Sequence[FoundFile], engine: Engine, ledger: Ledger, staging: Staging, report: Report
-) -> list[Relink]:
+def _collect(request: Request, engine: Engine, ledger: Ledger, staging: Staging, report: Report) -> list[Relink]:
     """Stage every new and changed picture; what only moved or was touched is returned."""
-    waiting = [file for file in files if not ledger.is_unchanged(file)]
-    report.unchanged = len(files) - len(waiting)
+    staged = staging.take_up(ledger.take_up)
+    waiting = ledger.waiting()
+    report.unchanged = ledger.unchanged()
+    for picture in staged:
+        report.count(changed=ledger.has_path(picture.path))
+    if staged:
+        print(f"going on after {len(staged)} pictures that an interrupted run embedded", file=sys.stderr)
     look = partial(look_at, folder=request.folder, engine=engine, holds=ledger.holds)
     stager, relinks = _Stager(engine, staging, request.source), list[Relink]()
-    # Closed, so that on Ctrl-C no thread is still looking when the staging database goes.
+    # Closed, so that on Ctrl-C no thread is still looking when the staging database is closed.
     with _bar(len(waiting)) as bar, closing(in_parallel(look, waiting, request.jobs)) as outcomes:
         for outcome in outcomes:
             match _settle(outcome, ledger):
@@ -173,7 +224,7 @@ def _collect(
                     report.unchanged += 1
                 case Ready(file=file) as ready:
                     stager.add(ready)
-                    report.count(changed=ledger.is_enrolled(file))
+                    report.count(changed=ledger.has_path(file.path))
             bar.update()
         stager.finish()
     return relinks
@@ -190,8 +241,8 @@ def _settle(outcome: Outcome, ledger: Ledger) -> Skipped | Relink | Ready:
     match outcome:
         case Known(file, sha256):
             return ledger.recognise(file, sha256)
-        case Ready(file=file, sha256=sha256):
-            return ledger.claim(file, sha256) or outcome
+        case Ready(file=file, sha256=sha256, fingerprint=fingerprint):
+            return ledger.claim(file, sha256, fingerprint) or outcome
         case Skipped():
             return outcome
 

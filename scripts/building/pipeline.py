@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,10 @@ class Engine(Protocol):
         """Decode and detect. Raises InvalidImage. Called from several threads."""
         ...
 
+    def fingerprint(self, data: bytes) -> bytes:
+        """What a picture looks like, for `server.gallery.lookalikes`. Raises InvalidImage."""
+        ...
+
     def templates(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(n, d) float32 of unit length."""
         ...
@@ -81,12 +85,16 @@ class Ready:
 
     file: FoundFile
     sha256: str
+    fingerprint: bytes
     width: int
     height: int
     face: Face
 
 
 Outcome = Skipped | Known | Ready
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def look_at(file: FoundFile, folder: Path, engine: Engine, holds: Callable[[str, str], bool]) -> Outcome:
@@ -100,17 +108,16 @@ def look_at(file: FoundFile, folder: Path, engine: Engine, holds: Callable[[str,
         return Known(file, sha256)
     try:
         picture = engine.faces(data)
+        fingerprint = engine.fingerprint(data) if picture.faces else b""
     except InvalidImage as error:
         return Skipped(file.path, Reason.BROKEN, str(error))
     if not picture.faces:
         return Skipped(file.path, Reason.NO_FACE)
     chosen = main_face([face.box for face in picture.faces], picture.width, picture.height)
-    return Ready(file, sha256, picture.width, picture.height, picture.faces[chosen])
+    return Ready(file, sha256, fingerprint, picture.width, picture.height, picture.faces[chosen])
 
 
-def in_parallel(
-    look: Callable[[FoundFile], Outcome], files: Iterable[FoundFile], jobs: int
-) -> Generator[Outcome, None, None]:
+def in_parallel(look: Callable[[Item], Result], files: Iterable[Item], jobs: int) -> Generator[Result, None, None]:
     """Every file's outcome, in the order of `files`, so that two builds of one folder give the same database.
 
     At most 4 files a job are begun and not yet taken, which bounds memory however slow the taker is. Leaving early
@@ -119,7 +126,7 @@ def in_parallel(
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="look")
     try:
         rest = iter(files)
-        begun: deque[Future[Outcome]] = deque()
+        begun: deque[Future[Result]] = deque()
         while True:
             begun.extend(pool.submit(look, file) for file in islice(rest, 4 * jobs - len(begun)))
             if not begun:
@@ -144,6 +151,7 @@ def embed(engine: Engine, ready: Sequence[Ready], source: str) -> list[tuple[str
                 templates=(_template(item.face, embedding),),
                 source=source,
                 mtime_ns=item.file.mtime_ns,
+                fingerprint=item.fingerprint,
             ),
         )
         for item, embedding in zip(ready, embeddings, strict=True)

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     BROKEN = "broken picture"
     NO_FACE = "no face found"
     SAME = "same bytes as another picture of the person"
+    ALIKE = "another picture of the person, re-encoded or resized"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from server.errors import StartError
 from server.gallery import schema
+from server.gallery.foreign import explain
 from server.spec import EmbeddingSpec
 
 BUSY_TIMEOUT_MS = 30_000
@@ -58,13 +59,19 @@ def check_ours(connection: sqlite3.Connection, path: Path) -> None:
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
             raise
-        raise StartError(f"{path} is not a database: choose another --db", exit_code=2) from error
+        raise _not_ours(path, "a database") from error
     if not ours:
-        raise StartError(f"{path} is not a facewire gallery: choose another --db", exit_code=2)
+        raise _not_ours(path, "a facewire gallery")
     if version > len(schema.MIGRATIONS):
         raise StartError(
             f"{path} is of a newer facewire (its schema {version}, ours {len(schema.MIGRATIONS)}): update this one"
         )
+
+
+def _not_ours(path: Path, kind: str) -> StartError:
+    known = explain(path)
+    advice = known if known is not None else "choose another --db"
+    return StartError(f"{path} is not {kind}: {advice}", exit_code=2)
 
 
 def current_spec(connection: sqlite3.Connection, path: Path) -> tuple[int, EmbeddingSpec]:

@@ -27,13 +27,18 @@ def require(store: Store, name: str) -> Person:
 
 
 def enrol(store: Store, draft: Draft, name: str, pictures: Sequence[NewPicture]) -> list[tuple[int, ...]]:
-    """Add pictures to a person, who is added where unknown; the templates' ids, none for bytes that they have."""
+    """Add pictures to a person, who is added where unknown; the templates' ids, none for a picture that they have, in
+    whatever format and size."""
     person = store.ensure_person(person_name(name))
-    written = [store.add_picture(person.id, picture) for picture in pictures]
+    written = [None if _has(store, person, picture) else store.add_picture(person.id, picture) for picture in pictures]
     ids = [one.template_ids if one else () for one in written]
     draft.subjects.append(person)
     draft.detail |= {"images": sum(one is not None for one in written), "templates": sum(map(len, ids))}
     return ids
+
+
+def _has(store: Store, person: Person, picture: NewPicture) -> bool:
+    return picture.fingerprint is not None and store.lookalike(person.id, picture.fingerprint) is not None
 
 
 def rename(store: Store, draft: Draft, name: str, to: str) -> None:

@@ -8,8 +8,8 @@ from typing import Literal
 
 from server.gallery.records import Person, PersonRecord
 
-Op = Literal["enrol", "rename", "merge", "split", "remove", "erase", "undo", "build"]
-"""The operations; `build` is scripts/create_db.py's."""
+Op = Literal["enrol", "rename", "merge", "split", "remove", "erase", "undo", "build", "import", "migrate"]
+"""The operations; `build`, `import` and `migrate` are those of create_db.py, backup.py and migrate_model.py."""
 
 ERASED_NAME = "(erased)"
 """What the journal calls somebody who was erased."""
@@ -132,4 +132,6 @@ _TEXTS: Mapping[str, Callable[[Event], str]] = {
     "erase": _erased,
     "undo": lambda event: f"took back {counted(event.detail.get('changes', 0), 'change')}",
     "build": _built,
+    "import": lambda event: f"imported {counted(event.detail.get('images', 0), 'picture')}, {_templates(event)}",
+    "migrate": lambda event: f"another model: {_templates(event)}",
 }

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import StartError, StorageFailed
+from server.errors import ModelMismatch, StartError, StorageFailed
 from server.gallery import edits, journal
 from server.gallery.cohort import DEFAULT_PATH as COHORT
 from server.gallery.cohort import Cohort
@@ -30,6 +30,7 @@ from server.gallery.rows import unscaled
 from server.gallery.showing import shown
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store
+from server.gallery.watch import WATCH_INTERVAL_S, Watch
 from server.gallery.writer import Writer, raise_storage_error
 from server.spec import EmbeddingSpec
 
@@ -52,6 +53,9 @@ class Gallery:
         self._keeper = keeper
         self._writer = Writer(store, path, keeper, self._measure)
         self._readers = Readers(path)
+        self._watch: Watch | None = None
+        # Why nothing may be compared with what is enrolled, or None. Replaced as a whole.
+        self._moved: str | None = None
 
     @classmethod
     def open(cls, path: Path, *, exact_bytes: int = EXACT_BYTES, cohort: Path = COHORT) -> Self:
@@ -101,14 +105,21 @@ class Gallery:
         """The `k` people nearest to a probe, each by their best template, most similar first, equals by name.
 
         `embedding`: (d,) float32 of unit length. Fewer than `k` where fewer are enrolled; none in an empty gallery.
-        Raises ModelMismatch for another dimension; ValueError for a length other than 1, a NaN, or k < 1.
+        Raises ModelMismatch for another dimension, or where another model was seen to have taken over the database;
+        ValueError for a length other than 1, a NaN, or k < 1.
         """
+        self.check_current()
         check_query(embedding, self.spec.dimension, k)
         return self._snapshot.search(embedding, k, float(self._measure(embedding[None])[0]))
 
     def scales(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n,) for (n, d) unit embeddings: 1 - (1 - similarity) / (scale * scale) compares two; 1 without a cohort."""
         return self._measure(embeddings)
+
+    def check_current(self) -> None:
+        """Raises ModelMismatch, which says what to do, where the database was seen to be another model's by now."""
+        if self._moved is not None:
+            raise ModelMismatch(self._moved)
 
     def people(
         self, offset: int = 0, limit: int | None = None, *, contains: str = ""
@@ -192,8 +203,22 @@ class Gallery:
         return Erasure(event, *counts, complete=not note, note=note)
 
     def refresh(self) -> bool:
-        """Take in what other processes have committed since; whether there was anything."""
-        return self._writer.refresh()
+        """Take in what other processes have committed since; whether there was anything. Readers go on meanwhile.
+
+        Raises ModelMismatch where another model took over the database; so does every search from then on, until the
+        database is this model's again. Raises Busy and StorageFailed where it can't be read just now.
+        """
+        try:
+            found = self._writer.refresh()
+        except ModelMismatch as error:
+            self._moved = str(error)
+            raise
+        self._moved = None
+        return found
+
+    def watch(self, interval_s: float = WATCH_INTERVAL_S) -> None:
+        """From here on `refresh` by itself, `interval_s` after another process committed or sooner. Call it once."""
+        self._watch = Watch(self.refresh, interval_s)
 
     # ------------------------------------------------------------------------------------------ life
 
@@ -202,6 +227,8 @@ class Gallery:
 
         A large gallery saves its index beside the database, for the next start.
         """
+        if self._watch is not None:
+            self._watch.close()
         self._writer.close()
         self._readers.close()
         self._keeper.close()

@@ -18,12 +18,13 @@ class Enrolled(NamedTuple):
     size_bytes: int
     mtime_ns: int | None
     sha256: str
+    fingerprint: bytes | None
 
 
 def enrolled_pictures(store: Store) -> Iterator[Enrolled]:
     """Every picture, by id."""
     query = (
-        "SELECT i.id, p.name, i.source, i.path, i.size, i.mtime_ns, i.sha256"
+        "SELECT i.id, p.name, i.source, i.path, i.size, i.mtime_ns, i.sha256, i.fingerprint"
         " FROM images i JOIN people p ON p.id = i.person_id ORDER BY i.id"
     )
     return (Enrolled(*row) for row in store.execute(query))

@@ -15,7 +15,7 @@ from server.gallery.store import Store, now
 UNDO_DAYS = 30
 """How long what was changed or removed is kept to be taken back. The event itself stays in the journal."""
 
-_UNDOABLE: frozenset[Op] = frozenset(("enrol", "rename", "merge", "split", "remove", "build"))
+_UNDOABLE: frozenset[Op] = frozenset(("enrol", "rename", "merge", "split", "remove", "build", "import"))
 
 _EVENT = "SELECT id, at, op, detail, undone_by, undoable FROM events"
 
@@ -29,6 +29,31 @@ def begin(store: Store, op: Op) -> Draft:
     draft = Draft(int(cursor.fetchone()[0]))
     store.execute("INSERT INTO meta (key, value) VALUES (?, ?)", (OPEN_EVENT, draft.id))
     return draft
+
+
+def opened(store: Store) -> Draft | None:
+    """The event that an earlier process opened and left open, in a database that nobody else uses."""
+    row = store.execute("SELECT value FROM meta WHERE key = ?", (OPEN_EVENT,)).fetchone()
+    return Draft(int(row[0])) if row else None
+
+
+def reopen(store: Store, draft: Draft) -> None:
+    """Let changes of this transaction belong to an event of an earlier one, until `close`."""
+    store.execute("INSERT INTO meta (key, value) VALUES (?, ?)", (OPEN_EVENT, draft.id))
+
+
+def close(store: Store) -> None:
+    """End what `reopen` began."""
+    store.execute("DELETE FROM meta WHERE key = ?", (OPEN_EVENT,))
+
+
+def forget_passing(store: Store, draft: Draft) -> None:
+    """Drop what the event both added and removed: nobody ever saw it."""
+    store.execute(
+        "DELETE FROM changes WHERE event_id = ? AND (tbl, row_id) IN"
+        " (SELECT tbl, row_id FROM changes WHERE event_id = ? AND kind = 'delete')",
+        (draft.id, draft.id),
+    )
 
 
 def finish(store: Store, draft: Draft) -> bool:

@@ -38,7 +38,8 @@ class NewPicture:
 
     `sha256`: hex digest of the file's bytes; `size_bytes`: their number; `width`, `height`: pixels as shown.
     `path`: what a match shows as its picture; relative to `source`, the folder it was read from (absolute), where
-    there is one. A picture that came over the wire has no source and no `mtime_ns`.
+    there is one. A picture that came over the wire has no source and no `mtime_ns`. `fingerprint`: what it looks like
+    (server.vision.fingerprint), by which its copies are recognised; None: nobody looked.
     """
 
     sha256: str
@@ -49,6 +50,7 @@ class NewPicture:
     templates: tuple[NewTemplate, ...]
     source: str | None = None
     mtime_ns: int | None = None
+    fingerprint: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,13 @@ def _create_crops(connection: sqlite3.Connection) -> None:
     journal_schema.watch(connection, "crops")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_tables, _create_journal, _create_crops)
+def _add_fingerprints(connection: sqlite3.Connection) -> None:
+    # What the picture looks like (server.vision.fingerprint); NULL where nobody looked.
+    connection.execute("ALTER TABLE images ADD COLUMN fingerprint BLOB")
+    journal_schema.watch(connection, "images")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create_tables, _create_journal, _create_crops, _add_fingerprints)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

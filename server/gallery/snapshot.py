@@ -18,7 +18,7 @@ from server.gallery.rows import Rows
 @dataclass(frozen=True, eq=False)
 class Snapshot:
     """Rows with the names and paths that their ids stand for. `version` grows from snapshot to snapshot; `event`: the
-    newest of the journal that is in it.
+    newest of the journal that is in it; while `epoch` (see `Store.epoch`) stays, ids stand for the same.
 
     `index_over`: the best index over rows that there is at the moment. It is asked at every search, for a faster one
     may have become ready since; it costs nothing, since every index looks at the rows where they lie.
@@ -26,6 +26,7 @@ class Snapshot:
 
     version: int
     event: int
+    epoch: str
     rows: Rows
     people: Mapping[int, Person]
     paths: Mapping[int, str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from server.errors import ModelMismatch, StartError
 from server.gallery import journal_schema, schema
 from server.gallery.connection import check_ours, configure, connect, current_spec, discard_companions
 from server.gallery.index import check_unit
+from server.gallery.lookalikes import Lookalikes
 from server.gallery.records import Counts, NewPicture, NewTemplate, Person
 from server.gallery.rows import Chunk
 from server.spec import EmbeddingSpec
@@ -150,10 +152,26 @@ class Store:
     def require_spec(self) -> None:
         """Hold the gallery on disk to the spec this store was opened with, in the caller's transaction.
 
-        Another process may have rebuilt it for another model since. Raises ModelMismatch.
+        Another process may have rebuilt or migrated it for another model since. Raises ModelMismatch.
         """
-        if self.execute("SELECT value FROM meta WHERE key = 'spec_id'").fetchone() != (self._spec_id,):
-            raise ModelMismatch("the database was rebuilt for another model: open it again")
+        query = "SELECT id, fingerprint, json FROM specs WHERE id = (SELECT value FROM meta WHERE key = 'spec_id')"
+        row = self.execute(query).fetchone()
+        if row is None or row[1] != self.spec.fingerprint:
+            now = "another model" if row is None else EmbeddingSpec.from_json(row[2]).model
+            raise ModelMismatch(
+                f"the database was moved from {self.spec.model} to {now} since it was opened: start the server again,"
+                " and it answers with the new model"
+            )
+        self._spec_id = int(row[0])  # another number where a backup was restored
+
+    def epoch(self) -> str:
+        """Changes where ids may mean other things than before: a backup was restored, another spec took over."""
+        row = self.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        return str(row[0]) if row else ""
+
+    def begin_epoch(self) -> None:
+        """Make every process that has this gallery open read all of it again; in the caller's transaction."""
+        self._db.table("meta").upsert({"key": "epoch", "value": secrets.token_hex(8)}, pk="key")
 
     def person(self, name: str) -> Person | None:
         """The person of exactly that name."""
@@ -183,11 +201,11 @@ class Store:
         if not picture.templates:
             raise ValueError(f"{picture.path} brings no template")
         cursor = self.execute(
-            "INSERT INTO images (person_id, sha256, size, source, path, mtime_ns, width, height, created)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+            "INSERT INTO images (person_id, sha256, size, source, path, mtime_ns, width, height, fingerprint, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
             (
                 *(person_id, picture.sha256, picture.size_bytes, picture.source, picture.path, picture.mtime_ns),
-                *(picture.width, picture.height, now()),
+                *(picture.width, picture.height, picture.fingerprint, now()),
             ),
         )
         row = cursor.fetchone()
@@ -219,10 +237,20 @@ class Store:
         row = self.execute(query, (person_id, sha256)).fetchone()
         return int(row[0]) if row else None
 
+    def lookalike(self, person_id: int, fingerprint: bytes) -> int | None:
+        """The person's picture that shows the same as one of this fingerprint, in whatever format and size."""
+        query = "SELECT id, fingerprint FROM images WHERE person_id = ? AND fingerprint IS NOT NULL"
+        image_ids, seen = [], Lookalikes()
+        for image_id, known in self.execute(query, (person_id,)):
+            image_ids.append(int(image_id))
+            seen.add(known)
+        found = seen.find(fingerprint)
+        return None if found is None else image_ids[found]
+
     def counts(self) -> Counts:
         """What the gallery holds now, on disk."""
-        people, images, templates = (self._db.table(name).count for name in ("people", "images", "templates"))
-        return Counts(people, images, templates)
+        people, images = (self._db.table(name).count for name in ("people", "images"))
+        return Counts(people, images, self.template_count())
 
     def people(self) -> Iterator[Person]:
         """Everybody, by id."""

@@ -75,7 +75,10 @@ class Writer:
         with self._writing:
             try:
                 with self._store.reading():
-                    if journal.newest(self._store) == self._snapshot.event:
+                    if (journal.newest(self._store), self._store.epoch()) == (
+                        self._snapshot.event,
+                        self._snapshot.epoch,
+                    ):
                         return False
                     self._store.require_spec()
                     following = self._following()
@@ -105,7 +108,8 @@ class Writer:
 
     def _following(self) -> _Following:
         """The snapshot of what the transaction sees, and whether somebody was erased since the last one."""
-        delta = read_delta(self._store, self._snapshot.event)
+        same = self._store.epoch() == self._snapshot.epoch
+        delta = read_delta(self._store, self._snapshot.event) if same else None
         if delta is None:
             return _read(self._store, self._keeper, self._measure, after=self._snapshot), True
         return applied(self._snapshot, delta), delta.erased
@@ -153,6 +157,7 @@ def _read(store: Store, keeper: GraphKeeper, measure: Measure, after: Snapshot |
     return Snapshot(
         version=after.version + 1 if after else 1,
         event=journal.newest(store),
+        epoch=store.epoch(),
         rows=Rows.load(store.template_count(), store.spec.dimension, store.template_chunks(), measure, lineage=lineage),
         people={person.id: person for person in store.people()},
         paths=dict(store.image_paths()),

@@ -77,6 +77,7 @@ def embed(chosen: Sequence[Chosen], analyser: Analyser, abandoned: Abandoned) ->
             path=one.label,
             width=one.picture.width,
             height=one.picture.height,
+            fingerprint=analyser.fingerprint(one.data),
             templates=(
                 NewTemplate(embedding, one.face.box, one.face.landmarks, one.face.detection, jpeg_bytes(one.face.crop)),
             ),

@@ -138,7 +138,8 @@ class RecognitionService(Curation):
         )
 
     def health(self, message: Health, /) -> HealthReport:
-        """One real pass through every network."""
+        """One real pass through every network. Raises ModelMismatch where another model took over the database."""
+        self._gallery.check_current()
         inference_ms = self._analyser.check()
         counts = self._gallery.counts()
         return HealthReport(True, self.model, self._runtime, inference_ms, counts.people, counts.templates)

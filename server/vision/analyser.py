@@ -14,6 +14,7 @@ from server.vision.batching import DEFAULT_CAPACITY, Abandoned, Batcher, never
 from server.vision.detector import Box, Detection, Detector, Landmarks
 from server.vision.embedder import Embedder, mean_directions, mirrored
 from server.vision.emotion import Emotion, EmotionReader
+from server.vision.fingerprint import fingerprint_of
 from server.vision.image import ImageLimits, Photo, Pixels, decode_image, decode_photo
 from server.vision.runtime import BATCH_SIZES, Floats
 
@@ -88,6 +89,14 @@ class Analyser:
         if faces and abandoned():
             raise TimedOut("nobody waits for this any more")
         return self._batcher.run(faces, abandoned)
+
+    def cut(self, data: bytes, face: Detection) -> Pixels:
+        """What the embedder is shown of a face that was found in this picture before. Raises InvalidImage."""
+        return self._embedder.crop(decode_image(data, self._limits), face)
+
+    def fingerprint(self, data: bytes) -> bytes:
+        """What a picture file looks like (see `server.vision.fingerprint`). Raises InvalidImage."""
+        return fingerprint_of(data, self._limits)
 
     def templates(self, crops: Sequence[Pixels], probes: Floats | None = None) -> Floats:
         """(n, d) unit-length embeddings for enrolment, which may cost two forward passes a face; one less where the

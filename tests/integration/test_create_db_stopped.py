@@ -37,8 +37,8 @@ def db(tmp_path: Path) -> Path:
     return tmp_path / "out" / "people.db"
 
 
-def build(folder: Path, db: Path) -> int:
-    return main([str(folder), "--db", str(db)], open_engine=lambda choice: SyntheticEngine())
+def build(folder: Path, db: Path, engine: SyntheticEngine | None = None) -> int:
+    return main([str(folder), "--db", str(db)], open_engine=lambda choice: engine or SyntheticEngine())
 
 
 def grow(folder: Path, count: int) -> None:
@@ -83,10 +83,10 @@ def test_ctrl_c_leaves_the_old_database(folder: Path, db: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == f"stopped: {db} is as it was"
+    assert err.splitlines()[-1] == f"stopped: {db} is as it was; run it again to go on"
     assert "Traceback" not in out + err
     assert content(db) == before
-    assert beside(db) == []
+    assert f"{db.name}{SUFFIX}" in beside(db)
 
 
 def test_ctrl_c_in_a_first_build_leaves_nothing(folder: Path, db: Path) -> None:
@@ -106,9 +106,60 @@ def test_kill_9_leaves_the_old_database_and_the_next_run_cleans_up(folder: Path,
         process.kill()
     assert content(db) == before
     assert f"{db.name}{SUFFIX}" in beside(db)
-    assert build(folder, db) == 0
+    engine = SyntheticEngine()
+    assert build(folder, db, engine) == 0
+    assert engine.embedded < TRANSACTION  # and not again what was staged
     assert beside(db) == []
     assert len(content(db)) == TRANSACTION + 65
+
+
+def test_what_changed_since_the_interruption_is_not_taken_from_it(folder: Path, db: Path) -> None:
+    grow(folder, TRANSACTION)
+    with stopped_at(TRANSACTION, folder, db) as process:
+        process.kill()
+    changed, gone, renamed = folder / "Bob" / "0.png", folder / "Bob" / "1.png", folder / "Cleo"
+    changed.write_bytes(portrait(7, shade=99))
+    gone.unlink()
+    renamed.mkdir()
+    (folder / "Bob" / "2.png").rename(renamed / "2.png")
+    assert build(folder, db) == 0
+    resumed = content(db)
+    db.unlink()
+    assert build(folder, db) == 0
+    assert sorted(row[1:] for row in resumed) == sorted(row[1:] for row in content(db))
+    assert len(resumed) == TRANSACTION
+
+
+def test_what_was_staged_for_another_model_is_embedded_anew(folder: Path, db: Path) -> None:
+    grow(folder, TRANSACTION + 8)
+    with stopped_at(TRANSACTION, folder, db) as process:
+        process.kill()
+    other = SyntheticEngine(model="Other")
+    assert build(folder, db, other) == 0
+    assert other.embedded == TRANSACTION + 9
+
+
+@pytest.mark.parametrize("made", [b"", b"half a datab"])
+def test_killed_while_the_staging_database_was_made(folder: Path, db: Path, made: bytes) -> None:
+    db.with_name(db.name + SUFFIX).write_bytes(made)
+    assert build(folder, db) == 0
+    assert beside(db) == []
+
+
+def test_killed_after_the_last_step_and_before_cleaning_up(folder: Path, db: Path) -> None:
+    """The staging database has what the database has; the next run neither embeds nor stores anything twice."""
+    grow(folder, TRANSACTION)
+    with stopped_at(TRANSACTION, folder, db) as process:
+        process.kill()
+    left = db.with_name(db.name + SUFFIX)
+    kept = {path.name: path.read_bytes() for path in db.parent.iterdir() if path.name.startswith(left.name)}
+    assert build(folder, db) == 0
+    before = content(db)
+    for name, data in kept.items():
+        (db.parent / name).write_bytes(data)
+    engine = SyntheticEngine()
+    assert build(folder, db, engine) == 0
+    assert (engine.embedded, content(db), beside(db)) == (0, before, [])
 
 
 def test_kill_9_in_a_first_build(folder: Path, db: Path) -> None:
@@ -144,6 +195,12 @@ def test_an_error_inside_the_last_step_undoes_all_of_it(
     assert build(folder, db) == 3
     assert capsys.readouterr().err.splitlines()[-1] == f"create_db: disk is full; {db} is as it was"
     assert content(db) == before
+    assert beside(db) == [db.name + SUFFIX]
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("DROP TRIGGER fail")
+    assert build(folder, db) == 0
+    assert "going on after 41 pictures" in capsys.readouterr().err
+    assert len(content(db)) == 41
     assert beside(db) == []
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from server.errors import InvalidImage
 from server.gallery.records import Box, Landmarks
 from server.spec import EmbeddingSpec
+from server.vision.detector import Detection
+from server.vision.fingerprint import fingerprint_of
+from server.vision.image import ImageLimits
 from tests.support.galleries import spec
 
 Pixels = NDArray[np.uint8]
@@ -27,6 +31,15 @@ LEVEL = 85
 SMALLEST_FACE = 30
 """Pixels; what JPEG blurs at the edge of a patch is less."""
 
+SQUARE, DARK = 8, 34
+"""Pixels and level of the squares behind the faces: JPEG's own blocks, and dark enough to be no face."""
+
+TINT = 40
+"""By how much the faces of other shades may differ in colour, and still be of the same level."""
+
+FULL_COLOUR = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+"""JPEG's usual half resolution for colour would frame a face with a band of another colour: another face."""
+
 DIMENSION = 16
 
 
@@ -37,19 +50,26 @@ def colour(number: int) -> Colour:
 
 
 def draw(*faces: tuple[int, Box], size: tuple[int, int] = (64, 48), extension: str = ".png", shade: int = 0) -> bytes:
-    """A picture file. `faces`: (number of the colour, box); `size`: width, height; `shade`: other bytes, same faces."""
-    canvas = np.zeros((size[1], size[0], 3), dtype=np.uint8)
-    canvas[0, 0] = shade
+    """A picture file. `faces`: (number of the colour, box); `size`: width, height; `shade`: another picture of them.
+
+    Before a ground of dark squares that is different in every picture, as photographs are: or all would look alike.
+    """
+    rng = np.random.default_rng(zlib.crc32(repr((faces, size, shade)).encode()))
+    squares = rng.integers(0, 2, (size[1] // SQUARE + 1, size[0] // SQUARE + 1), dtype=np.uint8) * DARK
+    ground = squares.repeat(SQUARE, axis=0).repeat(SQUARE, axis=1)[: size[1], : size[0]]
+    canvas = np.repeat(ground[:, :, None], 3, axis=2)
     for number, (x, y, w, h) in faces:
-        canvas[int(y) : int(y + h), int(x) : int(x + w)] = colour(number)
-    done, data = cv2.imencode(extension, canvas)
+        tint = rng.integers(0, TINT, 3) if shade else np.zeros(3, dtype=np.int64)
+        level = np.array(colour(number))
+        canvas[int(y) : int(y + h), int(x) : int(x + w)] = np.where(level < 3 * LEVEL, level + tint, level - tint)
+    done, data = cv2.imencode(extension, canvas, FULL_COLOUR if extension == ".jpg" else [])
     assert done
     return data.tobytes()
 
 
 def portrait(number: int, *, extension: str = ".png", shade: int = 0) -> bytes:
-    """A picture of one face in the middle."""
-    return draw((number, (20.0, 12.0, 24.0, 24.0)), extension=extension, shade=shade)
+    """A picture of one face in the middle, on the borders of JPEG's blocks: no file format makes it two."""
+    return draw((number, (16.0, 16.0, 16.0, 16.0)), size=(48, 48), extension=extension, shade=shade)
 
 
 @dataclass(frozen=True)
@@ -68,9 +88,17 @@ class PaintedPicture:
 
 
 class SyntheticEngine:
-    """Counts what it is asked. `before_embedding` is called with the number of faces embedded so far."""
+    """Counts what it is asked. `before_embedding` is called with the number of faces embedded so far; `grain`: how much
+    of an embedding is the picture's own, and not the identity's."""
 
-    def __init__(self, *, model: str = "Synthetic", before_embedding: Callable[[int], object] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        model: str = "Synthetic",
+        before_embedding: Callable[[int], object] | None = None,
+        grain: float = 0.0,
+    ) -> None:
+        self._grain = grain
         self.spec: EmbeddingSpec = spec(DIMENSION, model)
         self.looked_at = 0
         self.embedded = 0
@@ -87,11 +115,27 @@ class SyntheticEngine:
         faces = painted_faces(image)
         return PaintedPicture(image.shape[1], image.shape[0], faces)
 
+    def cut(self, data: bytes, face: Detection) -> Pixels:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise InvalidImage("not a picture")
+        x, y, w, h = map(round, face.box)
+        return np.asarray(image[y : y + h, x : x + w, ::-1], dtype=np.uint8)
+
+    def fingerprint(self, data: bytes) -> bytes:
+        return fingerprint_of(data, ImageLimits())
+
     def templates(self, crops: Sequence[Pixels]) -> NDArray[np.float32]:
         if self._before_embedding is not None:
             self._before_embedding(self.embedded)
         self.embedded += len(crops)
-        return np.stack([identity(tuple(np.rint(crop[len(crop) // 2, len(crop[0]) // 2] / LEVEL))) for crop in crops])
+        middles = [crop[len(crop) // 2, len(crop[0]) // 2, ::-1] for crop in crops]
+        return np.stack([self._embedding(middle) for middle in middles])
+
+    def _embedding(self, middle: Pixels) -> NDArray[np.float32]:
+        own = np.random.default_rng(zlib.crc32(middle.tobytes())).standard_normal(DIMENSION)
+        vector = identity(tuple(np.rint(middle / LEVEL)), self.spec.model) + self._grain * own
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
 
     def close(self) -> None:
         pass
@@ -107,16 +151,16 @@ def painted_faces(image: Pixels) -> tuple[PaintedFace, ...]:
     return tuple(sorted(faces, key=lambda face: -face.box[2] * face.box[3]))
 
 
-def identity(levels: tuple[float, ...]) -> NDArray[np.float32]:
-    """The embedding of a colour: a direction of its own."""
-    seed = int(levels[0] + 4 * levels[1] + 16 * levels[2])
+def identity(levels: tuple[float, ...], model: str = "Synthetic") -> NDArray[np.float32]:
+    """The embedding of a colour: a direction of its own, another one for every model."""
+    seed = int(levels[0] + 4 * levels[1] + 16 * levels[2]) + 64 * zlib.crc32(model.encode())
     vector = np.random.default_rng(seed).standard_normal(DIMENSION)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def embedding_of(number: int) -> NDArray[np.float32]:
+def embedding_of(number: int, model: str = "Synthetic") -> NDArray[np.float32]:
     """What the engine makes of the colour of that number."""
-    return identity(tuple(channel / LEVEL for channel in colour(number)))
+    return identity(tuple(channel / LEVEL for channel in colour(number)), model)
 
 
 def _face(image: Pixels, mask: NDArray[np.bool_]) -> PaintedFace | None:
@@ -126,4 +170,4 @@ def _face(image: Pixels, mask: NDArray[np.bool_]) -> PaintedFace | None:
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     box = (float(left), float(top), float(right - left), float(bottom - top))
     landmarks = ((box[0] + 1, box[1] + 1), (box[0] + box[2] - 1, box[1] + 1))
-    return PaintedFace(box, landmarks, 0.99, image[top:bottom, left:right].copy())
+    return PaintedFace(box, landmarks, 0.99, image[top:bottom, left:right, ::-1].copy())

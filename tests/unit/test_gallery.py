@@ -162,6 +162,7 @@ def test_enrolling_where_another_process_wrote(gallery: Gallery, path: Path) -> 
     with Gallery.open(path) as other:
         other.enrol("Ann", [picture("a", EAST)])
     assert gallery.enrol("Ann", [picture("b", NORTH)]).person.templates == 2  # the other process's is taken in
+    assert gallery.search(EAST, 1)[0].image == "a"
     with Gallery.open(path) as reopened:
         assert reopened.counts() == Counts(1, 2, 2)
 
@@ -170,7 +171,7 @@ def test_a_gallery_rebuilt_for_another_model_takes_no_more(gallery: Gallery, pat
     store = Store.open(path)
     with store.transaction():
         store.adopt_spec(spec(model="Other"))
-    with pytest.raises(ModelMismatch, match="rebuilt"):
+    with pytest.raises(ModelMismatch, match="moved from Test to Other"):
         gallery.enrol("Ann", [picture("a", EAST)])
 
 

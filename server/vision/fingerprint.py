@@ -1,0 +1,27 @@
+"""What a picture looks like, in 192 bytes: the same for its copies in other formats, qualities and sizes.
+
+The mean colours of an 8x8 grid laid over the picture as shown. `server.gallery.lookalikes` says when two are the same.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from server.vision.image import ImageLimits, Pixels, decode_photo
+
+GRID = 8
+
+ENOUGH_PX = 8 * GRID
+"""The longer side at least, where a JPEG is decoded at reduced scale: 8 pixels a cell average what reducing rounds."""
+
+
+def fingerprint_of(data: bytes, limits: ImageLimits) -> bytes:
+    """The fingerprint of a picture file. Raises InvalidImage."""
+    return fingerprint(decode_photo(data, limits, ENOUGH_PX).pixels)
+
+
+def fingerprint(pixels: Pixels) -> bytes:
+    """Of (height, width, 3) uint8 RGB: GRID x GRID x 3 bytes, rows from the top."""
+    cells = cv2.resize(pixels, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    return np.asarray(cells, np.uint8).tobytes()
