@@ -46,8 +46,13 @@ class Embedded:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What every evaluation of embeddings takes."""
-    parser.add_argument("--images", type=Path, required=True, help="a folder with one sub-folder of pictures a person")
+    add_image_arguments(parser)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write the curves as a picture")
+
+
+def add_image_arguments(parser: argparse.ArgumentParser) -> None:
+    """What everything that embeds a folder takes."""
+    parser.add_argument("--images", type=Path, required=True, help="a folder of sub-folders of pictures")
     add_vision_arguments(parser, model_help="by default Facenet512", emotions=False)
 
 

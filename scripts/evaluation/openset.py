@@ -7,7 +7,6 @@ each and probed with their others; everybody else is a stranger, with one pictur
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 
 from scripts.evaluation import embedding
 from scripts.evaluation.curves import save_curves, threshold_at
+from scripts.evaluation.pictures import image_files
 from server.errors import StartError
 from server.recognition.decision import Decider
 
 HELP = "1:N rank-1, FNIR at FPIR, and the FPIR obtained for the one asked for"
 FPIRS = (0.01, 0.05)
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: rank1, fnir_at_fpir, fpir_obtained, people, probes. Raises StartError."""
-    paths = pictures(arguments.images)
+    paths = image_files(arguments.images)
     embedded = embedding.embed(paths, arguments)
     owner = np.array([path.relative_to(arguments.images).parts[0] for path in embedded.paths])
     choice = np.random.default_rng(arguments.seed)
@@ -63,14 +62,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "repeats": arguments.repeats,
         "model": embedded.spec.model,
     }
-
-
-def pictures(folder: Path) -> list[Path]:
-    """Every picture in a sub-folder. Raises StartError where there is none."""
-    found = sorted(path for path in folder.glob("*/**/*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise StartError(f"{folder} has no sub-folders with pictures", exit_code=2)
-    return found
 
 
 class _Trial:

@@ -1,4 +1,4 @@
-"""Labelled pictures in a folder per class, from a directory or a tar archive."""
+"""Finding pictures: one sub-folder a person or group, or labelled by a folder per class, from a directory or a tar."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from server.errors import StartError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})  # what the server reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,11 @@ def _files(source: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
                     yield PurePosixPath(member.name), content.read()
     except (OSError, tarfile.TarError) as error:
         raise StartError(f"{source} is neither a readable folder nor a tar archive: {error}", exit_code=2) from error
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Every picture in a sub-folder. Raises StartError where there is none."""
+    found = sorted(path for path in folder.glob("*/**/*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    if not found:
+        raise StartError(f"{folder} has no sub-folders with pictures", exit_code=2)
+    return found

@@ -1,0 +1,104 @@
+"""Other people, as a yardstick: how near strangers come to a face decides what a similarity to it is worth.
+
+FaceNet crowds some groups of people together: at one raw similarity, two Asian women or two children are taken for each
+other many times as often as two white men. So a similarity is held against the similarities that both its faces have
+to the nearest members of a cohort of other people (adaptive symmetric score normalisation, Matejka et al. 2017, from
+speaker verification). The cohort that is shipped is a model of people, not people: see data/models/README.md.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.errors import StartError
+from server.gallery.index import check_unit
+from server.spec import EmbeddingSpec
+
+DEFAULT_PATH = Path(__file__).resolve().parents[2] / "data" / "models" / "cohort-facenet512.npz"
+
+BLOCK_ROWS = 1024
+"""Embeddings compared with the cohort at once: 28 MB of similarities to 6,900 members."""
+
+
+class Statistics(NamedTuple):
+    """Of embeddings' similarities to their nearest cohort members: `mean` and `deviation`, float32, one of each."""
+
+    mean: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+
+
+class Cohort:
+    """Members to compare with; immutable, for any number of threads."""
+
+    def __init__(self, members: NDArray[np.float32], nearest: int) -> None:
+        """`members`: (m, d) float32 unit rows; `nearest`: how many of them count, fewer than m."""
+        if not 1 <= nearest < len(members):
+            raise ValueError(f"{nearest} of {len(members)} members can't be the nearest")
+        check_unit(members, members.shape[1])
+        self._members = np.ascontiguousarray(members)
+        self._nearest = nearest
+
+    @classmethod
+    def load(cls, path: Path, spec: EmbeddingSpec) -> Self | None:
+        """The cohort in `path`, or None where there is none, or one of other embeddings than `spec`'s.
+
+        Raises StartError where the file is damaged.
+        """
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                if str(stored["spec"]) != spec.to_json():
+                    return None
+                return cls(_drawn(stored), int(stored["nearest"]))
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise StartError(f"{path} is damaged: {error}; restore it from the repository") from error
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def statistics(self, embeddings: NDArray[np.float32]) -> Statistics:
+        """Of (n, d) unit embeddings: mean and deviation, (n,) each, of the similarities to the nearest members."""
+        check_unit(embeddings, self._members.shape[1])
+        blocks = [self._of_block(embeddings[at : at + BLOCK_ROWS]) for at in range(0, len(embeddings), BLOCK_ROWS)]
+        if not blocks:
+            return Statistics(np.zeros(0, np.float32), np.zeros(0, np.float32))
+        return Statistics(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+
+    def _of_block(self, embeddings: NDArray[np.float32]) -> Statistics:
+        similarities = embeddings @ self._members.T
+        cut = similarities.shape[1] - self._nearest
+        similarities.partition(cut, axis=1)
+        nearest = similarities[:, cut:]
+        return Statistics(nearest.mean(axis=1), nearest.std(axis=1))
+
+
+def normalise(similarity: NDArray[np.float32], one: Statistics, other: Statistics) -> NDArray[np.float32]:
+    """By how many deviations a similarity lies above what strangers have, seen from both faces and averaged.
+
+    All shapes broadcast: for an (n, m) matrix, (n, 1) statistics of its rows and (m,) of its columns.
+    """
+    from_one = (similarity - one.mean) / one.deviation
+    from_other = (similarity - other.mean) / other.deviation
+    return np.asarray((from_one + from_other) / 2, np.float32)
+
+
+def _drawn(stored: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
+    """Members drawn from the Gaussians of scripts/train_cohort.py: the same ones at every start."""
+    choice = np.random.default_rng(int(stored["seed"]))
+    factors = stored["factors"].astype(np.float32) * stored["factor_scales"].astype(np.float32)[:, None]
+    ends = np.cumsum(stored["ranks"].astype(np.int64))
+    parts = []
+    for mean, end, rank, residual, count in zip(
+        stored["means"].astype(np.float32), ends, stored["ranks"], stored["residuals"], stored["members"], strict=True
+    ):
+        inside = choice.standard_normal((count, rank), np.float32) @ factors[end - rank : end]
+        parts.append(mean + inside + residual * choice.standard_normal((count, len(mean)), np.float32))
+    members = np.concatenate(parts)
+    return np.asarray(members / np.linalg.norm(members, axis=1, keepdims=True), np.float32)

@@ -1,0 +1,99 @@
+"""The cohort: statistics against a slow oracle, what may be loaded, and what normalising does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from scripts.train_cohort import Recipe, trained
+from server.errors import ModelMismatch, StartError
+from server.gallery.cohort import DEFAULT_PATH, Cohort, Statistics, normalise
+from server.spec import EmbeddingSpec
+from server.vision.models import model_card
+
+
+def people(count: int, seed: int, dimension: int = 64) -> NDArray[np.float32]:
+    rows = np.random.default_rng(seed).standard_normal((count, dimension))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def spec() -> EmbeddingSpec:
+    return replace(model_card("Facenet512").spec("a" * 64), dimension=64)
+
+
+def save(path: Path, spec: EmbeddingSpec) -> Path:
+    groups = np.repeat(["child", "grown"], 150)
+    recipe = Recipe(nearest=40, members=100, crowded_clusters=2, crowded_members=200, rank=32)
+    np.savez(path, spec=np.array(spec.to_json()), **trained(people(300, 1), groups, recipe, seed=0))
+    return path
+
+
+def test_statistics_are_those_of_the_nearest_members() -> None:
+    members, probes = people(300, 1), people(20, 2)
+    found = Cohort(members, nearest=40).statistics(probes)
+    for row, probe in enumerate(probes):
+        nearest = sorted((float(np.dot(member, probe)) for member in members), reverse=True)[:40]
+        assert found.mean[row] == pytest.approx(np.mean(nearest), abs=1e-6)
+        assert found.deviation[row] == pytest.approx(np.std(nearest), abs=1e-6)
+
+
+def test_statistics_do_not_depend_on_how_many_are_asked_for_at_once() -> None:
+    cohort, probes = Cohort(people(300, 1), nearest=40), people(5000, 2)
+    together = cohort.statistics(probes)
+    alone = cohort.statistics(probes[4500:4501])
+    assert together.mean[4500] == pytest.approx(alone.mean[0], abs=1e-6)
+    assert len(cohort.statistics(probes[:0]).mean) == 0
+
+
+def test_normalising_is_symmetric_and_broadcasts() -> None:
+    cohort, probes, templates = Cohort(people(300, 1), nearest=40), people(5, 2), people(7, 3)
+    similarity = probes @ templates.T
+    rows, columns = cohort.statistics(probes), cohort.statistics(templates)
+    matrix = normalise(similarity, Statistics(rows.mean[:, None], rows.deviation[:, None]), columns)
+    assert matrix.shape == (5, 7)
+    one = Statistics(rows.mean[3], rows.deviation[3])
+    other = Statistics(columns.mean[6], columns.deviation[6])
+    assert matrix[3, 6] == pytest.approx(normalise(similarity[3, 6], one, other), abs=1e-5)
+    assert normalise(similarity[3, 6], one, other) == normalise(similarity[3, 6], other, one)
+
+
+def test_a_crowded_face_needs_more_similarity() -> None:
+    """Whoever has many near members is held to a higher similarity."""
+    members = people(300, 1)
+    crowd = members[0] + 0.5 * people(100, 4)
+    cohort = Cohort(np.vstack([members, crowd / np.linalg.norm(crowd, axis=1, keepdims=True)]), nearest=40)
+    crowded, lonely = cohort.statistics(members[:1]), cohort.statistics(people(1, 5))
+    assert normalise(np.float32(0.7), crowded, crowded) < normalise(np.float32(0.7), lonely, lonely)
+
+
+def test_a_cohort_of_another_model_is_not_used(tmp_path: Path, spec: EmbeddingSpec) -> None:
+    path = save(tmp_path / "cohort.npz", spec)
+    cohort = Cohort.load(path, spec)
+    assert cohort is not None and len(cohort) == 300
+    assert Cohort.load(path, replace(spec, weights_sha256="b" * 64)) is None
+    assert Cohort.load(tmp_path / "none.npz", spec) is None
+
+
+def test_a_damaged_file_is_said_so(tmp_path: Path, spec: EmbeddingSpec) -> None:
+    path = save(tmp_path / "cohort.npz", spec)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(StartError, match="is damaged"):
+        Cohort.load(path, spec)
+
+
+def test_other_dimensions_are_refused() -> None:
+    with pytest.raises(ModelMismatch):
+        Cohort(people(300, 1), nearest=40).statistics(people(2, 2, dimension=32))
+    with pytest.raises(ValueError, match="can't be the nearest"):
+        Cohort(people(30, 1), nearest=30)
+
+
+def test_the_shipped_file_is_small_and_needs_no_pickle() -> None:
+    assert DEFAULT_PATH.stat().st_size < 1_500_000
+    with np.load(DEFAULT_PATH, allow_pickle=False) as stored:
+        assert EmbeddingSpec.from_json(str(stored["spec"])).model == "Facenet512"
