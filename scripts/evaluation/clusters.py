@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.evaluation import embedding
-from scripts.evaluation.openset import pictures
-from server.albums.clustering import Cohort, cluster
+from scripts.evaluation.pictures import image_files
+from server.albums.clustering import cluster
+from server.gallery.cohort import DEFAULT_PATH, Cohort
 
 HELP = "B-cubed and pairwise F of the people found in a folder of pictures"
 
@@ -30,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report. Raises StartError."""
-    embedded = embedding.embed(pictures(arguments.images), arguments)
+    embedded = embedding.embed(image_files(arguments.images), arguments)
     owner = [path.relative_to(arguments.images).parts[0] for path in embedded.paths]
     people = np.unique(np.array(owner, np.str_), return_inverse=True)[1]
     faces = len(people)
-    cohort = open_cohort()
+    cohort = Cohort.load(DEFAULT_PATH, embedded.spec)
     print(f"clustering {faces} faces", file=sys.stderr)
     started = time.perf_counter()
     found = cluster(
@@ -56,10 +57,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "cohort": usual(cohort, embedded.templates),
         "model": embedded.spec.model,
     }
-
-
-def open_cohort() -> Cohort | None:
-    return None
 
 
 def usual(cohort: Cohort | None, embeddings: NDArray[np.float32]) -> dict[str, float] | None:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.albums.clustering.agglomeration import agglomerate
-from server.albums.clustering.candidates import EXACT_PRODUCTS, candidates
 from server.albums.clustering.clusters import Clusters, Indices
 from server.albums.clustering.evidence import SPREAD, evidence_asked
+from server.albums.clustering.neighbours import EXACT_PRODUCTS, candidates
 from server.albums.clustering.normalisation import Cohort, Floats, weights
 from server.albums.clustering.standing import numbered, standing
 
@@ -54,15 +54,16 @@ def cluster(
 
     Raises ValueError where a fixed face is in no cluster, or `different` from a fixed face of its own.
     """
-    settled, apart = np.asarray(settled, np.int64), _pairs(different)
-    begin = standing(settled, fixed, apart)
+    so_far: Indices = np.array(settled, np.int64)
+    apart = _pairs(different)
+    begin = standing(so_far, fixed, apart)
     if not len(begin.asking):
-        return settled.copy()
+        return so_far
     clusters = Clusters(
         embeddings, weights(embeddings, cohort), _counted(photos), begin.member_of, begin.anchored, apart
     )
     agglomerate(clusters, begin.asking)
-    return numbered(clusters.member_of, settled, fixed)
+    return numbered(clusters.member_of, so_far, fixed)
 
 
 def suggestions(

@@ -9,11 +9,10 @@ neighbours one a round.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from server.albums.clustering.candidates import candidates
 from server.albums.clustering.clusters import Clusters, Indices
 from server.albums.clustering.evidence import evidence_asked
+from server.albums.clustering.neighbours import candidates
 
 
 def agglomerate(clusters: Clusters, asking: Indices) -> None:
@@ -31,10 +30,7 @@ class _Pairs:
         self._clusters = clusters
         self._first, self._second = first, second
         self._evidence = clusters.evidence(first, second)
-        self._order = self._ordering(first, second)
-
-    def _ordering(self, first: Indices, second: Indices) -> NDArray[np.float64]:
-        return self._clusters.similarity(first, second)
+        self._similarity = clusters.similarity(first, second)
 
     def join_all(self) -> None:
         while len(self._first):
@@ -49,11 +45,12 @@ class _Pairs:
     def _each_others_best(self, among: Indices) -> Indices:
         first, second = self._first[among], self._second[among]
         rank = np.empty(len(among), np.int64)
-        rank[np.lexsort((second, first, -self._order[among]))] = np.arange(len(among))
+        rank[np.lexsort((second, first, -self._similarity[among]))] = np.arange(len(among))
         best = np.full(len(self._clusters.alive), len(among))
         np.minimum.at(best, first, rank)
         np.minimum.at(best, second, rank)
-        return among[(best[first] == rank) & (best[second] == rank)]
+        reciprocal: Indices = among[(best[first] == rank) & (best[second] == rank)]
+        return reciprocal
 
     def _follow(self, kept: Indices, absorbed: Indices) -> None:
         """The pairs after a round of joining."""
@@ -69,4 +66,4 @@ class _Pairs:
         self._first = np.concatenate([one[~changed], first])
         self._second = np.concatenate([other[~changed], second])
         self._evidence = np.concatenate([self._evidence[~changed], self._clusters.evidence(first, second)])
-        self._order = np.concatenate([self._order[~changed], self._ordering(first, second)])
+        self._similarity = np.concatenate([self._similarity[~changed], self._clusters.similarity(first, second)])

@@ -36,8 +36,8 @@ class Clusters:
         self.alive = np.ones(size, np.bool_)
         self.counts = np.bincount(member_of, minlength=size).astype(np.float64)
         self.sums = _sums(embeddings, weights.scale, member_of, size)
-        self._scales = np.bincount(member_of, weights.scale, size)
-        self._shifts = np.bincount(member_of, weights.shift, size)
+        self._scales = np.bincount(member_of, weights.scale, size).astype(np.float64)
+        self._shifts = np.bincount(member_of, weights.shift, size).astype(np.float64)
         self._anchored = anchored.copy()
         self._different = different
         self._in_company = _in_company(photos)

@@ -1,4 +1,4 @@
-"""Similarity half normalised by a cohort, in a form that sums: so that clusters are compared by the sums of their faces.
+"""Similarity half normalised by a cohort, in a form that sums: clusters are compared by sums over their faces.
 
 FaceNet's similarities between different people are higher among children and Asian faces than among white men, whom
 it saw most. AS-norm takes from a similarity s of faces i and j what each has to a cohort of other people (mean m,
@@ -22,14 +22,14 @@ Floats = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 
 USUAL_MEAN, USUAL_DEVIATION = 0.3395, 0.0459
-"""m0 and d0: the averages over LFW's faces with the shipped cohort; `evaluate.py clusters` prints them. Another cohort has
-others: an error of 0.04 moves s' by 0.02."""
+"""m0 and d0: the averages over LFW's faces with the shipped cohort; `evaluate.py clusters` prints them. Another cohort
+has others: an error of 0.04 in m0 moves s' by 0.02."""
 
 
 class Cohort(Protocol):
     """Faces of other people."""
 
-    def statistics(self, embeddings: Floats) -> tuple[Numbers, Numbers]:
+    def statistics(self, embeddings: Floats) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """(n, d) unit embeddings -> mean and deviation, (n,) each, of the similarities to the nearest of the cohort."""
         ...
 

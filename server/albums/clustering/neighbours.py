@@ -53,7 +53,7 @@ def _proposed(sums: Floats, everyone: Indices, asking: Indices, count: int) -> I
         block = everyone[start : start + GRAPH_ROWS]
         graph.add(block, _directions(sums, block))
     found = np.full((len(asking), count), -1, np.int64)
-    for row, cluster in enumerate(asking):
+    for row in range(len(asking)):
         nearest, _ = graph.nearest(_directions(sums, asking[row : row + 1])[0], count)
         found[row, : len(nearest)] = nearest
     return found
@@ -63,4 +63,5 @@ def _directions(sums: Floats, clusters: Indices) -> Floats:
     chosen = sums[clusters]
     lengths = np.linalg.norm(chosen, axis=1, keepdims=True)
     # Faces that cancel out have no direction: near nobody.
-    return np.divide(chosen, lengths, out=np.zeros_like(chosen), where=lengths > 0)
+    directions: Floats = np.divide(chosen, lengths, out=np.zeros_like(chosen), where=lengths > 0)
+    return directions
