@@ -1,0 +1,109 @@
+"""Who is in a heap of photographs: faces -> people, with no fixed number of people, and joins worth asking a user for.
+
+Faces begin alone, or in the cluster they are settled in, and clusters are joined while the evidence that they are one
+person exceeds what so many clusters ask for. Nothing here knows albums or stores anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.albums.clustering.agglomeration import agglomerate
+from server.albums.clustering.clusters import Clusters, Indices
+from server.albums.clustering.evidence import SPREAD, evidence_asked
+from server.albums.clustering.neighbours import EXACT_PRODUCTS, candidates
+from server.albums.clustering.normalisation import Cohort, Floats, weights
+from server.albums.clustering.standing import numbered, standing
+
+__all__ = ["Cohort", "Suggestion", "cluster", "suggestions"]
+
+UNLIKELY = 0.05
+"""Joins less likely than this are not worth a question."""
+
+
+class Suggestion(NamedTuple):
+    """Are these two clusters one person? `faces`: how many the answer settles, those of the smaller one."""
+
+    first: int
+    second: int
+    similarity: float
+    faces: int
+
+
+def cluster(
+    embeddings: Floats,
+    photos: NDArray[np.integer],
+    settled: NDArray[np.integer],
+    fixed: NDArray[np.bool_],
+    different: Sequence[tuple[int, int]],
+    cohort: Cohort | None = None,
+) -> Indices:
+    """The cluster number of each of n faces.
+
+    `embeddings`: (n, d) float32, unit rows. `photos`: which photograph each face is from; two faces of one are hardly
+    one person. `settled`: each face's cluster so far, -1 for a new face. `fixed`: faces that a user placed where they
+    are: they stay, and clusters of fixed faces are never joined. `different`: faces that never come together.
+
+    Settled clusters grow and may be joined, but lose only faces that `different` takes out; joined, they keep the
+    number with fixed faces, else that of the larger. New clusters get numbers above all of `settled`. Where every face
+    is settled and nothing contradicts it, nothing changes, and a few new faces among many cost little.
+
+    Raises ValueError where a fixed face is in no cluster, or `different` from a fixed face of its own.
+    """
+    so_far: Indices = np.array(settled, np.int64)
+    apart = _pairs(different)
+    begin = standing(so_far, fixed, apart)
+    if not len(begin.asking):
+        return so_far
+    clusters = Clusters(
+        embeddings, weights(embeddings, cohort), _counted(photos), begin.member_of, begin.anchored, apart
+    )
+    agglomerate(clusters, begin.asking)
+    return numbered(clusters.member_of, so_far, fixed)
+
+
+def suggestions(
+    embeddings: Floats,
+    labels: NDArray[np.integer],
+    photos: NDArray[np.integer],
+    different: Sequence[tuple[int, int]],
+    cohort: Cohort | None = None,
+    limit: int = 100,
+) -> list[Suggestion]:
+    """Pairs of clusters that may be one person, those first whose answers are expected to settle the most faces.
+
+    `labels`: (n,) what `cluster` gave; the rest as there. At most `limit` pairs.
+    """
+    numbers, member_of = np.unique(np.asarray(labels, np.int64), return_inverse=True)
+    if len(numbers) < 2:
+        return []
+    nobody = np.zeros(len(numbers), np.bool_)
+    clusters = Clusters(embeddings, weights(embeddings, cohort), _counted(photos), member_of, nobody, _pairs(different))
+    # The largest first, where there are too many to compare each with all others.
+    asking = np.argsort(-clusters.counts, kind="stable")[: EXACT_PRODUCTS // len(numbers)]
+    first, second = candidates(clusters, asking)
+    faces = np.minimum(clusters.counts[first], clusters.counts[second])
+    # `evidence_asked` is where one person and two are equally likely; a direction's evidence counts 1 / SPREAD^2 times.
+    excess = (clusters.evidence(first, second) - evidence_asked(len(numbers))) / SPREAD**2
+    likely = 1 / (1 + np.exp(-np.clip(excess, -50, 50)))
+    worth = np.where(likely >= UNLIKELY, likely * faces, 0.0)
+    ranked = [pair for pair in np.argsort(-worth, kind="stable")[:limit] if worth[pair] > 0]
+    similarity = clusters.similarity(first, second)
+    return [
+        Suggestion(int(numbers[first[pair]]), int(numbers[second[pair]]), float(similarity[pair]), int(faces[pair]))
+        for pair in ranked
+    ]
+
+
+def _pairs(different: Sequence[tuple[int, int]]) -> Indices:
+    return np.array(different, np.int64).reshape(-1, 2)
+
+
+def _counted(photos: NDArray[np.integer]) -> Indices:
+    """The same photographs by small numbers."""
+    counted: Indices = np.unique(photos, return_inverse=True)[1].astype(np.int64)
+    return counted

@@ -1,0 +1,141 @@
+"""The clusters under construction: sums over their faces, and what forbids or discourages joining two of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.albums.clustering.evidence import PER_SHARED_PHOTO, evidence, evidence_of_two
+from server.albums.clustering.normalisation import Floats, Numbers, Weights, across
+
+Indices = NDArray[np.int64]
+
+BLOCK_ROWS = 4096
+"""Pairs of clusters compared at once: 16 MB at 512 dimensions."""
+
+
+class Clusters:
+    """k clusters of n faces, numbered 0..k-1; one that is joined to another is no longer `alive`.
+
+    Memory beside the embeddings: (k, d) float32.
+    """
+
+    def __init__(
+        self,
+        embeddings: Floats,
+        weights: Weights,
+        photos: Indices,
+        member_of: Indices,
+        anchored: NDArray[np.bool_],
+        different: Indices,
+    ) -> None:
+        """`member_of`: (n,) in 0..k-1, all used; `anchored`: (k,) no two such are ever joined; `different`: (c, 2)
+        faces that never come together."""
+        size = len(anchored)
+        self.member_of = member_of.copy()
+        self.alive = np.ones(size, np.bool_)
+        self.counts = np.bincount(member_of, minlength=size).astype(np.float64)
+        self.sums = _sums(embeddings, weights.scale, member_of, size)
+        self._scales = np.bincount(member_of, weights.scale, size).astype(np.float64)
+        self._shifts = np.bincount(member_of, weights.shift, size).astype(np.float64)
+        self._anchored = anchored.copy()
+        self._different = different
+        self._in_company = _in_company(photos)
+        self._photos = photos
+        everyone = np.arange(size)
+        # What the formula says of faces and themselves gives way to the truth.
+        excess = np.bincount(member_of, weights.itself - 1, size)
+        self._totals = self._across(everyone, everyone) - excess
+
+    def evidence(self, first: Indices, second: Indices) -> Numbers:
+        """For each pair of clusters, that they are one person; -inf where they may not be joined."""
+        found = self.likeness(first, second) - PER_SHARED_PHOTO * self._shared_photos(first, second)
+        found[self.apart(first, second)] = -np.inf
+        return found
+
+    def likeness(self, first: Indices, second: Indices) -> Numbers:
+        """The evidence of the faces alone: of all of them, or of two that are as similar as they are on average.
+
+        The faces of a person are not independent (two haircuts, two decades), so all the evidence of two large clusters
+        may be against one person though their faces are as near as one's: 235 pictures of Colin Powell fell in two.
+        """
+        together = self._across(first, second)
+        counts = self.counts[first], self.counts[second]
+        of_all = evidence(counts, (self._totals[first], self._totals[second]), together)
+        return np.maximum(of_all, evidence_of_two(together / (counts[0] * counts[1])))
+
+    def similarity(self, first: Indices, second: Indices) -> Numbers:
+        """The mean similarity, half normalised, of a face here and a face there."""
+        return self._across(first, second) / (self.counts[first] * self.counts[second])
+
+    def join(self, kept: Indices, absorbed: Indices) -> None:
+        """Each of `absorbed` into the one of `kept` beside it; none occurs twice."""
+        self._totals[kept] += self._totals[absorbed] + 2 * self._across(kept, absorbed)
+        for start in range(0, len(kept), BLOCK_ROWS):
+            self.sums[kept[start : start + BLOCK_ROWS]] += self.sums[absorbed[start : start + BLOCK_ROWS]]
+        for sums in (self.counts, self._scales, self._shifts):
+            sums[kept] += sums[absorbed]
+        self._anchored[kept] |= self._anchored[absorbed]
+        self.alive[absorbed] = False
+        now = np.arange(len(self.alive))
+        now[absorbed] = kept
+        self.member_of = now[self.member_of]
+
+    def apart(self, first: Indices, second: Indices) -> NDArray[np.bool_]:
+        """Which pairs a user placed apart."""
+        forbidden = self._anchored[first] & self._anchored[second]
+        if len(self._different):
+            pairs = self.member_of[self._different]
+            forbidden |= np.isin(self._keys(first, second), self._keys(pairs[:, 0], pairs[:, 1]))
+        return forbidden
+
+    def _keys(self, first: Indices, second: Indices) -> Indices:
+        return np.minimum(first, second) * len(self.alive) + np.maximum(first, second)
+
+    def _across(self, first: Indices, second: Indices) -> Numbers:
+        products = np.empty(len(first))
+        for start in range(0, len(first), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            products[block] = np.einsum("ij,ij->i", self.sums[first[block]], self.sums[second[block]])
+        return across(
+            (self.counts[first], self.counts[second]),
+            (self._scales[first], self._scales[second]),
+            (self._shifts[first], self._shifts[second]),
+            products,
+        )
+
+    def _shared_photos(self, first: Indices, second: Indices) -> Numbers:
+        """How many photographs show a face of both."""
+        faces = self._in_company
+        if not len(faces):
+            return np.zeros(len(first))
+        width = int(self._photos.max()) + 1
+        seen = np.unique(self.member_of[faces] * width + self._photos[faces])
+        starts = np.searchsorted(seen, np.arange(len(self.alive) + 1) * width)
+        sizes = np.diff(starts)
+        fewer = np.where(sizes[first] <= sizes[second], first, second)
+        pair = np.repeat(np.arange(len(first)), sizes[fewer])
+        # The photographs of each pair's smaller side, one after the other, looked up in the other side.
+        offset = np.arange(len(pair)) - np.repeat(np.cumsum(sizes[fewer]) - sizes[fewer], sizes[fewer])
+        photo = seen[starts[fewer][pair] + offset] % width
+        wanted = (first + second - fewer)[pair] * width + photo
+        place = np.minimum(np.searchsorted(seen, wanted), len(seen) - 1)
+        return np.bincount(pair[seen[place] == wanted], minlength=len(first)).astype(np.float64)
+
+
+def _sums(embeddings: Floats, scale: Numbers, member_of: Indices, size: int) -> Floats:
+    """(size, d): the sum of p_i x_i of each cluster."""
+    sums = np.zeros((size, embeddings.shape[1]), np.float32)
+    order = np.argsort(member_of, kind="stable")
+    for start in range(0, len(order), BLOCK_ROWS):
+        faces = order[start : start + BLOCK_ROWS]
+        owners, first = np.unique(member_of[faces], return_index=True)
+        scaled = embeddings[faces] * scale[faces, None].astype(np.float32)
+        sums[owners] += np.add.reduceat(scaled, first, axis=0)
+    return sums
+
+
+def _in_company(photos: Indices) -> Indices:
+    """The faces whose photograph shows others too."""
+    _, which, counts = np.unique(photos, return_inverse=True, return_counts=True)
+    return np.flatnonzero(counts[which] > 1)

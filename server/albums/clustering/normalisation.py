@@ -1,0 +1,70 @@
+"""Similarity half normalised by a cohort, in a form that sums: clusters are compared by sums over their faces.
+
+FaceNet's similarities between different people are higher among children and Asian faces than among white men, whom
+it saw most. AS-norm takes from a similarity s of faces i and j what each has to a cohort of other people (mean m,
+deviation d of the nearest). Here, with m0 and d0 those of a face as in LFW:
+
+    s' = m0 + p_i p_j (s - m0 - (m_i - m0 + m_j - m0) / 4),    p_i = (d0 / d_i) ** (1/4)
+
+which is half way between s and AS-norm with the geometric mean of the deviations. Half, because a cohort's groups are
+not as large as an album's: wholly normalised, LFW's white men are joined too readily (docs/decisions/0024).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Numbers = NDArray[np.float64]
+
+USUAL_MEAN, USUAL_DEVIATION = 0.3395, 0.0459
+"""m0 and d0: the averages over LFW's faces with the shipped cohort; `evaluate.py clusters` prints them. Another cohort
+has others: an error of 0.04 in m0 moves s' by 0.02."""
+
+
+class Cohort(Protocol):
+    """Faces of other people."""
+
+    def statistics(self, embeddings: Floats) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """(n, d) unit embeddings -> mean and deviation, (n,) each, of the similarities to the nearest of the cohort."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What normalisation makes of each face: p_i, and p_i (m_i - m0) / 4."""
+
+    scale: Numbers
+    shift: Numbers
+
+    @property
+    def itself(self) -> Numbers:
+        """What the formula says of a face and itself; the truth is 1."""
+        return USUAL_MEAN + self.scale * (self.scale * (1 - USUAL_MEAN) - 2 * self.shift)
+
+
+def weights(embeddings: Floats, cohort: Cohort | None) -> Weights:
+    """Without a cohort all faces count as usual ones, and s' is s."""
+    if cohort is None or not len(embeddings):
+        return Weights(np.ones(len(embeddings)), np.zeros(len(embeddings)))
+    mean, deviation = (np.asarray(each, np.float64) for each in cohort.statistics(embeddings))
+    scale = (USUAL_DEVIATION / np.maximum(deviation, USUAL_DEVIATION / 4)) ** 0.25
+    return Weights(scale, scale * (mean - USUAL_MEAN) / 4)
+
+
+def across(
+    counts: tuple[Numbers, Numbers],
+    scales: tuple[Numbers, Numbers],
+    shifts: tuple[Numbers, Numbers],
+    products: Numbers,
+) -> Numbers:
+    """The sum of s' over all pairs of a face here and one there, from sums over each side's faces.
+
+    `products`: the inner product of the two sums of p_i x_i; `scales`, `shifts`: sums of `Weights`.
+    """
+    usual: Numbers = USUAL_MEAN * (counts[0] * counts[1] - scales[0] * scales[1])
+    return usual + products - shifts[0] * scales[1] - scales[0] * shifts[1]

@@ -1,0 +1,52 @@
+"""Clustering of real faces: a few people of LFW come together, and those who resemble each other to FaceNet don't."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from scripts.evaluation.clusters import bcubed
+from server.albums.clustering import cluster
+from server.albums.clustering.normalisation import USUAL_DEVIATION, USUAL_MEAN
+from server.gallery.cohort import DEFAULT_PATH, Cohort
+from server.recognition.main_face import main_face
+from server.vision.analyser import Analyser
+
+pytestmark = pytest.mark.shared
+
+
+def embedded(analyser: Analyser, paths: list[Path]) -> NDArray[np.float32]:
+    crops = []
+    for path in paths:
+        picture = analyser.faces(path.read_bytes())
+        boxes = [face.box for face in picture.faces]
+        crops.append(picture.faces[main_face(boxes, picture.width, picture.height)].crop)
+    return analyser.templates(crops)
+
+
+def test_people_come_together_and_lookalikes_do_not(facenet: Analyser, shared: Path) -> None:
+    folders = sorted(folder for folder in (shared / "lfw").iterdir() if len(list(folder.glob("*.jpg"))) >= 4)
+    people = [path for folder in folders[::40] for path in sorted(folder.glob("*.jpg"))[:4]]
+    crowded = [
+        path
+        for name in ("child", "east_asian_women")
+        for path in sorted((shared / "demographics" / name).iterdir())[:12]
+    ]
+    embeddings = embedded(facenet, people + crowded)
+    truth = np.unique(
+        [path.parent.name if path in people else path.name for path in people + crowded], return_inverse=True
+    )[1]
+    cohort = Cohort.load(DEFAULT_PATH, facenet.spec)
+    assert cohort is not None
+    count = len(embeddings)
+    found = cluster(embeddings, np.arange(count), np.full(count, -1), np.zeros(count, np.bool_), (), cohort)
+    precision, recall = bcubed(found, truth)
+    assert precision > 0.95
+    assert recall > 0.95
+    # The constants belong to this cohort; another one needs its own (docs/decisions/0024).
+    mean, deviation = cohort.statistics(embeddings[: len(people)])
+    assert float(mean.mean()) == pytest.approx(USUAL_MEAN, abs=0.04)
+    assert float(deviation.mean()) == pytest.approx(USUAL_DEVIATION, abs=0.01)

@@ -1,0 +1,197 @@
+"""Clustering as a user meets it: who comes together, what is kept, what is asked; and the sizes where code changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from scripts.evaluation.clusters import bcubed, harmonic, pairwise
+from server.albums.clustering import cluster, neighbours, suggestions
+from server.albums.clustering.evidence import MIDDLE, SPREAD, similarity_asked
+from server.albums.clustering.normalisation import USUAL_DEVIATION, USUAL_MEAN
+from tests.support.people import Floats, crowd, unit
+
+Indices = NDArray[np.int64]
+
+
+def fresh(embeddings: Floats, photos: Indices | None = None, **rest: object) -> Indices:
+    count = len(embeddings)
+    where = np.arange(count) if photos is None else photos
+    return cluster(embeddings, where, np.full(count, -1), np.zeros(count, np.bool_), (), **rest)  # type: ignore[arg-type]
+
+
+def average_linkage(embeddings: Floats, threshold: float) -> Indices:
+    """The field's usual way, one pair after the other over the whole matrix."""
+    groups = [[face] for face in range(len(embeddings))]
+    similarities = embeddings @ embeddings.T
+    while len(groups) > 1:
+        means = {
+            (one, other): similarities[np.ix_(groups[one], groups[other])].mean()
+            for one in range(len(groups))
+            for other in range(one)
+        }
+        best = max(means, key=lambda pair: means[pair])
+        if means[best] < threshold:
+            break
+        groups[best[1]] += groups.pop(best[0])
+    labels = np.zeros(len(embeddings), np.int64)
+    for number, group in enumerate(groups):
+        labels[group] = number
+    return labels
+
+
+def test_people_who_are_far_apart_are_found_as_average_linkage_finds_them() -> None:
+    people = np.repeat(np.arange(12), np.arange(12) % 5 + 1)
+    embeddings = crowd(people, 3, alike=0.85, dimension=200)
+    labels = fresh(embeddings)
+    assert bcubed(labels, people) == (1.0, 1.0)
+    assert bcubed(labels, average_linkage(embeddings, 0.65)) == (1.0, 1.0)
+
+
+def test_nothing_and_one() -> None:
+    nobody = np.zeros((0, 8), np.float32)
+    assert fresh(nobody).tolist() == []
+    assert suggestions(nobody, np.zeros(0, np.int64), np.zeros(0, np.int64), ()) == []
+    assert fresh(unit(np.ones((1, 8)))).tolist() == [0]
+    assert suggestions(unit(np.ones((1, 8))), np.zeros(1, np.int64), np.zeros(1, np.int64), ()) == []
+
+
+def test_the_same_face_many_times_is_one_person() -> None:
+    same = np.repeat(unit(np.random.default_rng(0).standard_normal((2, 32))), 60, axis=0)
+    assert len(set(fresh(same).tolist())) == 2
+
+
+def test_a_person_with_more_pictures_than_neighbours_are_asked_for_is_one() -> None:
+    people = np.repeat(np.arange(3), 150)
+    assert bcubed(fresh(crowd(people, 1, alike=0.8)), people) == (1.0, 1.0)
+
+
+def test_faces_of_one_photograph_need_to_be_more_alike() -> None:
+    one = np.zeros(64)
+    one[0] = 1.0
+
+    def pair(similarity: float) -> Floats:
+        other = np.zeros(64)
+        other[:2] = similarity, np.sqrt(1 - similarity**2)
+        return unit(np.stack([one, other]))
+
+    together, apart = np.zeros(2, np.int64), np.arange(2)
+    assert len(set(fresh(pair(0.62), apart).tolist())) == 1
+    assert len(set(fresh(pair(0.62), together).tolist())) == 2
+    # A collage: softly means that the same picture of a face is the same person all the same.
+    assert len(set(fresh(pair(0.97), together).tolist())) == 1
+
+
+def test_more_clusters_ask_for_more() -> None:
+    asked = [similarity_asked(clusters) for clusters in (1, 2, 30, 100, 1000, 10_000, 100_000)]
+    assert asked == sorted(asked)
+    assert asked[0] == asked[2] == pytest.approx(MIDDLE + 3.432 * SPREAD, abs=1e-3)
+    assert 0.65 < similarity_asked(1500) < 0.75
+
+
+class Crowded:
+    """A cohort with many near the first coordinate and none elsewhere."""
+
+    def statistics(self, embeddings: Floats) -> tuple[Floats, Floats]:
+        mean = np.where(embeddings[:, 0] > 0.5, USUAL_MEAN + 0.25, USUAL_MEAN)
+        return mean.astype(np.float32), np.full(len(embeddings), USUAL_DEVIATION, np.float32)
+
+
+def test_faces_that_resemble_many_strangers_are_not_thrown_together() -> None:
+    crowded = np.zeros((12, 64))
+    crowded[:, 0] = np.sqrt(0.62)
+    crowded[np.arange(12), np.arange(12) + 1] = np.sqrt(0.38)
+    assert len(set(fresh(unit(crowded)).tolist())) == 1
+    assert len(set(fresh(unit(crowded), cohort=Crowded()).tolist())) == 12
+    # Two alike faces that resemble few strangers are one person by the same cohort.
+    usual = np.roll(crowded, 32, axis=1)
+    assert len(set(fresh(unit(usual), cohort=Crowded()).tolist())) == 1
+
+
+def test_a_new_face_joins_and_nothing_else_moves() -> None:
+    people = np.repeat(np.arange(6), 5)
+    embeddings = crowd(people, 7, dimension=200)
+    settled = people * 10
+    settled[[4, 9]] = -1
+    labels = cluster(embeddings, np.arange(30), settled, np.zeros(30, np.bool_), ())
+    assert labels.tolist() == (people * 10).tolist()
+
+
+def test_a_settled_error_of_the_user_stays_and_fixed_clusters_are_not_joined() -> None:
+    people = np.repeat(np.arange(2), 6)
+    embeddings = crowd(people, 5, dimension=200)
+    settled = np.array([3, 3, 3, 8, 8, -1, 5, 5, 5, 5, 5, 3])  # one person in 3 and 8; the last face misplaced in 3
+    fixed = np.zeros(12, np.bool_)
+    fixed[[0, 3, 11]] = True
+    labels = cluster(embeddings, np.arange(12), settled, fixed, ())
+    assert labels[[0, 1, 2, 11]].tolist() == [3, 3, 3, 3]
+    assert labels[[3, 4]].tolist() == [8, 8]
+    assert labels[5] in (3, 8)
+
+
+def test_joined_clusters_keep_the_number_that_a_user_gave_else_the_larger_ones() -> None:
+    embeddings = crowd(np.zeros(8, np.int64), 2, dimension=200)
+    settled = np.array([4, 4, 9, 9, 9, 9, 9, -1])
+    nothing, first = np.zeros(8, np.bool_), np.arange(8) == 0
+    assert set(cluster(embeddings, np.arange(8), settled, nothing, ()).tolist()) == {9}
+    assert set(cluster(embeddings, np.arange(8), settled, first, ()).tolist()) == {4}
+
+
+def test_not_this_person_takes_the_face_out_and_keeps_it_out() -> None:
+    embeddings = crowd(np.zeros(6, np.int64), 2, dimension=200)
+    fixed = np.arange(6) < 2
+    labels = cluster(embeddings, np.arange(6), np.full(6, 4), fixed, [(5, 0)])
+    assert labels.tolist() == [4, 4, 4, 4, 4, 5]
+    again = cluster(embeddings, np.arange(6), labels, fixed, [(5, 0)])
+    assert again.tolist() == labels.tolist()
+
+
+def test_what_contradicts_itself_is_refused() -> None:
+    embeddings = crowd(np.zeros(2, np.int64), 2)
+    fixed = np.ones(2, np.bool_)
+    with pytest.raises(ValueError, match="in no cluster"):
+        cluster(embeddings, np.arange(2), np.array([0, -1]), fixed, ())
+    with pytest.raises(ValueError, match="different people"):
+        cluster(embeddings, np.arange(2), np.array([0, 0]), fixed, [(0, 1)])
+
+
+def test_the_join_that_settles_most_is_suggested_first() -> None:
+    people = np.repeat(np.arange(4), 10)
+    embeddings = crowd(people, 11, dimension=200)
+    labels = people * 2
+    labels[[5, 6, 7, 8, 9]] = 1  # half of the first person
+    labels[19] = 3  # one face of the second
+    found = suggestions(embeddings, labels, np.arange(40), ())
+    assert [({each.first, each.second}, each.faces) for each in found[:2]] == [({0, 1}, 5), ({2, 3}, 1)]
+    assert found[0].similarity == pytest.approx(0.8, abs=0.1)
+    assert len(found) == 2
+    assert len(suggestions(embeddings, labels, np.arange(40), (), limit=1)) == 1
+    assert [each.faces for each in suggestions(embeddings, labels, np.arange(40), [(0, 5)])] == [1]
+
+
+def test_a_graph_of_neighbours_gives_what_all_comparisons_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = np.random.default_rng(4).integers(0, 300, 900)
+    embeddings = crowd(people, 4, dimension=128)
+    exact = fresh(embeddings)
+    monkeypatch.setattr(neighbours, "EXACT_PRODUCTS", 0)
+    graph = fresh(embeddings)
+    assert harmonic(*bcubed(graph, exact)) > 0.995
+    assert harmonic(*bcubed(exact, people)) > 0.98
+
+
+def test_bcubed_and_pairwise_by_their_definitions() -> None:
+    choice = np.random.default_rng(6)
+    found, people = choice.integers(0, 9, 60), choice.integers(0, 12, 60)
+    cluster_of = [set(np.flatnonzero(found == label).tolist()) for label in found]
+    person_of = [set(np.flatnonzero(people == label).tolist()) for label in people]
+    shared = [len(one & other) for one, other in zip(cluster_of, person_of, strict=True)]
+    precision, recall = bcubed(found, people)
+    assert precision == pytest.approx(np.mean([n / len(one) for n, one in zip(shared, cluster_of, strict=True)]))
+    assert recall == pytest.approx(np.mean([n / len(one) for n, one in zip(shared, person_of, strict=True)]))
+    pairs = [(one, other) for one in range(60) for other in range(one)]
+    joined = {pair for pair in pairs if found[pair[0]] == found[pair[1]]}
+    same = {pair for pair in pairs if people[pair[0]] == people[pair[1]]}
+    right = len(joined & same)
+    assert pairwise(found, people) == pytest.approx((right / len(joined), right / len(same)))
+    assert pairwise(np.arange(3), np.arange(3)) == (1.0, 1.0)
