@@ -31,9 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: fmr_by_group and fmr_asked; fmr_by_group_raw, pairs and people by group. Raises StartError."""
-    embedded = embedding.embed(image_files(arguments.images), arguments)
+    return measured(embedding.embed(image_files(arguments.images), arguments), arguments.images)
+
+
+def measured(embedded: embedding.Embedded, folder: Path) -> dict[str, Any]:
+    """The report of pictures below `folder`. Raises StartError where no group has two faces."""
     scorer = Scorer(embedded.spec)
-    groups = np.array([group_of(path, arguments.images) for path in embedded.paths])
+    groups = np.array([group_of(path, folder) for path in embedded.paths])
     raw_threshold = impostor_prior(embedded.spec.model).similarity_at(VERIFICATION_FMR)
     rates: dict[str, float] = {}
     raw_rates: dict[str, float] = {}
@@ -50,7 +54,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raw_rates[group] = _share(similarities >= raw_threshold)
         pairs[group] = len(first)
     if not rates:
-        raise StartError(f"{arguments.images} has no group of two faces or more", exit_code=2)
+        raise StartError(f"{folder} has no group of two faces or more", exit_code=2)
     return {
         "fmr_by_group": rates,
         "fmr_asked": VERIFICATION_FMR,

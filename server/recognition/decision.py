@@ -33,6 +33,7 @@ class Decider:
 
     def __init__(self, spec: EmbeddingSpec, fpir: float, *, normalised: bool = False) -> None:
         """`normalised`: similarities will be, by the gallery's cohort."""
+        self.normalised = normalised
         self.prior, self._alike = priors(spec.model, normalised=normalised)
         self._fpir = fpir
 

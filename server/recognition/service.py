@@ -66,6 +66,8 @@ class RecognitionService(Curation):
                 f"the gallery holds embeddings of {gallery.spec.model} ({gallery.spec.fingerprint}), the server "
                 f"computes those of {analyser.spec.model} ({analyser.spec.fingerprint}): they can't be compared"
             )
+        if decider.normalised != (gallery.cohort is not None):
+            raise ValueError("the decider and the gallery must both have a cohort, or neither")
         super().__init__(analyser, gallery)
         self._decider = decider
         self._calibration = Calibration(gallery, decider.prior)

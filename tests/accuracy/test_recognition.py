@@ -50,7 +50,7 @@ def service(
         template = NewTemplate(embedding, face.box, face.landmarks, face.detection)
         size = path.stat().st_size
         gallery.enrol(path.parent.name, [NewPicture(path.name, size, path.name, width, height, (template,))])
-    return RecognitionService(facenet, gallery, Decider(facenet.spec, 0.01), runtime="openvino")
+    return RecognitionService(facenet, gallery, Decider(facenet.spec, 0.01, normalised=True), runtime="openvino")
 
 
 def nearest(service: RecognitionService, path: Path) -> tuple[str, str]:

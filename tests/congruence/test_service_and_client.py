@@ -39,7 +39,8 @@ def service(
             gallery.enrol(
                 folder.name, [NewPicture(path.name, 1, path.name, picture.width, picture.height, (template,))]
             )
-        yield RecognitionService(analyser, gallery, Decider(analyser.spec, 0.01), runtime="openvino")
+        decider = Decider(analyser.spec, 0.01, normalised=gallery.cohort is not None)
+        yield RecognitionService(analyser, gallery, decider, runtime="openvino")
 
 
 @pytest.fixture(scope="module")
