@@ -42,6 +42,9 @@ FULL_COLOUR = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTO
 
 DIMENSION = 16
 
+FIRST = "Synthetic"
+"""The model that everything is of which names no other."""
+
 
 def colour(number: int) -> Colour:
     """One of 63 colours that aren't black."""
@@ -94,7 +97,7 @@ class SyntheticEngine:
     def __init__(
         self,
         *,
-        model: str = "Synthetic",
+        model: str = FIRST,
         before_embedding: Callable[[int], object] | None = None,
         grain: float = 0.0,
     ) -> None:
@@ -151,14 +154,14 @@ def painted_faces(image: Pixels) -> tuple[PaintedFace, ...]:
     return tuple(sorted(faces, key=lambda face: -face.box[2] * face.box[3]))
 
 
-def identity(levels: tuple[float, ...], model: str = "Synthetic") -> NDArray[np.float32]:
+def identity(levels: tuple[float, ...], model: str = FIRST) -> NDArray[np.float32]:
     """The embedding of a colour: a direction of its own, another one for every model."""
-    seed = int(levels[0] + 4 * levels[1] + 16 * levels[2]) + 64 * zlib.crc32(model.encode())
+    seed = int(levels[0] + 4 * levels[1] + 16 * levels[2]) + (64 * zlib.crc32(model.encode()) if model != FIRST else 0)
     vector = np.random.default_rng(seed).standard_normal(DIMENSION)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def embedding_of(number: int, model: str = "Synthetic") -> NDArray[np.float32]:
+def embedding_of(number: int, model: str = FIRST) -> NDArray[np.float32]:
     """What the engine makes of the colour of that number."""
     return identity(tuple(channel / LEVEL for channel in colour(number)), model)
 
