@@ -10,21 +10,26 @@ It needs msgpack and nothing else; drawing (client.render) needs numpy and cv2.
 """
 
 from client.errors import (
+    AlreadyExists,
     BadAnswer,
     CannotConnect,
     ClientError,
+    Conflict,
     ConnectionLost,
     InvalidImage,
     NoFace,
+    NotEnrolled,
     ServerBusy,
     ServerFailed,
     ServerRefused,
     ServerTimeout,
     SeveralFaces,
+    StorageFailed,
     TooLarge,
     TooLate,
     Unauthorized,
     UnknownPerson,
+    UnknownTemplate,
 )
 from client.face_client import FaceClient, embedding_values
 
@@ -42,7 +47,12 @@ __all__ = [
     "InvalidImage",
     "NoFace",
     "SeveralFaces",
+    "NotEnrolled",
     "UnknownPerson",
+    "UnknownTemplate",
+    "AlreadyExists",
+    "Conflict",
+    "StorageFailed",
     "TooLarge",
     "Unauthorized",
     "ServerFailed",

@@ -8,7 +8,12 @@ ClientError
 +-- ServerRefused         the server answered with an error: `code`, `message`, `retry_after_ms`
     |-- ServerBusy        busy; ask again after `retry_after_ms`
     |-- TooLate           timeout: the server could not begin in time, or closed a connection that said nothing
-    |-- InvalidImage, NoFace, SeveralFaces, UnknownPerson
+    |-- InvalidImage, NoFace, SeveralFaces
+    |-- NotEnrolled       rejected: the picture was refused for another reason, which the message says
+    |-- UnknownPerson, UnknownTemplate
+    |-- AlreadyExists     exists: the name is taken
+    |-- Conflict          nothing to undo, or another change came in between
+    |-- StorageFailed     storage: the server could not write (a full disk, a read-only file); nothing was changed
     |-- TooLarge          too_large: more bytes than a frame may have
     |-- Unauthorized      the server asks for its token
     +-- ServerFailed      internal: a bug of the server, whose log says more
@@ -76,6 +81,26 @@ class UnknownPerson(ServerRefused):
     """Nobody of that name is enrolled."""
 
 
+class NotEnrolled(ServerRefused):
+    """A picture was refused at enrolment for a reason of its own, which the message says."""
+
+
+class UnknownTemplate(ServerRefused):
+    """The person has no template of that number."""
+
+
+class AlreadyExists(ServerRefused):
+    """The name is taken."""
+
+
+class Conflict(ServerRefused):
+    """The change can't be made as things stand: nothing to undo, or another change came in between."""
+
+
+class StorageFailed(ServerRefused):
+    """The server could not write: a full disk, a read-only file. Nothing was changed."""
+
+
 class TooLarge(ServerRefused):
     """More bytes than a frame may have."""
 
@@ -94,7 +119,12 @@ _OF_CODE: Mapping[ErrorCode, type[ServerRefused]] = {
     ErrorCode.INVALID_IMAGE: InvalidImage,
     ErrorCode.NO_FACE: NoFace,
     ErrorCode.SEVERAL_FACES: SeveralFaces,
+    ErrorCode.REJECTED: NotEnrolled,
     ErrorCode.UNKNOWN_PERSON: UnknownPerson,
+    ErrorCode.UNKNOWN_TEMPLATE: UnknownTemplate,
+    ErrorCode.EXISTS: AlreadyExists,
+    ErrorCode.CONFLICT: Conflict,
+    ErrorCode.STORAGE: StorageFailed,
     ErrorCode.TOO_LARGE: TooLarge,
     ErrorCode.UNAUTHORIZED: Unauthorized,
     ErrorCode.INTERNAL: ServerFailed,

@@ -15,6 +15,7 @@ from typing import Self, cast
 
 from client.connection import Connection
 from client.errors import ClientError, ConnectionLost, ServerBusy, ServerRefused, ServerTimeout
+from client.gallery_operations import GalleryOperations
 from protocol.framing import DEFAULT_MAX_FRAME
 from protocol.messages import (
     Detect,
@@ -27,9 +28,6 @@ from protocol.messages import (
     Hello,
     Identified,
     Identify,
-    People,
-    PeopleListed,
-    PersonEntry,
     Ping,
     Pong,
     RequestBody,
@@ -47,7 +45,7 @@ DEFAULT_TIMEOUT_S = 30.0  # a busy server answers `busy` long before; a picture 
 _PAUSE_MS = 100  # before asking a busy server of somebody else's make that gave no advice: a few pictures' work
 
 
-class FaceClient:
+class FaceClient(GalleryOperations):
     """A facewire server, as a context manager; may be shared by threads, which then share its connection.
 
     Pictures are the bytes of JPEG, PNG, WebP or BMP files. It connects at the first request, and again after the
@@ -121,17 +119,6 @@ class FaceClient:
     def verify(self, image: bytes, other: bytes) -> Verified:
         """Do two pictures show one person? Of several faces the largest central one counts."""
         return cast(Verified, self._ask(Verify(image, other)))
-
-    def people(self, offset: int = 0, limit: int | None = None) -> PeopleListed:
-        """One page of the enrolled people, by name; `limit`: at most this many (the protocol's MAX_PAGE if None)."""
-        return cast(PeopleListed, self._ask(People(offset) if limit is None else People(offset, limit)))
-
-    def all_people(self) -> Iterator[PersonEntry]:
-        """Every enrolled person, page by page."""
-        offset = 0
-        while page := self.people(offset).people:
-            yield from page
-            offset += len(page)
 
     def ping(self) -> Pong:
         """Is the server there?"""

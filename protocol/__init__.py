@@ -4,7 +4,7 @@ framing.py    bytes -> frames                      no I/O
 structure.py  is this payload within the limits?   no I/O, nothing built
 codec.py      payload <-> messages                 the only module that imports msgpack
 shapes.py     messages <-> plain maps, by their type hints
-messages.py   requests and answers
+messages.py   requests and answers; gallery_messages.py: those of a subject, joined there
 stream.py     frames over a socket                 the only recv and send
 errors.py     what can go wrong
 """

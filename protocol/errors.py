@@ -29,13 +29,17 @@ class ErrorCode(StrEnum):
     INVALID_IMAGE = "invalid_image"
     NO_FACE = "no_face"
     SEVERAL_FACES = "several_faces"
+    REJECTED = "rejected"
     UNKNOWN_PERSON = "unknown_person"
+    UNKNOWN_TEMPLATE = "unknown_template"
     UNKNOWN_ALBUM = "unknown_album"
     EXISTS = "exists"
+    CONFLICT = "conflict"
     BUSY = "busy"
     TIMEOUT = "timeout"
     UNAUTHORIZED = "unauthorized"
     MODEL_MISMATCH = "model_mismatch"
+    STORAGE = "storage"
     INTERNAL = "internal"
 
 

@@ -1,7 +1,8 @@
 """The shared vocabulary: every request and every answer of wire version 1, typed and frozen.
 
 Requests check their own ranges (`InvalidRequest`); their types are checked by the codec when they come off the wire.
-Names of fields are the keys of the wire. Pixels are those of the image as shown (EXIF orientation applied).
+Names of fields are the keys of the wire. Pixels are those of the image as shown (EXIF orientation applied). The
+operations of a subject have a module of their own (gallery_messages); here they are joined.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from protocol.errors import ErrorCode, InvalidRequest
+from protocol.checks import in_range
+from protocol.errors import ErrorCode
+from protocol.gallery_messages import GALLERY_ANSWER_OF, GalleryRequest, GalleryResult
 
 Decision = Literal["match", "unknown", "ambiguous"]
 
 MAX_CANDIDATES = 100  # `k` of identify: more than a person can compare by eye, small enough to sort for free
-MAX_PAGE = 1000  # `limit` of people: about 100 KB of names
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 
@@ -32,7 +34,7 @@ class Identify:
     emotion: bool = True
 
     def __post_init__(self) -> None:
-        _in_range("k", self.k, 1, MAX_CANDIDATES)
+        in_range("k", self.k, 1, MAX_CANDIDATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,6 @@ class Verify:
     op: ClassVar[str] = "verify"
     image: bytes
     other: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class People:
-    """The enrolled people, by name; `offset` and `limit` page through them."""
-
-    op: ClassVar[str] = "people"
-    offset: int = 0
-    limit: int = MAX_PAGE
-
-    def __post_init__(self) -> None:
-        _in_range("offset", self.offset, 0, 2**53)
-        _in_range("limit", self.limit, 1, MAX_PAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +91,7 @@ class Hello:
     token: str
 
 
-RequestBody = Identify | Detect | Embed | Verify | People | Ping | Health | Stats | Hello
+RequestBody = Identify | Detect | Embed | Verify | Ping | Health | Stats | Hello | GalleryRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,22 +204,6 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
-class PersonEntry:
-    """One enrolled person."""
-
-    name: str
-    templates: int
-
-
-@dataclass(frozen=True, slots=True)
-class PeopleListed:
-    """Answer of `people`: one page, and how many people there are in all."""
-
-    people: tuple[PersonEntry, ...]
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
 class Pong:
     """Answer of `ping`."""
 
@@ -271,18 +244,18 @@ class Welcome:
     version: int = 1
 
 
-Result = Identified | Detected | Embedded | Verified | PeopleListed | Pong | HealthReport | StatsReport | Welcome
+Result = Identified | Detected | Embedded | Verified | Pong | HealthReport | StatsReport | Welcome | GalleryResult
 
 ANSWER_OF: Mapping[str, type[Result]] = {
     Identify.op: Identified,
     Detect.op: Detected,
     Embed.op: Embedded,
     Verify.op: Verified,
-    People.op: PeopleListed,
     Ping.op: Pong,
     Health.op: HealthReport,
     Stats.op: StatsReport,
     Hello.op: Welcome,
+    **GALLERY_ANSWER_OF,
 }
 
 
@@ -315,8 +288,3 @@ class Progress:
 
 
 Answer = Success | Failure | Progress
-
-
-def _in_range(key: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise InvalidRequest(f"'{key}' must be from {low} to {high}, not {value}")

@@ -2,7 +2,10 @@
 
 FacewireError
 |-- RequestError        a request that can't be served; dispatch maps each class to an error code
-|   |-- InvalidImage, NoFace, SeveralFaces, UnknownPerson, AlreadyExists
+|   |-- InvalidImage, NoFace, SeveralFaces, Rejected
+|   |-- UnknownPerson, UnknownTemplate, AlreadyExists, InvalidName
+|   |-- Conflict        the change can't be made as the gallery stands now
+|   |-- StorageFailed   the database could not be written; nothing was changed
 |   |-- Busy            try again after `retry_after_ms`
 |   |-- TimedOut        the request waited longer than it may
 |   +-- ModelMismatch   two embedding specs met that must not be compared
@@ -32,12 +35,32 @@ class SeveralFaces(RequestError):
     """One face is needed and the picture shows several."""
 
 
+class Rejected(RequestError):
+    """A picture is not good enough to enrol; the message says why."""
+
+
 class UnknownPerson(RequestError):
     """Nobody of that name is enrolled."""
 
 
+class UnknownTemplate(RequestError):
+    """The person has no template of that number."""
+
+
 class AlreadyExists(RequestError):
     """That name is taken."""
+
+
+class InvalidName(RequestError, ValueError):
+    """A text that can't be a person's name."""
+
+
+class Conflict(RequestError):
+    """The change can't be made as the gallery stands: nothing to undo, or another change came in between."""
+
+
+class StorageFailed(RequestError):
+    """The database could not be written (a full disk, a read-only file, a damaged one); nothing was changed."""
 
 
 class ModelMismatch(RequestError):

@@ -22,12 +22,14 @@ def distance_at(similarity: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NewTemplate:
-    """A face to enrol. `embedding`: (d,) float32 of unit length; `detection`: the detector's confidence, 0 to 1."""
+    """A face to enrol. `embedding`: (d,) float32 of unit length; `detection`: the detector's confidence, 0 to 1;
+    `crop`: a small JPEG of the face, to be shown."""
 
     embedding: NDArray[np.float32]
     box: Box
     landmarks: Landmarks
     detection: float
+    crop: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

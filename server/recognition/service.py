@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,23 +26,19 @@ from protocol.messages import (
     IdentifiedFace,
     Identify,
     ImageSize,
-    People,
-    PeopleListed,
-    PersonEntry,
     Verified,
     Verify,
 )
 from server.errors import ModelMismatch, NoFace
 from server.gallery.gallery import Gallery
 from server.gallery.records import Match, distance_at
+from server.recognition.curation import Curation
 from server.recognition.decision import Decider
 from server.recognition.main_face import main_face
 from server.vision.analyser import Analyser, Features, FoundFace, Picture
-from server.vision.batching import never
+from server.vision.batching import Abandoned, never
 from server.vision.emotion import Emotion
 from server.vision.runtime import Floats
-
-Abandoned = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,7 @@ class ServiceCounts:
     model: str
 
 
-class RecognitionService:
+class RecognitionService(Curation):
     """An analyser and a gallery of one spec. Thread-safe; holds no state of its own but a count of faces.
 
     Every method that takes pictures raises InvalidImage for what is none, Busy when too much is waiting, and TimedOut
@@ -70,8 +65,7 @@ class RecognitionService:
                 f"the gallery holds embeddings of {gallery.spec.model} ({gallery.spec.fingerprint}), the server "
                 f"computes those of {analyser.spec.model} ({analyser.spec.fingerprint}): they can't be compared"
             )
-        self._analyser = analyser
-        self._gallery = gallery
+        super().__init__(analyser, gallery)
         self._decider = decider
         self._runtime = runtime
         self._counting = threading.Lock()  # guards _faces
@@ -122,11 +116,6 @@ class RecognitionService:
         similarity = float(np.dot(pair[0].astype(np.float64), pair[1].astype(np.float64)))
         threshold = self._decider.verification_threshold
         return Verified(similarity >= threshold, similarity, distance_at(similarity), threshold, self.model)
-
-    def people(self, message: People, /) -> PeopleListed:
-        """One page of the enrolled people, by name."""
-        page, total = self._gallery.people(message.offset, message.limit)
-        return PeopleListed(tuple(PersonEntry(person.name, person.templates) for person in page), total)
 
     def health(self, message: Health, /) -> HealthReport:
         """One real pass through every network."""

@@ -10,6 +10,25 @@ from typing import Protocol
 
 from protocol.codec import encode_answer
 from protocol.errors import ErrorCode, RequestRefused
+from protocol.gallery_messages import (
+    Changed,
+    Enrol,
+    Enrolled,
+    Erase,
+    Erased,
+    History,
+    HistoryListed,
+    Merge,
+    People,
+    PeopleListed,
+    PersonShown,
+    Remove,
+    Rename,
+    Show,
+    Split,
+    Undo,
+    Undone,
+)
 from protocol.messages import (
     Detect,
     Detected,
@@ -21,8 +40,6 @@ from protocol.messages import (
     Hello,
     Identified,
     Identify,
-    People,
-    PeopleListed,
     Ping,
     Pong,
     Request,
@@ -38,13 +55,18 @@ from protocol.messages import (
 from server.errors import (
     AlreadyExists,
     Busy,
+    Conflict,
     InvalidImage,
+    InvalidName,
     ModelMismatch,
     NoFace,
+    Rejected,
     RequestError,
     SeveralFaces,
+    StorageFailed,
     TimedOut,
     UnknownPerson,
+    UnknownTemplate,
 )
 from server.tcp.metrics import Counts, Metrics
 
@@ -56,8 +78,13 @@ CODE_OF: Mapping[type[RequestError], ErrorCode] = {
     InvalidImage: ErrorCode.INVALID_IMAGE,
     NoFace: ErrorCode.NO_FACE,
     SeveralFaces: ErrorCode.SEVERAL_FACES,
+    Rejected: ErrorCode.REJECTED,
     UnknownPerson: ErrorCode.UNKNOWN_PERSON,
+    UnknownTemplate: ErrorCode.UNKNOWN_TEMPLATE,
     AlreadyExists: ErrorCode.EXISTS,
+    InvalidName: ErrorCode.INVALID_REQUEST,
+    Conflict: ErrorCode.CONFLICT,
+    StorageFailed: ErrorCode.STORAGE,
     ModelMismatch: ErrorCode.MODEL_MISMATCH,
     TimedOut: ErrorCode.TIMEOUT,
     Busy: ErrorCode.BUSY,
@@ -77,7 +104,16 @@ class Service(Protocol):
     def detect(self, message: Detect, /, *, abandoned: Abandoned) -> Detected: ...
     def embed(self, message: Embed, /, *, abandoned: Abandoned) -> Embedded: ...
     def verify(self, message: Verify, /, *, abandoned: Abandoned) -> Verified: ...
+    def enrol(self, message: Enrol, /, *, abandoned: Abandoned) -> Enrolled: ...
     def people(self, message: People, /) -> PeopleListed: ...
+    def show(self, message: Show, /) -> PersonShown: ...
+    def rename(self, message: Rename, /) -> Changed: ...
+    def merge(self, message: Merge, /) -> Changed: ...
+    def split(self, message: Split, /) -> Changed: ...
+    def remove(self, message: Remove, /) -> Changed: ...
+    def erase(self, message: Erase, /) -> Erased: ...
+    def undo(self, message: Undo, /) -> Undone: ...
+    def history(self, message: History, /) -> HistoryListed: ...
     def health(self, message: Health, /) -> HealthReport: ...
     def counts(self) -> Counts: ...
 
@@ -94,9 +130,18 @@ class Dispatcher:
             Detect: service.detect,
             Embed: service.embed,
             Verify: service.verify,
+            Enrol: service.enrol,
         }
         self._looking_up: Mapping[type[RequestBody], Callable[..., Result]] = {
             People: service.people,
+            Show: service.show,
+            Rename: service.rename,
+            Merge: service.merge,
+            Split: service.split,
+            Remove: service.remove,
+            Erase: service.erase,
+            Undo: service.undo,
+            History: service.history,
             Health: service.health,
         }
         self._instant: Mapping[type[RequestBody], Callable[..., Result]] = {

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from server.errors import TimedOut
 from server.spec import EmbeddingSpec
-from server.vision.batching import DEFAULT_CAPACITY, Batcher, never
+from server.vision.batching import DEFAULT_CAPACITY, Abandoned, Batcher, never
 from server.vision.detector import Box, Detection, Detector, Landmarks
-from server.vision.embedder import Embedder
+from server.vision.embedder import Embedder, mean_directions, mirrored
 from server.vision.emotion import Emotion, EmotionReader
 from server.vision.image import ImageLimits, Photo, Pixels, decode_image, decode_photo
 from server.vision.runtime import BATCH_SIZES, Floats
@@ -80,7 +80,7 @@ class Analyser:
         timing = {"decode": decoded - begun, "detect": found - decoded, "crop": done - found}
         return Picture(photo.width, photo.height, faces, {step: took * 1000 for step, took in timing.items()})
 
-    def features(self, faces: Sequence[FoundFace], abandoned: Callable[[], bool] = never) -> list[Features]:
+    def features(self, faces: Sequence[FoundFace], abandoned: Abandoned = never) -> list[Features]:
         """Embedding and, where `faces` was asked for them, emotion of each face; batched with those of other callers.
 
         Raises Busy when too many faces wait, TimedOut when `abandoned` became true first.
@@ -93,6 +93,23 @@ class Analyser:
         """(n, d) unit-length embeddings for enrolment, which may cost two forward passes a face; one less where the
         crops' `probes` are at hand."""
         return self._embedder.templates(crops, probes)
+
+    def enrolments(self, faces: Sequence[FoundFace], abandoned: Abandoned = never) -> Floats:
+        """`templates` of faces, (n, d), through the batcher: while clients wait for it, and are served meanwhile.
+
+        A few faces at a time, so that others' faces get into the batches in between. Raises what `features` raises.
+        """
+        parts = [faces[start : start + _ENROLLED_AT_ONCE] for start in range(0, len(faces), _ENROLLED_AT_ONCE)]
+        return np.concatenate(
+            [np.zeros((0, self.spec.dimension), np.float32), *(self._enrol(p, abandoned) for p in parts)]
+        )
+
+    def _enrol(self, faces: Sequence[FoundFace], abandoned: Abandoned) -> Floats:
+        views = [replace(face, emotion_crop=None) for face in faces]
+        if self.spec.template_views == 2:
+            views += [replace(face, crop=mirrored(face.crop)) for face in views]
+        rows = np.stack([features.embedding for features in self.features(views, abandoned)])
+        return mean_directions(rows.reshape(self.spec.template_views, len(faces), -1))
 
     def probes(self, crops: Sequence[Pixels]) -> Floats:
         """(n, d) unit-length embeddings of probes, past the batcher: for scripts, which do their own batching."""
@@ -152,5 +169,7 @@ class Analyser:
             for face, embedding in zip(faces, embeddings, strict=True)
         ]
 
+
+_ENROLLED_AT_ONCE = BATCH_SIZES[-1]
 
 _WHOLE_FACE = Detection((30.0, 30.0, 90.0, 110.0), ((60, 70), (95, 70), (78, 90), (62, 110), (93, 110)), 1.0)

@@ -21,6 +21,9 @@ Outcome = TypeVar("Outcome")
 DEFAULT_CAPACITY = 256  # faces waiting: about four seconds of work on two cores, more than anybody waits for
 _FIRST_GUESS_MS = 20.0  # a face on two AVX2 cores, until the first batch has been timed
 
+Abandoned = Callable[[], bool]
+"""Whether nobody waits for the work any more."""
+
 
 def never() -> bool:
     """The work is always wanted."""

@@ -65,8 +65,17 @@ class Embedder:
         plain = self.probes(crops) if probes is None else probes
         if self.spec.template_views == 1 or not crops:
             return plain
-        mirrored = self.probes([np.ascontiguousarray(crop[:, ::-1]) for crop in crops])
-        return unit_rows(plain + mirrored)
+        return mean_directions(np.stack([plain, self.probes([mirrored(crop) for crop in crops])]))
+
+
+def mirrored(crop: Pixels) -> Pixels:
+    """Left and right changed."""
+    return np.ascontiguousarray(crop[:, ::-1])
+
+
+def mean_directions(views: Floats) -> Floats:
+    """(views, n, d) unit vectors -> (n, d): each face's mean direction, of unit length."""
+    return views[0] if len(views) == 1 else unit_rows(views.sum(axis=0))
 
 
 def unit_rows(rows: NDArray[np.float32]) -> Floats:

@@ -116,3 +116,15 @@ def _header(data: bytes) -> _Header:
         raise InvalidImage("these bytes are no picture that is read here (JPEG, PNG, WebP, BMP, TIFF, GIF)") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's parsers raise on damaged headers
         raise InvalidImage("the image's header is damaged") from error
+
+
+JPEG_QUALITY = 92
+"""Of stored face crops."""
+
+
+def jpeg_bytes(pixels: Pixels) -> bytes:
+    """RGB pixels as a JPEG file, to be kept and shown."""
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise ValueError(f"no JPEG can be made of {pixels.shape}")
+    return data.tobytes()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from client import FaceClient, ServerRefused
-from protocol.messages import Detect, Embed, Identify, People, Verify
+from protocol.gallery_messages import People
+from protocol.messages import Detect, Embed, Identify, Verify
 from server.errors import RequestError
 from server.gallery.gallery import Gallery
 from server.gallery.records import NewPicture, NewTemplate

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from protocol.codec import as_result, decode_answer, decode_request, encode_answer, encode_request
 from protocol.errors import BadMessage, ErrorCode, ProtocolError
-from protocol.messages import ANSWER_OF, Failure, Identify, People, Progress, Request, RequestBody, Success
+from protocol.gallery_messages import Enrol, History, Merge, People, Remove, Show, Split, Undo
+from protocol.messages import ANSWER_OF, Failure, Identify, Progress, Request, RequestBody, Success
 from protocol.structure import ANSWER_LIMITS, Limits, check_structure
 
 EXAMPLES = settings(max_examples=60, derandomize=True, deadline=None)
@@ -19,12 +20,23 @@ EXAMPLES = settings(max_examples=60, derandomize=True, deadline=None)
 ids = st.integers(0, 2**64 - 1)
 floats = st.floats(allow_nan=False)
 texts = st.text(max_size=20)
+numbers = st.integers(1, 2**53)
 st.register_type_strategy(float, floats)
 st.register_type_strategy(int, st.integers(-(2**63), 2**64 - 1))
 
 special = {
     Identify: st.builds(Identify, k=st.integers(1, 100)),
+    Enrol: st.builds(Enrol, image=st.binary(), labels=st.just(()))
+    | st.builds(
+        Enrol, images=st.lists(st.binary(), min_size=1, max_size=3).map(tuple), labels=st.just(()), at=st.none()
+    ),
     People: st.builds(People, offset=st.integers(0, 2**53), limit=st.integers(1, 1000)),
+    Show: st.builds(Show, offset=st.integers(0, 2**53), limit=st.integers(1, 100)),
+    Merge: st.builds(Merge, names=st.lists(texts, min_size=1, max_size=3).map(tuple)),
+    Split: st.builds(Split, templates=st.lists(numbers, min_size=1, max_size=3).map(tuple)),
+    Remove: st.builds(Remove, templates=st.lists(numbers, max_size=3).map(tuple)),
+    Undo: st.builds(Undo, count=st.integers(1, 100), last=st.none() | numbers),
+    History: st.builds(History, limit=st.integers(1, 1000), before=st.none() | numbers),
 }
 bodies = st.one_of([special.get(shape, st.builds(shape)) for shape in get_args(RequestBody)])
 plain = st.recursive(

@@ -7,6 +7,30 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from protocol.gallery_messages import (
+    Changed,
+    Enrol,
+    Enrolled,
+    EnrolledTemplate,
+    Erase,
+    Erased,
+    EventEntry,
+    History,
+    HistoryListed,
+    Merge,
+    People,
+    PeopleListed,
+    PersonEntry,
+    PersonShown,
+    Rejection,
+    Remove,
+    Rename,
+    Show,
+    Split,
+    TemplateEntry,
+    Undo,
+    Undone,
+)
 from protocol.messages import (
     EMOTIONS,
     Candidate,
@@ -23,18 +47,16 @@ from protocol.messages import (
     IdentifiedFace,
     Identify,
     ImageSize,
-    People,
-    PeopleListed,
-    PersonEntry,
     Verified,
     Verify,
 )
-from server.errors import InvalidImage
+from server.errors import InvalidImage, UnknownPerson
 
 NAMES = ("Ada Lovelace", "Björk Guðmundsdóttir", "李雷", "Grace Hopper")
 BROKEN = b"this is no picture"  # refused as InvalidImage
 BUG = b"this picture finds a bug"  # raises what no service should
 PLACE = ImageSize(320, 240)
+MOMENT = "2026-01-02T03:04:05+00:00"
 PATIENCE_S = 20.0  # how long a held request waits at most, so that a failing test ends
 
 
@@ -85,8 +107,54 @@ class FakeService:
         return Verified(same, float(same), 1.0 - same, 0.5, "fake")
 
     def people(self, message: People, /) -> PeopleListed:
-        names = sorted(NAMES)[message.offset : message.offset + message.limit]
-        return PeopleListed(tuple(PersonEntry(name, 1) for name in names), len(NAMES))
+        names = [name for name in sorted(NAMES) if message.contains.casefold() in name.casefold()]
+        page = names[message.offset : message.offset + message.limit]
+        return PeopleListed(tuple(PersonEntry(name, 1, 1) for name in page), len(names))
+
+    def enrol(self, message: Enrol, /, *, abandoned: Callable[[], bool]) -> Enrolled:
+        """Pictures that begin with b"nobody" show no face."""
+        added, rejected = [], []
+        for index, image in enumerate(message.pictures):
+            self._look(image)
+            if image.startswith(b"nobody"):
+                rejected.append(Rejection(index, "no_face", "no face was found"))
+            else:
+                face = detected(image)
+                added.append(EnrolledTemplate(index, 1000 + index, face.box, face.detection))
+        if not added:
+            return Enrolled(None, (), tuple(rejected), None)
+        person = PersonEntry(message.name, len(added), len(added))
+        return Enrolled(person, tuple(added), tuple(rejected), event("enrol", message.name))
+
+    def show(self, message: Show, /) -> PersonShown:
+        if message.name not in NAMES:
+            raise UnknownPerson(f"nobody called {message.name} is enrolled")
+        crop = b"\xff\xd8 a crop" if message.crops else None
+        template = TemplateEntry(7, f"{message.name}.jpg", (1.0, 2.0, 30.0, 40.0), 0.9, MOMENT, crop)
+        return PersonShown(PersonEntry(message.name, 1, 1), MOMENT, (template,)[message.offset :])
+
+    def rename(self, message: Rename, /) -> Changed:
+        return Changed(event("rename", message.name, message.to), (PersonEntry(message.to, 1, 1),))
+
+    def merge(self, message: Merge, /) -> Changed:
+        return Changed(event("merge", *message.names, message.into), (PersonEntry(message.into, 2, 2),))
+
+    def split(self, message: Split, /) -> Changed:
+        people = (PersonEntry(message.name, 0), PersonEntry(message.to, len(message.templates)))
+        return Changed(event("split", message.name, message.to), people)
+
+    def remove(self, message: Remove, /) -> Changed:
+        return Changed(event("remove", message.name), ())
+
+    def erase(self, message: Erase, /) -> Erased:
+        return Erased(1, 1, 1, 0, 0, True, "", event("erase"))
+
+    def undo(self, message: Undo, /) -> Undone:
+        undone = tuple(event("rename", "Ada", "Ada Lovelace") for _ in range(message.count))
+        return Undone(undone, tuple(event("undo", "Ada") for _ in undone), ())
+
+    def history(self, message: History, /) -> HistoryListed:
+        return HistoryListed((event("enrol", message.name or "Ada Lovelace"),)[: message.limit], 1)
 
     def health(self, message: Health, /) -> HealthReport:
         return HealthReport(True, "fake", "none", 0.5, len(NAMES), len(NAMES))
@@ -104,6 +172,10 @@ class FakeService:
         if image.startswith(b"hold"):
             self.begun.release()
             self.release.wait(PATIENCE_S)
+
+
+def event(op: str, *names: str) -> EventEntry:
+    return EventEntry(1, MOMENT, op, f"{op} {', '.join(names)}", names, False, True)
 
 
 def detected(image: bytes) -> DetectedFace:

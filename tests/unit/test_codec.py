@@ -19,7 +19,8 @@ from protocol.codec import (
     encode_request,
 )
 from protocol.errors import BadMessage, ErrorCode, InvalidRequest, ProtocolError, UnsupportedOp
-from protocol.messages import Failure, Identify, People, Ping, Pong, Progress, Request, Success
+from protocol.gallery_messages import People
+from protocol.messages import Failure, Identify, Ping, Pong, Progress, Request, Success
 from protocol.shapes import from_plain, to_plain, without_defaults
 from protocol.structure import REQUEST_LIMITS
 

@@ -11,13 +11,13 @@ import pytest
 
 from protocol.codec import as_result, decode_answer
 from protocol.errors import ErrorCode
+from protocol.gallery_messages import Enrol, Erase, Merge, People, Remove, Rename, Show, Split
 from protocol.messages import (
     Embed,
     Failure,
     Health,
     Hello,
     Identify,
-    People,
     Ping,
     Request,
     RequestBody,
@@ -56,7 +56,14 @@ def test_every_domain_error_has_a_code() -> None:
 
 def test_every_operation_has_a_handler() -> None:
     dispatcher = Dispatcher(FakeService())
-    examples = {Identify: Identify(b"a"), Embed: Embed(b"a"), Verify: Verify(b"a", b"b"), Hello: Hello("x")}
+    examples: dict[object, RequestBody] = {
+        body.__class__: body
+        for body in (
+            Identify(b"a"), Embed(b"a"), Verify(b"a", b"b"), Hello("x"), Enrol("Ann", b"a"), Show("Ada Lovelace"),
+            Rename("Ada Lovelace", "Ada"), Merge(("Ada Lovelace",), "Grace Hopper"), Erase("Ada Lovelace"),
+            Split("Ada Lovelace", (1,), "Ann"), Remove("Ada Lovelace"),
+        )
+    }  # fmt: skip
     for shape in get_args(RequestBody):
         body = examples.get(shape) or (shape(b"a") if shape.op == "detect" else shape())
         payload = dispatcher.serve(Request(1, body), deadline=SOON, gone=never)

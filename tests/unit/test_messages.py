@@ -9,7 +9,8 @@ import pytest
 
 from protocol.codec import REQUEST_OF
 from protocol.errors import InvalidRequest
-from protocol.messages import ANSWER_OF, Identify, People, RequestBody, Result
+from protocol.gallery_messages import People
+from protocol.messages import ANSWER_OF, Identify, RequestBody, Result
 
 
 def test_every_request_has_an_answer_and_its_own_op() -> None:

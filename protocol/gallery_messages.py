@@ -1,0 +1,337 @@
+"""The gallery's part of the vocabulary: people and templates, how they change, and the journal of changes.
+
+People are addressed by name, templates and events by numbers that are never given twice. A change is on the server's
+disk, and in force for every client, when its answer arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from protocol.checks import in_range
+from protocol.errors import InvalidRequest
+
+MAX_PAGE = 1000  # `limit` of people and history: about 100 KB of names
+MAX_SHOWN = 100  # `limit` of show: with crops of 5 KB, half a megabyte
+MAX_IMAGES = 100  # of one enrolment: more than a person needs, few enough to embed in seconds
+MAX_PARTS = 1000  # people of one merge, templates of one split or removal
+MAX_UNDONE = 100  # changes undone at once
+MAX_NUMBER = 2**53  # of a template or an event: what a float holds too, for languages that have nothing else
+MAX_LABEL = 1000  # characters of a label: a path's worth
+
+# ---------------------------------------------------------------------------------------------- requests
+
+
+@dataclass(frozen=True, slots=True)
+class Enrol:
+    """Add pictures to a person, who is added where unknown: `image` for one, `images` for many.
+
+    One `image` that can't be enrolled is an error; of many, those that can are, and the answer says why others not.
+    `labels`: what matches show as the pictures, one each (file names, say); they are only shown, never opened.
+    `several`: what to do with a picture of several faces: refuse it, or take the largest central one (`main`).
+    `at`: of one `image`, a point (x, y) in the face that is meant, in pixels as shown.
+    """
+
+    op: ClassVar[str] = "enrol"
+    name: str
+    image: bytes | None = None
+    images: tuple[bytes, ...] = ()
+    labels: tuple[str, ...] = ()
+    several: Literal["refuse", "main"] = "refuse"
+    at: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.image is None) == (not self.images):
+            raise InvalidRequest("an enrolment has either 'image' or 'images'")
+        in_range("images", len(self.images), 0, MAX_IMAGES)
+        if self.labels and len(self.labels) != len(self.pictures):
+            raise InvalidRequest(f"{len(self.pictures)} pictures need as many 'labels', or none")
+        if any(len(label) > MAX_LABEL for label in self.labels):
+            raise InvalidRequest(f"a label has at most {MAX_LABEL} characters")
+        if self.at is not None and self.image is None:
+            raise InvalidRequest("'at' is a point in one 'image'")
+
+    @property
+    def pictures(self) -> tuple[bytes, ...]:
+        """All of them, in the order in which the answer counts them."""
+        return self.images if self.image is None else (self.image,)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The enrolled people, by name; `offset` and `limit` page through those whose name contains `contains`,
+    in any case."""
+
+    op: ClassVar[str] = "people"
+    offset: int = 0
+    limit: int = MAX_PAGE
+    contains: str = ""
+
+    def __post_init__(self) -> None:
+        _check_page(self.offset, self.limit, MAX_PAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """One person, with a page of their templates, oldest first; `crops`: with the small pictures of the faces."""
+
+    op: ClassVar[str] = "show"
+    name: str
+    offset: int = 0
+    limit: int = MAX_SHOWN
+    crops: bool = True
+
+    def __post_init__(self) -> None:
+        _check_page(self.offset, self.limit, MAX_SHOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """Call a person otherwise. A name that is taken is refused (`exists`): merge instead."""
+
+    op: ClassVar[str] = "rename"
+    name: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """These people are one: everything of `names` goes to `into`, who must be enrolled, and the names are gone."""
+
+    op: ClassVar[str] = "merge"
+    names: tuple[str, ...]
+    into: str
+
+    def __post_init__(self) -> None:
+        in_range("names", len(self.names), 1, MAX_PARTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """These templates of `name` are somebody else's: they go to `to`, who is added where unknown."""
+
+    op: ClassVar[str] = "split"
+    name: str
+    templates: tuple[int, ...]
+    to: str
+
+    def __post_init__(self) -> None:
+        _check_templates(self.templates, least=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove these templates of `name`, or without any the person. It can be undone: see Erase for what can't."""
+
+    op: ClassVar[str] = "remove"
+    name: str
+    templates: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_templates(self.templates, least=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """Remove a person for good: vectors, crops, what the journal kept of them, and the index's entries.
+
+    Nothing that happened before can be undone any more.
+    """
+
+    op: ClassVar[str] = "erase"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Take back the last `count` changes, the newest first; all of them or, on an error, none.
+
+    `last`: the number of the change that the asker believes to be the last; where another one has come since, nothing
+    is undone (`conflict`). An undoing is a change itself, but not one that this takes back.
+    """
+
+    op: ClassVar[str] = "undo"
+    count: int = 1
+    last: int | None = None
+
+    def __post_init__(self) -> None:
+        in_range("count", self.count, 1, MAX_UNDONE)
+        if self.last is not None:
+            in_range("last", self.last, 1, MAX_NUMBER)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The journal, newest first; `before`: only events of lower numbers (to page); `name`: only those about a person
+    of that name."""
+
+    op: ClassVar[str] = "history"
+    limit: int = 50
+    before: int | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        in_range("limit", self.limit, 1, MAX_PAGE)
+        if self.before is not None:
+            in_range("before", self.before, 1, MAX_NUMBER)
+
+
+GalleryRequest = Enrol | People | Show | Rename | Merge | Split | Remove | Erase | Undo | History
+
+# ---------------------------------------------------------------------------------------------- answers
+
+
+@dataclass(frozen=True, slots=True)
+class PersonEntry:
+    """One enrolled person; `images` counts the pictures that the templates are from."""
+
+    name: str
+    templates: int
+    images: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleListed:
+    """Answer of `people`: one page, and how many people there are in all (of those asked for)."""
+
+    people: tuple[PersonEntry, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateEntry:
+    """One template. `image`: the label of its picture; `box`: x, y, width, height there; `created`: ISO 8601, UTC;
+    `crop`: a small JPEG of the face, None where none was asked for or none is kept."""
+
+    id: int
+    image: str
+    box: tuple[float, float, float, float]
+    detection: float
+    created: str
+    crop: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonShown:
+    """Answer of `show`: one page of templates; `person` counts all of them."""
+
+    person: PersonEntry
+    created: str
+    templates: tuple[TemplateEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledTemplate:
+    """A template that was added; `index`: of its picture in the request, from 0."""
+
+    index: int
+    template: int
+    box: tuple[float, float, float, float]
+    detection: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A picture that was not enrolled. `reason`: `invalid_image`, `no_face`, `several_faces`, `duplicate` (the person
+    has this picture already), or one that a later version adds; `message`: in words."""
+
+    index: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventEntry:
+    """A change. `op`: the operation's name, or `build` for scripts/create_db.py; `text`: in words; `names`: the people
+    concerned, as they were called; `undone`: was it taken back? `undoable`: would `undo`, sooner or later, take it
+    back?"""
+
+    id: int
+    at: str
+    op: str
+    text: str
+    names: tuple[str, ...]
+    undone: bool
+    undoable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """Answer of `enrol`. `person`: as they are now, None where nothing was enrolled and nobody has that name;
+    `event`: None where nothing was enrolled."""
+
+    person: PersonEntry | None
+    templates: tuple[EnrolledTemplate, ...]
+    rejected: tuple[Rejection, ...]
+    event: EventEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Answer of `rename`, `merge`, `split` and `remove`: the people concerned as they are now (not those gone)."""
+
+    event: EventEntry
+    people: tuple[PersonEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Answer of `erase`: how much there was, and is no more. `journal`: entries of the journal that lost their
+    content; `sources`: enrolled pictures whose files lie in a folder, which are not touched (create_db.py would enrol
+    them again); `complete`: False while another process still holds the old state on the disk - `note` says more."""
+
+    images: int
+    templates: int
+    crops: int
+    journal: int
+    sources: int
+    complete: bool
+    note: str
+    event: EventEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """Answer of `undo`: what was taken back, the newest first; `events`: the undoings themselves; the people concerned
+    as they are now."""
+
+    undone: tuple[EventEntry, ...]
+    events: tuple[EventEntry, ...]
+    people: tuple[PersonEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryListed:
+    """Answer of `history`: one page, and how many events there are in all (of those asked for)."""
+
+    events: tuple[EventEntry, ...]
+    total: int
+
+
+GalleryResult = Enrolled | PeopleListed | PersonShown | Changed | Erased | Undone | HistoryListed
+
+GALLERY_ANSWER_OF: Mapping[str, type[GalleryResult]] = {
+    Enrol.op: Enrolled,
+    People.op: PeopleListed,
+    Show.op: PersonShown,
+    Rename.op: Changed,
+    Merge.op: Changed,
+    Split.op: Changed,
+    Remove.op: Changed,
+    Erase.op: Erased,
+    Undo.op: Undone,
+    History.op: HistoryListed,
+}
+
+
+def _check_page(offset: int, limit: int, most: int) -> None:
+    in_range("offset", offset, 0, MAX_NUMBER)
+    in_range("limit", limit, 1, most)
+
+
+def _check_templates(templates: tuple[int, ...], least: int) -> None:
+    in_range("templates", len(templates), least, MAX_PARTS)
+    for number in templates:
+        in_range("templates", number, 1, MAX_NUMBER)

@@ -1,0 +1,92 @@
+"""From pictures to what may be enrolled: one face each, or a typed reason why not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from protocol.gallery_messages import Enrol
+from server.errors import InvalidImage, NoFace, RequestError, SeveralFaces, TimedOut
+from server.gallery.records import Box, NewPicture, NewTemplate
+from server.recognition.main_face import main_face
+from server.vision.analyser import Analyser, FoundFace, Picture
+from server.vision.batching import Abandoned
+from server.vision.image import jpeg_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A picture with the face in it that is meant; `index`: its place in the request."""
+
+    index: int
+    data: bytes
+    label: str
+    picture: Picture
+    face: FoundFace
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A picture that can't be enrolled, and the error it would be alone."""
+
+    index: int
+    error: RequestError
+
+
+Looked = tuple[list[Chosen], list[Refused]]
+
+
+def look_at(message: Enrol, analyser: Analyser, abandoned: Abandoned) -> Looked:
+    """Find the face that is meant in every picture. Raises TimedOut once nobody waits any more."""
+    chosen: list[Chosen] = []
+    refused: list[Refused] = []
+    for index, data in enumerate(message.pictures):
+        if abandoned():
+            raise TimedOut("nobody waits for this any more")
+        label = message.labels[index] if message.labels else hashlib.sha256(data).hexdigest()[:16]
+        try:
+            picture = analyser.faces(data)
+            chosen.append(Chosen(index, data, label, picture, _face_meant(picture, message)))
+        except (InvalidImage, NoFace, SeveralFaces) as error:
+            refused.append(Refused(index, error))
+    return chosen, refused
+
+
+def embed(chosen: Sequence[Chosen], analyser: Analyser, abandoned: Abandoned) -> list[NewPicture]:
+    """The pictures as the gallery takes them, in the order of `chosen`. Raises Busy and TimedOut."""
+    embeddings = analyser.enrolments([one.face for one in chosen], abandoned)
+    return [
+        NewPicture(
+            sha256=hashlib.sha256(one.data).hexdigest(),
+            size_bytes=len(one.data),
+            path=one.label,
+            width=one.picture.width,
+            height=one.picture.height,
+            templates=(
+                NewTemplate(embedding, one.face.box, one.face.landmarks, one.face.detection, jpeg_bytes(one.face.crop)),
+            ),
+        )
+        for one, embedding in zip(chosen, embeddings, strict=True)
+    ]
+
+
+def _face_meant(picture: Picture, message: Enrol) -> FoundFace:
+    """Raises NoFace and SeveralFaces."""
+    faces = picture.faces
+    if message.at is not None:
+        faces = tuple(face for face in faces if _contains(face.box, *message.at))
+        if not faces:
+            raise NoFace(f"no face was found at ({message.at[0]:g}, {message.at[1]:g})")
+    if not faces:
+        raise NoFace("no face was found: send a picture that shows one")
+    if len(faces) > 1 and message.at is None and message.several == "refuse":
+        raise SeveralFaces(
+            f"{len(faces)} faces were found: send a picture of one person, or say which face is meant ('at', 'several')"
+        )
+    return faces[main_face([face.box for face in faces], picture.width, picture.height)]
+
+
+def _contains(box: Box, x: float, y: float) -> bool:
+    left, top, width, height = box
+    return left <= x < left + width and top <= y < top + height
