@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from protocol.album_messages import ALBUM_ANSWER_OF, AlbumRequest, AlbumResult
 from protocol.errors import ErrorCode, InvalidRequest
 
 Decision = Literal["match", "unknown", "ambiguous"]
@@ -102,7 +103,7 @@ class Hello:
     token: str
 
 
-RequestBody = Identify | Detect | Embed | Verify | People | Ping | Health | Stats | Hello
+RequestBody = Identify | Detect | Embed | Verify | People | Ping | Health | Stats | Hello | AlbumRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +272,18 @@ class Welcome:
     version: int = 1
 
 
-Result = Identified | Detected | Embedded | Verified | PeopleListed | Pong | HealthReport | StatsReport | Welcome
+Result = (
+    Identified
+    | Detected
+    | Embedded
+    | Verified
+    | PeopleListed
+    | Pong
+    | HealthReport
+    | StatsReport
+    | Welcome
+    | AlbumResult
+)
 
 ANSWER_OF: Mapping[str, type[Result]] = {
     Identify.op: Identified,
@@ -283,6 +295,7 @@ ANSWER_OF: Mapping[str, type[Result]] = {
     Health.op: HealthReport,
     Stats.op: StatsReport,
     Hello.op: Welcome,
+    **ALBUM_ANSWER_OF,
 }
 
 

@@ -13,6 +13,7 @@ from protocol.codec import as_result, decode_answer, decode_request, encode_answ
 from protocol.errors import BadMessage, ErrorCode, ProtocolError
 from protocol.messages import ANSWER_OF, Failure, Identify, People, Progress, Request, RequestBody, Success
 from protocol.structure import ANSWER_LIMITS, Limits, check_structure
+from tests.support import album_messages
 
 EXAMPLES = settings(max_examples=60, derandomize=True, deadline=None)
 
@@ -25,6 +26,7 @@ st.register_type_strategy(int, st.integers(-(2**63), 2**64 - 1))
 special = {
     Identify: st.builds(Identify, k=st.integers(1, 100)),
     People: st.builds(People, offset=st.integers(0, 2**53), limit=st.integers(1, 1000)),
+    **album_messages.REFUSING,
 }
 bodies = st.one_of([special.get(shape, st.builds(shape)) for shape in get_args(RequestBody)])
 plain = st.recursive(
