@@ -21,9 +21,11 @@ export function boxes(faces, size, describe, onpick) {
   return faces.map((face, index) => {
     const [x, y, width, height] = face.box;
     const { label, decision, title } = describe(face, index);
-    const low = (y + height) / size.height > 0.9;
+    const centre = (x + width / 2) / size.width;
+    const side = centre < 0.16 ? "label-left" : centre > 0.84 ? "label-right" : "";
+    const low = (y + height) / size.height > 0.9 ? "label-above" : "";
     return el("button", {
-      type: "button", class: `box ${low ? "label-above" : ""}`, "aria-pressed": "false", "aria-label": title, data: { decision, face: index },
+      type: "button", class: `box ${low} ${side}`, "aria-pressed": "false", "aria-label": title, data: { decision, face: index },
       style: { left: `${100 * x / size.width}%`, top: `${100 * y / size.height}%`, width: `${100 * width / size.width}%`, height: `${100 * height / size.height}%` },
       on: { click: (event) => { event.stopPropagation(); onpick?.(index); } },
     }, label ? el("span", { class: "box-label" }, label) : null);
@@ -59,12 +61,13 @@ export function hoverCard(face) {
 // A card; `source` shows the picture, `onenrol(name)` is called when somebody says who it is.
 export function faceCard(face, { source, size, selected, onselect, onenrol }) {
   const crop_ = source ? el("span", { class: "face-crop" }, crop(source, size, face.box)) : el("span", { class: "face-crop" });
-  const facts = face.similarity === null ? "nobody is enrolled yet" : `${face.similarity.toFixed(2)} similar, ${face.threshold.toFixed(2)} needed`;
+  const facts = face.similarity === null ? ["nobody is enrolled yet"]
+    : [`${face.similarity.toFixed(2)} similar`, el("span", { class: "wide" }, `, ${face.threshold.toFixed(2)} needed`)];
   const top = el("button", { type: "button", class: "face-top", "aria-expanded": String(selected), on: { click: onselect } },
     crop_,
     el("span", {},
       el("span", { class: "face-name" }, el("strong", {}, face.name ?? (face.decision === "ambiguous" ? "Not sure who" : "Nobody known")), badge(face)),
-      el("span", { class: "face-line" }, el("span", {}, facts), face.emotion ? el("span", {}, `${feeling(face.emotion)} ${percent(face.emotion.confidence)}`) : null),
+      el("span", { class: "face-line" }, el("span", {}, ...facts), face.emotion ? el("span", {}, `${feeling(face.emotion)} ${percent(face.emotion.confidence)}`) : null),
       face.similarity === null ? null : meter(face.similarity, { tick: face.threshold })));
   const card = el("article", { class: "card face", data: { decision: face.decision } }, top);
   if (selected) {
@@ -78,7 +81,7 @@ function details(face, onenrol) {
   const parts = [];
   if (face.candidates.length) {
     parts.push(el("div", {}, el("h3", {}, "Most similar people"), el("ol", { class: "candidates" }, face.candidates.map((one) =>
-      el("li", {}, el("a", { href: `/person?name=${encodeURIComponent(one.name)}` }, one.name), meter(one.similarity, { tick: face.threshold }),
+      el("li", {}, el("a", { href: `/person?name=${encodeURIComponent(one.name)}` }, one.name), meter(one.similarity, { tick: face.threshold, tone: one.similarity < face.threshold ? "var(--line-strong)" : undefined }),
         el("span", { class: "number" }, one.similarity.toFixed(2)))))));
   }
   if (face.emotion) parts.push(emotions(face.emotion));
