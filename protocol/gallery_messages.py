@@ -294,11 +294,11 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """Answer of `undo`: what was taken back, the newest first; `events`: the undoings themselves; the people concerned
-    as they are now."""
+    """Answer of `undo`: the undoing itself, what it took back, the newest first, and the people concerned as they are
+    now."""
 
+    event: EventEntry
     undone: tuple[EventEntry, ...]
-    events: tuple[EventEntry, ...]
     people: tuple[PersonEntry, ...]
 
 

@@ -36,7 +36,11 @@ class SeveralFaces(RequestError):
 
 
 class Rejected(RequestError):
-    """A picture is not good enough to enrol; the message says why."""
+    """A picture is not good enough to enrol; the message says why, `reason` in a word of the wire."""
+
+    def __init__(self, message: str, *, reason: str = "rejected") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class UnknownPerson(RequestError):

@@ -20,6 +20,7 @@ from server.errors import InvalidImage
 from server.gallery.records import Box, Landmarks, NewPicture, NewTemplate
 from server.recognition.main_face import main_face
 from server.spec import EmbeddingSpec
+from server.vision.image import jpeg_bytes
 
 BATCH = 8
 """Faces embedded at once: the runtime's largest batch, beyond which a face gets no cheaper."""
@@ -140,10 +141,14 @@ def embed(engine: Engine, ready: Sequence[Ready], source: str) -> list[tuple[str
                 path=item.file.path,
                 width=item.width,
                 height=item.height,
-                templates=(NewTemplate(embedding, item.face.box, item.face.landmarks, float(item.face.detection)),),
+                templates=(_template(item.face, embedding),),
                 source=source,
                 mtime_ns=item.file.mtime_ns,
             ),
         )
         for item, embedding in zip(ready, embeddings, strict=True)
     ]
+
+
+def _template(face: Face, embedding: NDArray[np.float32]) -> NewTemplate:
+    return NewTemplate(embedding, face.box, face.landmarks, float(face.detection), jpeg_bytes(face.crop))

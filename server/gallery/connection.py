@@ -47,6 +47,7 @@ def configure(connection: sqlite3.Connection) -> None:
     """What a connection doesn't remember from the file. Only for files known to be ours: it reads them."""
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: it was somebody's face
 
 
 def check_ours(connection: sqlite3.Connection, path: Path) -> None:

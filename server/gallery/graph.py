@@ -86,14 +86,19 @@ class Graph:
             self._inside.release()
 
     def add(self, template_ids: NDArray[np.int64], embeddings: NDArray[np.float32]) -> None:
-        """Add the rows that follow on `covered`: (m,) ascending ids and their (m, d) embeddings.
+        """Add rows that the graph lacks: (m,) ascending ids and their (m, d) embeddings.
 
         Raises RuntimeError, ValueError or MemoryError where usearch can't; the graph is no longer of use then.
         """
         with self._alone():
             # One thread of two cores: a graph under construction must not slow down recognition.
             self._hnsw.add(template_ids.astype(np.uint64), embeddings, threads=1)
-            self._covered = int(template_ids[-1])
+            self._covered = max(self._covered, int(template_ids[-1]))
+
+    def lacks(self, template_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these the graph doesn't have."""
+        with self._alone():
+            return np.asarray(~self._hnsw.contains(template_ids.astype(np.uint64)), dtype=np.bool_)
 
     def nearest(self, embedding: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], float]:
         """See `Candidates`."""

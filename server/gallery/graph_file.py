@@ -7,6 +7,7 @@ label in JSON, a footer (the label's length, the SHA-256 of graph and label, a m
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import logging
@@ -97,6 +98,12 @@ class GraphFile:
             self._on_disk = label
         except (OSError, RuntimeError) as error:
             _log.warning("%s can't be written (%s): the next start builds the graph anew", self._path, error)
+
+    def remove(self) -> None:
+        """Delete the file, and what writers that were killed left of it. Raises OSError where it can't be deleted."""
+        self._on_disk = None
+        for path in self._path.parent.glob(f"{glob.escape(self._path.name)}*"):
+            path.unlink(missing_ok=True)
 
     def _label(self, rows: Rows, covered: int) -> dict[str, object]:
         """What the graph of those `rows` up to template `covered` is called."""

@@ -44,21 +44,25 @@ class GraphKeeper:
         self._file = GraphFile(db, spec)
         self._dimension = spec.dimension
         self._exact_bytes = exact_bytes
-        # Guards _rows, _settled, _thread and the beginning of _closing; notified when they change.
+        # Guards _rows, _settled, _purging, _thread and the beginning of _closing; notified when they change.
         self._changed = threading.Condition()
         self._rows: Rows | None = None
         self._settled = True
+        self._purging = False
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
-        # Replaced as a whole by the keeper's thread; a reader takes the reference once.
-        self._graph: Graph | None = None
+        # The graph, and the lineage of the rows it has. Replaced as a whole by the keeper's thread; a reader takes the
+        # reference once.
+        self._graph: tuple[Graph, int] | None = None
 
     def index_over(self, rows: Rows) -> Index:
         """The fastest index over `rows` that is ready."""
-        graph = self._graph
-        if graph is None or rows.embeddings.nbytes <= self._exact_bytes:
+        published = self._graph
+        if published is None or rows.embeddings.nbytes <= self._exact_bytes:
             return ExactIndex(rows.embeddings, rows.person_ids)
-        return GraphIndex(rows, graph)
+        graph, lineage = published
+        # Of another lineage: the graph may lack one that came back, and nobody would notice.
+        return GraphIndex(rows, graph) if lineage == rows.lineage else ExactIndex(rows.embeddings, rows.person_ids)
 
     def follow(self, rows: Rows) -> None:
         """Bring the graph up to `rows`, which were just published, in the background. Small galleries need none."""
@@ -81,6 +85,22 @@ class GraphKeeper:
         """
         with self._changed:
             return self._changed.wait_for(lambda: self._settled, timeout_s)
+
+    def purge(self) -> None:
+        """Forget the graph and its file; both are gone when this returns. A new one is built in the background.
+
+        For what must not be kept, not even where no search finds it.
+        """
+        with self._changed:
+            if self._thread is not None and not self._closing.is_set():
+                self._purging = True
+                self._settled = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: not self._purging or self._closing.is_set())
+                if not self._purging:
+                    return
+            self._graph = None
+            self._file.remove()
 
     def close(self) -> None:
         """Save the graph, as far as it is built, and end the thread. The index goes on answering."""
@@ -106,33 +126,48 @@ class GraphKeeper:
     def _keep(self) -> None:
         """Follow until closing."""
         rows = self._following(None)
-        graph = self._file.read(rows)
-        if graph is None:
-            graph = Graph(self._dimension)
-        saved = len(graph)
+        graph = self._file.read(rows) or Graph(self._dimension)
+        saved, lineage = len(graph), rows.lineage
         while not self._closing.is_set():
-            if _mostly_dead(graph, rows):
-                graph, saved = Graph(self._dimension), 0
+            if self._purged() or _mostly_dead(graph, rows):
+                graph, saved, lineage = Graph(self._dimension), 0, rows.lineage
+            if lineage != rows.lineage:
+                _take_back(graph, rows)
+                lineage = rows.lineage
             if self._grow(graph, rows):
                 if (len(graph) - saved) * SAVE_SHARE >= len(graph) > 0:
                     self._save(graph, rows)
                     saved = len(graph)
-                self._graph = graph
+                self._graph = graph, lineage
             rows = self._following(rows)
         # What was built when closing came in between is worth keeping too, unless a whole graph is there.
-        self._save(graph if self._graph is None else self._graph, rows)
+        if self._graph is not None:
+            graph, lineage = self._graph
+        if lineage == rows.lineage:  # else rows came back that the graph may lack: no file is better than this one
+            self._save(graph, rows)
+
+    def _purged(self) -> bool:
+        """Forget everything, where that was asked for."""
+        with self._changed:
+            if not self._purging:
+                return False
+            self._graph = None
+            self._file.remove()
+            self._purging = False
+            self._changed.notify_all()
+            return True
 
     def _save(self, graph: Graph, rows: Rows) -> None:
         # A graph that is being written can't be searched; better the exact answer than a wait.
-        self._graph = None
+        published, self._graph = self._graph, None
         self._file.write(graph, rows)
-        self._graph = graph
+        self._graph = published
 
     def _grow(self, graph: Graph, rows: Rows) -> bool:
-        """Add the rows that `graph` lacks. False where closing came in between."""
+        """Add the rows that follow on what `graph` has. False where closing or a purge came in between."""
         fresh, began = not len(graph) and len(rows) > 0, time.monotonic()
         for start in range(_covered_rows(graph, rows), len(rows), CHUNK_ROWS):
-            if self._closing.is_set():
+            if self._closing.is_set() or self._purging:
                 return False
             end = start + CHUNK_ROWS
             graph.add(rows.template_ids[start:end], rows.embeddings[start:end])
@@ -143,10 +178,10 @@ class GraphKeeper:
     def _following(self, rows: Rows | None) -> Rows:
         """Wait for rows newer than `rows`, or for closing; the newest rows there are."""
         with self._changed:
-            if self._rows is rows:
+            if self._rows is rows and not self._purging:
                 self._settled = True
                 self._changed.notify_all()
-            self._changed.wait_for(lambda: self._rows is not rows or self._closing.is_set())
+            self._changed.wait_for(lambda: self._rows is not rows or self._purging or self._closing.is_set())
             assert self._rows is not None, "the thread was started before it had rows"
             return self._rows
 
@@ -154,6 +189,13 @@ class GraphKeeper:
 def _covered_rows(graph: Graph, rows: Rows) -> int:
     """How many of the rows, from the first on, the graph has."""
     return int(np.searchsorted(rows.template_ids, graph.covered, side="right"))
+
+
+def _take_back(graph: Graph, rows: Rows) -> None:
+    """Add the rows that came back after the graph was built without them."""
+    covered = slice(0, _covered_rows(graph, rows))
+    for row in np.flatnonzero(graph.lacks(rows.template_ids[covered])):
+        graph.add(rows.template_ids[row : row + 1], rows.embeddings[row : row + 1])
 
 
 def _mostly_dead(graph: Graph, rows: Rows) -> bool:

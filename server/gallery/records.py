@@ -72,6 +72,18 @@ class PersonRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptTemplate:
+    """A template as it is stored; `image`: its picture's path; `created`: when that was enrolled; `crop`: a JPEG."""
+
+    id: int
+    image: str
+    box: Box
+    detection: float
+    created: str
+    crop: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """A person's best template for a probe.
 

@@ -49,19 +49,41 @@ class _Arena:
         self.ids[2, self.used : end] = chunk.person_ids
         self.used = end
 
+    def sort(self) -> None:
+        """Bring the rows into the order of their template ids."""
+        order = np.argsort(self.ids[0, : self.used], kind="stable")
+        self.embeddings[: self.used] = self.embeddings[order]
+        self.ids[:, : self.used] = self.ids[:, order]
+
+    def with_ids(self, rows: int) -> _Arena:
+        """The first `rows` rows with ids that may be written to. The embeddings are shared, and the room behind them is
+        the new one's: nothing can be added to this arena any more."""
+        heir = _Arena(0, self.embeddings.shape[1])
+        heir.embeddings, heir.ids = self.embeddings, self.ids.copy()
+        heir.capacity = self.capacity if self.used == rows else rows
+        heir.used = rows
+        self.used = self.capacity = -1
+        return heir
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Read-only views. `embeddings`: (n, d) float32, C-contiguous, unit rows; the ids: (n,) int64."""
+    """Read-only views. `embeddings`: (n, d) float32, C-contiguous, unit rows; the ids: (n,) int64, templates ascending.
+
+    `lineage` is another number where a template came back that earlier rows had lost: whoever follows by the last id
+    alone (the search graph) must look again. `highest`: the highest id that these or earlier rows ever had.
+    """
 
     embeddings: NDArray[np.float32]
     template_ids: NDArray[np.int64]
     image_ids: NDArray[np.int64]
     person_ids: NDArray[np.int64]
+    lineage: int
+    highest: int
     _arena: _Arena
 
     @classmethod
-    def load(cls, count: int, dimension: int, chunks: Iterable[Chunk]) -> Self:
+    def load(cls, count: int, dimension: int, chunks: Iterable[Chunk], lineage: int = 0) -> Self:
         """`count` rows out of `chunks`, each written straight to its place, so that memory holds them once.
 
         Raises ModelMismatch or ValueError (see `check_unit`) on rows that can't be compared.
@@ -70,7 +92,7 @@ class Rows:
         for chunk in chunks:
             check_unit(chunk.embeddings, dimension)
             arena.write(chunk)
-        return cls._view(arena)
+        return cls._view(arena, lineage, int(arena.ids[0, arena.used - 1]) if arena.used else 0)
 
     def __len__(self) -> int:
         return len(self.template_ids)
@@ -84,11 +106,39 @@ class Rows:
         if arena.used != len(self) or total > arena.capacity:
             arena = self._copied(np.ones(len(self), dtype=bool), spare=total - len(self) + total // SPARE_SHARE)
         arena.write(chunk)
-        return self._view(arena)
+        return self._after(arena, chunk.template_ids)
 
-    def without_image(self, image_id: int) -> Self:
-        """These rows but those of one picture, in new memory."""
-        return self._view(self._copied(self.image_ids != image_id, spare=SPARE_ROWS))
+    def edited(self, touched: NDArray[np.int64], current: Chunk) -> Self:
+        """These rows with the `touched` templates (ascending ids) as they are now: `current`, less those that are gone.
+
+        One writer at a time; readers of older rows are not disturbed. The ids of the result ascend.
+        """
+        if not len(touched):
+            return self
+        if not len(self) or touched[0] > self.template_ids[-1]:
+            return self.appended(current) if len(current.embeddings) else self
+        check_unit(current.embeddings, self.embeddings.shape[1])
+        ids = np.asarray(current.template_ids, dtype=np.int64)
+        mine = np.isin(self.template_ids, touched)
+        if np.array_equal(self.template_ids[mine], ids):
+            return self._relabelled(np.flatnonzero(mine), current)
+        arena = self._copied(~mine, spare=len(ids) + SPARE_ROWS)
+        arena.write(current)
+        arena.sort()
+        return self._after(arena, ids[~np.isin(ids, self.template_ids)])
+
+    def _relabelled(self, rows: NDArray[np.int64], current: Chunk) -> Self:
+        """The same templates, some of which are of other pictures or people now."""
+        arena = self._arena.with_ids(len(self))
+        arena.ids[1, rows] = current.image_ids
+        arena.ids[2, rows] = current.person_ids
+        return self._after(arena, ())
+
+    def _after(self, arena: _Arena, came: Sequence[int] | NDArray[np.int64]) -> Self:
+        """The rows that follow on these, some of which `came`, in ascending order."""
+        returned = len(came) > 0 and came[0] <= self.highest
+        highest = max(self.highest, int(came[-1])) if len(came) else self.highest
+        return self._view(arena, self.lineage + returned, highest)
 
     def _copied(self, keep: NDArray[np.bool_], spare: int) -> _Arena:
         rows = np.flatnonzero(keep)
@@ -102,8 +152,11 @@ class Rows:
         return arena
 
     @classmethod
-    def _view(cls, arena: _Arena) -> Self:
+    def _view(cls, arena: _Arena, lineage: int, highest: int) -> Self:
         embeddings, ids = arena.embeddings[: arena.used], arena.ids[:, : arena.used]
         embeddings.flags.writeable = False
         ids.flags.writeable = False
-        return cls(embeddings, template_ids=ids[0], image_ids=ids[1], person_ids=ids[2], _arena=arena)
+        return cls(
+            embeddings, template_ids=ids[0], image_ids=ids[1], person_ids=ids[2],
+            lineage=lineage, highest=highest, _arena=arena,
+        )  # fmt: skip

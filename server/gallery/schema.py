@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from server.gallery import journal_schema
+
 APPLICATION_ID = int.from_bytes(b"FWGL", "big")
 """Marks a SQLite file as a facewire gallery (`PRAGMA application_id`), so that nobody else's is taken for one."""
 
@@ -53,7 +55,22 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_tables,)
+def _create_journal(connection: sqlite3.Connection) -> None:
+    for statement in journal_schema.TABLES:
+        connection.execute(statement)
+    for table in ("people", "images", "templates"):
+        journal_schema.watch(connection, table)
+
+
+def _create_crops(connection: sqlite3.Connection) -> None:
+    # id: the template's. A table of its own, so that loading the embeddings doesn't read past pictures.
+    connection.execute(
+        "CREATE TABLE crops (id INTEGER PRIMARY KEY REFERENCES templates(id) ON DELETE CASCADE, jpeg BLOB NOT NULL)"
+    )
+    journal_schema.watch(connection, "crops")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create_tables, _create_journal, _create_crops)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,13 +17,15 @@ from server.gallery.rows import Rows
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Rows with the names and paths that their ids stand for. `version` grows from snapshot to snapshot.
+    """Rows with the names and paths that their ids stand for. `version` grows from snapshot to snapshot; `event`: the
+    newest of the journal that is in it.
 
     `index_over`: the best index over rows that there is at the moment. It is asked at every search, for a faster one
     may have become ready since; it costs nothing, since every index looks at the rows where they lie.
     """
 
     version: int
+    event: int
     rows: Rows
     people: Mapping[int, Person]
     paths: Mapping[int, str]
@@ -62,6 +65,20 @@ class Snapshot:
             PersonRecord(person.id, person.name, person.created, images.get(person.id, 0), templates.get(person.id, 0))
             for person in sorted(self.people.values(), key=lambda person: (person.name.casefold(), person.name))
         )
+
+    def containing(self, text: str) -> tuple[PersonRecord, ...]:
+        """Those of the listing whose name has `text` in it, in any case."""
+        wanted = unicodedata.normalize("NFC", text).casefold()
+        return tuple(record for record in self.listing if wanted in record.name.casefold()) if wanted else self.listing
+
+    def named(self, names: Iterable[str]) -> tuple[PersonRecord, ...]:
+        """The people of these names, with their counts, in that order; not those whom nobody is called."""
+        by_name = self._ids_by_name
+        return tuple(self.record(by_name[name]) for name in names if name in by_name)
+
+    @cached_property
+    def _ids_by_name(self) -> Mapping[str, int]:
+        return {person.name: person.id for person in self.people.values()}
 
     @cached_property
     def counts(self) -> Counts:

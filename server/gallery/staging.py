@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.errors import ModelMismatch
+from server.gallery import journal
 from server.gallery.connection import discard_companions
+from server.gallery.events import Draft
 from server.gallery.records import NewPicture
 from server.gallery.store import Store
 from server.spec import EmbeddingSpec
@@ -45,6 +47,9 @@ class Staging:
         self._path = target.with_name(target.name + SUFFIX)
         discard_leftover(target)
         self._store = Store.create(self._path, spec)
+        # One event for the whole build, open until the end: where the file becomes the database, it is its journal.
+        with self._store.transaction():
+            self._event = journal.begin(self._store, "build")
 
     def add(self, batch: Sequence[tuple[str, NewPicture]]) -> None:
         """Keep pictures with their people's names."""
@@ -59,10 +64,13 @@ class Staging:
         stays, its spec neither. Raises ModelMismatch where the target holds another spec, sqlite3.Error or OSError
         where it can't be written; it is unchanged then.
         """
-        self._store.close()
         if self._target.exists():
+            self._store.close()
             self._merge(relinks, rebuild=rebuild)
         else:
+            with self._store.transaction():
+                _finish(self._store, self._event)
+            self._store.close()
             self._rename()
 
     def discard(self) -> None:
@@ -82,15 +90,16 @@ class Staging:
         try:
             target.execute("ATTACH DATABASE ? AS built", (str(self._path),))
             with target.transaction():
+                event = journal.begin(target, "build")
                 if rebuild:
-                    for table in ("templates", "images", "people", "meta", "specs"):
-                        target.execute(f"DELETE FROM main.{table}")
+                    _empty(target, event)
                     target.adopt_spec(self._store.spec)
                 if target.spec != self._store.spec:
                     raise ModelMismatch(f"{self._target} was rebuilt for another model meanwhile")
                 target.require_spec()
                 _relink(target, relinks)
                 _insert_built(target)
+                _finish(target, event)
         finally:
             target.close()
 
@@ -100,6 +109,22 @@ def discard_leftover(target: Path) -> None:
     staging = target.with_name(target.name + SUFFIX)
     staging.unlink(missing_ok=True)
     discard_companions(staging)
+
+
+def _empty(target: Store, event: Draft) -> None:
+    """Remove everybody; what was before can't be brought back, for it may be of another model."""
+    for table in ("templates", "images", "people"):
+        target.execute(f"DELETE FROM main.{table}")
+    target.execute("DELETE FROM main.meta WHERE key = 'spec_id'")
+    target.execute("DELETE FROM main.specs")
+    journal.forget_before(target, event.id)
+    journal.forget_content(target, event.id)
+    target.execute("UPDATE main.events SET undoable = 0 WHERE id = ?", (event.id,))
+
+
+def _finish(store: Store, event: Draft) -> None:
+    event.detail |= {table: journal.inserted(store, event, table) for table in ("people", "images", "templates")}
+    journal.finish(store, event)
 
 
 def _relink(target: Store, relinks: Sequence[Relink]) -> None:
@@ -126,8 +151,7 @@ def _insert_built(target: Store) -> None:
         "DELETE FROM main.images WHERE EXISTS (SELECT 1 FROM built.images b"
         " WHERE b.source = images.source AND b.path = images.path AND b.sha256 <> images.sha256)"
     )
-    row = target.execute("SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = 'images'").fetchone()
-    first_free = (row[0],)
+    first_free = (_last_id(target, "images"),)
     # Somebody may have enrolled the same bytes while we built: theirs stay, ours are not joined below.
     target.execute(
         "INSERT INTO main.images (id, person_id, sha256, size, source, path, mtime_ns, width, height, created)"
@@ -136,13 +160,25 @@ def _insert_built(target: Store) -> None:
         " WHERE true ORDER BY b.id ON CONFLICT (person_id, sha256) DO NOTHING",
         first_free,
     )
+    first_template = _last_id(target, "templates")
     target.execute(
-        "INSERT INTO main.templates (image_id, person_id, spec_id, x, y, w, h, landmarks, detection, embedding)"
-        " SELECT i.id, i.person_id, (SELECT value FROM main.meta WHERE key = 'spec_id'),"
+        "INSERT INTO main.templates (id, image_id, person_id, spec_id, x, y, w, h, landmarks, detection, embedding)"
+        " SELECT t.id + ?, i.id, i.person_id, (SELECT value FROM main.meta WHERE key = 'spec_id'),"
         " t.x, t.y, t.w, t.h, t.landmarks, t.detection, t.embedding"
         " FROM built.templates t JOIN main.images i ON i.id = t.image_id + ? ORDER BY t.id",
-        first_free,
+        (first_template, *first_free),
     )
+    target.execute(
+        "INSERT INTO main.crops (id, jpeg) SELECT t.id, c.jpeg"
+        " FROM built.crops c JOIN main.templates t ON t.id = c.id + ? ORDER BY t.id",
+        (first_template,),
+    )
+
+
+def _last_id(target: Store, table: str) -> int:
+    """The highest that was ever given."""
+    query = "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = ?"
+    return int(target.execute(query, (table,)).fetchone()[0])
 
 
 def _fsync(path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from sqlite_utils import Database
 
 from server.errors import ModelMismatch, StartError
-from server.gallery import schema
+from server.gallery import journal_schema, schema
 from server.gallery.connection import check_ours, configure, connect, current_spec, discard_companions
 from server.gallery.index import check_unit
 from server.gallery.records import Counts, NewPicture, NewTemplate, Person
@@ -34,6 +34,16 @@ class Written(NamedTuple):
     template_ids: tuple[int, ...]
 
 
+class Transaction:
+    """One under way."""
+
+    given_up = False
+
+    def give_up(self) -> None:
+        """Roll it back at its end, without an error."""
+        self.given_up = True
+
+
 class Store:
     """One connection to one gallery. Not safe for threads by itself: whoever shares it brings a lock."""
 
@@ -41,6 +51,7 @@ class Store:
         """Use `open` or `create`."""
         self._db = db
         self._spec_id = spec_id
+        self._watched: dict[str, tuple[str, ...]] = {}
         self.spec = spec
 
     @classmethod
@@ -96,12 +107,17 @@ class Store:
             self._db.rollback()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing. Waits for other writers (see `connect`), which BEGIN IMMEDIATE makes it do at the start."""
+    def transaction(self) -> Iterator[Transaction]:
+        """All or nothing. Waits for other writers (see `connect`), which BEGIN IMMEDIATE makes it do at the start.
+
+        People, pictures and templates can only be changed within an event of the journal (see `journal`).
+        """
+        transaction = Transaction()
         self.execute("BEGIN IMMEDIATE")
         try:
-            yield
-            self.execute("COMMIT")
+            yield transaction
+            if not transaction.given_up:
+                self.execute("COMMIT")
         finally:
             self._db.rollback()
 
@@ -139,9 +155,15 @@ class Store:
         cursor = self.execute(
             "INSERT INTO people (name, created) VALUES (?, ?)"
             " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id, name, created",
-            (name, _now()),
+            (name, now()),
         )
         return Person(*cursor.fetchone())
+
+    def watched_tables(self) -> dict[str, tuple[str, ...]]:
+        """The columns of every table that is journaled, by table."""
+        if not self._watched:
+            self._watched = journal_schema.watched(self._db.conn)
+        return self._watched
 
     def add_picture(self, person_id: int, picture: NewPicture) -> Written | None:
         """Write a picture and its templates, in the caller's transaction. None where the person has these bytes.
@@ -155,7 +177,7 @@ class Store:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
             (
                 *(person_id, picture.sha256, picture.size_bytes, picture.source, picture.path, picture.mtime_ns),
-                *(picture.width, picture.height, _now()),
+                *(picture.width, picture.height, now()),
             ),
         )
         row = cursor.fetchone()
@@ -172,7 +194,10 @@ class Store:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (image_id, person_id, self._spec_id, *template.box, landmarks, template.detection, blob),
         )
-        return int(cursor.fetchone()[0])
+        template_id = int(cursor.fetchone()[0])
+        if template.crop is not None:
+            self.execute("INSERT INTO crops (id, jpeg) VALUES (?, ?)", (template_id, template.crop))
+        return template_id
 
     def remove_image(self, image_id: int) -> None:
         """Remove a picture and its templates, in the caller's transaction."""
@@ -202,10 +227,10 @@ class Store:
         query = "SELECT count(*) FROM templates WHERE spec_id = ?"
         return int(self.execute(query, (self._spec_id,)).fetchone()[0])
 
-    def template_chunks(self) -> Iterator[Chunk]:
+    def template_chunks(self, where: str = "true", parameters: Sequence[object] = ()) -> Iterator[Chunk]:
         """Every template of the current spec, by id. Raises ValueError on one of the wrong length."""
-        query = "SELECT id, image_id, person_id, embedding FROM templates WHERE spec_id = ? ORDER BY id"
-        cursor = self.execute(query, (self._spec_id,))
+        query = f"SELECT id, image_id, person_id, embedding FROM templates WHERE spec_id = ? AND {where} ORDER BY id"
+        cursor = self.execute(query, (self._spec_id, *parameters))
         width = self.spec.dimension * LITTLE_ENDIAN.itemsize
         while rows := cursor.fetchmany(CHUNK_ROWS):
             template_ids, image_ids, person_ids, blobs = zip(*rows, strict=True)
@@ -215,5 +240,6 @@ class Store:
             yield Chunk(embeddings, template_ids, image_ids, person_ids)
 
 
-def _now() -> str:
+def now() -> str:
+    """This second, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from protocol.errors import UnsupportedOp
 from protocol.gallery_messages import (
     Changed,
     Enrol,
@@ -10,6 +9,7 @@ from protocol.gallery_messages import (
     EnrolledTemplate,
     Erase,
     Erased,
+    EventEntry,
     History,
     HistoryListed,
     Merge,
@@ -22,10 +22,15 @@ from protocol.gallery_messages import (
     Rename,
     Show,
     Split,
+    TemplateEntry,
     Undo,
     Undone,
 )
+from server.errors import TimedOut
+from server.gallery.events import Change, Event
 from server.gallery.gallery import Gallery
+from server.gallery.names import person_name
+from server.gallery.records import PersonRecord
 from server.recognition.enrolment import embed, look_at
 from server.vision.analyser import Analyser
 from server.vision.batching import Abandoned, never
@@ -39,52 +44,102 @@ class Curation:
         self._gallery = gallery
 
     def enrol(self, message: Enrol, /, *, abandoned: Abandoned = never) -> Enrolled:
-        """Add pictures to a person. Raises what one picture can't be enrolled for, if there is only one."""
+        """Add pictures to a person; one picture alone, given as `image`, raises what it can't be enrolled for."""
+        name = person_name(message.name)
         chosen, refused = look_at(message, self._analyser, abandoned)
+        rejected = [Rejection(one.index, one.reason, str(one.error)) for one in refused]
         if message.image is not None and refused:
             raise refused[0].error
+        if not chosen:
+            return Enrolled(self._entry(name), (), tuple(rejected), None)
         pictures = embed(chosen, self._analyser, abandoned)
-        record = self._gallery.enrol(message.name, pictures)
+        if abandoned():
+            raise TimedOut("nobody waits for this any more")
+        enrolment = self._gallery.enrol(name, pictures)
+        added = list(zip(chosen, enrolment.template_ids, strict=True))
+        rejected += [_duplicate(one.index, name) for one, ids in added if not ids]
         return Enrolled(
-            PersonEntry(record.name, record.templates, record.images),
-            tuple(EnrolledTemplate(one.index, 0, one.face.box, one.face.detection) for one in chosen),
-            tuple(Rejection(one.index, "no_face", str(one.error)) for one in refused),
-            None,
+            person=_entry(enrolment.person),
+            templates=tuple(
+                EnrolledTemplate(one.index, template_id, one.face.box, one.face.detection)
+                for one, ids in added
+                for template_id in ids
+            ),
+            rejected=tuple(sorted(rejected, key=lambda rejection: rejection.index)),
+            event=_event(enrolment.event) if enrolment.event else None,
         )
 
     def people(self, message: People, /) -> PeopleListed:
         """One page of the enrolled people, by name."""
-        page, total = self._gallery.people(message.offset, message.limit)
-        return PeopleListed(tuple(PersonEntry(one.name, one.templates, one.images) for one in page), total)
+        page, total = self._gallery.people(message.offset, message.limit, contains=message.contains)
+        return PeopleListed(tuple(map(_entry, page)), total)
 
     def show(self, message: Show, /) -> PersonShown:
         """A person and a page of their templates."""
-        raise UnsupportedOp("show is not served yet")
+        person, kept = self._gallery.show(message.name, message.offset, message.limit, crops=message.crops)
+        templates = tuple(
+            TemplateEntry(one.id, one.image, one.box, one.detection, one.created, one.crop) for one in kept
+        )
+        return PersonShown(_entry(person), person.created, templates)
 
     def rename(self, message: Rename, /) -> Changed:
         """Call a person otherwise."""
-        raise UnsupportedOp("rename is not served yet")
+        return _changed(self._gallery.rename(message.name, message.to))
 
     def merge(self, message: Merge, /) -> Changed:
         """Make several people one."""
-        raise UnsupportedOp("merge is not served yet")
+        return _changed(self._gallery.merge(message.names, message.into))
 
     def split(self, message: Split, /) -> Changed:
-        """Move templates."""
-        raise UnsupportedOp("split is not served yet")
+        """Move templates to another person."""
+        return _changed(self._gallery.split(message.name, message.templates, message.to))
 
     def remove(self, message: Remove, /) -> Changed:
         """Remove a person or templates."""
-        raise UnsupportedOp("remove is not served yet")
+        return _changed(self._gallery.remove(message.name, message.templates))
 
     def erase(self, message: Erase, /) -> Erased:
         """Remove a person for good."""
-        raise UnsupportedOp("erase is not served yet")
+        erasure = self._gallery.erase(message.name)
+        return Erased(
+            images=erasure.images,
+            templates=erasure.templates,
+            crops=erasure.crops,
+            journal=erasure.journal,
+            sources=erasure.sources,
+            complete=erasure.complete,
+            note=erasure.note,
+            event=_event(erasure.event),
+        )
 
     def undo(self, message: Undo, /) -> Undone:
         """Take back the last changes."""
-        raise UnsupportedOp("undo is not served yet")
+        undoing = self._gallery.undo(message.count, message.last)
+        return Undone(_event(undoing.event), tuple(map(_event, undoing.undone)), tuple(map(_entry, undoing.people)))
 
     def history(self, message: History, /) -> HistoryListed:
-        """The journal."""
-        raise UnsupportedOp("history is not served yet")
+        """A page of the journal."""
+        events, total = self._gallery.history(message.limit, message.before, message.name)
+        return HistoryListed(tuple(map(_event, events)), total)
+
+    def _entry(self, name: str) -> PersonEntry | None:
+        person = self._gallery.person(name)
+        return _entry(person) if person else None
+
+
+def _entry(person: PersonRecord) -> PersonEntry:
+    return PersonEntry(person.name, person.templates, person.images)
+
+
+def _event(event: Event) -> EventEntry:
+    return EventEntry(
+        event.id, event.at, event.op, event.text, event.names, event.undone_by is not None, event.undoable
+    )
+
+
+def _changed(change: Change) -> Changed:
+    return Changed(_event(change.event), tuple(map(_entry, change.people)))
+
+
+def _duplicate(index: int, name: str) -> Rejection:
+    return Rejection(index, "duplicate", f"{name} has this picture already")

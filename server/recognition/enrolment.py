@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from protocol.gallery_messages import Enrol
-from server.errors import InvalidImage, NoFace, RequestError, SeveralFaces, TimedOut
+from server.errors import InvalidImage, NoFace, Rejected, RequestError, SeveralFaces, TimedOut
 from server.gallery.records import Box, NewPicture, NewTemplate
 from server.recognition.main_face import main_face
 from server.vision.analyser import Analyser, FoundFace, Picture
@@ -26,12 +26,24 @@ class Chosen:
     face: FoundFace
 
 
+REASON_OF: Mapping[type[RequestError], str] = {
+    InvalidImage: "invalid_image",
+    NoFace: "no_face",
+    SeveralFaces: "several_faces",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A picture that can't be enrolled, and the error it would be alone."""
+    """A picture that can't be enrolled, and the error that it would be alone."""
 
     index: int
     error: RequestError
+
+    @property
+    def reason(self) -> str:
+        """The reason's name on the wire."""
+        return self.error.reason if isinstance(self.error, Rejected) else REASON_OF[type(self.error)]
 
 
 Looked = tuple[list[Chosen], list[Refused]]
@@ -48,7 +60,7 @@ def look_at(message: Enrol, analyser: Analyser, abandoned: Abandoned) -> Looked:
         try:
             picture = analyser.faces(data)
             chosen.append(Chosen(index, data, label, picture, _face_meant(picture, message)))
-        except (InvalidImage, NoFace, SeveralFaces) as error:
+        except (InvalidImage, NoFace, SeveralFaces, Rejected) as error:
             refused.append(Refused(index, error))
     return chosen, refused
 

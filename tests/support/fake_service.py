@@ -151,7 +151,7 @@ class FakeService:
 
     def undo(self, message: Undo, /) -> Undone:
         undone = tuple(event("rename", "Ada", "Ada Lovelace") for _ in range(message.count))
-        return Undone(undone, tuple(event("undo", "Ada") for _ in undone), ())
+        return Undone(event("undo", "Ada"), undone, ())
 
     def history(self, message: History, /) -> HistoryListed:
         return HistoryListed((event("enrol", message.name or "Ada Lovelace"),)[: message.limit], 1)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.gallery.records import NewPicture, NewTemplate
+from server.gallery.rows import Chunk, Rows
 from server.spec import Crop, EmbeddingSpec
 
 
@@ -63,3 +64,9 @@ def people_like(
 
 def _units(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+
+
+def without_image(rows: Rows, image_id: int) -> Rows:
+    """The rows as they are once a picture was removed."""
+    gone = rows.template_ids[rows.image_ids == image_id]
+    return rows.edited(gone, Chunk(np.zeros((0, rows.embeddings.shape[1]), np.float32), (), (), ()))

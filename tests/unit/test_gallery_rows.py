@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from server.gallery.rows import SPARE_ROWS, Chunk, Rows
-from tests.support.galleries import random_units
+from tests.support.galleries import random_units, without_image
 
 VECTORS = random_units(np.random.default_rng(1), 2000, 4)
 
@@ -52,7 +52,7 @@ def test_two_branches_do_not_write_over_each_other() -> None:
 
 def test_a_picture_goes_with_all_its_rows() -> None:
     group = Chunk(VECTORS[5:7], [5, 6], [1001, 1001], [0, 1])
-    rows = Rows.load(5, 4, [chunk(0, 3), group]).without_image(1001)
+    rows = without_image(Rows.load(5, 4, [chunk(0, 3), group]), 1001)
     assert rows.template_ids.tolist() == [0, 2]
     assert np.array_equal(rows.embeddings, VECTORS[[0, 2]])
 

@@ -89,6 +89,7 @@ def test_damaged_templates_are_refused(path: Path, blob: bytes) -> None:
     with Gallery.create(path, spec()) as gallery:
         gallery.enrol("Ann", [picture("a", unit(1, 0, 0, 0))])
     with closing(connect(path)) as db:
+        db.execute("DROP TRIGGER journal_templates_update")  # which lets nobody in past the journal
         db.execute("UPDATE templates SET embedding = ?", (blob,))
     with pytest.raises(StartError, match="damaged"):
         Gallery.open(path)
@@ -128,6 +129,7 @@ def test_a_process_killed_inside_a_transaction_leaves_what_was_committed(path: P
     script = f"""
 import os, signal
 from pathlib import Path
+from server.gallery import journal
 from server.gallery.gallery import Gallery
 from server.gallery.store import Store
 from tests.support.galleries import picture, spec, unit
@@ -135,6 +137,7 @@ gallery = Gallery.create(Path({str(path)!r}), spec())
 gallery.enrol("Ann", [picture("a", unit(1, 0, 0, 0))])
 store = Store.open(Path({str(path)!r}))
 with store.transaction():
+    journal.begin(store, "enrol")
     store.add_picture(store.ensure_person("Bob").id, picture("b", unit(0, 1, 0, 0)))
     os.kill(os.getpid(), signal.SIGKILL)
 """
