@@ -80,7 +80,9 @@ async function undo(last) {
 async function loadChanges() {
   try {
     const { events } = await op("history", { limit: SHOWN_CHANGES });
-    const last = events.find((event) => event.undoable && !event.undone);
+    // A gallery built by create_db is not taken back by a click: that is for whoever has the folder.
+    const next = events.find((event) => event.undoable && !event.undone);
+    const last = next?.op === "build" ? null : next;
     const undoButton = byId("undo");
     undoButton.disabled = !last;
     undoButton.onclick = last ? () => undo(last.id) : null;
