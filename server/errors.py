@@ -3,6 +3,7 @@
 FacewireError
 |-- RequestError        a request that can't be served; dispatch maps each class to an error code
 |   |-- InvalidImage, NoFace, SeveralFaces, UnknownPerson, AlreadyExists
+|   |-- UnknownAlbum, BadRequest, OverLimit
 |   |-- Busy            try again after `retry_after_ms`
 |   |-- TimedOut        the request waited longer than it may
 |   +-- ModelMismatch   two embedding specs met that must not be compared
@@ -34,6 +35,18 @@ class SeveralFaces(RequestError):
 
 class UnknownPerson(RequestError):
     """Nobody of that name is enrolled."""
+
+
+class UnknownAlbum(RequestError):
+    """No album has that name."""
+
+
+class BadRequest(RequestError):
+    """It asks for what is not there, or can't be."""
+
+
+class OverLimit(RequestError):
+    """More than a limit or a quota of this server allows."""
 
 
 class AlreadyExists(RequestError):

@@ -33,6 +33,12 @@ EVERY_FLAG: list[tuple[str, str, str, Any]] = [
     ("--emotion", "off", "vision.emotion", "off"),
     ("--max-megapixels", "5", "vision.limits.max_pixels", 5_000_000),
     ("--cache-dir", "cache", "vision.cache_dir", Path("cache")),
+    ("--albums", "pictures", "albums.root", Path("pictures")),
+    ("--album-import-root", "photos", "albums.import_root", Path("photos")),
+    ("--max-albums", "3", "albums.limits.albums", 3),
+    ("--max-album-photos", "4", "albums.limits.photos", 4),
+    ("--max-album-gb", "5", "albums.limits.album_bytes", 5 * 2**30),
+    ("--max-zip-gb", "6", "albums.limits.zip_bytes", 6 * 2**30),
     ("--log-level", "debug", "log_level", "debug"),
 ]
 
