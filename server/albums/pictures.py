@@ -111,9 +111,16 @@ def face_crop(data: bytes, limits: AlbumLimits, box: Box, shown: tuple[int, int]
 def _header(data: bytes) -> Header:
     _register_heif()
     with Image.open(io.BytesIO(data), formats=_READERS) as image:
-        lying = image.getexif().get(_ORIENTATION) in _LYING
+        lying = _orientation(image) in _LYING
         width, height = image.size
         return Header(image.format or "", *((height, width) if lying else (width, height)))
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 where there is none, without decoding a pixel."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1  # Pillow would look for it behind the pixels, and decode them all
+    return int(image.getexif().get(_ORIENTATION, 1))
 
 
 def _by_pillow(data: bytes) -> Pixels:

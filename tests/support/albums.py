@@ -108,8 +108,8 @@ def serving_albums(service: AlbumService, **tcp: float) -> Iterator[FaceClient]:
         limits=TcpLimits(**tcp),  # type: ignore[arg-type]
     )
     listener.start()
-    try:
-        with FaceClient(*listener.address, timeout=PATIENCE_S) as client:
+    with FaceClient(*listener.address, timeout=PATIENCE_S) as client:
+        try:
             yield client
-    finally:
-        assert listener.stop()
+        finally:
+            assert listener.stop()

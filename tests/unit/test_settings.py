@@ -86,7 +86,13 @@ def test_flags_over_environment_over_defaults(flag: str, text: str, place: str, 
     assert value_at(parse([flag, text], {}), place) == value
     assert value_at(parse([], {variable(flag): text}), place) == value
     if default is not None:
-        written = {"tcp.max_frame": "32", "vision.limits.max_pixels": "100"}.get(place, str(default))
+        in_units = {
+            "tcp.max_frame": "32",
+            "vision.limits.max_pixels": "100",
+            "albums.limits.album_bytes": "200",
+            "albums.limits.zip_bytes": "8",
+        }
+        written = in_units.get(place, str(default))
         assert value_at(parse([flag, written], {variable(flag): text}), place) == default
 
 
