@@ -80,8 +80,8 @@ class AlbumStatus:
 class AlbumInfo:
     """Answer of `create`, `rename`, `status` and `process`: one album.
 
-    `size_bytes`: of the originals; `photos` = `waiting` + `with_faces` + `without_faces` + `unreadable`; `people` counts
-    those who are not hidden, `named` those of them with a name; `undo` says what `album.undo` would undo.
+    `size_bytes`: of the originals; `photos` is `waiting` + `with_faces` + `without_faces` + `unreadable`; `people` are
+    those not hidden, `named` those of them with a name; `undo` says what `album.undo` would undo.
     """
 
     album: str

@@ -60,8 +60,19 @@ FORBIDDEN = {
     "server": ["client", "scripts", *LAUNCHERS],
     "server.vision": ["server.tcp", "server.recognition", "server.gallery", "server.app", "protocol", "socket"],
     "server.gallery": ["server.tcp", "server.recognition", "server.vision", "server.app", "protocol", "socket"],
-    "server.recognition": ["server.tcp", "server.app", "protocol.stream", "protocol.framing", "protocol.codec"],
-    "server.tcp": ["server.vision", "server.gallery", "server.recognition", "server.app"],
+    "server.recognition": [
+        "server.tcp",
+        "server.albums",
+        "server.app",
+        "protocol.stream",
+        "protocol.framing",
+        "protocol.codec",
+    ],
+    "server.albums": [
+        *("server.tcp", "server.recognition", "server.app"),
+        *("protocol.stream", "protocol.framing", "protocol.codec", "socket"),
+    ],
+    "server.tcp": ["server.vision", "server.gallery", "server.recognition", "server.albums", "server.app"],
     "server.errors": ["server", "protocol"],
     "server.spec": ["server", "protocol"],
     "scripts": list(LAUNCHERS),
@@ -93,6 +104,7 @@ HIDDEN = {
     "sqlite_utils": "server.gallery.store",
     "usearch": "server.gallery.graph",
     "msgpack": "protocol.codec",
+    "pillow_heif": "server.albums.pictures",
 }
 
 
