@@ -56,4 +56,4 @@ class GalleryRegistry:
 
     def enrol(self, name: str, pictures: Sequence[NewPicture]) -> int:
         """Adds templates; how many the person has now."""
-        return self._gallery.enrol(name, pictures).templates
+        return self._gallery.enrol(name, pictures).person.templates
