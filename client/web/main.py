@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         host, port = listening.getsockname()[:2]
         print(f"the page is at {scheme}://{_shown(host)}:{port}/", flush=True)
         print(f"it asks the server at {settings.server[0]}:{settings.server[1]}; Ctrl-C stops it", flush=True)
+        # uvicorn ends on these by itself, and then raises them once more, for whoever was there before it
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
         uvicorn.Server(_config(settings)).run(sockets=[listening])
     return 0
 

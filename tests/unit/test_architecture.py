@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("protocol", "server", "client", "scripts")
-LAUNCHERS = ("server_app", "client_app")
+LAUNCHERS = ("server_app", "client_app", "web_app")
 
 
 def sources() -> Iterator[Path]:
@@ -57,6 +57,8 @@ def test_the_modules_are_found() -> None:
 FORBIDDEN = {
     "protocol": ["server", "client", "scripts", *LAUNCHERS],
     "client": ["server", "scripts", *LAUNCHERS],
+    # the page is one more thin client: it asks through FaceClient, and looks into no picture
+    "client.web": ["client.connection", "protocol.stream", "protocol.framing", "protocol.codec", "numpy", "cv2", "PIL"],
     "server": ["client", "scripts", *LAUNCHERS],
     "server.vision": ["server.tcp", "server.recognition", "server.gallery", "server.app", "protocol", "socket"],
     "server.gallery": ["server.tcp", "server.recognition", "server.vision", "server.app", "protocol", "socket"],
@@ -123,6 +125,12 @@ def test_the_wire_is_pure() -> None:
     assert users_of("socket") & {module for module in IMPORTS if inside(module, "protocol")} == {"protocol.stream"}
     heavy = ("numpy", "cv2", "PIL", "sqlite3")
     assert not [module for name in heavy for module in users_of(name) if inside(module, "protocol")]
+
+
+def test_only_the_page_needs_a_web_framework() -> None:
+    users = set().union(*map(users_of, ("starlette", "uvicorn", "jinja2")))
+    assert users
+    assert all(inside(user, "client.web") for user in users)
 
 
 def test_nothing_is_unpickled() -> None:
