@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from client.commands import identify
+from client.commands import changes, enrol, identify, listing, verify, watch
 from client.commands.common import EXIT_FAILED, EXIT_USAGE, Usage
 from client.errors import CannotConnect, ClientError
 
@@ -28,6 +28,17 @@ class Command:
 _DEFAULT = "identify"
 COMMANDS: Mapping[str, Command] = {
     "identify": Command(identify.add_arguments, identify.run),
+    "enrol": Command(enrol.add_arguments, enrol.run),
+    "people": Command(listing.add_people_arguments, listing.run_people),
+    "show": Command(listing.add_show_arguments, listing.run_show),
+    "history": Command(listing.add_history_arguments, listing.run_history),
+    "rename": Command(changes.add_rename_arguments, changes.run_rename),
+    "merge": Command(changes.add_merge_arguments, changes.run_merge),
+    "split": Command(changes.add_split_arguments, changes.run_split),
+    "remove": Command(changes.add_remove_arguments, changes.run_remove),
+    "undo": Command(changes.add_undo_arguments, changes.run_undo),
+    "verify": Command(verify.add_arguments, verify.run),
+    "watch": Command(watch.add_arguments, watch.run),
 }
 
 

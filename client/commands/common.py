@@ -60,3 +60,11 @@ def port(text: str) -> int:
     if not 1 <= value <= 65_535:
         raise argparse.ArgumentTypeError("must be from 1 to 65535")
     return value
+
+
+def positive(text: str) -> int:
+    """An argument of argparse: a number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value

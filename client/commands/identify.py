@@ -33,6 +33,15 @@ examples:
   client_app.py group.jpg --draw out/        out/group.jpg shows boxes and names
   client_app.py --host 10.0.0.5 --port 6000 photo.jpg
 
+other commands (each has a --help; a picture that is called like one is ./people):
+  enrol NAME IMG...            add pictures to a person
+  people [TEXT], show NAME     who is enrolled, and with what
+  rename, merge, split         correct who is who
+  remove NAME [N...]           remove a person or templates; --erase for good
+  history, undo [N]            what happened, and taking it back
+  verify A B                   do two pictures show one person?
+  watch FOLDER                 say who is on pictures as they arrive
+
 exit codes: 0 every picture had a match, 1 some had none, 2 asked wrongly, 3 something failed
 """
 
@@ -58,6 +67,11 @@ def add_picture_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "pictures", nargs="+", type=Path, metavar="IMG", help="a picture, or a folder to look for pictures in"
     )
+    add_answer_arguments(parser)
+
+
+def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say what to ask, and what to make of the answers."""
     parser.add_argument(
         "-k", type=count, default=1, metavar="N", help="show the N most similar people of a face (default: 1)"
     )
@@ -79,9 +93,14 @@ def wanted_pictures(arguments: argparse.Namespace) -> list[Path]:
         paths = find_pictures(arguments.pictures)
     except NoSuchPicture as error:
         raise Usage(str(error)) from error
+    forbid_drawing_over(paths, arguments)
+    return paths
+
+
+def forbid_drawing_over(paths: list[Path], arguments: argparse.Namespace) -> None:
+    """Raises Usage where --draw names a folder that pictures are from."""
     if arguments.draw is not None and any(_same_folder(path.parent, arguments.draw) for path in paths):
         raise Usage(f"--draw {arguments.draw} would write over the pictures there; name another folder")
-    return paths
 
 
 def ask_about(paths: list[Path], asker: Asker, arguments: argparse.Namespace) -> int:

@@ -84,13 +84,8 @@ class SyntheticEngine:
         if decoded is None:
             raise InvalidImage("not a picture")
         image = np.asarray(decoded, dtype=np.uint8)
-        levels = np.rint(image / LEVEL).astype(np.uint8)
-        found = [
-            _face(image, np.all(levels == one, axis=2)) for one in np.unique(levels.reshape(-1, 3), axis=0) if one.any()
-        ]
-        faces = [face for face in found if face is not None]
-        faces.sort(key=lambda face: -face.box[2] * face.box[3])
-        return PaintedPicture(image.shape[1], image.shape[0], tuple(faces))
+        faces = painted_faces(image)
+        return PaintedPicture(image.shape[1], image.shape[0], faces)
 
     def templates(self, crops: Sequence[Pixels]) -> NDArray[np.float32]:
         if self._before_embedding is not None:
@@ -100,6 +95,16 @@ class SyntheticEngine:
 
     def close(self) -> None:
         pass
+
+
+def painted_faces(image: Pixels) -> tuple[PaintedFace, ...]:
+    """The patches of one colour, largest first."""
+    levels = np.rint(image / LEVEL).astype(np.uint8)
+    found = [
+        _face(image, np.all(levels == one, axis=2)) for one in np.unique(levels.reshape(-1, 3), axis=0) if one.any()
+    ]
+    faces = [face for face in found if face is not None]
+    return tuple(sorted(faces, key=lambda face: -face.box[2] * face.box[3]))
 
 
 def identity(levels: tuple[float, ...]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import pytest
 
 from protocol.codec import REQUEST_OF
 from protocol.errors import InvalidRequest
-from protocol.gallery_messages import People
+from protocol.gallery_messages import Enrol, History, Merge, People, Remove, Show, Split, Undo
 from protocol.messages import ANSWER_OF, Identify, RequestBody, Result
 
 
@@ -34,3 +34,28 @@ def test_people_checks_its_page() -> None:
     for wrong in ({"offset": -1}, {"limit": 0}, {"limit": 1001}):
         with pytest.raises(InvalidRequest):
             People(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fields"),
+    [
+        (Enrol, {"name": "Ann"}),
+        (Enrol, {"name": "Ann", "image": b"a", "images": (b"a",)}),
+        (Enrol, {"name": "Ann", "images": (b"a",) * 101}),
+        (Enrol, {"name": "Ann", "images": (b"a", b"b"), "labels": ("one",)}),
+        (Enrol, {"name": "Ann", "image": b"a", "labels": ("x" * 1001,)}),
+        (Enrol, {"name": "Ann", "images": (b"a",), "at": (1.0, 2.0)}),
+        (Show, {"name": "Ann", "limit": 101}),
+        (Merge, {"names": (), "into": "Ann"}),
+        (Split, {"name": "Ann", "templates": (), "to": "Bob"}),
+        (Split, {"name": "Ann", "templates": (2**53 + 1,), "to": "Bob"}),
+        (Remove, {"name": "Ann", "templates": (0,)}),
+        (Undo, {"count": 0}),
+        (Undo, {"last": 2**64}),
+        (History, {"limit": 1001}),
+        (History, {"before": 0}),
+    ],
+)
+def test_requests_about_the_gallery_check_their_ranges(shape: type, fields: dict[str, object]) -> None:
+    with pytest.raises(InvalidRequest):
+        shape(**fields)

@@ -1,0 +1,144 @@
+"""`client_app.py rename`, `merge`, `split`, `remove` and `undo`: what changes the gallery."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from client.commands.common import (
+    EXIT_ALL_MATCHED,
+    EXIT_SOME_UNMATCHED,
+    Usage,
+    add_server_arguments,
+    client_for,
+    positive,
+)
+from client.commands.listing import event_line, person_line
+from client.report import printable
+from protocol.gallery_messages import Changed, EventEntry, PersonEntry
+
+_IN_FORCE = "In force at once, for everybody; `client_app.py undo` takes it back."
+
+
+def add_rename_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rename`."""
+    parser.description = f"Calls a person otherwise. {_IN_FORCE}"
+    parser.add_argument("name", metavar="NAME", help="what they are called now")
+    parser.add_argument("to", metavar="NEW", help="what they are to be called; where somebody is already: merge")
+    add_server_arguments(parser)
+
+
+def run_rename(arguments: argparse.Namespace) -> int:
+    """Raises ClientError."""
+    with client_for(arguments) as client:
+        return _tell(client.rename(arguments.name, arguments.to))
+
+
+def add_merge_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `merge`."""
+    parser.description = f"Makes several people one: the last one named gets everything of the others. {_IN_FORCE}"
+    parser.add_argument("names", nargs="+", metavar="NAME", help="who they are taken for, wrongly")
+    parser.add_argument("into", metavar="INTO", help="who they are")
+    add_server_arguments(parser)
+
+
+def run_merge(arguments: argparse.Namespace) -> int:
+    """Raises ClientError."""
+    with client_for(arguments) as client:
+        return _tell(client.merge(arguments.names, arguments.into))
+
+
+def add_split_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `split`."""
+    parser.description = f"Gives templates to another person, who is added where unknown. {_IN_FORCE}"
+    parser.add_argument("name", metavar="NAME", help="whose they are now")
+    parser.add_argument("templates", nargs="+", type=positive, metavar="N", help="their numbers, as `show` lists them")
+    parser.add_argument("--to", required=True, metavar="OTHER", help="whose they are to be")
+    add_server_arguments(parser)
+
+
+def run_split(arguments: argparse.Namespace) -> int:
+    """Raises ClientError."""
+    with client_for(arguments) as client:
+        return _tell(client.split(arguments.name, arguments.templates, arguments.to))
+
+
+def add_remove_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `remove`."""
+    parser.description = f"Removes a person, or only some of their templates. {_IN_FORCE}"
+    parser.epilog = (
+        "With --erase nothing is kept: vectors, crops, what the journal had of them, and the search index's entries\n"
+        "are gone for good, and nothing that happened before can be undone any more. Pictures in folders stay."
+    )
+    parser.add_argument("name", metavar="NAME", help="the person")
+    parser.add_argument("templates", nargs="*", type=positive, metavar="N", help="only these templates of theirs")
+    parser.add_argument("--erase", action="store_true", help="for good: it can't be undone")
+    parser.add_argument("--yes", action="store_true", help="don't ask whether --erase is meant")
+    add_server_arguments(parser)
+
+
+def run_remove(arguments: argparse.Namespace) -> int:
+    """Raises Usage and ClientError."""
+    if arguments.erase:
+        return _erase(arguments)
+    with client_for(arguments) as client:
+        return _tell(client.remove(arguments.name, arguments.templates))
+
+
+def add_undo_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `undo`."""
+    parser.description = "Takes back the last changes, the newest first. `client_app.py history` lists them."
+    parser.add_argument("count", nargs="?", type=positive, default=1, metavar="N", help="how many (default: 1)")
+    parser.add_argument(
+        "--last", type=positive, metavar="NUMBER", help="only if the newest change is still this one, of `history`"
+    )
+    add_server_arguments(parser)
+
+
+def run_undo(arguments: argparse.Namespace) -> int:
+    """Raises ClientError."""
+    with client_for(arguments) as client:
+        undone = client.undo(arguments.count, last=arguments.last)
+    for event in undone.undone:
+        print(f"took back {event_line(event).strip()}")
+    _tell_people(undone.people)
+    return EXIT_ALL_MATCHED
+
+
+def _erase(arguments: argparse.Namespace) -> int:
+    if arguments.templates:
+        raise Usage("--erase is for a whole person; without it, single templates are removed")
+    if not arguments.yes:
+        if not sys.stdin.isatty():
+            raise Usage("--erase can't be undone: say --yes where nobody can be asked")
+        print(f"Erase {printable(arguments.name)} for good? It can't be undone. Type their name: ", end="", flush=True)
+        if sys.stdin.readline().strip() != arguments.name:
+            print("nothing was erased")
+            return EXIT_SOME_UNMATCHED
+    with client_for(arguments) as client:
+        erased = client.erase(arguments.name)
+    print(
+        f"erased: {erased.templates} templates and {erased.crops} crops of {erased.images} pictures,"
+        f" {erased.journal} entries of the journal"
+    )
+    if erased.sources:
+        print(f"{erased.sources} of the pictures lie in a folder: delete them there, or create_db.py enrols them again")
+    if not erased.complete:
+        print(printable(erased.note), file=sys.stderr)
+        return EXIT_SOME_UNMATCHED
+    return EXIT_ALL_MATCHED
+
+
+def _tell(changed: Changed) -> int:
+    _tell_event(changed.event)
+    _tell_people(changed.people)
+    return EXIT_ALL_MATCHED
+
+
+def _tell_event(event: EventEntry) -> None:
+    print(f"{printable(event.text)}   (change {event.id})")
+
+
+def _tell_people(people: tuple[PersonEntry, ...]) -> None:
+    for person in people:
+        print(f"  {person_line(person)}")

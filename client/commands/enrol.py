@@ -1,0 +1,100 @@
+"""`client_app.py enrol NAME PICTURE...`: add pictures to a person."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from client.commands.common import (
+    EXIT_ALL_MATCHED,
+    EXIT_FAILED,
+    EXIT_SOME_UNMATCHED,
+    Usage,
+    add_server_arguments,
+    client_for,
+)
+from client.pictures import NoSuchPicture, find_pictures
+from client.report import printable
+
+BATCH_PICTURES = 16  # in one request and one change: some seconds of the server's work
+BATCH_BYTES = 16 * 1024 * 1024  # half of the largest frame that servers take unless told otherwise
+
+_EPILOG = """\
+examples:
+  client_app.py enrol "Ada Lovelace" ada1.jpg ada2.jpg
+  client_app.py enrol Ada photos/ada/ --several main
+
+A picture that can't be enrolled is named with the reason; the others are enrolled all the same.
+exit codes: 0 all enrolled (or enrolled before), 1 some were not, 2 asked wrongly, 3 something failed
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `enrol`."""
+    parser.description = "Adds pictures to a person, who is added where unknown. In force at once, for everybody."
+    parser.epilog = _EPILOG
+    parser.add_argument("name", metavar="NAME", help="the person")
+    parser.add_argument("pictures", nargs="+", type=Path, metavar="IMG", help="a picture of them, or a folder of such")
+    parser.add_argument(
+        "--several",
+        choices=("refuse", "main"),
+        default="refuse",
+        help="a picture of several faces is refused, or its largest central face is taken (default: %(default)s)",
+    )
+    add_server_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Enrols, and prints a line for every picture; gives the exit code. Raises Usage and ClientError."""
+    try:
+        paths = find_pictures(arguments.pictures)
+    except NoSuchPicture as error:
+        raise Usage(str(error)) from error
+    exit_code = EXIT_ALL_MATCHED
+    person = None
+    with client_for(arguments) as client:
+        for batch in _batches(paths):
+            readable = [(path, data) for path, data in batch if data is not None]
+            if len(readable) < len(batch):
+                exit_code = EXIT_FAILED
+            if not readable:
+                continue
+            answer = client.enrol_many(
+                arguments.name,
+                [data for _, data in readable],
+                labels=[path.name for path, _ in readable],
+                several=arguments.several,
+            )
+            reasons = {rejection.index: rejection for rejection in answer.rejected}
+            for index, (path, _) in enumerate(readable):
+                rejection = reasons.get(index)
+                said = "enrolled" if rejection is None else f"{rejection.reason}: {printable(rejection.message)}"
+                print(f"{printable(str(path))}: {said}", flush=True)
+                if rejection is not None and rejection.reason != "duplicate":
+                    exit_code = max(exit_code, EXIT_SOME_UNMATCHED)
+            person = answer.person or person
+    if person is not None:
+        print(f"{printable(person.name)}: {person.templates} templates of {person.images} pictures")
+    return exit_code
+
+
+def _batches(paths: list[Path]) -> Iterator[list[tuple[Path, bytes | None]]]:
+    """The files' bytes, as many at a time as go into a request; None for one that can't be read, which is told."""
+    batch: list[tuple[Path, bytes | None]] = []
+    size = 0
+    for path in paths:
+        try:
+            data: bytes | None = path.read_bytes()
+        except OSError as error:
+            print(f"{printable(str(path))}: can't read it: {error.strerror}", file=sys.stderr)
+            data = None
+        length = len(data or b"")
+        if batch and (len(batch) == BATCH_PICTURES or size + length > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append((path, data))
+        size += length
+    if batch:
+        yield batch

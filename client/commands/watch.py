@@ -1,0 +1,94 @@
+"""`client_app.py watch FOLDER`: who is on the pictures that arrive in a folder?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from client.commands.common import Usage, add_server_arguments, client_for, seconds
+from client.commands.identify import add_answer_arguments, ask_about, forbid_drawing_over
+from client.errors import ConnectionLost
+from client.pictures import EXTENSIONS
+from client.report import printable
+
+_EPILOG = """\
+Pictures that are there already are passed over, unless with --all. Ends with Ctrl-C.
+
+examples:
+  client_app.py watch /var/spool/camera
+  client_app.py watch inbox/ --json >> seen.jsonl
+"""
+
+State = tuple[int, int]
+"""A file's size and time of change."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `watch`."""
+    parser.description = "Watches a folder, at any depth, and says who is on every new or changed picture."
+    parser.epilog = _EPILOG
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where pictures arrive")
+    parser.add_argument("--all", action="store_true", help="begin with the pictures that are there")
+    parser.add_argument(
+        "--every", type=seconds, default=1.0, metavar="S", help="seconds between two looks (default: %(default)g)"
+    )
+    add_answer_arguments(parser)
+    add_server_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Watches until Ctrl-C. Raises Usage and ClientError."""
+    folder: Path = arguments.folder
+    if not folder.is_dir():
+        raise Usage(f"not a folder: {folder}")
+    watched = Watched(folder, seen_already=not arguments.all)
+    with client_for(arguments) as client:
+        print(f"watching {printable(str(folder))}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        while True:
+            if fresh := watched.look():
+                forbid_drawing_over(fresh, arguments)
+                try:
+                    ask_about(fresh, client, arguments)
+                except ConnectionLost as error:
+                    # Some may have been answered: better twice than not at all.
+                    watched.forget(fresh)
+                    print(f"client_app: {error}; trying again", file=sys.stderr)
+            time.sleep(arguments.every)
+
+
+class Watched:
+    """A folder's pictures. A file counts once it was the same at two looks: before, somebody may still write it."""
+
+    def __init__(self, folder: Path, *, seen_already: bool) -> None:
+        self._folder = folder
+        self._done: dict[Path, State] = self._states() if seen_already else {}
+        self._before: dict[Path, State] = {}
+
+    def look(self) -> list[Path]:
+        """The pictures that came, or changed, since they were last given, sorted."""
+        now = self._states()
+        fresh = [path for path, state in now.items() if self._before.get(path) == state != self._done.get(path)]
+        self._done = {path: state for path, state in self._done.items() if path in now}
+        self._done |= {path: now[path] for path in fresh}
+        self._before = now
+        return sorted(fresh)
+
+    def forget(self, paths: list[Path]) -> None:
+        """Give these again at the next look."""
+        for path in paths:
+            self._done.pop(path, None)
+
+    def _states(self) -> dict[Path, State]:
+        states = {}
+        for path in self._folder.rglob("*"):
+            if path.suffix.lower() not in EXTENSIONS:
+                continue
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue  # gone between the listing and now
+            if path.is_file():
+                states[path] = (status.st_size, status.st_mtime_ns)
+        return states

@@ -1,0 +1,95 @@
+"""A real server of a real gallery, whose networks are replaced by colours: enrolling takes no time and never errs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client import FaceClient
+from server.gallery.gallery import Gallery
+from server.recognition.decision import Decider
+from server.recognition.service import RecognitionService
+from server.spec import EmbeddingSpec
+from server.tcp.dispatch import Dispatcher
+from server.tcp.listener import Listener
+from server.vision.analyser import Analyser
+from server.vision.detector import Detection
+from server.vision.embedder import Embedder
+from server.vision.image import ImageLimits
+from tests.support.galleries import spec
+from tests.support.synthetic_engine import DIMENSION, LEVEL, identity, painted_faces
+
+SPEC: EmbeddingSpec = replace(spec(DIMENSION, "Facenet512"), template_views=2)
+"""As Facenet512's, but for the dimension, so that there is a threshold for it."""
+
+
+class PaintedDetector:
+    """Finds patches of one colour."""
+
+    name = "painted"
+    enough = 640
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        return [Detection(face.box, face.landmarks, face.detection) for face in painted_faces(image)]
+
+
+class ColourEngine:
+    """Embeds a patch by its colour."""
+
+    def crop(self, image: NDArray[np.uint8], face: Detection) -> NDArray[np.uint8]:
+        x, y, width, height = (round(value) for value in face.box)
+        return np.ascontiguousarray(image[y : y + height, x : x + width])
+
+    def forward(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        # BGR, as painted_faces has it: the number of a colour is that of the file as drawn.
+        middles = [np.rint(crop[len(crop) // 2, len(crop[0]) // 2][::-1] / LEVEL) for crop in crops]
+        return np.stack([identity(tuple(middle)) for middle in middles])
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """What serves, and where."""
+
+    service: RecognitionService
+    gallery: Gallery
+    address: tuple[str, int]
+
+    def client(self) -> FaceClient:
+        """Another client, connected at its first request."""
+        return FaceClient(*self.address, timeout=60)
+
+
+@contextlib.contextmanager
+def painted_analyser() -> Iterator[Analyser]:
+    analyser = Analyser(PaintedDetector(), Embedder(SPEC, ColourEngine()), None, ImageLimits())
+    try:
+        yield analyser
+    finally:
+        analyser.close()
+
+
+@contextlib.contextmanager
+def living_service(db: Path) -> Iterator[tuple[RecognitionService, Gallery]]:
+    """A service on the gallery at `db`, which is created where it is missing."""
+    with (
+        painted_analyser() as analyser,
+        Gallery.open(db) if db.exists() else Gallery.create(db, SPEC) as gallery,
+    ):
+        yield RecognitionService(analyser, gallery, Decider(SPEC, 0.01), runtime="colours"), gallery
+
+
+@contextlib.contextmanager
+def living_server(db: Path) -> Iterator[Living]:
+    """The same, served on a free port."""
+    with living_service(db) as (service, gallery):
+        listener = Listener(Dispatcher(service), "127.0.0.1", 0)
+        listener.start()
+        try:
+            yield Living(service, gallery, listener.address)
+        finally:
+            assert listener.stop(), "the server could not end its threads"
