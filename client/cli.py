@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from client.commands import identify
+from client.commands import album, identify
 from client.commands.common import EXIT_FAILED, EXIT_USAGE, Usage
 from client.errors import CannotConnect, ClientError
 
@@ -28,6 +28,7 @@ class Command:
 _DEFAULT = "identify"
 COMMANDS: Mapping[str, Command] = {
     "identify": Command(identify.add_arguments, identify.run),
+    "album": Command(album.add_arguments, album.run),
 }
 
 
