@@ -374,34 +374,34 @@ class TestProcessing:
     def test_everybody_who_asks_hears_of_it_and_it_is_done_once(self, tmp_path: Path) -> None:
         begin = threading.Event()
         engine = SyntheticEngine(model="Facenet512", before_embedding=lambda _: begin.wait(10))
-        with album_service(tmp_path, engine=engine) as service, serving_albums(service) as one:
-            with contextlib.ExitStack() as stack:
-                other = stack.enter_context(serving_albums(service))
-                one.albums.create("Trip")
-                for number in range(4):
-                    one.albums.add("Trip", f"{number}.png", portrait(number))
-                heard: dict[str, list[Progress]] = {"one": [], "other": []}
+        heard: dict[str, list[Progress]] = {"one": [], "other": []}
 
-                def follow(name: str, client: FaceClient) -> None:
-                    client.albums.process("Trip", on_progress=lambda news: tell(name, news))
+        def follow(name: str, client: FaceClient) -> None:
+            client.albums.process("Trip", on_progress=lambda news: tell(name, news))
 
-                def tell(name: str, news: Progress) -> None:
-                    heard[name].append(news)
-                    if all(heard.values()):
-                        begin.set()
+        def tell(name: str, news: Progress) -> None:
+            heard[name].append(news)
+            if all(heard.values()):
+                begin.set()
 
-                threads = [
-                    threading.Thread(target=follow, args=(name, client))
-                    for name, client in (("one", one), ("other", other))
-                ]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join(20)
-                    assert not thread.is_alive()
-                assert all(heard.values())
-                assert heard["one"][0].details["stage"] in ("waiting", "faces")
-                assert one.albums.status("Trip").waiting == 0
+        with (
+            album_service(tmp_path, engine=engine) as service,
+            serving_albums(service) as one,
+            serving_albums(service) as other,
+        ):
+            one.albums.create("Trip")
+            for number in range(4):
+                one.albums.add("Trip", f"{number}.png", portrait(number))
+            clients = (("one", one), ("other", other))
+            threads = [threading.Thread(target=follow, args=pair) for pair in clients]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(20)
+                assert not thread.is_alive()
+            assert all(heard.values())
+            assert heard["one"][0].details["stage"] in ("waiting", "faces")
+            assert one.albums.status("Trip").waiting == 0
         assert engine.looked_at == 4
 
     def test_without_waiting(self, albums: AlbumClient) -> None:

@@ -99,17 +99,22 @@ def album_service(
 
 
 @contextlib.contextmanager
-def serving_albums(service: AlbumService, **tcp: float) -> Iterator[FaceClient]:
-    """A real server on a free port, and a client of it."""
-    listener = Listener(
-        Dispatcher(FakeService(), albums=service),
-        "127.0.0.1",
-        0,
-        limits=TcpLimits(**tcp),  # type: ignore[arg-type]
-    )
+def listening(service: AlbumService, **tcp: float) -> Iterator[tuple[str, int]]:
+    """A real server on a free port: its address."""
+    limits = TcpLimits(**tcp)  # type: ignore[arg-type]
+    listener = Listener(Dispatcher(FakeService(), albums=service), "127.0.0.1", 0, limits=limits)
     listener.start()
-    with FaceClient(*listener.address, timeout=PATIENCE_S) as client:
-        try:
+    try:
+        yield listener.address
+    finally:
+        assert listener.stop()
+
+
+@contextlib.contextmanager
+def serving_albums(service: AlbumService, **tcp: float) -> Iterator[FaceClient]:
+    """A real server on a free port, and a client of it, which outlives it."""
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(listening(service, **tcp))
+        with FaceClient(*address, timeout=PATIENCE_S) as client:
             yield client
-        finally:
-            assert listener.stop()
+            stack.close()
