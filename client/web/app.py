@@ -76,7 +76,9 @@ def _routes() -> list[BaseRoute]:
 
 async def _unreadable(_: Request, what: Exception) -> Response:
     assert isinstance(what, BodyError)
-    return error(what.status, what.code, str(what))
+    response = error(what.status, what.code, str(what))
+    response.headers["connection"] = "close"  # what is still on its way is not read
+    return response
 
 
 async def _failed(_: Request, what: Exception) -> Response:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from client.web.app import create_app
 from client.web.live import MAX_FRAME
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serves until Ctrl-C or SIGTERM; gives the exit code."""
     settings = parse(sys.argv[1:] if argv is None else argv)
     try:
-        listening = _listen(settings)
+        listening = listen(settings)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         print(f"web_app.py: can't listen on {settings.host}:{settings.port}: {reason}", file=sys.stderr)
@@ -34,13 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         # uvicorn ends on these by itself, and then raises them once more, for whoever was there before it
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        uvicorn.Server(_config(settings)).run(sockets=[listening])
+        uvicorn.Server(web_config(settings, create_app(settings))).run(sockets=[listening])
     return 0
 
 
-def _config(settings: WebSettings) -> uvicorn.Config:
+def web_config(settings: WebSettings, app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn runs the page."""
     return uvicorn.Config(
-        create_app(settings),
+        app,
         log_level="warning",
         access_log=False,  # addresses hold people's names
         server_header=False,
@@ -54,7 +56,8 @@ def _config(settings: WebSettings) -> uvicorn.Config:
     )
 
 
-def _listen(settings: WebSettings) -> socket.socket:
+def listen(settings: WebSettings) -> socket.socket:
+    """A socket that listens where the settings say. Raises OSError."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     return socket.create_server((settings.host, settings.port), family=family, backlog=128)
 

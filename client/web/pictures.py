@@ -73,7 +73,7 @@ async def enrol(request: Request) -> JSONResponse:
 
 
 async def template_crop(request: Request) -> Response:
-    """The face of a template, by its place in the person's list; `template`, where given, is the number it must have."""
+    """The face of a template, by its place in the person's list; `template`: the number that it must have."""
     name, offset = text(request, "name"), number(request, "offset", 0)
     expected = number(request, "template", 0)
     shown = await _ask(request, lambda client: client.show(name, offset, 1))
