@@ -373,6 +373,19 @@ class TestToken:
         assert inside.op("people")[0] == 401
 
 
+def test_its_threads_and_connections_end_with_it(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    with facewire_server(tmp_path) as address:
+        with web_page(address) as page:
+            visitor = page.visitor()
+            assert [visitor.op("people")[0] for _ in range(10)] == [200] * 10
+            started = {thread.name.rsplit("-", 1)[0] for thread in set(threading.enumerate()) - before}
+            assert any(name.startswith("facewire-web") for name in started)
+            assert any(name.startswith("facewire-client") for name in started)
+        left = {thread.name for thread in set(threading.enumerate()) - before}
+        assert not [name for name in left if name.startswith(("facewire-web", "facewire-client"))]
+
+
 def test_web_app_says_where_it_is_and_ends_when_asked() -> None:
     process = subprocess.Popen(
         [sys.executable, "web_app.py", "--port", "0", "--server", "127.0.0.1:1"],

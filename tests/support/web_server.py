@@ -105,8 +105,7 @@ class Visitor:
 
 @contextlib.contextmanager
 def web_page(server: tuple[str, int], **settings: object) -> Iterator[Page]:
-    """A gateway for that server on a free port; at the end each of its threads must have gone."""
-    before = set(threading.enumerate())
+    """A gateway for that server on a free port."""
     chosen = WebSettings(server=server, port=0, **settings)  # type: ignore[arg-type]
     with listen(chosen) as listening:
         server_ = uvicorn.Server(web_config(chosen, create_app(chosen)))
@@ -120,9 +119,3 @@ def web_page(server: tuple[str, int], **settings: object) -> Iterator[Page]:
         finally:
             server_.should_exit = True
             thread.join(PATIENCE_S)
-    left = [
-        one
-        for one in threading.enumerate()
-        if one not in before and one.name.startswith(("facewire-web", "facewire-client"))
-    ]
-    assert not left, f"threads that the page left behind: {left}"
