@@ -1,6 +1,7 @@
 """A real browser (Debian's Chromium, driven by Playwright) before a real gateway before a real server.
 
-Where there is no Chromium these tests skip and say so; .ci/run sets FACEWIRE_REQUIRE_BROWSER, and then that is a failure.
+Where there is no Chromium these tests skip and say so; .ci/run sets FACEWIRE_REQUIRE_BROWSER, and then that is a
+failure.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def visiting(browser: Browser) -> Iterator[Visiting]:
             viewport={"width": across, "height": down}, reduced_motion="reduce", accept_downloads=True,
             **options,  # type: ignore[arg-type]
         )  # fmt: skip
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(10_000)
         visits.append(Visit(context, web))
         return visits[-1]
 

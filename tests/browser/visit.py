@@ -38,6 +38,12 @@ class Visit:
         """Waits until the page shows this."""
         self.page.get_by_text(text).first.wait_for()
 
+    def shows(self, selector: str, texts: list[str]) -> None:
+        """Waits until exactly these texts are there, in this order."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator(selector)).to_have_text(texts, timeout=10_000)
+
     def barriers(self, axe: str) -> list[str]:
         """What axe-core finds serious or critical, and any sideways scrolling."""
         self.page.evaluate(axe)
@@ -55,7 +61,7 @@ class Visit:
             return
         refused = _REFUSED.search(message.text)
         if refused is None or int(refused[1]) not in self.refusals:
-            self.complaints.append(f"{message.type}: {message.text}")
+            self.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
 
     def _asked(self, url: str) -> None:
         if not url.startswith((self.web.url, "blob:", "data:", "about:")):

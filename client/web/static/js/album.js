@@ -119,7 +119,7 @@ addEventListener("hashchange", () => { route(); byId("view").focus({ preventScro
 async function change(make, { undoable = true, then } = {}) {
   try {
     const { done } = await make();
-    notice(undoable ? done : `Taken back: ${done}`, undoable ? { action: "Undo", onclick: () => change(() => op("album.undo", { album }), { undoable: false }) } : {});
+    notice(undoable ? done : `Taken back: ${done.replace(/^undone: /, "")}`, undoable ? { action: "Undo", onclick: () => change(() => op("album.undo", { album }), { undoable: false }) } : {});
     await load({ view: false });
     if (then) then();
     else route();

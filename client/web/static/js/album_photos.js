@@ -59,7 +59,7 @@ export function photoGrid(container, context, which) {
 export function photoTile(album, photo, onopen, note = "") {
   const words = note || { unreadable: "unreadable", no_faces: "no face", waiting: "waiting" }[photo.state] || (photo.faces > 1 ? String(photo.faces) : "");
   const title = `${photo.name}${photo.reason ? `: ${photo.reason}` : ""}`;
-  return el("button", { type: "button", class: "tile photo-tile", title, "aria-label": `${title}, ${plural(photo.faces, "face")}`, on: { click: onopen } },
+  return el("button", { type: "button", class: "tile photo-tile", title, "aria-label": `${title}, ${/^\d+$/.test(words) || !words ? plural(photo.faces, "face") : words}`, on: { click: onopen } },
     el("span", { class: "tile-picture" }, photo.state === "unreadable" ? null : picture(address("/api/album/photo", { album, photo: photo.photo, size: 320 }))),
     words ? el("span", { class: "tile-note", "aria-hidden": "true" }, words) : null);
 }

@@ -1,7 +1,7 @@
 // People: everybody enrolled, searched by name; the last changes, and taking them back.
 
 import { address, op, upload } from "./api.js";
-import { ask, button, byId, el, errorState, plural, state } from "./dom.js";
+import { ask, button, byId, el, errorState, icon, plural, state } from "./dom.js";
 import { mergeable } from "./drag.js";
 import { Grid, loading, picture } from "./grid.js";
 import { failed, notice, whenOnline } from "./shell.js";
@@ -46,7 +46,7 @@ function draw({ people, total }) {
 
 function tile(person) {
   const link = el("a", { class: "tile", href: address("/person", { name: person.name }) },
-    el("span", { class: "tile-picture" }, picture(address("/api/crop", { name: person.name, v: person.templates }))),
+    el("span", { class: "tile-picture" }, person.templates ? picture(address("/api/crop", { name: person.name, v: person.templates })) : icon("people")),
     el("span", { class: "tile-text" }, el("strong", {}, person.name), el("span", {}, plural(person.templates, "face"))));
   return mergeable(link, person.name, merge);
 }
