@@ -72,7 +72,7 @@ class TestEveryAnswer:
         assert "frame-ancestors 'none'" in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cross-origin-resource-policy"] == "same-origin"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert "server" not in headers
 
     def test_scripts_and_styles_have_types_that_nosniff_accepts(self, page: Page) -> None:

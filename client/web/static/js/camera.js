@@ -3,10 +3,10 @@
 const FRAME_MS = 70;          // at most 14 frames a second
 const LONGEST_SIDE = 960;     // pixels sent: enough for faces across a room
 const MOST_BUFFERED = 400000; // bytes not sent yet: two frames; more would only be late
-const KEPT = 40;              // frames kept until their answer comes
+const KEPT = 200;             // frames kept, as JPEGs, until their answer comes: 14 s of a slow server
 
 export class Camera {
-  // `onanswer(message, frame)`: frame is the canvas that the answer is about; `onend(reason)`.
+  // `onanswer(message, blob, bitmap)`: the frame that the answer is about; `onend(reason)`.
   constructor({ onanswer, onend }) {
     this.onanswer = onanswer;
     this.onend = onend;
@@ -48,16 +48,18 @@ export class Camera {
       const number = ++this.number;
       const header = new DataView(new ArrayBuffer(4));
       header.setUint32(0, number);
-      this.frames.set(number, canvas);
+      this.frames.set(number, blob);
       if (this.frames.size > KEPT) this.frames.delete(this.frames.keys().next().value);
       this.socket.send(await new Blob([header, blob]).arrayBuffer());
     }, "image/jpeg", 0.85);
   }
 
-  take(message) {
-    const frame = this.frames.get(message.frame);
+  async take(message) {
+    const blob = this.frames.get(message.frame);
     for (const number of this.frames.keys()) if (number <= message.frame) this.frames.delete(number);
-    if (frame) this.onanswer(message, frame);
+    if (!blob) return;
+    const bitmap = await createImageBitmap(blob);
+    if (!this.stopped) this.onanswer(message, blob, bitmap);
   }
 
   stop(reason = null) {

@@ -250,7 +250,7 @@ async function startCamera() {
 
 let lastPanel = "";
 
-function onFrame(message, frame) {
+function onFrame(message, blob, bitmap) {
   if (!camera) return;
   stage.removeAttribute("data-busy");
   if (message.error) {
@@ -269,10 +269,9 @@ function onFrame(message, frame) {
   const typing = panel.contains(document.activeElement) && document.activeElement.tagName === "INPUT";
   if (now === lastPanel || typing) return;
   lastPanel = now;
-  drawPanel(answer, frame, "camera", (face) => async (name) => {
+  drawPanel(answer, bitmap, "camera", (face) => async (name) => {
     const [x, y, width, height] = face.box;
-    const picture = await new Promise((resolve) => { frame.toBlob(resolve, "image/jpeg", 0.95); });
-    await enrol(name, picture, "camera", { x: x + width / 2, y: y + height / 2 });
+    await enrol(name, blob, "camera", { x: x + width / 2, y: y + height / 2 });
     lastPanel = "";
   });
 }
