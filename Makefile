@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PORT ?= 5050
+WEB_PORT ?= 8000
 DB ?= data/facialdb.db
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format bench clean
+.PHONY: help setup demo web serve test lint format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -23,7 +24,11 @@ $(VENV)/.serving: requirements.txt | $(BIN)/python
 	$(PIP) -r requirements.txt
 	@touch $@
 
-$(VENV)/.testing: requirements-dev.txt requirements-offline.txt $(VENV)/.serving
+$(VENV)/.web: requirements-web.txt $(VENV)/.serving
+	$(PIP) -r requirements-web.txt
+	@touch $@
+
+$(VENV)/.testing: requirements-dev.txt requirements-offline.txt $(VENV)/.serving $(VENV)/.web
 	$(PIP) -r requirements-dev.txt -r requirements-offline.txt
 	@touch $@
 
@@ -31,6 +36,9 @@ setup: $(VENV)/.serving ## create .venv and install what is needed to serve
 
 demo: $(VENV)/.serving ## the main job, from nothing: sample gallery, real server, real clients, names and emotions
 	$(BIN)/python scripts/demo.py
+
+web: $(VENV)/.web ## server and web page: DB if it is there, else the synthetic people; then open localhost:WEB_PORT (8000)
+	$(BIN)/python scripts/web.py --db $(DB) --port $(WEB_PORT)
 
 serve: $(VENV)/.serving ## serve DB (default data/facialdb.db) on PORT (default 5050)
 	$(BIN)/python server_app.py --port $(PORT) --db $(DB)
@@ -57,5 +65,5 @@ bench: $(VENV)/.benching ## how fast: beside DeepFace, FAISS and the bare networ
 
 clean: ## remove .venv, caches and the databases in data/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf data/*.db data/*.db-* data/*.skipped.txt data/demo data/demo.log
+	rm -rf data/*.db data/*.db-* data/*.skipped.txt data/demo data/demo.log data/web.log data/*.albums
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

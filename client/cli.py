@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from client.commands import changes, enrol, identify, listing, verify, watch
+from client.commands import album, changes, enrol, identify, listing, verify, watch
 from client.commands.common import EXIT_FAILED, EXIT_USAGE, Usage
 from client.errors import CannotConnect, ClientError
 
@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Command] = {
     "undo": Command(changes.add_undo_arguments, changes.run_undo),
     "verify": Command(verify.add_arguments, verify.run),
     "watch": Command(watch.add_arguments, watch.run),
+    "album": Command(album.add_arguments, album.run),
 }
 
 

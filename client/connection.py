@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -18,10 +19,18 @@ from protocol.stream import MessageStream, StreamTimeout
 _ABOUT_ONE_REQUEST = frozenset({ErrorCode.TOO_LARGE, ErrorCode.BAD_FRAME, ErrorCode.BAD_MESSAGE})
 
 
+OnProgress = Callable[[Progress], None]
+
+
+def _ignore(_: Progress) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True)
 class _Pending:
     op: str
     future: Future[Result]
+    on_progress: OnProgress
 
 
 class Connection:
@@ -53,15 +62,18 @@ class Connection:
         with self._lock:
             return self._ended is None
 
-    def submit(self, body: RequestBody) -> Future[Result]:
-        """Sends a request; blocks only while the server takes no more. Whatever goes wrong is the future's error."""
+    def submit(self, body: RequestBody, on_progress: OnProgress = _ignore) -> Future[Result]:
+        """Sends a request; blocks only while the server takes no more. Whatever goes wrong is the future's error.
+
+        `on_progress` is called by the reading thread, and must not raise.
+        """
         future: Future[Result] = Future()
         with self._lock:
             number = next(self._ids)
             if self._ended is not None:
                 future.set_exception(self._why_lost(about_this_one=False))
                 return future
-            self._pending[number] = _Pending(body.op, future)
+            self._pending[number] = _Pending(body.op, future, on_progress)
         try:
             self._stream.send(encode_request(Request(number, body)))
         except FrameTooLarge as error:
@@ -102,8 +114,12 @@ class Connection:
 
     def _take(self, payload: bytes) -> None:
         answer = decode_answer(payload)
-        if isinstance(answer, Progress):
-            return  # a sign of life; the answer is still to come
+        if isinstance(answer, Progress):  # a sign of life; the answer is still to come
+            with self._lock:
+                listening = self._pending.get(answer.id)
+            if listening is not None:
+                listening.on_progress(answer)
+            return
         with self._lock:
             if isinstance(answer, Failure) and answer.id == 0:
                 self._last_word = answer  # the answers to what was under way may still follow

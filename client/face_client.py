@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import queue
 import sys
 import threading
 import time
@@ -11,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 
+from client.album_client import AlbumClient, OnProgress
 from client.connection import Connection
 from client.errors import ClientError, ConnectionLost, ServerBusy, ServerRefused, ServerTimeout
 from client.gallery_operations import GalleryOperations
@@ -30,6 +32,7 @@ from protocol.messages import (
     Identify,
     Ping,
     Pong,
+    Progress,
     RequestBody,
     Result,
     Stats,
@@ -41,6 +44,8 @@ from protocol.messages import (
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5050
 DEFAULT_TIMEOUT_S = 30.0  # a busy server answers `busy` long before; a picture takes well under a second
+
+Kind = TypeVar("Kind")
 
 _PAUSE_MS = 100  # before asking a busy server of somebody else's make that gave no advice: a few pictures' work
 
@@ -93,20 +98,8 @@ class FaceClient(GalleryOperations):
 
         A picture that the server refuses gives its error in its place; ClientErrors that concern all are raised.
         """
-        calls: deque[_Call] = deque()
-        failure: ClientError | None = None
-        for image in images:
-            try:
-                calls.append(self._begin(Identify(image, k, emotion)))
-            except ClientError as error:
-                failure = error  # but first the answers that are still to be had
-                break
-            if len(calls) >= window:
-                yield self._settle(calls.popleft())
-        while calls:
-            yield self._settle(calls.popleft())
-        if failure is not None:
-            raise failure
+        answers = self.ask_many((Identify(image, k, emotion) for image in images), window=window)
+        return cast(Iterator[Identified | ServerRefused], answers)
 
     def detect(self, image: bytes) -> Detected:
         """Where are the faces?"""
@@ -131,6 +124,11 @@ class FaceClient(GalleryOperations):
     def stats(self) -> StatsReport:
         """The server's counters."""
         return cast(StatsReport, self._ask(Stats()))
+
+    @property
+    def albums(self) -> AlbumClient:
+        """Every operation on albums, over this connection."""
+        return AlbumClient(self)
 
     # ------------------------------------------------------------------------------------------ connection
 
@@ -166,7 +164,7 @@ class FaceClient(GalleryOperations):
         if self._token is not None:
             try:
                 hello = Hello(self._token)
-                self._finish(_Call(hello, connection, connection.submit(hello)))
+                self._finish(_begin(hello, connection))
             except ClientError:
                 connection.close()
                 raise
@@ -174,21 +172,51 @@ class FaceClient(GalleryOperations):
 
     # ------------------------------------------------------------------------------------------ asking
 
-    def _ask(self, body: RequestBody) -> Result:
+    def ask(self, body: RequestBody, expected: type[Kind], on_progress: OnProgress | None = None) -> Kind:
+        """The answer to any request, which is one of `expected`; `on_progress` is called in this thread.
+
+        With progress the timeout is that between two signs of life.
+        """
+        answer = self._ask(body, on_progress)
+        if not isinstance(answer, expected):
+            raise TypeError(f"{body.op} is answered with {type(answer).__name__}, not {expected.__name__}")
+        return answer
+
+    def ask_many(self, bodies: Iterable[RequestBody], *, window: int) -> Iterator[Result | ServerRefused]:
+        """The answers in the requests' order, up to `window` of them under way at once.
+
+        A request that the server refuses gives its error in its place; ClientErrors that concern all are raised.
+        """
+        calls: deque[_Call] = deque()
+        failure: ClientError | None = None
+        for body in bodies:
+            try:
+                calls.append(self._begin(body))
+            except ClientError as error:
+                failure = error  # but first the answers that are still to be had
+                break
+            if len(calls) >= window:
+                yield self._settle(calls.popleft())
+        while calls:
+            yield self._settle(calls.popleft())
+        if failure is not None:
+            raise failure
+
+    def _ask(self, body: RequestBody, on_progress: OnProgress | None = None) -> Result:
         left = self._retries
         while True:
             try:
-                return self._finish(self._begin(body))
+                return self._finish(self._begin(body), on_progress)
             except ServerBusy as busy:
                 if not left:
                     raise
                 left -= 1
                 _pause(busy)
 
-    def _settle(self, call: _Call) -> Identified | ServerRefused:
+    def _settle(self, call: _Call) -> Result | ServerRefused:
         """The answer to a call, or what it was refused with; asks again, alone, where that may help."""
         try:
-            return cast(Identified, self._finish(call))
+            return self._finish(call)
         except ServerBusy as busy:
             if not self._retries:
                 return busy
@@ -199,29 +227,40 @@ class FaceClient(GalleryOperations):
         except ServerRefused as error:
             return error
         try:
-            return cast(Identified, self._ask(call.body))
+            return self._ask(call.body)
         except ServerRefused as error:
             return error
 
     def _begin(self, body: RequestBody) -> _Call:
-        connection = self._connection()
-        return _Call(body, connection, connection.submit(body))
+        return _begin(body, self._connection())
 
-    def _finish(self, call: _Call) -> Result:
-        try:
-            return call.future.result(self._timeout)
-        except TimeoutError:
-            call.connection.forget(call.future)
-            raise ServerTimeout(f"no answer in {self._timeout:g} s") from None
+    def _finish(self, call: _Call, on_progress: OnProgress | None = None) -> Result:
+        while not call.future.done():
+            try:
+                sign = call.signs.get(timeout=self._timeout)
+            except queue.Empty:
+                call.connection.forget(call.future)
+                raise ServerTimeout(f"no answer in {self._timeout:g} s") from None
+            if sign is not None and on_progress is not None:
+                on_progress(sign)
+        return call.future.result()
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A request under way."""
+    """A request under way. `signs`: its progress as it comes, None when the future is done."""
 
     body: RequestBody
     connection: Connection
     future: Future[Result]
+    signs: queue.SimpleQueue[Progress | None]
+
+
+def _begin(body: RequestBody, connection: Connection) -> _Call:
+    signs: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
+    future = connection.submit(body, signs.put)
+    future.add_done_callback(lambda _: signs.put(None))
+    return _Call(body, connection, future, signs)
 
 
 def _pause(busy: ServerBusy) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from protocol.album_messages import ALBUM_ANSWER_OF, AlbumRequest, AlbumResult
 from protocol.checks import in_range
 from protocol.errors import ErrorCode
 from protocol.gallery_messages import GALLERY_ANSWER_OF, GalleryRequest, GalleryResult
@@ -91,7 +92,7 @@ class Hello:
     token: str
 
 
-RequestBody = Identify | Detect | Embed | Verify | Ping | Health | Stats | Hello | GalleryRequest
+RequestBody = Identify | Detect | Embed | Verify | Ping | Health | Stats | Hello | GalleryRequest | AlbumRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,18 @@ class Welcome:
     version: int = 1
 
 
-Result = Identified | Detected | Embedded | Verified | Pong | HealthReport | StatsReport | Welcome | GalleryResult
+Result = (
+    Identified
+    | Detected
+    | Embedded
+    | Verified
+    | Pong
+    | HealthReport
+    | StatsReport
+    | Welcome
+    | GalleryResult
+    | AlbumResult
+)
 
 ANSWER_OF: Mapping[str, type[Result]] = {
     Identify.op: Identified,
@@ -267,6 +279,7 @@ ANSWER_OF: Mapping[str, type[Result]] = {
     Stats.op: StatsReport,
     Hello.op: Welcome,
     **GALLERY_ANSWER_OF,
+    **ALBUM_ANSWER_OF,
 }
 
 

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import cv2
 
+from server.albums.service import AlbumService
 from server.errors import StartError
 from server.gallery.gallery import Gallery
 from server.recognition.decision import Decider
+from server.recognition.for_albums import AlbumJudge, GalleryRegistry
 from server.recognition.service import RecognitionService
 from server.settings import Settings, parse
 from server.spec import EmbeddingSpec
@@ -69,7 +71,18 @@ def build(settings: Settings, open_things: ExitStack) -> Listener:
         "%s with %d people, %d templates; ready in %.1f s",
         settings.db, counts.people, counts.templates, time.perf_counter() - begun,
     )  # fmt: skip
-    return Listener(Dispatcher(service, token=settings.token), settings.host, settings.port, limits=settings.tcp)
+    albums = open_albums(service, settings, open_things)
+    dispatcher = Dispatcher(service, token=settings.token, albums=albums)
+    return Listener(dispatcher, settings.host, settings.port, limits=settings.tcp)
+
+
+def open_albums(service: RecognitionService, settings: Settings, open_things: ExitStack) -> AlbumService:
+    """The albums, with the service's networks, gallery and decisions; `open_things` closes them. Raises StartError."""
+    judge = AlbumJudge(service.decider, settings.fpir)
+    registry = GalleryRegistry(service.gallery, service.decider)
+    albums = AlbumService(settings.albums, service.analyser, judge, registry)
+    open_things.callback(albums.close)
+    return albums
 
 
 def open_service(

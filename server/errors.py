@@ -4,6 +4,7 @@ FacewireError
 |-- RequestError        a request that can't be served; dispatch maps each class to an error code
 |   |-- InvalidImage, NoFace, SeveralFaces, Rejected
 |   |-- UnknownPerson, UnknownTemplate, AlreadyExists, InvalidName
+|   |-- UnknownAlbum, BadRequest, OverLimit
 |   |-- Conflict        the change can't be made as the gallery stands now
 |   |-- StorageFailed   the database could not be written; nothing was changed
 |   |-- Busy            try again after `retry_after_ms`
@@ -49,6 +50,18 @@ class UnknownPerson(RequestError):
 
 class UnknownTemplate(RequestError):
     """The person has no template of that number."""
+
+
+class UnknownAlbum(RequestError):
+    """No album has that name."""
+
+
+class BadRequest(RequestError):
+    """It asks for what is not there, or can't be."""
+
+
+class OverLimit(RequestError):
+    """More than a limit or a quota of this server allows."""
 
 
 class AlreadyExists(RequestError):

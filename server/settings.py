@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+from server.albums.settings import AlbumSettings, add_album_arguments, album_settings
 from server.tcp.limits import TcpLimits
 from server.vision.image import MEGAPIXEL, ImageLimits
 from server.vision.models import MODELS
@@ -43,6 +44,7 @@ class Settings:
     model: str | None
     vision: VisionSettings
     tcp: TcpLimits
+    albums: AlbumSettings
     fpir: float
     token: str | None
     log_level: str
@@ -68,6 +70,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> S
             request_timeout_s=args.request_timeout,
             workers=args.workers,
         ),
+        albums=album_settings(args, max_frame, vision.limits.max_pixels),
         fpir=args.fpir,
         token=environment.get("FACEWIRE_TOKEN") or None,
         log_level=args.log_level,
@@ -115,6 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--db", type=Path, default=DEFAULT_DB, help="database of create_db.py (default: %(default)s)")
     add_decision_arguments(parser)
     add_vision_arguments(parser, model_help="by default the one the database was built with")
+    add_album_arguments(parser, positive)
     parser.add_argument(
         "--log-level", default="info", choices=("debug", "info", "warning", "error"), help="(default: %(default)s)"
     )

@@ -32,6 +32,7 @@ examples:
   client_app.py *.jpg --json | jq .faces     one JSON object a picture, as the server answered
   client_app.py group.jpg --draw out/        out/group.jpg shows boxes and names
   client_app.py --host 10.0.0.5 --port 6000 photo.jpg
+  client_app.py album --help                 albums: find everyone in a heap of photographs
 
 other commands (each has a --help; a picture that is called like one is ./people):
   enrol NAME IMG...            add pictures to a person

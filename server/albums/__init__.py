@@ -1,0 +1,18 @@
+"""Albums: collections of photographs, the people found in them, corrections, search and export.
+
+limits.py       what an album may cost
+schema.py, database.py    the tables, and the connections to them
+originals.py    the photos' bytes, under their sha256
+names.py        what people call things, and what a ZIP may call them
+pictures.py     formats, sizes, thumbnails, crops
+catalogue.py    albums and photos               (SQL)
+ingest.py, zips.py, uploads.py    how photos come in
+jobs.py, processing.py    long work: one after the other, followed by any number of clients
+faces.py        faces and people                (SQL)
+clustering/     who is who
+regrouping.py   an album's clusters, computed anew around what users have placed
+corrections.py, journal.py    what users say, and taking it back
+lending.py      what albums need of recognition and gallery
+search.py, export.py, zip_layout.py, sidecars.py    what comes out
+service.py      all of it, in the protocol's words
+"""

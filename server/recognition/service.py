@@ -76,6 +76,21 @@ class RecognitionService(Curation):
         self._faces = 0
 
     @property
+    def analyser(self) -> Analyser:
+        """What finds and embeds faces."""
+        return self._analyser
+
+    @property
+    def gallery(self) -> Gallery:
+        """Who is enrolled."""
+        return self._gallery
+
+    @property
+    def decider(self) -> Decider:
+        """What decides."""
+        return self._decider
+
+    @property
     def model(self) -> str:
         """DeepFace's name of the recognition model."""
         return self._analyser.spec.model

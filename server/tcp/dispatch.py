@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from protocol.codec import encode_answer
-from protocol.errors import ErrorCode, RequestRefused
+from protocol.errors import ErrorCode, RequestRefused, UnsupportedOp
 from protocol.gallery_messages import (
     Changed,
     Enrol,
@@ -54,20 +54,24 @@ from protocol.messages import (
 )
 from server.errors import (
     AlreadyExists,
+    BadRequest,
     Busy,
     Conflict,
     InvalidImage,
     InvalidName,
     ModelMismatch,
     NoFace,
+    OverLimit,
     Rejected,
     RequestError,
     SeveralFaces,
     StorageFailed,
     TimedOut,
+    UnknownAlbum,
     UnknownPerson,
     UnknownTemplate,
 )
+from server.tcp.following import Channel, Follow, OpenFollows
 from server.tcp.metrics import Counts, Metrics
 
 _requests = logging.getLogger("facewire.request")
@@ -85,12 +89,17 @@ CODE_OF: Mapping[type[RequestError], ErrorCode] = {
     InvalidName: ErrorCode.INVALID_REQUEST,
     Conflict: ErrorCode.CONFLICT,
     StorageFailed: ErrorCode.STORAGE,
+    UnknownAlbum: ErrorCode.UNKNOWN_ALBUM,
+    BadRequest: ErrorCode.INVALID_REQUEST,
+    OverLimit: ErrorCode.TOO_LARGE,
     ModelMismatch: ErrorCode.MODEL_MISMATCH,
     TimedOut: ErrorCode.TIMEOUT,
     Busy: ErrorCode.BUSY,
 }
 
 Abandoned = Callable[[], bool]
+Handlers = Mapping[type[RequestBody], Callable[..., Result]]
+Followed = Mapping[type[RequestBody], Callable[..., None]]
 
 
 class Service(Protocol):
@@ -118,10 +127,26 @@ class Service(Protocol):
     def counts(self) -> Counts: ...
 
 
+class Albums(Protocol):
+    """The albums, as messages: `handlers` answer, `followed` tell a `follower` when there is an answer."""
+
+    @property
+    def handlers(self) -> Handlers: ...
+    @property
+    def followed(self) -> Followed: ...
+
+
 class Dispatcher:
     """Serves requests with `service`; with a `token`, only those of connections that say it first."""
 
-    def __init__(self, service: Service, *, token: str | None = None, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        token: str | None = None,
+        metrics: Metrics | None = None,
+        albums: Albums | None = None,
+    ) -> None:
         self.metrics = metrics or Metrics()
         self._service = service
         self._token = token
@@ -143,7 +168,10 @@ class Dispatcher:
             Undo: service.undo,
             History: service.history,
             Health: service.health,
+            **(albums.handlers if albums is not None else {}),
         }
+        self._followed: Followed = albums.followed if albums is not None else {}
+        self._follows = OpenFollows()
         self._instant: Mapping[type[RequestBody], Callable[..., Result]] = {
             Ping: lambda _: Pong(),
             Hello: lambda _: Welcome(),
@@ -166,6 +194,30 @@ class Dispatcher:
         """Is this answered without work, and so even when every worker is busy?"""
         return type(body) in self._instant
 
+    def is_followed(self, body: RequestBody) -> bool:
+        """Is this long work, whose answer comes when it is done, and nobody waits in a thread for it?"""
+        return type(body) in self._followed
+
+    def follow(self, request: Request, *, deadline: float, gone: Callable[[], bool], channel: Channel) -> None:
+        """Begins long work, or joins it; `channel` is told of its progress and gets its one answer. Never raises."""
+        self.metrics.request(request.body.op)
+        follow = Follow(request, gone, channel, self._answered, self.failed)
+        if gone():
+            channel.answer(None)
+        elif time.monotonic() > deadline:
+            follow.failed(TimedOut("the server was too busy to begin this in time"))
+        elif self._follows.add(follow):
+            try:
+                self._followed[type(request.body)](request.body, follower=follow)
+            except Exception as error:  # noqa: BLE001 - as in `serve`
+                follow.failed(error)
+
+    def let_go(self) -> None:
+        """The server stops: nobody waits for long work any more, which goes on after the next start."""
+        self._follows.end(
+            Busy("the server is stopping; what is left is done after its next start", retry_after_ms=5000)
+        )
+
     def serve(self, request: Request, *, deadline: float, gone: Callable[[], bool]) -> bytes | None:
         """The encoded answer; None when `gone` says that its connection has been lost, and nothing was computed.
 
@@ -182,16 +234,28 @@ class Dispatcher:
                 raise TimedOut("the server was too busy to begin this in time")
             result = self._call(request.body, lambda: gone() or time.monotonic() > deadline)
             answer = encode_answer(Success(request.id, result))
-        except RequestError as error:
-            return self.refusal(request.id, code_of(error), str(error), op, getattr(error, "retry_after_ms", None))
-        except RequestRefused as error:
-            return self.refusal(request.id, error.code, str(error), op)
-        except Exception:  # noqa: BLE001 - the one place where a bug of ours may not take other requests along
-            _bugs.exception("id=%d op=%s failed", request.id, op)
-            return self.refusal(request.id, ErrorCode.INTERNAL, "the server failed; its log says more", op)
-        elapsed_ms = (time.monotonic() - started) * 1000
-        _requests.info("id=%d op=%s faces=%s ms=%.1f", request.id, op, _faces_in(result), elapsed_ms)
+        except Exception as error:  # noqa: BLE001 - the one place where a bug of ours may not take other requests along
+            return self.failed(request, error)
+        self._log(request, result, started)
         return answer
+
+    def failed(self, request: Request, error: Exception) -> bytes:
+        """The encoded failure for what a handler raised; a bug of ours is logged."""
+        op = request.body.op
+        if isinstance(error, RequestError):
+            return self.refusal(request.id, code_of(error), str(error), op, getattr(error, "retry_after_ms", None))
+        if isinstance(error, RequestRefused):
+            return self.refusal(request.id, error.code, str(error), op)
+        _bugs.error("id=%d op=%s failed", request.id, op, exc_info=error)
+        return self.refusal(request.id, ErrorCode.INTERNAL, "the server failed; its log says more", op)
+
+    def _answered(self, request: Request, result: Result, started: float) -> bytes:
+        self._log(request, result, started)
+        return encode_answer(Success(request.id, result))
+
+    def _log(self, request: Request, result: Result, started: float) -> None:
+        elapsed_ms = (time.monotonic() - started) * 1000
+        _requests.info("id=%d op=%s faces=%s ms=%.1f", request.id, request.body.op, _faces_in(result), elapsed_ms)
 
     def refusal(
         self, request_id: int, code: ErrorCode, message: str, op: str = "-", retry_after_ms: int | None = None
@@ -205,7 +269,10 @@ class Dispatcher:
         kind = type(body)
         if kind in self._computing:
             return self._computing[kind](body, abandoned=abandoned)
-        return (self._looking_up.get(kind) or self._instant[kind])(body)
+        handler = self._looking_up.get(kind) or self._instant.get(kind)
+        if handler is None:
+            raise UnsupportedOp("this server keeps no albums")
+        return handler(body)
 
     def _stats(self, _: Stats) -> StatsReport:
         return self.metrics.report(self._service.counts())

@@ -97,6 +97,7 @@ class Listener:
         for session in sessions:
             session.finish()
         self._workers.stop()
+        self._dispatcher.let_go()
         _join(sessions.values(), now + grace_s * _ABORT_AT)
         for session in sessions:
             session.abort()  # harmless for those that have ended

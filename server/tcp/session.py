@@ -35,9 +35,11 @@ class Session:
         self._admitted = not dispatcher.needs_hello  # this and the next: the reading thread's own
         self._ended_by_peer = False
         self._stopping = threading.Event()
-        # Answers to write, None to end. Slots bound it: one for the last word and one for the None besides.
-        self._outbox: queue.Queue[bytes | None] = queue.Queue(limits.max_in_flight + 2)
-        self._changed = threading.Condition()  # guards the three below
+        # Answers to write, numbers of requests that there is news of, None to end. Slots bound it: a request has one
+        # answer and is here once for its news; one for the last word and one for the None besides.
+        self._outbox: queue.Queue[bytes | int | None] = queue.Queue(2 * limits.max_in_flight + 2)
+        self._changed = threading.Condition()  # guards the four below
+        self._news: dict[int, bytes] = {}  # by request, the newest progress that is not written yet
         self._in_flight = 0
         self._gone = False
         self._last_answer = time.monotonic()
@@ -156,6 +158,10 @@ class Session:
 
     def _serve(self, request: Request, deadline: float) -> None:
         """In a worker (or here, for what needs none)."""
+        if self._dispatcher.is_followed(request.body):
+            channel = _RequestChannel(self, request.id)
+            self._dispatcher.follow(request, deadline=deadline, gone=self._is_gone, channel=channel)
+            return
         self._post(self._dispatcher.serve(request, deadline=deadline, gone=self._is_gone), request.id)
 
     def _refuse_busy(self, request: Request) -> None:
@@ -166,6 +172,18 @@ class Session:
     def _is_gone(self) -> bool:
         with self._changed:
             return self._gone
+
+    def tell(self, payload: bytes, request_id: int) -> None:
+        """Progress of a request that holds a slot: written when there is time, unless something newer comes first."""
+        with self._changed:
+            waiting = request_id in self._news
+            self._news[request_id] = payload
+            if not waiting:
+                self._outbox.put_nowait(request_id)
+
+    def post(self, answer: bytes | None, request_id: int) -> None:
+        """The answer of a request that was followed."""
+        self._post(answer, request_id)
 
     def _post(self, answer: bytes | None, request_id: int) -> bool:
         """Hands an answer, for which a slot is held, to the writer; None when there is none after all."""
@@ -189,10 +207,31 @@ class Session:
             self._changed.notify_all()
 
     def _write(self) -> None:
-        while (answer := self._outbox.get()) is not None:
+        while (item := self._outbox.get()) is not None:
             try:
                 if not self._is_gone():
-                    self._stream.send(answer)
+                    self._stream.send(self._take_news(item) if isinstance(item, int) else item)
             except (StreamTimeout, OSError):
                 self.abort()
-            self._free_slot()
+            if not isinstance(item, int):
+                self._free_slot()
+
+    def _take_news(self, request_id: int) -> bytes:
+        with self._changed:
+            return self._news.pop(request_id)
+
+
+class _RequestChannel:
+    """A session as one long request sees it."""
+
+    def __init__(self, session: Session, request_id: int) -> None:
+        self._session = session
+        self._id = request_id
+
+    def progress(self, payload: bytes) -> None:
+        """See Channel."""
+        self._session.tell(payload, self._id)
+
+    def answer(self, payload: bytes | None) -> None:
+        """See Channel."""
+        self._session.post(payload, self._id)

@@ -14,6 +14,7 @@ from protocol.errors import BadMessage, ErrorCode, ProtocolError
 from protocol.gallery_messages import Enrol, History, Merge, People, Remove, Show, Split, Undo
 from protocol.messages import ANSWER_OF, Failure, Identify, Progress, Request, RequestBody, Success
 from protocol.structure import ANSWER_LIMITS, Limits, check_structure
+from tests.support import album_messages
 
 EXAMPLES = settings(max_examples=60, derandomize=True, deadline=None)
 
@@ -37,6 +38,7 @@ special = {
     Remove: st.builds(Remove, templates=st.lists(numbers, max_size=3).map(tuple)),
     Undo: st.builds(Undo, count=st.integers(1, 100), last=st.none() | numbers),
     History: st.builds(History, limit=st.integers(1, 1000), before=st.none() | numbers),
+    **album_messages.REFUSING,
 }
 bodies = st.one_of([special.get(shape, st.builds(shape)) for shape in get_args(RequestBody)])
 plain = st.recursive(

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("protocol", "server", "client", "scripts")
-LAUNCHERS = ("server_app", "client_app")
+LAUNCHERS = ("server_app", "client_app", "web_app")
 
 
 def sources() -> Iterator[Path]:
@@ -59,11 +59,24 @@ def test_the_modules_are_found() -> None:
 FORBIDDEN = {
     "protocol": ["server", "client", "scripts", *LAUNCHERS],
     "client": ["server", "scripts", *LAUNCHERS],
+    # the page is one more thin client: it asks through FaceClient, and looks into no picture
+    "client.web": ["client.connection", "protocol.stream", "protocol.framing", "protocol.codec", "numpy", "cv2", "PIL"],
     "server": ["client", "scripts", *LAUNCHERS],
     "server.vision": ["server.tcp", "server.recognition", "server.gallery", "server.app", "protocol", "socket"],
     "server.gallery": ["server.tcp", "server.recognition", "server.vision", "server.app", "protocol", "socket"],
-    "server.recognition": ["server.tcp", "server.app", "protocol.stream", "protocol.framing", "protocol.codec"],
-    "server.tcp": ["server.vision", "server.gallery", "server.recognition", "server.app"],
+    "server.recognition": [
+        "server.tcp",
+        "server.albums",
+        "server.app",
+        "protocol.stream",
+        "protocol.framing",
+        "protocol.codec",
+    ],
+    "server.albums": [
+        *("server.tcp", "server.recognition", "server.app"),
+        *("protocol.stream", "protocol.framing", "protocol.codec", "socket"),
+    ],
+    "server.tcp": ["server.vision", "server.gallery", "server.recognition", "server.albums", "server.app"],
     "server.errors": ["server", "protocol"],
     "server.spec": ["server", "protocol"],
     "scripts": list(LAUNCHERS),
@@ -95,6 +108,7 @@ HIDDEN = {
     "sqlite_utils": "server.gallery.store",
     "usearch": "server.gallery.graph",
     "msgpack": "protocol.codec",
+    "pillow_heif": "server.albums.pictures",
 }
 
 
@@ -121,6 +135,12 @@ def test_a_start_waits_for_no_library_that_it_does_not_need() -> None:
     code = f"import sys, server.app; print(sorted({slow!r} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_only_the_page_needs_a_web_framework() -> None:
+    users = set().union(*map(users_of, ("starlette", "uvicorn", "jinja2")))
+    assert users
+    assert all(inside(user, "client.web") for user in users)
 
 
 def test_nothing_is_unpickled() -> None:

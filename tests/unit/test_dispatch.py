@@ -55,7 +55,7 @@ def test_every_domain_error_has_a_code() -> None:
 
 
 def test_every_operation_has_a_handler() -> None:
-    dispatcher = Dispatcher(FakeService())
+    dispatcher = Dispatcher(FakeService())  # without albums: theirs are in test_albums_service.py
     examples: dict[object, RequestBody] = {
         body.__class__: body
         for body in (
@@ -64,7 +64,7 @@ def test_every_operation_has_a_handler() -> None:
             Split("Ada Lovelace", (1,), "Ann"), Remove("Ada Lovelace"),
         )
     }  # fmt: skip
-    for shape in get_args(RequestBody):
+    for shape in (shape for shape in get_args(RequestBody) if not shape.op.startswith("album.")):
         body = examples.get(shape) or (shape(b"a") if shape.op == "detect" else shape())
         payload = dispatcher.serve(Request(1, body), deadline=SOON, gone=never)
         assert payload is not None

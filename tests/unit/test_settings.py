@@ -33,6 +33,12 @@ EVERY_FLAG: list[tuple[str, str, str, Any]] = [
     ("--emotion", "off", "vision.emotion", "off"),
     ("--max-megapixels", "5", "vision.limits.max_pixels", 5_000_000),
     ("--cache-dir", "cache", "vision.cache_dir", Path("cache")),
+    ("--albums", "pictures", "albums.root", Path("pictures")),
+    ("--album-import-root", "photos", "albums.import_root", Path("photos")),
+    ("--max-albums", "3", "albums.limits.albums", 3),
+    ("--max-album-photos", "4", "albums.limits.photos", 4),
+    ("--max-album-gb", "5", "albums.limits.album_bytes", 5 * 2**30),
+    ("--max-zip-gb", "6", "albums.limits.zip_bytes", 6 * 2**30),
     ("--log-level", "debug", "log_level", "debug"),
 ]
 
@@ -80,7 +86,13 @@ def test_flags_over_environment_over_defaults(flag: str, text: str, place: str, 
     assert value_at(parse([flag, text], {}), place) == value
     assert value_at(parse([], {variable(flag): text}), place) == value
     if default is not None:
-        written = {"tcp.max_frame": "32", "vision.limits.max_pixels": "100"}.get(place, str(default))
+        in_units = {
+            "tcp.max_frame": "32",
+            "vision.limits.max_pixels": "100",
+            "albums.limits.album_bytes": "200",
+            "albums.limits.zip_bytes": "8",
+        }
+        written = in_units.get(place, str(default))
         assert value_at(parse([flag, written], {variable(flag): text}), place) == default
 
 

@@ -1,0 +1,347 @@
+"""`AlbumClient`: every operation on albums as a method; `FaceClient.albums` is one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Protocol, TypeVar
+
+from client.errors import ServerRefused
+from protocol.album_messages import (
+    EXPORT_READ,
+    AlbumAdd,
+    AlbumAdded,
+    AlbumAddZip,
+    AlbumChanged,
+    AlbumCreate,
+    AlbumDelete,
+    AlbumDeleted,
+    AlbumDifferent,
+    AlbumEnrol,
+    AlbumEnrolled,
+    AlbumEvent,
+    AlbumExport,
+    AlbumExported,
+    AlbumExportPiece,
+    AlbumExportRead,
+    AlbumFace,
+    AlbumFaceEntry,
+    AlbumFaces,
+    AlbumFacesListed,
+    AlbumFound,
+    AlbumHide,
+    AlbumHistory,
+    AlbumHistoryListed,
+    AlbumImport,
+    AlbumInfo,
+    AlbumIngested,
+    AlbumLabel,
+    AlbumList,
+    AlbumMerge,
+    AlbumMove,
+    AlbumNot,
+    AlbumPeople,
+    AlbumPeopleListed,
+    AlbumPerson,
+    AlbumPhoto,
+    AlbumPhotoEntry,
+    AlbumPhotos,
+    AlbumPhotosListed,
+    AlbumPicture,
+    AlbumProcess,
+    AlbumRecognise,
+    AlbumRecognised,
+    AlbumRemove,
+    AlbumRemoved,
+    AlbumRename,
+    AlbumSample,
+    AlbumSearch,
+    AlbumsListed,
+    AlbumSplit,
+    AlbumStatus,
+    AlbumSuggest,
+    AlbumSuggested,
+    AlbumUndo,
+    AlbumWanted,
+    AlbumZipTaken,
+    Show,
+    ShowFound,
+    Together,
+)
+from protocol.messages import Progress, RequestBody, Result
+
+ZIP_PIECE = 1024 * 1024  # bytes of an uploaded ZIP a frame: as `export_read` the other way
+ADD_WINDOW = 8  # photos under way at once: what the server takes in of one connection
+
+OnProgress = Callable[[Progress], None]
+Kind = TypeVar("Kind")
+Item = TypeVar("Item")
+
+
+class Asker(Protocol):
+    """What carries the questions: a FaceClient."""
+
+    def ask(self, body: RequestBody, expected: type[Kind], on_progress: OnProgress | None = None) -> Kind: ...
+    def ask_many(self, bodies: Iterable[RequestBody], *, window: int) -> Iterator[Result | ServerRefused]: ...
+
+
+class AlbumClient:
+    """Albums of one server. Everything raises ClientError as FaceClient does; photos, faces and people are numbers.
+
+    Where `on_progress` can be given, it is called in the thread that asks, while it waits.
+    """
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+
+    # ------------------------------------------------------------------------------------------ albums
+
+    def create(self, album: str) -> AlbumInfo:
+        """A new, empty album."""
+        return self._asker.ask(AlbumCreate(album), AlbumInfo)
+
+    def list(self, offset: int = 0, limit: int | None = None) -> AlbumsListed:
+        """One page of the albums, by name."""
+        body = AlbumList(offset) if limit is None else AlbumList(offset, limit)
+        return self._asker.ask(body, AlbumsListed)
+
+    def delete(self, album: str) -> AlbumDeleted:
+        """The album with everything in it, for good."""
+        return self._asker.ask(AlbumDelete(album), AlbumDeleted)
+
+    def rename(self, album: str, to: str) -> AlbumInfo:
+        """Another name."""
+        return self._asker.ask(AlbumRename(album, to), AlbumInfo)
+
+    def status(self, album: str) -> AlbumInfo:
+        """What is in it, and whether it is being processed."""
+        return self._asker.ask(AlbumStatus(album), AlbumInfo)
+
+    # ------------------------------------------------------------------------------------------ adding
+
+    def add(self, album: str, name: str, image: bytes) -> AlbumAdded:
+        """One photo; `name` is for people to read."""
+        return self._asker.ask(AlbumAdd(album, name, image), AlbumAdded)
+
+    def add_many(
+        self, album: str, photos: Iterable[tuple[str, bytes]], *, window: int = ADD_WINDOW
+    ) -> Iterator[AlbumAdded | ServerRefused]:
+        """(name, image) of each; the answers in their order, up to `window` of them under way at once.
+
+        A photo that the server refuses gives its error in its place; ClientErrors that concern all are raised.
+        """
+        for answer in self._asker.ask_many((AlbumAdd(album, name, image) for name, image in photos), window=window):
+            if not isinstance(answer, (AlbumAdded, ServerRefused)):
+                raise TypeError(f"{type(answer).__name__} is no answer of album.add")
+            yield answer
+
+    def add_zip(
+        self,
+        album: str,
+        file: BinaryIO,
+        *,
+        on_sent: Callable[[int], None] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> AlbumIngested:
+        """Every photo in a ZIP. `file` is read as it is sent; `on_sent` hears how many bytes have arrived."""
+        upload, received, piece = "", 0, file.read(ZIP_PIECE)
+        while True:
+            following = file.read(ZIP_PIECE)
+            last = not following
+            taken = self._asker.ask(
+                AlbumAddZip(album, piece, upload, received, last), AlbumZipTaken, on_progress if last else None
+            )
+            upload, received = taken.upload, taken.received
+            if on_sent is not None:
+                on_sent(received)
+            if taken.ingested is not None:
+                return taken.ingested
+            piece = following
+
+    def import_folder(self, album: str, folder: str, on_progress: OnProgress | None = None) -> AlbumIngested:
+        """Every picture below a folder on the server's own disk."""
+        return self._asker.ask(AlbumImport(album, folder), AlbumIngested, on_progress)
+
+    def remove(self, album: str, photos: Sequence[int]) -> AlbumRemoved:
+        """Takes photos out, with their faces, for good."""
+        return self._asker.ask(AlbumRemove(album, tuple(photos)), AlbumRemoved)
+
+    def process(
+        self, album: str, *, wait: bool = True, again: bool = False, on_progress: OnProgress | None = None
+    ) -> AlbumInfo:
+        """Finds and clusters the faces that wait; returns when that is done, or at once without `wait`."""
+        return self._asker.ask(AlbumProcess(album, wait, again), AlbumInfo, on_progress)
+
+    # ------------------------------------------------------------------------------------------ looking
+
+    def photos(
+        self, album: str, *, show: Show = "all", person: int | None = None, offset: int = 0, limit: int | None = None
+    ) -> AlbumPhotosListed:
+        """One page of the photos, by name."""
+        body = AlbumPhotos(album, show, person, offset, **_limited(limit))
+        return self._asker.ask(body, AlbumPhotosListed)
+
+    def all_photos(self, album: str, *, show: Show = "all", person: int | None = None) -> Iterator[AlbumPhotoEntry]:
+        """Every photo, page by page."""
+        return _pages(lambda offset: self.photos(album, show=show, person=person, offset=offset).photos)
+
+    def photo(self, album: str, photo: int, size: int = 0) -> AlbumPicture:
+        """The original, or with `size` a JPEG whose longer side is at most that many pixels."""
+        return self._asker.ask(AlbumPhoto(album, photo, size), AlbumPicture)
+
+    def face(self, album: str, face: int, size: int = 160) -> AlbumPicture:
+        """A square JPEG around a face."""
+        return self._asker.ask(AlbumFace(album, face, size), AlbumPicture)
+
+    def faces(
+        self,
+        album: str,
+        *,
+        person: int | None = None,
+        photo: int | None = None,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> AlbumFacesListed:
+        """One page of the faces of a person, of a photo, or all; the best first."""
+        return self._asker.ask(AlbumFaces(album, person, photo, offset, **_limited(limit)), AlbumFacesListed)
+
+    def all_faces(self, album: str, *, person: int | None = None, photo: int | None = None) -> Iterator[AlbumFaceEntry]:
+        """Every face, page by page."""
+        return _pages(lambda offset: self.faces(album, person=person, photo=photo, offset=offset).faces)
+
+    def people(
+        self, album: str, *, hidden: bool = False, offset: int = 0, limit: int | None = None
+    ) -> AlbumPeopleListed:
+        """One page of the people: the named first, then by their faces."""
+        return self._asker.ask(AlbumPeople(album, hidden, offset, **_limited(limit)), AlbumPeopleListed)
+
+    def all_people(self, album: str, *, hidden: bool = False) -> Iterator[AlbumPerson]:
+        """Everybody, page by page."""
+        return _pages(lambda offset: self.people(album, hidden=hidden, offset=offset).people)
+
+    # ------------------------------------------------------------------------------------------ correcting
+
+    def label(self, album: str, person: int, name: str) -> AlbumChanged:
+        """Names a person; another person's name merges the two, an empty one is taken away."""
+        return self._asker.ask(AlbumLabel(album, person, name), AlbumChanged)
+
+    def merge(self, album: str, people: Sequence[int]) -> AlbumChanged:
+        """These are one; the first keeps its number."""
+        return self._asker.ask(AlbumMerge(album, tuple(people)), AlbumChanged)
+
+    def split(self, album: str, person: int, faces: Sequence[int], name: str = "") -> AlbumChanged:
+        """These faces of a person are a new person."""
+        return self._asker.ask(AlbumSplit(album, person, tuple(faces), name), AlbumChanged)
+
+    def move(self, album: str, faces: Sequence[int], person: int) -> AlbumChanged:
+        """These faces are of that person."""
+        return self._asker.ask(AlbumMove(album, tuple(faces), person), AlbumChanged)
+
+    def not_person(self, album: str, faces: Sequence[int], person: int) -> AlbumChanged:
+        """These faces are not of that person, and never will be."""
+        return self._asker.ask(AlbumNot(album, tuple(faces), person), AlbumChanged)
+
+    def different(self, album: str, one: int, other: int) -> AlbumChanged:
+        """These two are not one person."""
+        return self._asker.ask(AlbumDifferent(album, (one, other)), AlbumChanged)
+
+    def hide(self, album: str, person: int, hidden: bool = True) -> AlbumChanged:
+        """Nobody asks about this one; or show them again."""
+        return self._asker.ask(AlbumHide(album, person, hidden), AlbumChanged)
+
+    def undo(self, album: str) -> AlbumChanged:
+        """Takes the last correction back."""
+        return self._asker.ask(AlbumUndo(album), AlbumChanged)
+
+    def history(self, album: str, offset: int = 0, limit: int | None = None) -> AlbumHistoryListed:
+        """One page of the corrections, newest first."""
+        return self._asker.ask(AlbumHistory(album, offset, **_limited(limit)), AlbumHistoryListed)
+
+    def all_history(self, album: str) -> Iterator[AlbumEvent]:
+        """Every correction, newest first, page by page."""
+        return _pages(lambda offset: self.history(album, offset).events)
+
+    def suggest(self, album: str, limit: int = 20) -> AlbumSuggested:
+        """Who may be one person, those first whose answer settles most faces."""
+        return self._asker.ask(AlbumSuggest(album, limit), AlbumSuggested)
+
+    def recognise(self, album: str, *, apply: bool = False) -> AlbumRecognised:
+        """Which people without a name does the gallery know? With `apply` they get these names."""
+        return self._asker.ask(AlbumRecognise(album, apply), AlbumRecognised)
+
+    def enrol(self, album: str, person: int, templates: int = 5) -> AlbumEnrolled:
+        """Enrols a named person in the gallery with their best faces."""
+        return self._asker.ask(AlbumEnrol(album, person, templates), AlbumEnrolled)
+
+    # ------------------------------------------------------------------------------------------ finding
+
+    def search(
+        self,
+        album: str,
+        wanted: Sequence[AlbumWanted],
+        *,
+        together: Together = "any",
+        show: ShowFound = "all",
+        offset: int = 0,
+        limit: int = 100,
+    ) -> AlbumFound:
+        """The photos that show any, or all, of those wanted."""
+        return self._asker.ask(AlbumSearch(album, tuple(wanted), together, show, offset, limit), AlbumFound)
+
+    def search_samples(self, album: str, images: Sequence[bytes], **options: object) -> AlbumFound:
+        """`search` for one person, by one or several pictures; `options` as there."""
+        wanted = AlbumWanted(tuple(AlbumSample(image) for image in images))
+        return self.search(album, [wanted], **options)  # type: ignore[arg-type]  # search's own keywords
+
+    def export(
+        self,
+        album: str,
+        *,
+        people: Sequence[int] = (),
+        photos: Sequence[int] = (),
+        wanted: Sequence[AlbumWanted] = (),
+        together: Together = "any",
+        sidecars: bool = True,
+    ) -> AlbumExported:
+        """Prepares a ZIP of the album, of people's photos, of these photos, or of a search's results."""
+        return self._asker.ask(
+            AlbumExport(album, tuple(people), tuple(photos), tuple(wanted), together, sidecars), AlbumExported
+        )
+
+    def read_export(self, export: AlbumExported, offset: int = 0) -> Iterator[bytes]:
+        """The ZIP's bytes from `offset` on, piece by piece, as fast as they are taken."""
+        while offset < export.size_bytes:
+            piece = self._asker.ask(AlbumExportRead(export.export, offset, EXPORT_READ), AlbumExportPiece)
+            offset += len(piece.data)
+            yield piece.data
+
+    def save_export(self, export: AlbumExported, path: Path, on_bytes: Callable[[int], None] | None = None) -> None:
+        """Writes the ZIP to `path`, continuing where an earlier try stopped; `on_bytes` hears how far it is.
+
+        Raises OSError when it can't be written.
+        """
+        part = path.with_name(f"{path.name}.{export.export[:12]}.part")
+        with part.open("ab") as file:
+            file.seek(0, io.SEEK_END)
+            if file.tell() > export.size_bytes:
+                file.truncate(0)
+            if on_bytes is not None:
+                on_bytes(file.tell())
+            for data in self.read_export(export, file.tell()):
+                file.write(data)
+                if on_bytes is not None:
+                    on_bytes(file.tell())
+        part.replace(path)
+
+
+def _limited(limit: int | None) -> dict[str, int]:
+    """The protocol's own page where nothing is said."""
+    return {} if limit is None else {"limit": limit}
+
+
+def _pages(page: Callable[[int], Sequence[Item]]) -> Iterator[Item]:
+    offset = 0
+    while items := page(offset):
+        yield from items
+        offset += len(items)

@@ -1,0 +1,139 @@
+"""Commands that take something out of albums: search and export."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from client.album_client import AlbumClient
+from client.commands.album_common import add_album, complain, counted, number, person_number, read, say
+from client.commands.common import EXIT_SOME_UNMATCHED, Usage
+from client.progress import Progress, megabytes
+from client.report import printable
+from protocol.album_messages import (
+    AlbumExported,
+    AlbumFound,
+    AlbumFoundPhoto,
+    AlbumSample,
+    AlbumWanted,
+    ShowFound,
+    Together,
+)
+
+_WHO = "a picture of them, person:NAME, person:NUMBER, or face:NUMBER of the album"
+
+
+def add_search(parser: argparse.ArgumentParser) -> None:
+    """The options of search."""
+    add_album(parser)
+    parser.add_argument("who", nargs="+", metavar="WHO", help=f"{_WHO}; several are of one person")
+    parser.add_argument(
+        "--with", dest="others", action="append", nargs="+", default=[], metavar="WHO", help="somebody else; repeatable"
+    )
+    parser.add_argument("--all", action="store_true", help="only photos that show all of them, not any")
+    parser.add_argument(
+        "--leave-out", action="append", nargs=2, default=[], metavar=("IMG", "N"),
+        help="a face of a picture that is not meant: the number that the search prints for it; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--show", choices=get_args(ShowFound), default="all", help="(default: %(default)s)")
+    parser.add_argument("-n", type=number, default=100, metavar="N", help="at most so many (default: %(default)s)")
+    parser.add_argument("--export", type=Path, metavar="FILE", help="save all that is found there, as a ZIP")
+
+
+def search(albums: AlbumClient, arguments: argparse.Namespace) -> int:
+    """Prints the photos found, the most similar first; exit code 1 where nobody is. Raises Usage."""
+    left_out: dict[str, list[int]] = {}
+    for picture, face in arguments.leave_out:
+        left_out.setdefault(picture, []).append(_face_of_sample(face))
+    groups: list[list[str]] = [arguments.who, *arguments.others]
+    unknown = set(left_out) - {text for group in groups for text in group}
+    if unknown:
+        raise Usage(f"--leave-out {min(unknown)}: that picture is not searched for")
+    wanted = [_wanted(albums, arguments.album, group, left_out) for group in groups]
+    together: Together = "all" if arguments.all else "any"
+    found = albums.search(arguments.album, wanted, together=together, show=arguments.show, limit=min(arguments.n, 1000))
+    say(found, _lines(groups, found), as_json=arguments.json)
+    if arguments.export is not None and found.total:
+        save(albums, albums.export(arguments.album, wanted=wanted, together=together), arguments.export)
+    return 0 if found.total else EXIT_SOME_UNMATCHED
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """The options of export."""
+    add_album(parser)
+    parser.add_argument("file", type=Path, metavar="FILE", help="the ZIP to write; an interrupted one is continued")
+    parser.add_argument("--person", action="append", default=[], help="only photos of this one; repeatable")
+    parser.add_argument("--all", action="store_true", help="only photos that show all of these people, not any")
+    parser.add_argument("--photo", action="append", type=number, default=[], help="only this one; repeatable")
+    parser.add_argument(
+        "--no-labels", action="store_true", help="photos alone, without labels.json and an XMP file beside each"
+    )
+
+
+def export(albums: AlbumClient, arguments: argparse.Namespace) -> int:
+    """Saves a ZIP, with a progress bar. Raises Usage."""
+    if arguments.person and arguments.photo:
+        raise Usage("choose photos by --person or by --photo, not both")
+    people = [person_number(albums, arguments.album, text) for text in arguments.person]
+    exported = albums.export(
+        arguments.album,
+        people=people,
+        photos=arguments.photo,
+        together="all" if arguments.all else "any",
+        sidecars=not arguments.no_labels,
+    )
+    save(albums, exported, arguments.file)
+    say(exported, [f"{arguments.file}: {counted(exported.files, 'file')}, {exported.size_bytes / 1e6:.1f} MB"],
+        as_json=arguments.json)  # fmt: skip
+    return 0
+
+
+def save(albums: AlbumClient, exported: AlbumExported, path: Path) -> None:
+    """Writes an export, with a progress bar. Raises Usage where it can't be written."""
+    try:
+        with Progress(f"saving {path.name}", "MB", size=megabytes) as bar:
+            albums.save_export(exported, path, lambda done: bar.at(done, exported.size_bytes))
+    except OSError as error:
+        raise Usage(f"can't write {path}: {error.strerror}") from error
+
+
+def _wanted(albums: AlbumClient, album: str, who: Sequence[str], left_out: dict[str, list[int]]) -> AlbumWanted:
+    samples, faces, people = [], [], []
+    for text in who:
+        if text.startswith("person:"):
+            people.append(person_number(albums, album, text.removeprefix("person:")))
+        elif text.startswith("face:") and text.removeprefix("face:").isdigit():
+            faces.append(int(text.removeprefix("face:")))
+        else:
+            samples.append(AlbumSample(read(Path(text)), tuple(left_out.get(text, ()))))
+    return AlbumWanted(tuple(samples), tuple(faces), tuple(people))
+
+
+def _face_of_sample(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise Usage("--leave-out IMG N: N is the number of a face of that picture, from 1 on")
+    return int(text) - 1
+
+
+def _lines(groups: list[list[str]], found: AlbumFound) -> list[str]:
+    lines = []
+    for who, seen in zip(groups, found.wanted, strict=True):
+        pictures = [text for text in who if not text.startswith(("person:", "face:"))]
+        for picture, faces in zip(pictures, seen.samples, strict=True):
+            if len(faces) > 1:
+                used = [str(place) for place, face in enumerate(faces, 1) if face.used]
+                complain(f"{picture} shows {len(faces)} faces, largest first; searched for {', '.join(used)}")
+        if not seen.found:
+            nearest = "no faces in the album" if seen.similarity is None else f"nearest: {seen.similarity:.3f}"
+            lines.append(
+                f"nobody here like {', '.join(map(printable, who))} ({nearest}, asked for {seen.threshold:.3f})"
+            )
+    lines.append(f"{counted(found.solo + found.group, 'photo')}: {found.solo} solo, {found.group} group")
+    return lines + [_photo_line(photo) for photo in found.photos]
+
+
+def _photo_line(found: AlbumFoundPhoto) -> str:
+    kind = "solo" if found.solo else f"group of {found.photo.faces}"
+    return f"{found.photo.photo:6d}  {found.similarity:6.3f}  {printable(found.photo.name)}  ({kind})"

@@ -1,0 +1,17 @@
+"""The web page: a gateway that speaks the wire protocol like any other client, and imports nothing of the server.
+
+settings.py     the flags of web_app.py
+main.py         builds it, runs it, ends it
+app.py          routes, and what they share
+pool.py         FaceClients and the threads that wait for them
+guard.py        what every request must pass, and what every answer carries: Host, origin, CSRF, headers
+sessions.py     who has said which token
+bodies.py       uploads, within limits
+answers.py      results and errors as JSON
+pages.py        the HTML
+operations.py   every operation without pictures, as JSON
+pictures.py     pictures in and out
+live.py         the camera, over a websocket
+downloads.py    ZIP files
+static/         the page itself: plain CSS and ES modules; no build step
+"""

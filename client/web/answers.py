@@ -1,0 +1,75 @@
+"""What the API answers: results as JSON, errors as JSON with a status and a code that the page knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from client.errors import BadAnswer, ClientError, ConnectionLost, ServerRefused, ServerTimeout
+from client.web.pool import Overloaded
+from protocol.errors import ErrorCode, ProtocolError
+from protocol.shapes import to_plain
+
+Failed = ClientError | ProtocolError | Overloaded
+FAILURES: tuple[type[Exception], ...] = (ClientError, ProtocolError, Overloaded)
+
+_STATUS: Mapping[ErrorCode, int] = {
+    ErrorCode.UNAUTHORIZED: 401,
+    ErrorCode.INVALID_REQUEST: 400,
+    ErrorCode.INVALID_IMAGE: 422,
+    ErrorCode.NO_FACE: 422,
+    ErrorCode.SEVERAL_FACES: 422,
+    ErrorCode.REJECTED: 422,
+    ErrorCode.UNKNOWN_PERSON: 404,
+    ErrorCode.UNKNOWN_TEMPLATE: 404,
+    ErrorCode.UNKNOWN_ALBUM: 404,
+    ErrorCode.EXISTS: 409,
+    ErrorCode.CONFLICT: 409,
+    ErrorCode.MODEL_MISMATCH: 409,
+    ErrorCode.TOO_LARGE: 413,
+    ErrorCode.UNSUPPORTED_OP: 501,
+    ErrorCode.BUSY: 503,
+    ErrorCode.TIMEOUT: 504,
+    ErrorCode.STORAGE: 507,
+}
+_OTHERWISE = 502  # the server's own failures: this page is only the messenger
+
+
+def result(answer: object) -> JSONResponse:
+    """A result of the wire as JSON, the keys those of the wire."""
+    return JSONResponse(_without_bytes(to_plain(answer)))
+
+
+def error(status: int, code: str, message: str, retry_after_ms: int | None = None) -> JSONResponse:
+    """An error as the page reads it."""
+    headers = {} if retry_after_ms is None else {"Retry-After": str(max(1, round(retry_after_ms / 1000)))}
+    body = {"error": {"code": code, "message": message, "retry_after_ms": retry_after_ms}}
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+def failure(what: Exception) -> JSONResponse:
+    """One of FAILURES as the page reads it; `offline` where there is no server to ask."""
+    if isinstance(what, ServerRefused):
+        return error(_STATUS.get(what.code, _OTHERWISE), what.code, what.message, what.retry_after_ms)
+    if isinstance(what, ConnectionLost):
+        return error(503, "offline", str(what))
+    if isinstance(what, ServerTimeout):
+        return error(504, ErrorCode.TIMEOUT, str(what))
+    if isinstance(what, BadAnswer):
+        return error(_OTHERWISE, "bad_answer", str(what))
+    if isinstance(what, Overloaded):
+        return error(503, ErrorCode.BUSY, str(what), 1000)
+    return error(400, ErrorCode.INVALID_REQUEST, str(what))  # a ProtocolError: refused before it was sent
+
+
+def _without_bytes(plain: Any) -> Any:
+    """Pictures travel by addresses of their own, never inside JSON."""
+    if isinstance(plain, bytes):
+        return None
+    if isinstance(plain, dict):
+        return {key: _without_bytes(item) for key, item in plain.items()}
+    if isinstance(plain, list):
+        return [_without_bytes(item) for item in plain]
+    return plain

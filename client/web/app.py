@@ -1,0 +1,85 @@
+"""The ASGI application: routes, what guards them, and what their errors become."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from client.web import downloads, live, operations, pages, pictures, searching
+from client.web.answers import FAILURES, error, failure
+from client.web.bodies import BodyError
+from client.web.gateway import Gateway
+from client.web.guard import Guard
+from client.web.settings import WebSettings
+
+STATIC = Path(__file__).with_name("static")
+
+# What a system's own table of types may lack or have wrong; with nosniff a browser runs no module of another type.
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+class _Static(StaticFiles):
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        kind = _TYPES.get(Path(path).suffix)
+        if kind is not None:
+            response.headers["content-type"] = f"{kind}; charset=utf-8"
+        response.headers["cache-control"] = "no-cache"  # kept, and asked about by its ETag
+        return response
+
+
+def create_app(settings: WebSettings) -> Starlette:
+    """The page for one server."""
+    gateway = Gateway(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        gateway.close()
+
+    app = Starlette(
+        routes=_routes(),
+        middleware=[Middleware(Guard, names=settings.names, sessions=gateway.sessions)],
+        exception_handlers={
+            BodyError: _unreadable,
+            HTTPException: pages.http_error,
+            **dict.fromkeys(FAILURES, _failed),
+        },
+        lifespan=lifespan,
+    )
+    app.state.gateway = gateway
+    return app
+
+
+def _routes() -> list[BaseRoute]:
+    return [
+        *pages.ROUTES,
+        *operations.ROUTES,
+        *pictures.ROUTES,
+        *searching.ROUTES,
+        *downloads.ROUTES,
+        WebSocketRoute("/api/live", live.live),
+        Route("/favicon.ico", pages.favicon),
+        Mount("/static", _Static(directory=STATIC), name="static"),
+    ]
+
+
+async def _unreadable(_: Request, what: Exception) -> Response:
+    assert isinstance(what, BodyError)
+    response = error(what.status, what.code, str(what))
+    response.headers["connection"] = "close"  # what is still on its way is not read
+    return response
+
+
+async def _failed(_: Request, what: Exception) -> Response:
+    return failure(what)

@@ -1,0 +1,73 @@
+"""Uploads: read as they come, refused the moment they are too large or stop coming."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from starlette.requests import Request
+
+MAX_JSON = 256 * 1024  # a change that names a thousand templates has 10 KB
+STALL_S = 30.0  # without a byte: the wire's own limit for a frame
+MAX_TEXT = 1000  # characters of a name: as the wire has it for labels
+
+
+class BodyError(Exception):
+    """A request that can't be read: an HTTP status, a code and words."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body, of at most `limit` bytes. Raises BodyError."""
+    too_large = BodyError(413, "too_large", f"this is larger than the {limit / 1024 / 1024:g} MiB that can be taken")
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large
+    pieces: list[bytes] = []
+    size = 0
+    chunks = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(STALL_S):
+                piece = await anext(chunks, None)
+        except TimeoutError:
+            raise BodyError(408, "timeout", "the upload stopped on its way") from None
+        if piece is None:
+            return b"".join(pieces)
+        size += len(piece)
+        if size > limit:
+            raise too_large
+        pieces.append(piece)
+
+
+async def read_json(request: Request) -> object:
+    """The body as JSON. Raises BodyError."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise BodyError(415, "invalid_request", "this must be sent as application/json")
+    body = await read_body(request, MAX_JSON)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise BodyError(400, "invalid_request", "this is no JSON") from None
+
+
+def text(request: Request, key: str, default: str | None = None) -> str:
+    """A text of the query. Raises BodyError where it is missing or too long."""
+    value = request.query_params.get(key, default)
+    if value is None:
+        raise BodyError(400, "invalid_request", f"'{key}' is missing")
+    if len(value) > MAX_TEXT:
+        raise BodyError(400, "invalid_request", f"'{key}' has more than {MAX_TEXT} characters")
+    return value
+
+
+def number(request: Request, key: str, default: int | None = None) -> int:
+    """A whole number of the query. Raises BodyError."""
+    value = text(request, key, None if default is None else str(default))
+    if not value.isascii() or not value.isdigit() or len(value) > 16:
+        raise BodyError(400, "invalid_request", f"'{key}' must be a whole number")
+    return int(value)

@@ -1,0 +1,61 @@
+"""ZIP files, handed on piece by piece as fast as the browser takes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from client.face_client import FaceClient
+from client.web.answers import error
+from client.web.bodies import text
+from client.web.gateway import Gateway, gateway_of, session_of
+from client.web.pictures import attachment
+from client.web.sessions import Session
+from protocol.album_messages import EXPORT_READ, AlbumExported, AlbumExportPiece, AlbumExportRead
+
+_FROM = re.compile(r"bytes=(\d{1,15})-")  # what a browser asks for that goes on with a download
+
+
+async def download(request: Request) -> Response:
+    """A prepared ZIP, whole or from a byte on."""
+    gateway, session = gateway_of(request), session_of(request)
+    prepared = gateway.export(session, text(request, "export"))
+    if prepared is None:
+        return error(404, "gone", "this download has expired; prepare it again")
+    asked = _FROM.fullmatch(request.headers.get("range", ""))
+    offset = int(asked[1]) if asked else 0
+    size = prepared.size_bytes
+    headers = {
+        "Content-Disposition": attachment(prepared.name),
+        "Accept-Ranges": "bytes",
+        "ETag": f'"{prepared.export}"',
+    }
+    if offset > 0 and offset >= size:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+    headers["Content-Length"] = str(size - offset)
+    if asked:
+        headers["Content-Range"] = f"bytes {offset}-{size - 1}/{size}"
+    pieces = _pieces(gateway, session, prepared, offset)
+    return StreamingResponse(pieces, 206 if asked else 200, headers, media_type="application/zip")
+
+
+async def _pieces(gateway: Gateway, session: Session, zip_: AlbumExported, offset: int) -> AsyncIterator[bytes]:
+    while offset < zip_.size_bytes:
+        read = AlbumExportRead(zip_.export, offset, EXPORT_READ)
+        piece = await gateway.ask(session, partial(_read, read))
+        if not piece.data:
+            return  # shorter than it said: the browser sees that from the length, and asks again
+        offset += len(piece.data)
+        yield piece.data
+
+
+def _read(piece: AlbumExportRead, client: FaceClient) -> AlbumExportPiece:
+    return client.ask(piece, AlbumExportPiece)
+
+
+ROUTES = [Route("/api/album/download", download)]

@@ -1,0 +1,78 @@
+"""What the routes share: the settings, the sessions, and a pool of clients for each token in use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from starlette.requests import HTTPConnection
+
+from client.face_client import FaceClient
+from client.web.pool import ClientPool
+from client.web.sessions import Session, Sessions
+from client.web.settings import WebSettings
+from protocol.album_messages import AlbumExported
+
+Answer = TypeVar("Answer")
+
+_MAX_POOLS = 4  # a server has one token; an old one lives on until it was refused
+_MAX_EXPORTS = 1000  # the server keeps one for a day
+
+
+class Gateway:
+    """Used by the event loop's thread only."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        self.settings = settings
+        self.sessions = Sessions()
+        self.guesses = asyncio.Semaphore(2)  # of tokens tried at once: see pages.login
+        self._pools: OrderedDict[str | None, ClientPool] = OrderedDict()
+        self._exports: OrderedDict[tuple[str | None, str], AlbumExported] = OrderedDict()
+
+    async def ask(self, session: Session, question: Callable[[FaceClient], Answer], *, changes: bool = False) -> Answer:
+        """What the server answers to this browser. Raises ClientError, ProtocolError, Overloaded."""
+        return await self._pool(session.token).call(question, changes=changes)
+
+    def client(self, token: str | None) -> FaceClient:
+        """A client of its own, not connected yet."""
+        host, port = self.settings.server
+        return FaceClient(host, port, timeout=self.settings.timeout, token=token, retries=2)
+
+    def keep_export(self, session: Session, export: AlbumExported) -> None:
+        """Remembers a ZIP that can be read."""
+        self._exports[session.token, export.export] = export
+        while len(self._exports) > _MAX_EXPORTS:
+            self._exports.popitem(last=False)
+
+    def export(self, session: Session, number: str) -> AlbumExported | None:
+        """A ZIP that was prepared for this browser's token."""
+        return self._exports.get((session.token, number))
+
+    def close(self) -> None:
+        """Ends every connection and thread."""
+        while self._pools:
+            self._pools.popitem()[1].close()
+
+    def _pool(self, token: str | None) -> ClientPool:
+        if token not in self._pools:
+            self._pools[token] = ClientPool(lambda: self.client(token))
+            if len(self._pools) > _MAX_POOLS:
+                self._pools.popitem(last=False)[1].close()
+        self._pools.move_to_end(token)
+        return self._pools[token]
+
+
+def gateway_of(connection: HTTPConnection) -> Gateway:
+    """The application's Gateway."""
+    gateway = connection.app.state.gateway
+    assert isinstance(gateway, Gateway)
+    return gateway
+
+
+def session_of(connection: HTTPConnection) -> Session:
+    """The browser's session, as the guard found it."""
+    session = connection.state.session
+    assert isinstance(session, Session)
+    return session

@@ -1,0 +1,154 @@
+"""What every request must pass, and what every answer carries.
+
+- Host must be a name that the page is known by: a foreign name that was made to point here (DNS rebinding) is refused.
+- What another site's page sends is refused, by Sec-Fetch-Site and Origin; only following a link to a page is allowed.
+- A change must carry the session's CSRF token, besides.
+- Every answer forbids guessing types, framing, foreign scripts, inline scripts and inline styles.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from client.web.answers import error
+from client.web.sessions import Session, Sessions
+
+CSRF_HEADER = "x-csrf-token"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOGIN = "/login"  # a form, which carries its token in a field: pages.py checks it
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob:",  # blob: pictures that were chosen, and not yet sent
+        "media-src 'self' blob:",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",  # no text becomes HTML, not even by mistake
+        "trusted-types 'none'",
+    )
+)
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send our own form with the Origin "null"
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
+}
+
+
+class Guard:
+    """ASGI middleware; puts the browser's Session into `request.state.session`."""
+
+    def __init__(self, app: ASGIApp, *, names: frozenset[str], sessions: Sessions) -> None:
+        self._app = app
+        self._names = names
+        self._sessions = sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        session, is_new = self._session_of(connection)
+        refusal = self._refusal(connection, session)
+        secure = scope["scheme"] in ("https", "wss")
+        cookie = (
+            _cookie(session, secure=secure, name=cookie_name(connection))
+            if is_new and scope["type"] == "http"
+            else None
+        )
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                _complete(MutableHeaders(scope=message), cookie)
+            await send(message)
+
+        if refusal is not None:
+            await refusal(scope, receive, send_guarded)
+            return
+        scope.setdefault("state", {})["session"] = session
+        await self._app(scope, receive, send_guarded)
+
+    def _session_of(self, connection: HTTPConnection) -> tuple[Session, bool]:
+        session_id = connection.cookies.get(cookie_name(connection))
+        if session_id is None or not 20 <= len(session_id) <= 100 or not session_id.isascii():
+            return self._sessions.new(), True
+        return self._sessions.find(session_id), False
+
+    def _refusal(self, connection: HTTPConnection, session: Session) -> Response | None:
+        headers = connection.headers
+        if _host_name(headers.get("host", "")) not in self._names:
+            return error(
+                421, "forbidden", "this page is not known by that name; web_app.py --name tells it other names"
+            )
+        if not _same_origin(connection.scope, headers):
+            return error(403, "forbidden", "this came from another site's page")
+        if connection.scope["type"] == "websocket":
+            return None
+        if connection.scope["method"] in _SAFE_METHODS or connection.scope["path"] == _LOGIN:
+            return None
+        if not csrf_is_right(headers.get(CSRF_HEADER, ""), session):
+            return error(403, "stale", "this page was opened before the gateway was started again; load it anew")
+        return None
+
+
+def csrf_is_right(said: str, session: Session) -> bool:
+    """Is it the session's? Takes as long for a nearly right one."""
+    return hmac.compare_digest(said.encode(), session.csrf.encode())
+
+
+def cookie_name(connection: HTTPConnection) -> str:
+    """Of the session. Cookies don't know ports, so pages on two ports of a machine need two names."""
+    _, _, port = connection.headers.get("host", "").rpartition(":")
+    return f"facewire-{port}" if port.isdigit() else "facewire"
+
+
+def set_session(connection: HTTPConnection, response: Response, session: Session) -> None:
+    """Gives the browser another session."""
+    secure = connection.scope["scheme"] == "https"
+    response.headers.append("set-cookie", _cookie(session, secure=secure, name=cookie_name(connection)))
+
+
+def _same_origin(scope: Scope, headers: Headers) -> bool:
+    origin = headers.get("origin")
+    if origin is not None:
+        return urlsplit(origin).netloc == headers.get("host", "")
+    if scope["type"] == "websocket":
+        return False  # browsers always say where a websocket comes from
+    site = headers.get("sec-fetch-site", "same-origin")
+    if site in ("same-origin", "none"):
+        return True
+    is_link = headers.get("sec-fetch-mode") == "navigate" and scope["method"] == "GET"
+    return is_link and not scope["path"].startswith("/api/")
+
+
+def _host_name(host: str) -> str:
+    name, _, port = host.lower().rpartition(":")
+    return name if name and port.isdigit() else host.lower()
+
+
+def _cookie(session: Session, *, secure: bool, name: str) -> str:
+    return f"{name}={session.id}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
+
+
+def _complete(headers: MutableHeaders, cookie: str | None) -> None:
+    for name, value in HEADERS.items():
+        headers[name] = value
+    headers.setdefault("Cache-Control", "no-store")
+    if cookie is not None and "set-cookie" not in headers:
+        headers.append("set-cookie", cookie)

@@ -1,0 +1,68 @@
+"""`python web_app.py ...`: builds the page, runs it, ends it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from client.web.app import create_app
+from client.web.live import MAX_FRAME
+from client.web.settings import WebSettings, parse
+
+_STOP_GRACE_S = 3  # for what is under way; downloads that were cut off are continued by the browser
+_MAX_CONNECTIONS = 200  # of browsers, which open six each
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serves until Ctrl-C or SIGTERM; gives the exit code."""
+    settings = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        listening = listen(settings)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        print(f"web_app.py: can't listen on {settings.host}:{settings.port}: {reason}", file=sys.stderr)
+        return 3
+    with listening:
+        scheme = "http" if settings.tls_cert is None else "https"
+        host, port = listening.getsockname()[:2]
+        print(f"the page is at {scheme}://{_shown(host)}:{port}/", flush=True)
+        print(f"it asks the server at {settings.server[0]}:{settings.server[1]}; Ctrl-C stops it", flush=True)
+        # uvicorn ends on these by itself, and then raises them once more, for whoever was there before it
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        uvicorn.Server(web_config(settings, create_app(settings))).run(sockets=[listening])
+    return 0
+
+
+def web_config(settings: WebSettings, app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn runs the page."""
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # addresses hold people's names
+        server_header=False,
+        proxy_headers=False,
+        lifespan="on",
+        limit_concurrency=_MAX_CONNECTIONS,
+        timeout_graceful_shutdown=_STOP_GRACE_S,
+        ws_max_size=MAX_FRAME + 16,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+
+
+def listen(settings: WebSettings) -> socket.socket:
+    """A socket that listens where the settings say. Raises OSError."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return socket.create_server((settings.host, settings.port), family=family, backlog=128)
+
+
+def _shown(host: str) -> str:
+    if host in ("0.0.0.0", "::"):
+        return "localhost"
+    return f"[{host}]" if ":" in host else host

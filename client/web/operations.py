@@ -1,0 +1,51 @@
+"""Every operation without pictures: `POST /api/op/NAME` with the request's keys as JSON, answered as on the wire.
+
+The protocol's own types check the keys, so this needs no word about any operation but whether the page may ask it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from client.web.answers import error, result
+from client.web.bodies import read_json
+from client.web.gateway import gateway_of, session_of
+from protocol.messages import ANSWER_OF, RequestBody
+from protocol.shapes import from_plain
+
+_LOOKING = (
+    "people", "show", "history", "stats", "ping",
+    "album.list", "album.status", "album.photos", "album.faces", "album.people", "album.history", "album.suggest",
+)  # fmt: skip
+_CHANGING = (
+    "rename", "merge", "split", "remove", "erase", "undo",
+    "album.create", "album.rename", "album.delete", "album.remove", "album.process",
+    "album.label", "album.merge", "album.split", "album.move", "album.not", "album.different", "album.hide",
+    "album.undo", "album.recognise", "album.enrol",
+)  # fmt: skip
+_SHAPES: Mapping[str, type[RequestBody]] = {shape.op: shape for shape in get_args(RequestBody)}
+
+
+async def operate(request: Request) -> JSONResponse:
+    """One operation. `show` never sends crops: a crop is a picture, with an address of its own."""
+    op = request.path_params["op"]
+    if op not in _LOOKING and op not in _CHANGING:
+        return error(404, "unsupported_op", "the page has no such operation")
+    keys = await read_json(request)
+    if op == "show" and isinstance(keys, dict):
+        keys = {**keys, "crops": False}
+    if op == "album.process" and isinstance(keys, dict):
+        keys = {**keys, "wait": False}  # the page asks for the status instead, so that it can be closed
+    body: RequestBody = from_plain(_SHAPES[op], keys, strict=True)
+    answer = await gateway_of(request).ask(
+        session_of(request), lambda client: client.ask(body, ANSWER_OF[op]), changes=op in _CHANGING
+    )
+    return result(answer)
+
+
+ROUTES = [Route("/api/op/{op}", operate, methods=["POST"])]

@@ -1,0 +1,154 @@
+"""The HTML: a frame for each view, which its module fills; logging in and out."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from client.errors import ClientError, Unauthorized
+from client.web.answers import FAILURES, error
+from client.web.bodies import read_body, text
+from client.web.gateway import gateway_of, session_of
+from client.web.guard import csrf_is_right, set_session
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, undefined=StrictUndefined
+)
+_MAX_FORM = 16 * 1024
+_GUESS_S = 0.5  # what a wrong token costs, so that guessing many takes long
+
+
+async def home(_: Request) -> Response:
+    """The page begins with Identify."""
+    return RedirectResponse("/identify", 303)
+
+
+async def identify(request: Request) -> Response:
+    """Who is it?"""
+    return await _view(request, "identify", "Identify")
+
+
+async def people(request: Request) -> Response:
+    """The gallery."""
+    return await _view(request, "people", "People")
+
+
+async def person(request: Request) -> Response:
+    """One person of the gallery."""
+    return await _view(request, "person", text(request, "name"), section="people")
+
+
+async def albums(request: Request) -> Response:
+    """The albums."""
+    return await _view(request, "albums", "Albums")
+
+
+async def album(request: Request) -> Response:
+    """One album."""
+    return await _view(request, "album", text(request, "album"), section="albums")
+
+
+async def login(request: Request) -> Response:
+    """The form, and what it sends."""
+    if request.method == "GET":
+        return _render(request, "login", "Log in", problem="")
+    fields = parse_qs((await read_body(request, _MAX_FORM)).decode("utf-8", "replace"))
+    if not csrf_is_right(fields.get("csrf", [""])[0], session_of(request)):
+        return _render(request, "login", "Log in", status=403, problem="This form was too old. Try once more.")
+    token = fields.get("token", [""])[0]
+    problem = await _try_token(request, token)
+    if problem:
+        return _render(request, "login", "Log in", status=401, problem=problem)
+    gateway = gateway_of(request)
+    gateway.sessions.forget(session_of(request).id)
+    response = RedirectResponse("/identify", 303)
+    set_session(request, response, gateway.sessions.log_in(token))
+    return response
+
+
+async def logout(request: Request) -> Response:
+    """Forgets the token."""
+    gateway_of(request).sessions.forget(session_of(request).id)
+    return Response(status_code=204)
+
+
+async def favicon(_: Request) -> Response:
+    """Browsers ask for this address whatever the page says."""
+    return RedirectResponse("/static/icon.svg", 308)
+
+
+async def http_error(request: Request, what: Exception) -> Response:
+    """No such address, or not this way: JSON for the API, a page for people."""
+    assert isinstance(what, HTTPException)
+    if request.url.path.startswith(("/api/", "/static/")):
+        return error(what.status_code, "invalid_request", what.detail)
+    return _render(request, "lost", "Nothing here", status=what.status_code)
+
+
+async def _try_token(request: Request, token: str) -> str:
+    """What is wrong with the token; empty if nothing."""
+
+    def knock() -> None:
+        with gateway_of(request).client(token) as client:
+            client.ping()
+
+    async with gateway_of(request).guesses:
+        try:
+            await asyncio.to_thread(knock)
+        except Unauthorized:
+            await asyncio.sleep(_GUESS_S)
+            return "The server does not know this token. It is the one in its FACEWIRE_TOKEN."
+        except ClientError as reason:
+            return f"The server can't be asked: {reason}"
+    return ""
+
+
+async def _view(request: Request, name: str, title: str, section: str | None = None) -> Response:
+    """A view, or the way to the login where the server asks for a token. Without a server the view says so itself."""
+    try:
+        await gateway_of(request).ask(session_of(request), lambda client: client.ping())
+    except Unauthorized:
+        return RedirectResponse("/login", 303)
+    except FAILURES:
+        return _render(request, name, title, section=section or name, offline=True)
+    return _render(request, name, title, section=section or name)
+
+
+def _render(
+    request: Request, name: str, title: str, *, status: int = 200, section: str = "", offline: bool = False,
+    problem: str = "",
+) -> HTMLResponse:  # fmt: skip
+    gateway, session = gateway_of(request), session_of(request)
+    host, port = gateway.settings.server
+    page = _TEMPLATES.get_template(f"{name}.html").render(
+        title=title,
+        view=name,
+        section=section,
+        csrf=session.csrf,
+        logged_in=session.token is not None,
+        server=f"{host}:{port}",
+        server_port=port,
+        offline=offline,
+        problem=problem,
+        max_picture=gateway.settings.max_picture,
+    )
+    return HTMLResponse(page, status)
+
+
+ROUTES = [
+    Route("/", home),
+    Route("/identify", identify),
+    Route("/people", people),
+    Route("/person", person),
+    Route("/albums", albums),
+    Route("/album", album),
+    Route("/login", login, methods=["GET", "POST"]),
+    Route("/logout", logout, methods=["POST"]),
+]

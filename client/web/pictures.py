@@ -1,0 +1,158 @@
+"""Pictures in (identify, detect, enrol, albums) and out (crops, thumbnails, originals)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from client.face_client import FaceClient
+from client.web.answers import error, result
+from client.web.bodies import BodyError, number, read_body, text
+from client.web.gateway import gateway_of, session_of
+from protocol.album_messages import AlbumAddZip, AlbumZipTaken
+
+Answer = TypeVar("Answer")
+
+CANDIDATES = 5  # as many as fit beside a face
+MAX_PIECE = 8 * 1024 * 1024  # of a ZIP; the page sends 2 MiB
+
+# What is shown as a picture; anything else is handed out as a file to save. A picture's own first bytes decide, as
+# names and types come from whoever put it there.
+_MAGIC = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+)
+_KEEP = "private, max-age=86400, immutable"  # numbers are never given twice, so what they show never changes
+
+
+def picture_type(data: bytes) -> str | None:
+    """The MIME type of a picture that browsers show, None for anything else."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
+
+
+def picture(data: bytes, *, cache: str = _KEEP) -> Response:
+    """A picture as an answer."""
+    kind = picture_type(data)
+    if kind is None:
+        headers = {"Content-Disposition": "attachment", "Cache-Control": cache}
+        return Response(data, media_type="application/octet-stream", headers=headers)
+    return Response(data, media_type=kind, headers={"Cache-Control": cache})
+
+
+async def identify(request: Request) -> JSONResponse:
+    """Who is in the picture that is the body?"""
+    image = await _image(request)
+    wanted = min(number(request, "k", CANDIDATES), 100)
+    return result(await _ask(request, lambda client: client.identify(image, k=max(1, wanted))))
+
+
+async def detect(request: Request) -> JSONResponse:
+    """Where are its faces?"""
+    image = await _image(request)
+    return result(await _ask(request, lambda client: client.detect(image)))
+
+
+async def enrol(request: Request) -> JSONResponse:
+    """Adds the picture to `name`; `x` and `y` are a point in the face that is meant, where there are several."""
+    name, label = text(request, "name"), text(request, "label", "")
+    at = None
+    if "x" in request.query_params:
+        at = (_coordinate(request, "x"), _coordinate(request, "y"))
+    image = await _image(request)
+    answer = await _ask(request, lambda client: client.enrol(name, image, label=label or None, at=at), changes=True)
+    return result(answer)
+
+
+async def template_crop(request: Request) -> Response:
+    """The face of a template, by its place in the person's list; `template`: the number that it must have."""
+    name, offset = text(request, "name"), number(request, "offset", 0)
+    expected = number(request, "template", 0)
+    shown = await _ask(request, lambda client: client.show(name, offset, 1))
+    if not shown.templates or shown.templates[0].crop is None:
+        return error(404, "unknown_template", "no picture of this face is kept")
+    if expected and shown.templates[0].id != expected:
+        return error(404, "unknown_template", "the templates have changed; load the page again")
+    return picture(shown.templates[0].crop, cache=_KEEP if expected else "private, no-cache")
+
+
+async def add_photo(request: Request) -> JSONResponse:
+    """Adds the photo that is the body to an album."""
+    album, name = text(request, "album"), text(request, "name")
+    image = await _image(request)
+    return result(await _ask(request, lambda client: client.albums.add(album, name, image), changes=True))
+
+
+async def add_zip_piece(request: Request) -> JSONResponse:
+    """A piece of a ZIP: passed on as it comes, so the page never holds more than one."""
+    piece = AlbumAddZip(
+        text(request, "album"),
+        await read_body(request, MAX_PIECE),
+        text(request, "upload", ""),
+        number(request, "offset", 0),
+        text(request, "last", "0") == "1",
+    )
+    return result(await _ask(request, lambda client: client.ask(piece, AlbumZipTaken), changes=True))
+
+
+async def album_photo(request: Request) -> Response:
+    """A photo of an album, or with `size` a thumbnail; with `save` as a file."""
+    album, photo, size = text(request, "album"), number(request, "photo"), number(request, "size", 0)
+    found = await _ask(request, lambda client: client.albums.photo(album, photo, size))
+    response = picture(found.image)
+    if "save" in request.query_params:
+        response.headers["Content-Disposition"] = attachment(found.name)
+    return response
+
+
+async def album_face(request: Request) -> Response:
+    """A face of an album."""
+    album, face, size = text(request, "album"), number(request, "face"), number(request, "size", 160)
+    return picture((await _ask(request, lambda client: client.albums.face(album, face, size))).image)
+
+
+def attachment(name: str) -> str:
+    """Content-Disposition for a file of that name: RFC 6266, the name in UTF-8, percent-encoded."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return f"attachment; filename*=UTF-8''{quote(last or 'photo', safe='')}"
+
+
+async def _image(request: Request) -> bytes:
+    image = await read_body(request, gateway_of(request).settings.max_picture)
+    if not image:
+        raise BodyError(400, "invalid_request", "there is no picture in this request")
+    return image
+
+
+async def _ask(request: Request, question: Callable[[FaceClient], Answer], *, changes: bool = False) -> Answer:
+    return await gateway_of(request).ask(session_of(request), question, changes=changes)
+
+
+def _coordinate(request: Request, key: str) -> float:
+    try:
+        value = float(text(request, key))
+    except ValueError:
+        raise BodyError(400, "invalid_request", f"'{key}' must be a number") from None
+    if not 0 <= value <= 100_000:
+        raise BodyError(400, "invalid_request", f"'{key}' is outside of any picture")
+    return value
+
+
+ROUTES = [
+    Route("/api/identify", identify, methods=["POST"]),
+    Route("/api/detect", detect, methods=["POST"]),
+    Route("/api/enrol", enrol, methods=["POST"]),
+    Route("/api/crop", template_crop),
+    Route("/api/album/add", add_photo, methods=["POST"]),
+    Route("/api/album/zip", add_zip_piece, methods=["POST"]),
+    Route("/api/album/photo", album_photo),
+    Route("/api/album/face", album_face),
+]

@@ -1,0 +1,99 @@
+"""Search in an album by sample pictures, people and faces: a form of one JSON part `search` and the pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import Message
+
+from client.web.answers import result
+from client.web.bodies import BodyError
+from client.web.gateway import gateway_of, session_of
+from protocol.album_messages import AlbumExport, AlbumExported, AlbumFound, AlbumSearch
+from protocol.shapes import from_plain
+
+MAX_SAMPLES = 16  # pictures of those wanted: they travel in one frame
+_KINDS: Mapping[str, type[AlbumSearch] | type[AlbumExport]] = {"search": AlbumSearch, "export": AlbumExport}
+
+
+async def search(request: Request) -> JSONResponse:
+    """The photos that show those wanted."""
+    body = await _read(request, "search")
+    return result(await gateway_of(request).ask(session_of(request), lambda client: client.ask(body, AlbumFound)))
+
+
+async def prepare_export(request: Request) -> JSONResponse:
+    """A ZIP of an album, of people, of photos or of a search; downloads.py hands it out."""
+    body = await _read(request, "export")
+    gateway, session = gateway_of(request), session_of(request)
+    prepared = await gateway.ask(session, lambda client: client.ask(body, AlbumExported))
+    gateway.keep_export(session, prepared)
+    return result(prepared)
+
+
+async def _read(request: Request, kind: str) -> AlbumSearch | AlbumExport:
+    """The request of the wire that a form stands for.
+
+    The part `search` or `export` has the request's keys; in it a sample is `{"picture": n, "leave_out": [...]}`, where
+    n is the place of a file among the parts `picture`. Raises BodyError and ProtocolError.
+    """
+    limit = gateway_of(request).settings.max_picture
+    form_request = Request(request.scope, _Limited(request, limit))
+    try:
+        form = await form_request.form(max_files=MAX_SAMPLES, max_fields=1, max_part_size=limit)
+    except MultiPartException as reason:
+        raise BodyError(400, "invalid_request", reason.message) from None
+    try:
+        pictures = [await part.read() for part in form.getlist("picture") if isinstance(part, UploadFile)]
+        said = form.get(kind)
+    finally:
+        await form.close()
+    try:
+        keys = json.loads(said if isinstance(said, str) else "")
+    except (ValueError, RecursionError):
+        raise BodyError(400, "invalid_request", f"the part '{kind}' is no JSON") from None
+    body: AlbumSearch | AlbumExport = from_plain(_KINDS[kind], _with_pictures(keys, pictures), strict=True)
+    return body
+
+
+def _with_pictures(keys: Any, pictures: list[bytes]) -> Any:
+    """The same with `"image": bytes` for `"picture": n`, wherever it stands."""
+    if isinstance(keys, list):
+        return [_with_pictures(item, pictures) for item in keys]
+    if not isinstance(keys, dict):
+        return keys
+    whole = {key: _with_pictures(item, pictures) for key, item in keys.items()}
+    if "picture" in whole:
+        place = whole.pop("picture")
+        if type(place) is not int or not 0 <= place < len(pictures):
+            raise BodyError(400, "invalid_request", "a sample must name one of the pictures sent")
+        whole["image"] = pictures[place]
+    return whole
+
+
+class _Limited:
+    """`receive` that refuses more than `limit` bytes in all."""
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self._receive = request.receive
+        self._left = limit
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise BodyError(413, "too_large", "these pictures are too large together; send fewer or smaller ones")
+        return message
+
+
+ROUTES = [
+    Route("/api/album/search", search, methods=["POST"]),
+    Route("/api/album/export", prepare_export, methods=["POST"]),
+]

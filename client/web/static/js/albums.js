@@ -1,0 +1,55 @@
+// The albums: what there is, and a new one.
+
+import { address, op } from "./api.js";
+import { byId, el, errorState, megabytes, plural, state } from "./dom.js";
+import { loading, picture } from "./grid.js";
+import { failed, whenOnline } from "./shell.js";
+
+const LIMIT = 200;
+const FACES = 4;
+
+async function load() {
+  const list = byId("list");
+  if (!list.firstChild) loading(list, { minWidth: 290, height: 180, count: 4 });
+  try {
+    const { albums, total } = await op("album.list", { limit: LIMIT });
+    byId("count").textContent = plural(total, "album");
+    list.replaceChildren(total ? el("div", { class: "album-list" }, albums.map(card))
+      : state("albums", "No album yet", "Name one above, and then drop photos, a whole folder or a ZIP into it. Everybody in it is found for you."));
+    if (total > albums.length) list.append(el("p", { class: "sub" }, `and ${total - albums.length} more`));
+  } catch (error) {
+    byId("count").textContent = "";
+    list.replaceChildren(errorState(error, load));
+  }
+}
+
+function card(album) {
+  const faces = el("div", { class: "album-faces", "aria-hidden": "true" });
+  const work = album.processing ? ` · ${plural(album.waiting, "photo")} to look at` : "";
+  const people = album.people ? `${plural(album.people, "person", "people")}, ${album.named} with a name` : "nobody found yet";
+  if (album.people) showFaces(faces, album.album);
+  return el("a", { class: "card album-card", href: address("/album", { album: album.album }) }, faces,
+    el("div", { class: "album-text" }, el("h2", {}, album.album), el("p", {}, `${plural(album.photos, "photo")}, ${megabytes(album.size_bytes)}${work}`), el("p", {}, people)));
+}
+
+async function showFaces(container, album) {
+  try {
+    const { people } = await op("album.people", { album, limit: FACES });
+    container.replaceChildren(...people.map((person) => picture(address("/api/album/face", { album, face: person.face, size: 192 }))));
+  } catch {
+    // only an ornament: the album itself says what is wrong with it
+  }
+}
+
+byId("create").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const album = byId("new-name").value.trim();
+  if (!album) return;
+  try {
+    const made = await op("album.create", { album });
+    location.assign(address("/album", { album: made.album }));
+  } catch (error) {
+    failed(error);
+  }
+});
+whenOnline(load);

@@ -1,0 +1,316 @@
+// Identify: pictures dropped, chosen or pasted, and the camera.
+
+import { op, upload } from "./api.js";
+import { Camera } from "./camera.js";
+import { byId, el, plural } from "./dom.js";
+import { boxTitle, boxes, faceCard, fit, hoverCard, who } from "./faces.js";
+import { failed, notice } from "./shell.js";
+
+const AT_ONCE = 3;          // pictures under way: the server works on several
+const MAX_SIDE = 12000;
+const maxPicture = Number(document.body.dataset.maxPicture);
+const stage = byId("stage");
+const canvas = byId("canvas");
+const panel = byId("panel");
+const strip = byId("strip");
+
+let shots = [];             // {file, url, image, state: waiting | asking | done | error, answer, error}
+let current = null;
+let selected = 0;
+let underWay = 0;
+let camera = null;
+let shown = null;           // what the cards are about: {answer, source, title, enrol}
+
+// ---------------------------------------------------------------------------------------------- pictures
+
+function addFiles(files) {
+  const pictures = [...files].filter((file) => file.type.startsWith("image/"));
+  if (files.length && !pictures.length) notice("These are no pictures. JPEG, PNG, WebP and BMP are read.", { bad: true });
+  if (!pictures.length) return;
+  camera?.stop();
+  const added = pictures.map((file) => ({ file, url: URL.createObjectURL(file), state: "waiting" }));
+  shots = [...added, ...shots];
+  show(added[0]);
+  drawStrip();
+  askNext();
+}
+
+function askNext() {
+  while (underWay < AT_ONCE) {
+    const shot = shots.find((one) => one.state === "waiting");
+    if (!shot) return;
+    askAbout(shot);
+  }
+}
+
+async function askAbout(shot) {
+  shot.state = "asking";
+  underWay += 1;
+  try {
+    if (shot.file.size > maxPicture) throw new Error(`This picture has more than the ${Math.floor(maxPicture / 1048576)} MiB that can be sent.`);
+    shot.answer = await upload("/api/identify", { k: 5 }, shot.file);
+    shot.state = "done";
+  } catch (error) {
+    shot.state = "error";
+    shot.error = error;
+  }
+  underWay -= 1;
+  if (current === shot) draw();
+  drawStrip();
+  askNext();
+}
+
+function show(shot) {
+  current = shot;
+  selected = 0;
+  draw();
+}
+
+// ---------------------------------------------------------------------------------------------- the stage
+
+function layOut(width, height, limit = 3) {
+  const narrow = matchMedia("(max-width: 700px)").matches;
+  const room = stage.getBoundingClientRect();
+  const roomHeight = narrow ? Math.min(innerHeight * 0.62, room.width * height / width) : room.height;
+  const fitted = fit(width, height, room.width, roomHeight, limit);
+  canvas.style.width = `${fitted.width}px`;
+  canvas.style.height = `${fitted.height}px`;
+}
+
+function setStage(name, { busy = false, note = "" } = {}) {
+  stage.dataset.state = name;
+  stage.toggleAttribute("data-busy", busy);
+  byId("welcome").hidden = name !== "empty";
+  canvas.hidden = name === "empty";
+  byId("tools").hidden = name === "empty";
+  const line = byId("stage-note");
+  line.hidden = !note;
+  line.textContent = note;
+}
+
+async function draw() {
+  const shot = current;
+  if (!shot) return;
+  const asking = shot.state === "waiting" || shot.state === "asking";
+  canvas.classList.remove("mirrored");
+  setStage("picture", { busy: asking, note: noteOf(shot) });
+  if (!shot.image) {
+    shot.image = el("img", { src: shot.url, alt: shot.file.name });
+    try {
+      await shot.image.decode();
+    } catch {
+      shot.image.failed = true;  // the server may still read it; without a view there are only the cards
+    }
+    if (current !== shot) return;
+  }
+  const { naturalWidth, naturalHeight } = shot.image;
+  if (naturalWidth && naturalWidth < MAX_SIDE) layOut(naturalWidth, naturalHeight);
+  canvas.replaceChildren(shot.image);
+  if (shot.answer) {
+    drawBoxes(shot.answer);
+    drawPanel(shot.answer, shot.image, shot.file.name, (face) => enrolFrom(shot, face));
+  } else if (shot.error) {
+    panel.replaceChildren(problem(shot));
+  } else {
+    panel.replaceChildren(el("div", { class: "panel-head" }, el("h2", {}, "Looking for faces")),
+      ...[1, 2].map(() => el("div", { class: "card skeleton face", style: { height: "90px" }, "aria-hidden": "true" })));
+  }
+}
+
+function noteOf(shot) {
+  if (shot.state === "error") return "No answer for this picture";
+  if (shot.answer && !shot.answer.faces.length) return "No face in this picture";
+  return "";
+}
+
+function problem(shot) {
+  return el("div", { class: "state small" }, el("p", { class: "state-title" }, "That did not work"), el("p", {}, shot.error.message),
+    el("button", { class: "button", type: "button", on: { click: () => { shot.state = "waiting"; shot.error = null; draw(); askNext(); } } }, "Try again"));
+}
+
+function drawBoxes(answer) {
+  canvas.querySelectorAll(".box, .hover-card").forEach((old) => old.remove());
+  const describe = (face) => ({ label: who(face), decision: face.decision, title: boxTitle(face) });
+  const all = boxes(answer.faces, answer.image, describe, (index) => select(index));
+  all.forEach((box, index) => {
+    const face = answer.faces[index];
+    const showCard = () => placeCard(box, face, answer.image);
+    const hideCard = () => canvas.querySelector(".hover-card")?.remove();
+    box.setAttribute("aria-pressed", String(index === selected));
+    box.addEventListener("pointerenter", showCard);
+    box.addEventListener("focus", () => { if (box.matches(":focus-visible")) showCard(); });
+    box.addEventListener("pointerleave", hideCard);
+    box.addEventListener("blur", hideCard);
+  });
+  canvas.append(...all);
+}
+
+function placeCard(box, face, size) {
+  canvas.querySelector(".hover-card")?.remove();
+  const card = hoverCard(face);
+  if (!card) return;
+  const [x, y, width] = face.box;
+  const right = (x + width / 2) / size.width < 0.5;
+  card.style.setProperty(right ? "left" : "right", `calc(${100 * (right ? (x + width) / size.width : 1 - x / size.width)}% + 12px)`);
+  card.style.top = `${Math.min(100 * y / size.height, 60)}%`;
+  canvas.append(card);
+}
+
+function select(index) {
+  selected = index;
+  if (!shown) return;
+  canvas.querySelectorAll(".box").forEach((box, place) => box.setAttribute("aria-pressed", String(place === index)));
+  drawPanel(shown.answer, shown.source, shown.title, shown.enrol);
+  panel.querySelectorAll(".face")[index]?.scrollIntoView({ block: "nearest" });
+}
+
+// ---------------------------------------------------------------------------------------------- the cards
+
+function drawPanel(answer, source, title, enrol) {
+  shown = { answer, source, title, enrol };
+  const focused = panel.contains(document.activeElement) ? [...panel.querySelectorAll(".face-top")].indexOf(document.activeElement) : -1;
+  const usable = source && !source.failed ? source : null;
+  const cards = answer.faces.map((face, index) => faceCard(face, {
+    source: usable, size: answer.image, selected: index === selected, onselect: () => select(index),
+    onenrol: (name) => enrol(face)(name),
+  }));
+  const head = el("div", { class: "panel-head" }, el("h2", {}, answer.faces.length ? plural(answer.faces.length, "face") : "No face"), el("span", { class: "facts", title }, title));
+  const none = el("p", { class: "sub" }, "That is an answer, not an error: try a picture in which a face is larger, or turned to the camera.");
+  panel.replaceChildren(head, ...(cards.length ? cards : [none]));
+  byId("stage-facts").textContent = `${answer.image.width} × ${answer.image.height} · ${Math.round(answer.timing_ms.total ?? 0)} ms on the server`;
+  if (focused >= 0) panel.querySelectorAll(".face-top")[focused]?.focus();
+}
+
+function enrolFrom(shot, face) {
+  return async (name) => {
+    const [x, y, width, height] = face.box;
+    await enrol(name, shot.file, shot.file.name, { x: x + width / 2, y: y + height / 2 });
+    shot.state = "waiting";
+    askNext();
+  };
+}
+
+async function enrol(name, picture, label, point) {
+  try {
+    const answer = await upload("/api/enrol", { name, label, ...point }, picture);
+    if (answer.rejected.length) {
+      notice(`Not enrolled: ${answer.rejected[0].message}`, { bad: true });
+      return;
+    }
+    notice(`${answer.person.name} is enrolled with ${plural(answer.person.templates, "face")}.`, {
+      action: "Undo",
+      onclick: () => op("undo", { count: 1, last: answer.event.id }).then(() => { notice("Taken back."); refresh(); }).catch(failed),
+    });
+    loadNames();
+  } catch (error) {
+    failed(error);
+  }
+}
+
+function refresh() {
+  if (!current) return;
+  current.state = "waiting";
+  askNext();
+}
+
+// ---------------------------------------------------------------------------------------------- the strip
+
+function drawStrip() {
+  strip.hidden = shots.length < 2;
+  strip.replaceChildren(...shots.map((shot) => {
+    const done = shot.state === "done";
+    const words = { done: done && plural(shot.answer.faces.length, "face"), error: "failed", waiting: "waiting", asking: "being looked at" }[shot.state];
+    const count = done || shot.state === "error" ? el("span", { class: "strip-count", data: { state: shot.state }, "aria-hidden": "true" }, done ? String(shot.answer.faces.length) : "!") : null;
+    return el("li", {}, el("button", { type: "button", "aria-label": `${shot.file.name}: ${words}`, "aria-current": String(shot === current), on: { click: () => { camera?.stop(); show(shot); drawStrip(); } } },
+      el("img", { src: shot.url, alt: "" }), count));
+  }));
+}
+
+// ---------------------------------------------------------------------------------------------- the camera
+
+async function startCamera() {
+  if (camera) return;
+  camera = new Camera({ onanswer: onFrame, onend: onCameraEnd });
+  try {
+    await camera.start();
+  } catch (error) {
+    camera.stop();
+    failed(error);
+    return;
+  }
+  current = null;
+  selected = 0;
+  setStage("camera", { busy: true });
+  canvas.classList.remove("mirrored");
+  canvas.replaceChildren(camera.video);
+  layOut(camera.video.videoWidth, camera.video.videoHeight);
+  setCameraButton("Stop the camera");
+  panel.replaceChildren(el("div", { class: "panel-head" }, el("h2", {}, "Looking")));
+}
+
+let lastPanel = "";
+
+function onFrame(message, blob, bitmap) {
+  if (!camera) return;
+  stage.removeAttribute("data-busy");
+  if (message.error) {
+    if (message.error.code === "unauthorized") location.assign("/login");
+    byId("stage-note").hidden = false;
+    byId("stage-note").textContent = message.error.message;
+    return;
+  }
+  byId("stage-note").hidden = true;
+  const answer = message.answer;
+  if (selected >= answer.faces.length) selected = 0;
+  drawBoxes(answer);
+  byId("stage-facts").textContent = `live · ${Math.round(answer.timing_ms.total ?? 0)} ms on the server · ${message.dropped} late frames dropped`;
+  // The cards are drawn anew only when somebody else is seen, so that they can be read, and typed into.
+  const now = answer.faces.map((face) => `${face.decision}${face.name}`).join("|");
+  const typing = panel.contains(document.activeElement) && document.activeElement.tagName === "INPUT";
+  if (now === lastPanel || typing) return;
+  lastPanel = now;
+  drawPanel(answer, bitmap, "camera", (face) => async (name) => {
+    const [x, y, width, height] = face.box;
+    await enrol(name, blob, "camera", { x: x + width / 2, y: y + height / 2 });
+    lastPanel = "";
+  });
+}
+
+function onCameraEnd(reason) {
+  camera = null;
+  lastPanel = "";
+  setCameraButton("Use the camera");
+  if (reason) notice(reason, { bad: true });
+  if (shots.length) show(shots[0]);
+  else {
+    canvas.replaceChildren();
+    setStage("empty");
+    panel.replaceChildren(el("div", { class: "state small" }, el("p", { class: "state-title" }, "Faces show up here")));
+  }
+}
+
+function setCameraButton(label) {
+  byId("camera-toggle").querySelector("span").textContent = label;
+}
+
+// ---------------------------------------------------------------------------------------------- beginnings
+
+async function loadNames() {
+  try {
+    const { people } = await op("people", { limit: 1000 });
+    byId("known-people").replaceChildren(...people.map(({ name }) => el("option", { value: name })));
+  } catch {
+    // the names are only suggestions; that the server is away is shown above
+  }
+}
+
+byId("files").addEventListener("change", (event) => { addFiles(event.target.files); event.target.value = ""; });
+byId("camera-start").addEventListener("click", startCamera);
+byId("camera-toggle").addEventListener("click", () => (camera ? camera.stop() : startCamera()));
+document.addEventListener("paste", (event) => { if (event.clipboardData.files.length) addFiles(event.clipboardData.files); });
+document.addEventListener("dragover", (event) => { event.preventDefault(); if ([...event.dataTransfer.types].includes("Files")) document.body.classList.add("dropping"); });
+document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
+document.addEventListener("drop", (event) => { event.preventDefault(); document.body.classList.remove("dropping"); addFiles(event.dataTransfer.files); });
+addEventListener("resize", () => { if (current) draw(); else if (camera) layOut(camera.video.videoWidth, camera.video.videoHeight); });
+addEventListener("pagehide", () => camera?.stop());
+loadNames();

@@ -1,0 +1,75 @@
+// What every view has around it: is the server there, what has just happened, logging out.
+
+import { connection, logOut, op } from "./api.js";
+import { button, byId, el, icon, plural } from "./dom.js";
+
+const NOTICE_MS = 7000;
+const LOOK_MS = { online: 20000, offline: 4000, gateway: 4000 };
+
+// A line at the bottom; `action` is a button on it. It stays longer where there is something to do.
+export function notice(text, { bad = false, action, onclick } = {}) {
+  const remove = () => line.remove();
+  const line = el("div", { class: `notice ${bad ? "bad" : ""}` }, el("p", {}, text),
+    action ? button(action, { small: true, onclick: () => { remove(); onclick(); } }) : null,
+    button("", { name: "close", small: true, "aria-label": "Close", onclick: remove }));
+  const all = byId("notices");
+  all.append(line);
+  while (all.children.length > 3) all.firstChild.remove();
+  let timer;
+  const leave = () => { timer = setTimeout(remove, action || bad ? 2 * NOTICE_MS : NOTICE_MS); };
+  line.addEventListener("pointerenter", () => clearTimeout(timer));
+  line.addEventListener("focusin", () => clearTimeout(timer));
+  line.addEventListener("pointerleave", leave);
+  leave();
+}
+
+export function failed(error) {
+  if (error.name !== "AbortError" && error.code !== "unauthorized") notice(error.message, { bad: true });
+}
+
+// Calls `load` now, and again when a server that was away is back.
+export function whenOnline(load) {
+  document.addEventListener("facewire:server", (event) => { if (event.detail === "online") load(); });
+  load();
+}
+
+function showConnection() {
+  const now = connection();
+  const status = byId("status");
+  if (!status) return;
+  status.dataset.state = now === "online" ? "online" : "offline";
+  const banner = byId("offline");
+  banner.hidden = now === "online";
+  if (now === "online") return;
+  status.querySelector(".status-text").textContent = "offline";
+  const server = document.body.dataset.server;
+  const words = now === "gateway"
+    ? [el("strong", {}, "This page lost its gateway. "), "Start it again with ", el("code", {}, "python web_app.py"), "; what is on the screen stays."]
+    : [el("strong", {}, `No server answers at ${server}. `), "Start it with ", el("code", {}, `python server_app.py --port ${document.body.dataset.serverPort}`), " - this page goes on by itself when it is there."];
+  banner.replaceChildren(icon("unplug"), el("p", {}, words), button("Try now", { small: true, onclick: look }));
+}
+
+let timer;
+
+async function look() {
+  clearTimeout(timer);
+  try {
+    const stats = await op("stats");
+    byId("status").querySelector(".status-text").textContent = `${stats.model} · ${plural(stats.people, "person", "people")}`;
+    byId("status").dataset.state = "online";
+  } catch (error) {
+    if (error.code === "unauthorized") return;
+  }
+  timer = setTimeout(look, LOOK_MS[connection()]);
+}
+
+if (byId("status")) {
+  document.addEventListener("facewire:server", showConnection);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); else clearTimeout(timer); });
+  showConnection();
+  look();
+}
+byId("logout")?.addEventListener("click", async () => {
+  await logOut();
+  location.assign("/login");
+});

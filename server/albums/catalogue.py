@@ -1,0 +1,214 @@
+"""Albums and photos in SQL. Functions of a connection: the caller holds the transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from protocol.album_messages import AlbumInfo, AlbumPhotoEntry, Show
+from server.albums.database import now
+from server.albums.limits import AlbumLimits
+from server.albums.names import album_name
+from server.albums.pictures import Header
+from server.errors import AlreadyExists, BadRequest, OverLimit, UnknownAlbum
+
+
+@dataclass(frozen=True, slots=True)
+class NewPhoto:
+    """A photo to add, its bytes known by `sha256`; `name` as `photo_name` makes it."""
+
+    name: str
+    sha256: str
+    size: int
+    crc32: int
+    header: Header
+
+
+def album_id(db: sqlite3.Connection, name: str) -> int:
+    """The number of an album. Raises UnknownAlbum."""
+    row = db.execute("SELECT id FROM albums WHERE name = ?", (album_name(name),)).fetchone()
+    if row is None:
+        raise UnknownAlbum(f"there is no album called {album_name(name)}")
+    return int(row[0])
+
+
+def create(db: sqlite3.Connection, name: str, limits: AlbumLimits) -> int:
+    """A new album. Raises AlreadyExists, OverLimit."""
+    name = album_name(name)
+    _must_be_free(db, name)
+    (albums,) = db.execute("SELECT count(*) FROM albums").fetchone()
+    if albums >= limits.albums:
+        raise OverLimit(f"this server keeps {limits.albums} albums at most: delete one first")
+    cursor = db.execute("INSERT INTO albums (name, created) VALUES (?, ?)", (name, now()))
+    return int(cursor.lastrowid or 0)
+
+
+def rename(db: sqlite3.Connection, album: int, to: str) -> None:
+    """Another name. Raises AlreadyExists."""
+    to = album_name(to)
+    row = db.execute("SELECT id FROM albums WHERE name = ?", (to,)).fetchone()
+    if row is not None and row[0] != album:
+        _must_be_free(db, to)
+    db.execute("UPDATE albums SET name = ? WHERE id = ?", (to, album))
+
+
+def delete(db: sqlite3.Connection, album: int) -> tuple[int, list[str]]:
+    """Removes an album; how many photos it had, and the originals that nothing needs any more."""
+    sha256s = [row[0] for row in db.execute("SELECT sha256 FROM photos WHERE album_id = ?", (album,))]
+    db.execute("DELETE FROM albums WHERE id = ?", (album,))
+    return len(sha256s), drop_unused(db, sha256s)
+
+
+def drop_unused(db: sqlite3.Connection, sha256s: list[str]) -> list[str]:
+    """Forgets those of the originals that no photo needs, and lists them."""
+    unused = [
+        sha256
+        for sha256 in sha256s
+        if db.execute("SELECT 1 FROM photos WHERE sha256 = ?", (sha256,)).fetchone() is None
+    ]
+    db.executemany("DELETE FROM blobs WHERE sha256 = ?", [(sha256,) for sha256 in unused])
+    return unused
+
+
+def add_photo(db: sqlite3.Connection, album: int, photo: NewPhoto, limits: AlbumLimits) -> tuple[int, bool]:
+    """The photo's number, and whether the album had it already, perhaps under another name. Raises OverLimit."""
+    row = db.execute("SELECT id, name FROM photos WHERE album_id = ? AND sha256 = ?", (album, photo.sha256)).fetchone()
+    if row is not None:
+        if row["name"] != photo.name:
+            db.execute("INSERT OR IGNORE INTO photo_names VALUES (?, ?)", (row["id"], photo.name))
+        return int(row["id"]), True
+    check_quota(db, album, photo.size, limits)
+    db.execute(
+        "INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (photo.sha256, photo.size, photo.crc32, photo.header.format, photo.header.width, photo.header.height, now()),
+    )
+    cursor = db.execute(
+        "INSERT INTO photos (album_id, sha256, name, added) VALUES (?, ?, ?, ?)",
+        (album, photo.sha256, photo.name, now()),
+    )
+    return int(cursor.lastrowid or 0), False
+
+
+def check_quota(db: sqlite3.Connection, album: int, size: int, limits: AlbumLimits) -> None:
+    """Of an album that exists; raises OverLimit when one more photo of `size` bytes is too much for the album."""
+    (photos, stored) = db.execute("SELECT photos, size FROM albums WHERE id = ?", (album,)).fetchone()
+    if photos >= limits.photos:
+        raise OverLimit(f"an album holds {limits.photos} photos at most")
+    if stored + size > limits.album_bytes:
+        raise OverLimit(f"an album holds {limits.album_bytes} bytes at most; this one has {stored}")
+
+
+def has_blob(db: sqlite3.Connection, sha256: str) -> bool:
+    """Is this original kept, for whatever album?"""
+    return db.execute("SELECT 1 FROM blobs WHERE sha256 = ?", (sha256,)).fetchone() is not None
+
+
+def must_exist(db: sqlite3.Connection, album: int) -> None:
+    """Raises UnknownAlbum where the album has been deleted meanwhile."""
+    if db.execute("SELECT 1 FROM albums WHERE id = ?", (album,)).fetchone() is None:
+        raise UnknownAlbum("the album has been deleted")
+
+
+def info(db: sqlite3.Connection, album: int, *, processing: bool) -> AlbumInfo:
+    """Everything that `album.status` says."""
+    head = db.execute("SELECT name, created, size FROM albums WHERE id = ?", (album,)).fetchone()
+    if head is None:
+        raise UnknownAlbum("the album has been deleted")
+    count: dict[str, int] = dict(
+        db.execute("SELECT state, count(*) FROM photos WHERE album_id = ? GROUP BY state", (album,)).fetchall()
+    )
+    (faces,) = db.execute(
+        "SELECT count(*) FROM faces f JOIN photos p ON p.id = f.photo_id WHERE p.album_id = ?", (album,)
+    ).fetchone()
+    people = db.execute(
+        "SELECT count(*) FILTER (WHERE NOT hidden) AS shown, count(*) FILTER (WHERE hidden) AS hidden, "
+        "count(*) FILTER (WHERE NOT hidden AND name IS NOT NULL) AS named FROM people WHERE album_id = ?",
+        (album,),
+    ).fetchone()
+    undo = db.execute(
+        "SELECT done FROM events WHERE album_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", (album,)
+    ).fetchone()
+    return AlbumInfo(
+        album=head["name"],
+        created=head["created"],
+        photos=sum(count.values()),
+        size_bytes=head["size"],
+        waiting=count.get("waiting", 0),
+        with_faces=count.get("faces", 0),
+        without_faces=count.get("no_faces", 0),
+        unreadable=count.get("unreadable", 0),
+        faces=faces,
+        people=people["shown"],
+        named=people["named"],
+        hidden=people["hidden"],
+        processing=processing,
+        undo=None if undo is None else undo["done"],
+    )
+
+
+PHOTO_COLUMNS = (
+    "p.id, p.name, p.sha256, p.state, p.reason, b.size, b.width, b.height, "
+    "(SELECT count(*) FROM faces f WHERE f.photo_id = p.id) AS faces"
+)
+
+
+def photo_entry(row: sqlite3.Row) -> AlbumPhotoEntry:
+    """A row of PHOTO_COLUMNS."""
+    return AlbumPhotoEntry(
+        photo=row["id"],
+        name=row["name"],
+        size_bytes=row["size"],
+        width=row["width"],
+        height=row["height"],
+        state=row["state"],
+        reason=row["reason"],
+        faces=row["faces"],
+        sha256=row["sha256"],
+    )
+
+
+def photos(
+    db: sqlite3.Connection, album: int, show: Show, person: int | None, offset: int, limit: int
+) -> tuple[tuple[AlbumPhotoEntry, ...], int]:
+    """A page of the photos by name, and how many there are in all."""
+    where, values = "p.album_id = ?", [album]
+    if show != "all":
+        where += f" AND p.state = '{show}'"  # one of the protocol's five words
+    if person is not None:
+        where += " AND p.id IN (SELECT photo_id FROM faces WHERE person_id = ?)"
+        values.append(person)
+    (total,) = db.execute(f"SELECT count(*) FROM photos p WHERE {where}", values).fetchone()
+    rows = db.execute(
+        f"SELECT {PHOTO_COLUMNS} FROM photos p JOIN blobs b USING (sha256) WHERE {where} "
+        "ORDER BY p.name, p.id LIMIT ? OFFSET ?",
+        (*values, limit, offset),
+    )
+    return tuple(photo_entry(row) for row in rows), total
+
+
+def photo(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:
+    """A photo with its blob's columns, `format` among them. Raises BadRequest."""
+    row: sqlite3.Row | None = db.execute(
+        f"SELECT {PHOTO_COLUMNS}, b.format FROM photos p JOIN blobs b USING (sha256) WHERE p.album_id = ? AND p.id = ?",
+        (album, number),
+    ).fetchone()
+    if row is None:
+        raise BadRequest(f"the album has no photo {number}")
+    return row
+
+
+def remove_photos(db: sqlite3.Connection, album: int, numbers: tuple[int, ...]) -> tuple[int, int, list[str]]:
+    """Takes photos out: how many photos and faces went, and the originals that nothing needs any more."""
+    rows = [photo(db, album, number) for number in dict.fromkeys(numbers)]
+    db.executemany("DELETE FROM photos WHERE id = ?", [(row["id"],) for row in rows])
+    db.execute("DELETE FROM exports WHERE album_id = ?", (album,))  # they may hold what goes now
+    db.execute(
+        "DELETE FROM people WHERE album_id = ? AND NOT EXISTS (SELECT 1 FROM faces WHERE person_id = people.id)",
+        (album,),
+    )
+    return len(rows), sum(row["faces"] for row in rows), drop_unused(db, [row["sha256"] for row in rows])
+
+
+def _must_be_free(db: sqlite3.Connection, name: str) -> None:
+    if db.execute("SELECT 1 FROM albums WHERE name = ?", (name,)).fetchone() is not None:
+        raise AlreadyExists(f"there is an album called {name} already")

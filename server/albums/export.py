@@ -1,0 +1,330 @@
+"""A ZIP that is never written: its layout is noted once, and any piece of it is computed when a client asks for it.
+
+So no memory holds it, no thread waits for a slow client, and a download goes on after a lost connection or a restart.
+What is not an original (labels, sidecars) lies in one file of the export's own.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import secrets
+import shutil
+import sqlite3
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+from protocol.album_messages import AlbumExport, AlbumExported, AlbumFaceEntry, Together
+from server.albums import catalogue, faces
+from server.albums.database import Database, now
+from server.albums.limits import AlbumLimits
+from server.albums.names import FileNames
+from server.albums.originals import Originals
+from server.albums.search import Search
+from server.albums.sidecars import ExportedPhoto, as_json, as_xmp
+from server.albums.zip_layout import Stored, end_records
+from server.errors import BadRequest
+
+_KEPT_FOR = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of the ZIP and where its bytes are: an original's sha256, or a place in the export's own file."""
+
+    stored: Stored
+    sha256: str | None
+    own_at: int | None
+
+
+class Exports:
+    """Prepares exports and reads them. Thread-safe."""
+
+    def __init__(self, root: Path, db: Database, originals: Originals, limits: AlbumLimits) -> None:
+        self._folder = root / "exports"
+        self._folder.mkdir(exist_ok=True)
+        self._db = db
+        self._originals = originals
+        self._limits = limits
+        self._sweep(keep=limits.exports)
+
+    def of(self, album: int, message: AlbumExport, search: Search) -> AlbumExported:
+        """What a message asks for. Raises as a search does, and for people and photos that are not in the album."""
+        probes = search.probes(message.wanted) if message.wanted else []
+
+        def choose(db: sqlite3.Connection) -> Iterable[int]:
+            if message.wanted:
+                return search.photos(db, album, message.wanted, probes, message.together)
+            if message.people:
+                return _with_people(db, album, message.people, message.together)
+            if message.photos:
+                return dict.fromkeys(message.photos)
+            query = "SELECT id FROM photos WHERE album_id = ? ORDER BY name, id"
+            return [row[0] for row in db.execute(query, (album,))]
+
+        with self._db.reading() as db:
+            names = [faces.person_row(db, album, person)["name"] for person in message.people]
+            parts = [_album_name(db, album), *(name for name in names if name)]
+        return self.prepare(album, FileNames().take(f"{' - '.join(parts)}.zip"), choose, sidecars=message.sidecars)
+
+    def prepare(
+        self, album: int, name: str, choose: Callable[[sqlite3.Connection], Iterable[int]], *, sidecars: bool
+    ) -> AlbumExported:
+        """Notes a ZIP of the photos that `choose` gives, called `name`. Raises what `choose` does."""
+        self._sweep(keep=self._limits.exports - 1)
+        token = secrets.token_hex(16)
+        with self._db.reading() as reader, (self._folder / token).open("xb") as own:
+            layout = _Layout(own)
+            exported = _photos(reader, album, choose(reader))
+            files = layout.with_labels(reader, album, exported) if sidecars else layout.originals(exported)
+            with self._db.writing() as db:
+                catalogue.must_exist(db, album)
+                export = db.execute(
+                    "INSERT INTO exports (token, album_id, name, created, files, directory_at, directory_size) "
+                    "VALUES (?, ?, ?, ?, 0, 0, 0)",
+                    (token, album, name, now()),
+                ).lastrowid
+                db.executemany(
+                    "INSERT INTO export_files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    ((export, n, *_row(file), central_at) for n, file, central_at in layout.numbered(files)),
+                )
+                own.flush()
+                db.execute(
+                    "UPDATE exports SET files = ?, directory_at = ?, directory_size = ? WHERE id = ?",
+                    (layout.files, layout.at, layout.directory_size, export),
+                )
+        size = layout.at + layout.directory_size + len(end_records(layout.files, layout.at, layout.directory_size))
+        return AlbumExported(token, name, size, layout.files)
+
+    def read(self, token: str, offset: int, size: int) -> tuple[bytes, int]:
+        """A piece of the ZIP, and the size of the whole. Raises BadRequest for an export that is not there."""
+        with self._db.reading() as db:
+            row = db.execute("SELECT * FROM exports WHERE token = ?", (token,)).fetchone()
+            if row is None:
+                raise BadRequest("there is no such export (any more): an export is kept for a day; make another")
+            reader = _Reader(db, row, self._originals, self._folder / token)
+            try:
+                return b"".join(reader.pieces(offset, size)), reader.size
+            except (OSError, EOFError) as error:
+                raise BadRequest("the export's photos are not all there any more: make another") from error
+
+    def _sweep(self, keep: int) -> None:
+        """Forgets what is older than a day, and the oldest of too many, and files that belong to none."""
+        oldest = (datetime.now(UTC) - _KEPT_FOR).isoformat(timespec="seconds")
+        with self._db.writing() as db:
+            db.execute("DELETE FROM exports WHERE created < ?", (oldest,))
+            db.execute("DELETE FROM exports WHERE id NOT IN (SELECT id FROM exports ORDER BY id DESC LIMIT ?)", (keep,))
+            known = {row[0] for row in db.execute("SELECT token FROM exports")}
+        for path in self._folder.iterdir():
+            # One that is being prepared is not known yet; nothing takes an hour to prepare.
+            if path.name not in known and path.stat().st_mtime < datetime.now(UTC).timestamp() - 3600:
+                path.unlink(missing_ok=True)
+
+
+class _Layout:
+    """Lays files out one after the other. `at`: where the next begins, in the end where the directory does."""
+
+    def __init__(self, own: BinaryIO) -> None:
+        self.at = 0
+        self.files = 0
+        self.directory_size = 0
+        self._own = own
+        self._names = FileNames()
+        self._stamp = datetime.now(UTC).replace(tzinfo=None)
+
+    def originals(self, photos: Iterable[tuple[ExportedPhoto, sqlite3.Row]]) -> Iterator[_File]:
+        """The photos, nothing else."""
+        for photo, row in photos:
+            yield self._original(self._names.take(photo.path, row["format"]), row)
+
+    def with_labels(
+        self, db: sqlite3.Connection, album: int, photos: Iterable[tuple[ExportedPhoto, sqlite3.Row]]
+    ) -> Iterator[_File]:
+        """Every photo, an XMP file beside those with names, and labels.json at the end."""
+        labels_path = self._names.take("labels.json")
+        with tempfile.TemporaryFile() as file:
+            labels = _LabelsFile(file)
+            for photo, row in photos:
+                named = replace(photo, path=self._names.take(photo.path, row["format"]))
+                yield self._original(named.path, row)
+                labels.add(as_json(named))
+                if named.people:
+                    xmp = as_xmp(named)
+                    yield self._own_file(self._names.take(f"{named.path}.xmp"), len(xmp), zlib.crc32(xmp))
+                    self._own.write(xmp)
+            head: dict[str, object] = {
+                "album": _album_name(db, album),
+                "exported": now(),
+                "people": _named_people(db, album),
+            }
+            size, crc32 = labels.end(head)
+            yield self._own_file(labels_path, size, crc32)
+            file.seek(0)
+            shutil.copyfileobj(file, self._own)
+
+    def numbered(self, files: Iterable[_File]) -> Iterator[tuple[int, _File, int]]:
+        """Each with its number and where its entry in the directory begins, from the directory's own beginning."""
+        for file in files:
+            yield self.files, file, self.directory_size
+            self.files += 1
+            self.directory_size += file.stored.central_size
+
+    def _original(self, path: str, row: sqlite3.Row) -> _File:
+        stamp = datetime.fromisoformat(row["added"]).replace(tzinfo=None)
+        return self._place(Stored(path, row["size"], row["crc32"], stamp, self.at), row["sha256"], None)
+
+    def _own_file(self, path: str, size: int, crc32: int) -> _File:
+        """One whose bytes are written to the export's own file next."""
+        return self._place(Stored(path, size, crc32, self._stamp, self.at), None, self._own.tell())
+
+    def _place(self, stored: Stored, sha256: str | None, own_at: int | None) -> _File:
+        self.at = stored.end
+        return _File(stored, sha256, own_at)
+
+
+class _Reader:
+    """Computes pieces of one export."""
+
+    def __init__(self, db: sqlite3.Connection, row: sqlite3.Row, originals: Originals, own: Path) -> None:
+        self._db = db
+        self._id, self._files = row["id"], row["files"]
+        self._directory_at, self._directory_size = row["directory_at"], row["directory_size"]
+        self._end = end_records(self._files, self._directory_at, self._directory_size)
+        self._originals = originals
+        self._own = own
+        self.size = self._directory_at + self._directory_size + len(self._end)
+
+    def pieces(self, offset: int, size: int) -> Iterator[bytes]:
+        """The bytes from `offset` on, `size` of them or as many as there are. Raises OSError, EOFError."""
+        until = min(offset + size, self.size)
+        end_at = self._directory_at + self._directory_size
+        number = self._number_at("at", offset) if offset < self._directory_at else 0
+        while offset < min(until, self._directory_at):
+            piece = self._of_file(self._file(number), offset, until)
+            yield piece
+            offset += len(piece)
+            number += 1
+        number = self._number_at("central_at", offset - self._directory_at) if offset < min(until, end_at) else 0
+        while offset < min(until, end_at):
+            file = self._file(number)
+            header = _stored(file).central_header()
+            within = offset - self._directory_at - file["central_at"]
+            piece = header[within : within + until - offset]
+            yield piece
+            offset += len(piece)
+            number += 1
+        if offset < until:
+            yield self._end[offset - end_at : until - end_at]
+
+    def _of_file(self, row: sqlite3.Row, offset: int, until: int) -> bytes:
+        """As much as there is of one file, its header included."""
+        file = _stored(row)
+        header = file.local_header()[offset - file.at : until - file.at] if offset < file.data_at else b""
+        start = max(offset, file.data_at) - file.data_at
+        count = min(until, file.end) - file.data_at - start
+        if count <= 0:
+            return header
+        path = self._own if row["sha256"] is None else self._originals.path(row["sha256"])
+        with path.open("rb") as source:
+            source.seek(start + (row["own_at"] or 0))
+            data = source.read(count)
+        if len(data) < count:
+            raise EOFError
+        return header + data
+
+    def _number_at(self, column: str, offset: int) -> int:
+        """The last file whose `column` is at most `offset`."""
+        return bisect.bisect_right(range(self._files), offset, key=lambda n: self._file(n)[column]) - 1
+
+    def _file(self, number: int) -> sqlite3.Row:
+        row: sqlite3.Row = self._db.execute(
+            "SELECT * FROM export_files WHERE export_id = ? AND n = ?", (self._id, number)
+        ).fetchone()
+        return row
+
+
+class _LabelsFile:
+    """labels.json, written as it grows."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = 0
+        self._crc32 = 0
+        self._begun = False
+
+    def add(self, photo: dict[str, object]) -> None:
+        """One more photo."""
+        self._write(",\n" if self._begun else '{"photos": [\n')
+        self._begun = True
+        self._write(json.dumps(photo, ensure_ascii=False))
+
+    def end(self, head: dict[str, object]) -> tuple[int, int]:
+        """Ends the labels with `head`; their size and CRC-32."""
+        self._write("" if self._begun else '{"photos": [')
+        self._write("],\n" + json.dumps(head, ensure_ascii=False, indent=1).removeprefix("{"))
+        return self._size, self._crc32
+
+    def _write(self, text: str) -> None:
+        data = text.encode()
+        self._file.write(data)
+        self._size += len(data)
+        self._crc32 = zlib.crc32(data, self._crc32)
+
+
+def _with_people(db: sqlite3.Connection, album: int, people: Sequence[int], together: Together) -> list[int]:
+    """The photos of any, or all, of these people, by name."""
+    wanted = [faces.person_row(db, album, person)["id"] for person in dict.fromkeys(people)]
+    marks = ", ".join("?" * len(wanted))
+    rows = db.execute(
+        "SELECT p.id FROM photos p JOIN faces f ON f.photo_id = p.id "
+        f"WHERE p.album_id = ? AND f.person_id IN ({marks}) "
+        "GROUP BY p.id HAVING count(DISTINCT f.person_id) >= ? ORDER BY p.name, p.id",
+        (album, *wanted, len(wanted) if together == "all" else 1),
+    )
+    return [row[0] for row in rows]
+
+
+def _photos(db: sqlite3.Connection, album: int, numbers: Iterable[int]) -> Iterator[tuple[ExportedPhoto, sqlite3.Row]]:
+    for number in numbers:
+        row = db.execute(
+            f"SELECT {catalogue.PHOTO_COLUMNS}, b.format, b.crc32, p.added FROM photos p JOIN blobs b USING (sha256) "
+            "WHERE p.album_id = ? AND p.id = ?",
+            (album, number),
+        ).fetchone()
+        if row is None:
+            raise BadRequest(f"the album has no photo {number}")
+        others = db.execute("SELECT name FROM photo_names WHERE photo_id = ? ORDER BY name", (number,))
+        names = tuple(chain((row["name"],), (other[0] for other in others)))
+        yield ExportedPhoto(row["name"], catalogue.photo_entry(row), names, _faces(db, number)), row
+
+
+def _faces(db: sqlite3.Connection, photo: int) -> tuple[AlbumFaceEntry, ...]:
+    rows = db.execute(f"SELECT {faces.FACE_COLUMNS} FROM {faces.FACE_TABLES} WHERE p.id = ? ORDER BY f.id", (photo,))
+    return tuple(faces.face_entry(row) for row in rows)
+
+
+def _album_name(db: sqlite3.Connection, album: int) -> str:
+    return str(db.execute("SELECT name FROM albums WHERE id = ?", (album,)).fetchone()[0])
+
+
+def _named_people(db: sqlite3.Connection, album: int) -> list[dict[str, object]]:
+    rows = db.execute(
+        "SELECT id, name, hidden FROM people WHERE album_id = ? AND name IS NOT NULL ORDER BY name", (album,)
+    )
+    return [{"person": row["id"], "name": row["name"], "hidden": bool(row["hidden"])} for row in rows]
+
+
+def _row(file: _File) -> tuple[object, ...]:
+    stored = file.stored
+    stamp = stored.stamp.isoformat(timespec="seconds")
+    return stored.path, file.sha256, file.own_at, stored.size, stored.crc32, stamp, stored.at
+
+
+def _stored(row: sqlite3.Row) -> Stored:
+    return Stored(row["path"], row["size"], row["crc32"], datetime.fromisoformat(row["stamp"]), row["at"])

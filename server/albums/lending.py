@@ -1,0 +1,87 @@
+"""What albums need of the other rooms, as narrow as it can be: an engine, a judge of similarities, and the gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.gallery.records import Box, Landmarks, NewPicture
+from server.spec import EmbeddingSpec
+
+
+class Face(Protocol):
+    """A face as the analyser finds it."""
+
+    @property
+    def box(self) -> Box: ...
+    @property
+    def landmarks(self) -> Landmarks: ...
+    @property
+    def detection(self) -> float: ...
+    @property
+    def crop(self) -> NDArray[np.uint8]: ...
+
+
+class Picture(Protocol):
+    """A decoded picture with its faces, largest first."""
+
+    @property
+    def faces(self) -> Sequence[Face]: ...
+
+
+class Engine(Protocol):
+    """What albums need of `server.vision.analyser.Analyser`. Thread-safe."""
+
+    @property
+    def spec(self) -> EmbeddingSpec: ...
+
+    def faces(self, data: bytes) -> Picture:
+        """Decode and detect. Raises InvalidImage."""
+        ...
+
+    def templates(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """(n, d) float32 of unit length."""
+        ...
+
+
+class Judge(Protocol):
+    """How near is near enough."""
+
+    @property
+    def error_rate(self) -> float:
+        """How often somebody who is not in an album is taken for somebody who is."""
+        ...
+
+    def similarities(self, probes: NDArray[np.float32], templates: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(m, d) and (n, d) of unit length -> (m, n), on the scale of `threshold`."""
+        ...
+
+    def threshold(self, people: int) -> float:
+        """The similarity that a stranger's nearest of so many people exceeds with probability `error_rate`."""
+        ...
+
+
+class Recognised(Protocol):
+    """An enrolled person whom a face matches, and the similarity that a match needs."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def similarity(self) -> float: ...
+    @property
+    def threshold(self) -> float: ...
+
+
+class Registry(Protocol):
+    """The gallery, as albums see it."""
+
+    def recognise(self, embedding: NDArray[np.float32]) -> Recognised | None:
+        """Who this is, if somebody enrolled."""
+        ...
+
+    def enrol(self, name: str, pictures: Sequence[NewPicture]) -> int:
+        """Adds templates to a person, who is added where unknown; how many they have now."""
+        ...

@@ -1,0 +1,30 @@
+"""Every bound of the albums, in one frozen object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from server.vision.image import MEGAPIXEL
+
+MEBIBYTE = 1024 * 1024
+GIBIBYTE = 1024 * MEBIBYTE
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumLimits:
+    """Counts, bytes and pixels. What is over one of them is refused with a message that says which."""
+
+    albums: int = 200
+    photos: int = 200_000  # of one album: more faces than can be clustered in half an hour
+    album_bytes: int = 200 * GIBIBYTE
+    photo_bytes: int = 32 * MEBIBYTE - 64 * 1024  # with its request or answer around it, it fits a frame
+    photo_pixels: int = 100 * MEGAPIXEL
+    zip_bytes: int = 8 * GIBIBYTE
+    zip_entries: int = 100_000
+    zip_expanded: int = 32 * GIBIBYTE
+    zip_ratio: int = 200  # expanded to packed, of a file over 1 MiB; photographs are near 1
+    uploads: int = 16  # ZIPs on their way at a time
+    exports: int = 64  # prepared and not yet a day old; the oldest make room
+    queue: int = 64  # long operations waiting for their turn
+    samples: int = 64  # pictures in one search
+    skipped_listed: int = 1000

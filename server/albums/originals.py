@@ -1,0 +1,75 @@
+"""The photos' bytes, unchanged, each once, in a file called by its sha256. No name of a client's ever gets here."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from server.errors import OverLimit
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Originals:
+    """Files `originals/ab/abcd...` below `root`. A file is whole from the moment it has that name."""
+
+    def __init__(self, root: Path) -> None:
+        self._kept = root / "originals"
+        self._incoming = root / "incoming"
+        self._kept.mkdir(exist_ok=True)
+        self._incoming.mkdir(exist_ok=True)
+
+    def write(self, data: bytes) -> Path:
+        """The bytes on disk, under a name of no meaning. Raises OverLimit when the disk is full."""
+        path = self._incoming / secrets.token_hex(16)
+        try:
+            with path.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OverLimit("the server's disk is full") from error
+            raise
+        return path
+
+    def keep(self, written: Path, sha256: str) -> None:
+        """Gives what was written its name, for good."""
+        target = self.path(sha256)
+        target.parent.mkdir(exist_ok=True)
+        written.replace(target)
+        _sync_folder(target.parent)
+
+    def path(self, sha256: str) -> Path:
+        """Where an original lies."""
+        return self._kept / sha256[:2] / sha256
+
+    def read(self, sha256: str) -> bytes:
+        """An original's bytes. Raises OSError."""
+        return self.path(sha256).read_bytes()
+
+    def drop(self, sha256s: Iterable[str]) -> None:
+        """Removes originals that nothing refers to any more."""
+        for sha256 in sha256s:
+            self.path(sha256).unlink(missing_ok=True)
+
+    def sweep(self, is_known: Callable[[str], bool]) -> None:
+        """Removes what a crash left behind: files half-written, or written and never acknowledged."""
+        for path in self._incoming.iterdir():
+            path.unlink()
+        for path in self._kept.glob("*/*"):
+            if _SHA256.fullmatch(path.name) and not is_known(path.name):
+                path.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,116 @@
+"""The job of an album: every waiting photo is looked at, then its people are grouped. It survives a restart."""
+
+from __future__ import annotations
+
+from protocol.album_messages import AlbumInfo
+from server.albums import catalogue, faces
+from server.albums.database import Database, spec_id
+from server.albums.jobs import Job
+from server.albums.lending import Engine
+from server.albums.originals import Originals
+from server.albums.pictures import for_the_detector
+from server.albums.regrouping import regroup
+from server.albums.vectors import VectorStore
+from server.errors import InvalidImage
+from server.gallery.records import NewTemplate
+
+_PAGE = 256  # photos whose numbers are read at a time
+
+
+class Processing:
+    """Turns waiting photos into faces, and faces into people. One thread calls `run`; any may call the rest."""
+
+    def __init__(self, db: Database, originals: Originals, engine: Engine, vectors: VectorStore) -> None:
+        """`vectors`: of the engine's spec."""
+        self._db = db
+        self._originals = originals
+        self._engine = engine
+        self._vectors = vectors
+        with db.writing() as writer:
+            self._spec = spec_id(writer, engine.spec)
+            # Another model than last time: what was found before is found anew, and keeps its people.
+            writer.execute(
+                "UPDATE photos SET state = 'waiting' WHERE state IN ('faces', 'no_faces') AND NOT EXISTS "
+                "(SELECT 1 FROM looked l WHERE l.sha256 = photos.sha256 AND l.spec_id = ?)",
+                (self._spec,),
+            )
+
+    def ask(self, album: int, *, again: bool) -> None:
+        """Notes, on disk, that the album must be processed; `again`: what could not be read, too."""
+        with self._db.writing() as db:
+            catalogue.must_exist(db, album)
+            db.execute("INSERT OR IGNORE INTO jobs VALUES (?)", (album,))
+            if again:
+                db.execute(
+                    "UPDATE photos SET state = 'waiting', reason = NULL WHERE album_id = ? AND state = 'unreadable'",
+                    (album,),
+                )
+
+    def asked(self) -> list[int]:
+        """The albums that must be processed."""
+        with self._db.reading() as db:
+            return [row[0] for row in db.execute("SELECT album_id FROM jobs ORDER BY album_id")]
+
+    def run(self, album: int, job: Job) -> AlbumInfo:
+        """Until no photo waits. Raises UnknownAlbum when the album is deleted meanwhile, Stopped at the end."""
+        while True:
+            self._look_at_all(album, job)
+            job.at("people", job.state.done, job.state.total, **job.state.details)
+            regroup(self._db, album, self._vectors)
+            job.sealed = True
+            with self._db.writing() as db:
+                info = catalogue.info(db, album, processing=False)
+                if not info.waiting:
+                    db.execute("DELETE FROM jobs WHERE album_id = ?", (album,))
+                    return info
+            job.sealed = False
+
+    def _look_at_all(self, album: int, job: Job) -> None:
+        done = found = unreadable = 0
+        while True:
+            with self._db.reading() as db:
+                catalogue.must_exist(db, album)
+                query = "SELECT id, sha256 FROM photos WHERE album_id = ? AND state = 'waiting' ORDER BY id LIMIT ?"
+                page = db.execute(query, (album, _PAGE)).fetchall()
+                waiting = catalogue.info(db, album, processing=True).waiting
+            if not page:
+                return
+            for place, (photo, sha256) in enumerate(page):
+                job.at("faces", done, done + waiting - place, faces=found, unreadable=unreadable)
+                count = self._look_at(photo, sha256)
+                done, found, unreadable = done + 1, found + (count or 0), unreadable + (count is None)
+            job.at("faces", done, done + waiting - len(page), faces=found, unreadable=unreadable)
+
+    def _look_at(self, photo: int, sha256: str) -> int | None:
+        """The number of faces; None for a photo that can't be read. What is found is on disk when this returns."""
+        with self._db.reading() as db:
+            known = faces.was_looked_at(db, sha256, self._spec)
+        found: list[NewTemplate] = []
+        if not known:
+            try:
+                found = self._find(sha256)
+            except (InvalidImage, OSError) as error:
+                reason = str(error) if isinstance(error, InvalidImage) else "the original is not on the disk any more"
+                with self._db.writing() as db:
+                    db.execute("UPDATE photos SET state = 'unreadable', reason = ? WHERE id = ?", (reason, photo))
+                return None
+        with self._db.writing() as db:
+            if db.execute("SELECT 1 FROM photos WHERE id = ?", (photo,)).fetchone() is None:
+                return 0  # removed meanwhile
+            if not known and not faces.was_looked_at(db, sha256, self._spec):
+                faces.store_detections(db, sha256, self._spec, found)
+            return faces.attach(db, photo, sha256, self._spec)
+
+    def _find(self, sha256: str) -> list[NewTemplate]:
+        data = self._originals.read(sha256)
+        try:
+            picture = self._engine.faces(data)
+        except InvalidImage:
+            picture = self._engine.faces(for_the_detector(data))  # what only Pillow reads
+        if not picture.faces:
+            return []
+        embeddings = self._engine.templates([face.crop for face in picture.faces])
+        return [
+            NewTemplate(embedding, face.box, face.landmarks, float(face.detection))
+            for embedding, face in zip(embeddings, picture.faces, strict=True)
+        ]

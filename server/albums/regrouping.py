@@ -1,0 +1,101 @@
+"""An album's clusters, computed anew around what users have placed; their work of the meantime wins."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.albums import clustering, faces
+from server.albums.database import Database
+from server.albums.vectors import Vectors, VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """A face as it is in the transaction: whose, and placed by a user."""
+
+    person: int
+    placed: bool
+
+
+def regroup(db: Database, album: int, store: VectorStore) -> int:
+    """Clusters an album; how many faces changed their person.
+
+    The computation holds no lock and may take minutes. What a user corrects meanwhile stays: faces that changed since
+    are left as they are, and no two faces that must stay apart end up with one person.
+    """
+    with db.reading() as reader:
+        before = store.of(reader, album)
+        apart = before.pairs(faces.apart(reader, album))
+    if not len(before.ids):
+        return 0
+    labels = clustering.cluster(before.embeddings, before.photos, before.people, before.placed, apart)
+    with db.writing() as writer:
+        changed = _apply(writer, album, before, labels)
+        keep_apart(writer, album)
+        drop_empty(writer, album)
+    return changed
+
+
+def keep_apart(db: sqlite3.Connection, album: int) -> None:
+    """Where two faces that must stay apart are with one person, the one that no user placed leaves for a new one."""
+    rows = db.execute(
+        "SELECT a.one, a.other, f.placed AS one_placed, g.placed AS other_placed FROM apart a "
+        "JOIN faces f ON f.id = a.one JOIN faces g ON g.id = a.other JOIN photos p ON p.id = f.photo_id "
+        "WHERE p.album_id = ? AND f.person_id = g.person_id ORDER BY a.one, a.other",
+        (album,),
+    ).fetchall()
+    moved: set[int] = set()
+    for row in rows:
+        if row["one"] in moved or row["other"] in moved:
+            continue
+        face = row["other"] if row["one_placed"] or not row["other_placed"] else row["one"]
+        db.execute("UPDATE faces SET person_id = ? WHERE id = ?", (new_person(db, album), face))
+        moved.add(face)
+
+
+def new_person(db: sqlite3.Connection, album: int) -> int:
+    """A person without a name and, until it gets some, without faces."""
+    return int(db.execute("INSERT INTO people (album_id) VALUES (?)", (album,)).lastrowid or 0)
+
+
+def drop_empty(db: sqlite3.Connection, album: int) -> None:
+    """Forgets people who have no face left."""
+    db.execute(
+        "DELETE FROM people WHERE album_id = ? AND NOT EXISTS (SELECT 1 FROM faces WHERE person_id = people.id)",
+        (album,),
+    )
+
+
+def _apply(db: sqlite3.Connection, album: int, before: Vectors, labels: NDArray[np.int64]) -> int:
+    current = {
+        row[0]: _Now(row[1], bool(row[2]))
+        for row in db.execute(
+            "SELECT f.id, coalesce(f.person_id, -1), f.placed FROM faces f JOIN photos p ON p.id = f.photo_id "
+            "WHERE p.album_id = ?",
+            (album,),
+        )
+    }
+    known = {row[0] for row in db.execute("SELECT id FROM people WHERE album_id = ?", (album,))}
+    settled = set(before.people.tolist())
+    number_of: dict[int, int] = {}
+    updates = []
+    for face, was, placed, label in zip(
+        before.ids.tolist(), before.people.tolist(), before.placed.tolist(), labels.tolist(), strict=True
+    ):
+        if placed or current.get(face) != _Now(was, placed) or label == was:
+            continue
+        if label in settled:
+            if label not in known:
+                continue  # merged away or undone meanwhile: the next time will tell
+            target = label
+        else:
+            if label not in number_of:
+                number_of[label] = new_person(db, album)
+            target = number_of[label]
+        updates.append((target, face))
+    db.executemany("UPDATE faces SET person_id = ? WHERE id = ?", updates)
+    return len(updates)

@@ -1,0 +1,101 @@
+"""The tables of albums.db, and how an older one becomes today's: as in server/gallery/schema.py.
+
+A migration, once released, never changes: append another.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from server.gallery.schema import Migration
+
+APPLICATION_ID = int.from_bytes(b"FWAL", "big")
+
+_FIRST_TABLES = (
+    "CREATE TABLE specs (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, json TEXT NOT NULL)",
+    # photos, size: kept by the triggers below, so that a quota costs no sum over the album.
+    "CREATE TABLE albums (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL, "
+    "photos INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL DEFAULT 0)",
+    # The originals, whatever albums they are in. width, height: as shown. crc32: what a ZIP says of its files.
+    """CREATE TABLE blobs (
+        sha256 TEXT PRIMARY KEY, size INTEGER NOT NULL, crc32 INTEGER NOT NULL, format TEXT NOT NULL,
+        width INTEGER NOT NULL, height INTEGER NOT NULL, created TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE photos (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        album_id INTEGER NOT NULL REFERENCES albums(id) ON DELETE CASCADE,
+        sha256 TEXT NOT NULL REFERENCES blobs(sha256),
+        name TEXT NOT NULL, added TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'waiting', reason TEXT,
+        UNIQUE (album_id, sha256))""",
+    "CREATE INDEX photos_by_name ON photos (album_id, name, id)",
+    "CREATE INDEX photos_by_state ON photos (album_id, state)",
+    "CREATE INDEX photos_by_sha256 ON photos (sha256)",
+    """CREATE TRIGGER photo_added AFTER INSERT ON photos BEGIN
+        UPDATE albums SET photos = photos + 1, size = size + (SELECT size FROM blobs WHERE sha256 = new.sha256)
+        WHERE id = new.album_id; END""",
+    """CREATE TRIGGER photo_removed AFTER DELETE ON photos BEGIN
+        UPDATE albums SET photos = photos - 1, size = size - (SELECT size FROM blobs WHERE sha256 = old.sha256)
+        WHERE id = old.album_id; END""",
+    # The other names that the same bytes came under.
+    "CREATE TABLE photo_names (photo_id INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE, name TEXT NOT NULL, "
+    "PRIMARY KEY (photo_id, name)) WITHOUT ROWID",
+    # A picture is looked at once for a spec, whatever albums it is in. embedding: float32, little endian.
+    "CREATE TABLE looked (sha256 TEXT NOT NULL REFERENCES blobs(sha256) ON DELETE CASCADE, "
+    "spec_id INTEGER NOT NULL REFERENCES specs(id), PRIMARY KEY (sha256, spec_id)) WITHOUT ROWID",
+    """CREATE TABLE detections (
+        id INTEGER PRIMARY KEY,
+        sha256 TEXT NOT NULL REFERENCES blobs(sha256) ON DELETE CASCADE,
+        spec_id INTEGER NOT NULL REFERENCES specs(id),
+        x REAL NOT NULL, y REAL NOT NULL, w REAL NOT NULL, h REAL NOT NULL,
+        landmarks TEXT NOT NULL, detection REAL NOT NULL, embedding BLOB NOT NULL)""",
+    "CREATE INDEX detections_by_sha256 ON detections (sha256, spec_id)",
+    # AUTOINCREMENT here and above: clients, constraints and the history remember these numbers.
+    """CREATE TABLE people (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        album_id INTEGER NOT NULL REFERENCES albums(id) ON DELETE CASCADE,
+        name TEXT, hidden INTEGER NOT NULL DEFAULT 0, UNIQUE (album_id, name))""",
+    # quality: what "the best face" is ordered by. placed: a user has said whose it is.
+    """CREATE TABLE faces (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        photo_id INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE,
+        detection_id INTEGER NOT NULL REFERENCES detections(id),
+        person_id INTEGER REFERENCES people(id) ON DELETE SET NULL,
+        placed INTEGER NOT NULL DEFAULT 0, quality REAL NOT NULL)""",
+    "CREATE INDEX faces_by_photo ON faces (photo_id)",
+    "CREATE INDEX faces_by_person ON faces (person_id, quality)",
+    "CREATE INDEX faces_by_detection ON faces (detection_id)",
+    # Two faces that a user has said are not one person's; one < other.
+    "CREATE TABLE apart (one INTEGER NOT NULL REFERENCES faces(id) ON DELETE CASCADE, "
+    "other INTEGER NOT NULL REFERENCES faces(id) ON DELETE CASCADE, PRIMARY KEY (one, other)) WITHOUT ROWID",
+    "CREATE INDEX apart_by_other ON apart (other)",
+    """CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        album_id INTEGER NOT NULL REFERENCES albums(id) ON DELETE CASCADE,
+        at TEXT NOT NULL, done TEXT NOT NULL, before TEXT NOT NULL, undone INTEGER NOT NULL DEFAULT 0)""",
+    "CREATE INDEX events_by_album ON events (album_id, id)",
+    # What must be processed, also after a restart.
+    "CREATE TABLE jobs (album_id INTEGER PRIMARY KEY REFERENCES albums(id) ON DELETE CASCADE)",
+    "CREATE TABLE uploads (token TEXT PRIMARY KEY, "
+    "album_id INTEGER NOT NULL REFERENCES albums(id) ON DELETE CASCADE, created TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE exports (
+        id INTEGER PRIMARY KEY, token TEXT NOT NULL UNIQUE,
+        album_id INTEGER NOT NULL REFERENCES albums(id) ON DELETE CASCADE,
+        name TEXT NOT NULL, created TEXT NOT NULL,
+        files INTEGER NOT NULL, directory_at INTEGER NOT NULL, directory_size INTEGER NOT NULL)""",
+    # A file of the ZIP: an original by sha256, or what the export's own file holds from own_at on.
+    # at, central_at: where its two headers are; both grow with n.
+    """CREATE TABLE export_files (
+        export_id INTEGER NOT NULL REFERENCES exports(id) ON DELETE CASCADE, n INTEGER NOT NULL,
+        path TEXT NOT NULL, sha256 TEXT, own_at INTEGER, size INTEGER NOT NULL, crc32 INTEGER NOT NULL,
+        stamp TEXT NOT NULL, at INTEGER NOT NULL, central_at INTEGER NOT NULL,
+        PRIMARY KEY (export_id, n)) WITHOUT ROWID""",
+)
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    for statement in _FIRST_TABLES:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create_tables,)

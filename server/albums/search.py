@@ -1,0 +1,214 @@
+"""Which photos show somebody? By pictures of them, by faces or people of the album; one or several together."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.album_messages import (
+    AlbumFound,
+    AlbumFoundPhoto,
+    AlbumMatch,
+    AlbumSample,
+    AlbumSampleFace,
+    AlbumSearch,
+    AlbumWanted,
+    AlbumWantedSeen,
+    Together,
+)
+from server.albums import catalogue, faces
+from server.albums.database import Database
+from server.albums.lending import Engine, Judge
+from server.albums.limits import AlbumLimits
+from server.albums.pictures import for_the_detector, look_at
+from server.albums.vectors import Vectors, VectorStore
+from server.errors import BadRequest, InvalidImage, NoFace, OverLimit
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probe:
+    """One wanted, ready to be searched: (m, d) embeddings of samples and faces, and people of the album."""
+
+    embeddings: Floats
+    people: tuple[int, ...]
+    samples: tuple[tuple[AlbumSampleFace, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Hits:
+    """Of one wanted, by row of the vectors: how similar a face is, whether it matches, and whether by itself."""
+
+    similarity: Floats
+    matched: NDArray[np.bool_]
+    by_face: NDArray[np.bool_]
+    nearest: float | None
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A photo that was found. `rows`: per wanted, the rows of the faces that matched."""
+
+    photo: int
+    similarity: float
+    solo: bool
+    rows: tuple[tuple[int, ...], ...]
+
+
+class Search:
+    """Thread-safe; holds nothing but its tools."""
+
+    def __init__(self, db: Database, vectors: VectorStore, engine: Engine, judge: Judge, limits: AlbumLimits) -> None:
+        self._db = db
+        self._vectors = vectors
+        self._engine = engine
+        self._judge = judge
+        self._limits = limits
+
+    def probes(self, wanted: Sequence[AlbumWanted]) -> list[Probe]:
+        """Embeds the samples. Raises InvalidImage, NoFace, OverLimit, BadRequest.
+
+        A sample whose faces are all left out, or that has none, is an error: its sender believes that it counts.
+        """
+        if sum(len(one.samples) for one in wanted) > self._limits.samples:
+            raise OverLimit(f"a search takes {self._limits.samples} samples at most")
+        return [self._probe(one) for one in wanted]
+
+    def search(self, album: int, message: AlbumSearch) -> AlbumFound:
+        """One page of what is found. Raises as `probes`, and UnknownPerson, BadRequest for who is not here."""
+        probes = self.probes(message.wanted)
+        with self._db.reading() as db:
+            view = _View(db, album, self._vectors.of(db, album), self._judge)
+            hits = [view.hits(view.completed(probe, one)) for probe, one in zip(probes, message.wanted, strict=True)]
+            found = view.photos(hits, message.together)
+            shown = [hit for hit in found if message.show == "all" or hit.solo == (message.show == "solo")]
+            page = shown[message.offset : message.offset + message.limit]
+            photos = tuple(view.found_photo(hit, hits) for hit in page)
+        solo = sum(hit.solo for hit in found)
+        seen = tuple(
+            AlbumWantedSeen(bool(hit.matched.any()), hit.nearest, hit.threshold, probe.samples)
+            for hit, probe in zip(hits, probes, strict=True)
+        )
+        return AlbumFound(photos, len(shown), solo, len(found) - solo, seen, self._judge.error_rate)
+
+    def photos(
+        self, db: sqlite3.Connection, album: int, wanted: Sequence[AlbumWanted], probes: list[Probe], together: Together
+    ) -> list[int]:
+        """The numbers of all photos found, the most similar first."""
+        view = _View(db, album, self._vectors.of(db, album), self._judge)
+        hits = [view.hits(view.completed(probe, one)) for probe, one in zip(probes, wanted, strict=True)]
+        return [hit.photo for hit in view.photos(hits, together)]
+
+    def _probe(self, wanted: AlbumWanted) -> Probe:
+        seen, embeddings = [], []
+        for sample in wanted.samples:
+            faces_seen, embedded = self._sample(sample)
+            seen.append(faces_seen)
+            embeddings.append(embedded)
+        dimension = self._engine.spec.dimension
+        stacked = np.concatenate([np.zeros((0, dimension), np.float32), *embeddings])
+        return Probe(stacked, wanted.people, tuple(seen))
+
+    def _sample(self, sample: AlbumSample) -> tuple[tuple[AlbumSampleFace, ...], Floats]:
+        look_at(sample.image, self._limits)
+        try:
+            found = self._engine.faces(sample.image).faces
+        except InvalidImage:
+            found = self._engine.faces(for_the_detector(sample.image)).faces
+        wrong = [number for number in sample.leave_out if not 0 <= number < len(found)]
+        if wrong:
+            raise BadRequest(f"a sample has {len(found)} faces, from 0 on: there is no {wrong[0]} to leave out")
+        used = [face for number, face in enumerate(found) if number not in sample.leave_out]
+        if not used:
+            raise NoFace("a sample shows no face, or all of them are left out: send a picture that shows who is wanted")
+        seen = tuple(AlbumSampleFace(face.box, number not in sample.leave_out) for number, face in enumerate(found))
+        return seen, self._engine.templates([face.crop for face in used])
+
+
+class _View:
+    """An album at one instant."""
+
+    def __init__(self, db: sqlite3.Connection, album: int, vectors: Vectors, judge: Judge) -> None:
+        self._db = db
+        self._album = album
+        self._vectors = vectors
+        self._judge = judge
+        numbers, self._person_of = np.unique(vectors.people, return_inverse=True)
+        self._people = numbers
+        self._means = _means(vectors.embeddings, self._person_of, len(numbers))
+        photo_numbers, counts = np.unique(vectors.photos, return_counts=True)
+        self._faces_in = dict(zip(photo_numbers.tolist(), counts.tolist(), strict=True))
+
+    def completed(self, probe: Probe, wanted: AlbumWanted) -> Probe:
+        """With the embeddings of the album's own faces. Raises UnknownPerson, BadRequest for who is not here."""
+        for person in wanted.people:
+            faces.person_row(self._db, self._album, person)
+        for face in wanted.faces:
+            faces.face(self._db, self._album, face)
+        own = self._vectors.embeddings[self._vectors.rows_of(wanted.faces)]
+        return replace(probe, embeddings=np.concatenate([probe.embeddings, own]))
+
+    def hits(self, probe: Probe) -> _Hits:
+        """A face matches by its own similarity, or because the mean of its person's faces does."""
+        vectors = self._vectors
+        count = len(vectors.ids)
+        wanted_person = np.isin(vectors.people, np.array(probe.people, np.int64))
+        similarity = np.full(count, -1.0, np.float32)
+        by_person = wanted_person
+        # Every probe is a stranger's chance to be taken for one of the people here.
+        strangers = int(np.count_nonzero(vectors.people < 0))
+        comparisons = max(1, (len(self._people) + strangers) * max(1, len(probe.embeddings)))
+        threshold = self._judge.threshold(comparisons)
+        if len(probe.embeddings) and count:
+            similarity = self._judge.similarities(probe.embeddings, vectors.embeddings).max(axis=0)
+            means = self._judge.similarities(probe.embeddings, self._means).max(axis=0)
+            by_person = wanted_person | ((means >= threshold) & (self._people >= 0))[self._person_of]
+        if wanted_person.any():  # asked for by number: as similar as they are to their own mean
+            own = np.einsum("nd,nd->n", vectors.embeddings, self._means[self._person_of])
+            similarity = np.where(wanted_person, np.maximum(similarity, own), similarity)
+        by_face = (similarity >= threshold) & ~wanted_person
+        nearest = float(similarity.max()) if count else None
+        return _Hits(similarity, by_face | by_person, by_face, nearest, threshold)
+
+    def photos(self, hits: Sequence[_Hits], together: Together) -> list[Hit]:
+        """Photos with any, or all, of those wanted; the most similar first, equals by number."""
+        rows: dict[int, list[list[int]]] = {}
+        for place, hit in enumerate(hits):
+            for row in np.flatnonzero(hit.matched).tolist():
+                rows.setdefault(int(self._vectors.photos[row]), [[] for _ in hits])[place].append(row)
+        found = []
+        for photo, matched in rows.items():
+            if together == "all" and not all(matched):
+                continue
+            best = [
+                max(float(hit.similarity[row]) for row in some) for hit, some in zip(hits, matched, strict=True) if some
+            ]
+            similarity = min(best) if together == "all" else max(best)
+            found.append(Hit(photo, similarity, self._faces_in[photo] == 1, tuple(map(tuple, matched))))
+        return sorted(found, key=lambda hit: (-hit.similarity, hit.photo))
+
+    def found_photo(self, hit: Hit, hits: Sequence[_Hits]) -> AlbumFoundPhoto:
+        """With everything that an answer says of it."""
+        matches = [self._match(row, wanted, hits[wanted]) for wanted, rows in enumerate(hit.rows) for row in rows]
+        entry = catalogue.photo_entry(catalogue.photo(self._db, self._album, hit.photo))
+        return AlbumFoundPhoto(entry, hit.similarity, hit.solo, tuple(matches))
+
+    def _match(self, row: int, wanted: int, hits: _Hits) -> AlbumMatch:
+        entry = faces.face_entry(faces.face(self._db, self._album, int(self._vectors.ids[row])))
+        by_face = bool(hits.by_face[row])
+        similarity = float(hits.similarity[row])
+        return AlbumMatch(entry.face, entry.box, wanted, similarity, entry.person, "face" if by_face else "person")
+
+
+def _means(embeddings: Floats, groups: NDArray[np.int64], count: int) -> Floats:
+    """(count, d): the mean direction of every group."""
+    sums = np.zeros((count, embeddings.shape[1]), np.float32)
+    np.add.at(sums, groups, embeddings)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.asarray(sums / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)

@@ -1,0 +1,321 @@
+"""`AlbumService`: everything that albums can do, in the protocol's words, without a socket in sight."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+
+from protocol import album_messages as wire
+from protocol.messages import RequestBody, Result
+from server.albums import catalogue, corrections, faces, journal
+from server.albums.adding import Adding
+from server.albums.database import Database, spec_id
+from server.albums.export import Exports
+from server.albums.ingest import Ingest
+from server.albums.jobs import Follower, Job, Jobs
+from server.albums.lending import Engine, Judge, Registry
+from server.albums.originals import Originals
+from server.albums.people import GalleryTies
+from server.albums.pictures import MIME_OF, face_crop, thumbnail
+from server.albums.processing import Processing
+from server.albums.search import Search
+from server.albums.settings import AlbumSettings
+from server.albums.vectors import VectorStore
+from server.errors import BadRequest
+
+Handler = Callable[..., Result]
+
+_STOP_PATIENCE_S = 1.0  # of the five seconds that a server has to stop: a photo takes less, clustering is given up
+
+
+class AlbumService:
+    """Thread-safe. Every method raises RequestError for what it refuses; `handlers` and `followed` are for dispatch."""
+
+    def __init__(self, settings: AlbumSettings, engine: Engine, judge: Judge, registry: Registry) -> None:
+        """Opens the albums, and goes on with what the last server did not finish. Raises StartError."""
+        self._limits = settings.limits
+        self._db = Database.open(settings.root)
+        self._originals = Originals(settings.root)
+        with self._db.writing() as db:
+            spec = spec_id(db, engine.spec)
+            self._originals.sweep(lambda sha256: catalogue.has_blob(db, sha256))
+        self._vectors = VectorStore(spec, engine.spec.dimension)
+        self._ingest = Ingest(self._db, self._originals, self._limits)
+        self._processing = Processing(self._db, self._originals, engine, self._vectors)
+        self._adding = Adding(settings.root, settings.import_root, self._db, self._ingest, self._limits)
+        self._search = Search(self._db, self._vectors, engine, judge, self._limits)
+        self._exports = Exports(settings.root, self._db, self._originals, self._limits)
+        self._ties = GalleryTies(self._db, self._vectors, registry)
+        self._processed = Jobs("albums", self._limits.queue)
+        self._added = Jobs("albums-adding", self._limits.queue)
+        self._processed.start()
+        self._added.start()
+        for album in self._processing.asked():
+            self._submit(album, None)
+
+    @property
+    def handlers(self) -> Mapping[type[RequestBody], Handler]:
+        """Message -> answer."""
+        return {
+            wire.AlbumCreate: self.create,
+            wire.AlbumList: self.albums,
+            wire.AlbumDelete: self.delete,
+            wire.AlbumRename: self.rename,
+            wire.AlbumStatus: self.status,
+            wire.AlbumAdd: self.add,
+            wire.AlbumRemove: self.remove,
+            wire.AlbumPhotos: self.photos,
+            wire.AlbumPhoto: self.photo,
+            wire.AlbumFace: self.face,
+            wire.AlbumFaces: self.faces,
+            wire.AlbumPeople: self.people,
+            wire.AlbumLabel: self.label,
+            wire.AlbumMerge: self.merge,
+            wire.AlbumSplit: self.split,
+            wire.AlbumMove: self.move,
+            wire.AlbumNot: self.not_person,
+            wire.AlbumDifferent: self.different,
+            wire.AlbumHide: self.hide,
+            wire.AlbumUndo: self.undo,
+            wire.AlbumHistory: self.history,
+            wire.AlbumSuggest: self.suggest,
+            wire.AlbumRecognise: self.recognise,
+            wire.AlbumEnrol: self.enrol,
+            wire.AlbumSearch: self.search,
+            wire.AlbumExport: self.export,
+            wire.AlbumExportRead: self.export_read,
+        }
+
+    @property
+    def followed(self) -> Mapping[type[RequestBody], Callable[..., None]]:
+        """Message and follower, who is told the answer when there is one."""
+        return {
+            wire.AlbumAddZip: self.add_zip,
+            wire.AlbumImport: self.import_folder,
+            wire.AlbumProcess: self.process,
+        }
+
+    def close(self) -> None:
+        """Ends the threads and closes the database. What was not finished goes on at the next start."""
+        for jobs in (self._added, self._processed):
+            jobs.close(_STOP_PATIENCE_S)
+        self._db.close()
+
+    # ------------------------------------------------------------------------------------------ albums
+
+    def create(self, message: wire.AlbumCreate, /) -> wire.AlbumInfo:
+        """Raises AlreadyExists, OverLimit, BadRequest."""
+        with self._db.writing() as db:
+            return catalogue.info(db, catalogue.create(db, message.album, self._limits), processing=False)
+
+    def albums(self, message: wire.AlbumList, /) -> wire.AlbumsListed:
+        """By name."""
+        with self._db.reading() as db:
+            ids = [row[0] for row in db.execute("SELECT id FROM albums ORDER BY name")]
+            page = ids[message.offset : message.offset + message.limit]
+            return wire.AlbumsListed(tuple(self._info(db, album) for album in page), len(ids))
+
+    def delete(self, message: wire.AlbumDelete, /) -> wire.AlbumDeleted:
+        """Raises UnknownAlbum."""
+        with self._db.writing() as db:
+            album = catalogue.album_id(db, message.album)
+            photos, unused = catalogue.delete(db, album)
+        self._drop(unused)
+        self._vectors.forget(album)
+        return wire.AlbumDeleted(message.album, photos)
+
+    def rename(self, message: wire.AlbumRename, /) -> wire.AlbumInfo:
+        """Raises UnknownAlbum, AlreadyExists."""
+        with self._db.writing() as db:
+            album = catalogue.album_id(db, message.album)
+            catalogue.rename(db, album, message.to)
+            return self._info(db, album)
+
+    def status(self, message: wire.AlbumStatus, /) -> wire.AlbumInfo:
+        """Raises UnknownAlbum."""
+        with self._db.reading() as db:
+            return self._info(db, catalogue.album_id(db, message.album))
+
+    # ------------------------------------------------------------------------------------------ adding
+
+    def add(self, message: wire.AlbumAdd, /) -> wire.AlbumAdded:
+        """Raises UnknownAlbum, InvalidImage, OverLimit."""
+        return self._ingest.add(self._album(message.album), message.name, message.image)
+
+    def add_zip(self, message: wire.AlbumAddZip, /, *, follower: Follower) -> None:
+        """Raises UnknownAlbum, BadRequest, OverLimit."""
+        album = self._album(message.album)
+        taken = self._adding.take_piece(album, message)
+        if not message.last:
+            follower.finished(taken)
+            return
+        self._added.submit(("zip", taken.upload), lambda job: self._adding.unpack(album, taken, job), follower)
+
+    def import_folder(self, message: wire.AlbumImport, /, *, follower: Follower) -> None:
+        """Raises UnknownAlbum, BadRequest."""
+        album = self._album(message.album)
+        folder = self._adding.folder(message.folder)
+        self._added.submit(
+            ("import", album, folder), lambda job: self._adding.import_from(album, folder, job), follower
+        )
+
+    def remove(self, message: wire.AlbumRemove, /) -> wire.AlbumRemoved:
+        """Raises UnknownAlbum, BadRequest."""
+        with self._db.writing() as db:
+            album = catalogue.album_id(db, message.album)
+            photos, removed, unused = catalogue.remove_photos(db, album, message.photos)
+        self._drop(unused)
+        return wire.AlbumRemoved(photos, removed)
+
+    def process(self, message: wire.AlbumProcess, /, *, follower: Follower) -> None:
+        """Raises UnknownAlbum, Busy."""
+        album = self._album(message.album)
+        self._processing.ask(album, again=message.again)
+        self._submit(album, follower if message.wait else None)
+        if not message.wait:
+            with self._db.reading() as db:
+                follower.finished(self._info(db, album))
+
+    # ------------------------------------------------------------------------------------------ looking
+
+    def photos(self, message: wire.AlbumPhotos, /) -> wire.AlbumPhotosListed:
+        """Raises UnknownAlbum."""
+        with self._db.reading() as db:
+            album = catalogue.album_id(db, message.album)
+            page = catalogue.photos(db, album, message.show, message.person, message.offset, message.limit)
+            return wire.AlbumPhotosListed(*page)
+
+    def photo(self, message: wire.AlbumPhoto, /) -> wire.AlbumPicture:
+        """Raises UnknownAlbum, BadRequest; InvalidImage for a thumbnail of what can't be decoded."""
+        with self._db.reading() as db:
+            row = catalogue.photo(db, catalogue.album_id(db, message.album), message.photo)
+        data = self._original(row["sha256"])
+        if not message.size:
+            return wire.AlbumPicture(data, MIME_OF[row["format"]], row["name"], row["width"], row["height"])
+        small, width, height = thumbnail(data, self._limits, message.size)
+        return wire.AlbumPicture(small, "image/jpeg", row["name"], width, height)
+
+    def face(self, message: wire.AlbumFace, /) -> wire.AlbumPicture:
+        """Raises UnknownAlbum, BadRequest, InvalidImage."""
+        with self._db.reading() as db:
+            row = faces.face(db, catalogue.album_id(db, message.album), message.face)
+        box = faces.face_entry(row).box
+        data = self._original(row["sha256"])
+        crop = face_crop(data, self._limits, box, (row["width"], row["height"]), message.size)
+        return wire.AlbumPicture(crop, "image/jpeg", row["photo_name"], message.size, message.size)
+
+    def faces(self, message: wire.AlbumFaces, /) -> wire.AlbumFacesListed:
+        """Raises UnknownAlbum."""
+        with self._db.reading() as db:
+            album = catalogue.album_id(db, message.album)
+            page = faces.faces(db, album, message.person, message.photo, message.offset, message.limit)
+            return wire.AlbumFacesListed(*page)
+
+    def people(self, message: wire.AlbumPeople, /) -> wire.AlbumPeopleListed:
+        """Raises UnknownAlbum."""
+        with self._db.reading() as db:
+            album = catalogue.album_id(db, message.album)
+            page = faces.people(db, album, hidden=message.hidden, offset=message.offset, limit=message.limit)
+            return wire.AlbumPeopleListed(*page)
+
+    # ------------------------------------------------------------------------------------------ correcting
+
+    def label(self, message: wire.AlbumLabel, /) -> wire.AlbumChanged:
+        """Raises UnknownAlbum, UnknownPerson, BadRequest; so do all below."""
+        with self._db.writing() as db:
+            return corrections.label(db, catalogue.album_id(db, message.album), message.person, message.name)
+
+    def merge(self, message: wire.AlbumMerge, /) -> wire.AlbumChanged:
+        """See AlbumMerge."""
+        with self._db.writing() as db:
+            return corrections.merge(db, catalogue.album_id(db, message.album), message.people)
+
+    def split(self, message: wire.AlbumSplit, /) -> wire.AlbumChanged:
+        """See AlbumSplit."""
+        with self._db.writing() as db:
+            album = catalogue.album_id(db, message.album)
+            return corrections.split(db, album, message.person, message.faces, message.name)
+
+    def move(self, message: wire.AlbumMove, /) -> wire.AlbumChanged:
+        """See AlbumMove."""
+        with self._db.writing() as db:
+            return corrections.move(db, catalogue.album_id(db, message.album), message.faces, message.person)
+
+    def not_person(self, message: wire.AlbumNot, /) -> wire.AlbumChanged:
+        """See AlbumNot."""
+        with self._db.writing() as db:
+            return corrections.not_person(db, catalogue.album_id(db, message.album), message.faces, message.person)
+
+    def different(self, message: wire.AlbumDifferent, /) -> wire.AlbumChanged:
+        """See AlbumDifferent."""
+        with self._db.writing() as db:
+            return corrections.different(db, catalogue.album_id(db, message.album), *message.people)
+
+    def hide(self, message: wire.AlbumHide, /) -> wire.AlbumChanged:
+        """See AlbumHide."""
+        with self._db.writing() as db:
+            return corrections.hide(db, catalogue.album_id(db, message.album), message.person, hidden=message.hidden)
+
+    def undo(self, message: wire.AlbumUndo, /) -> wire.AlbumChanged:
+        """See AlbumUndo."""
+        with self._db.writing() as db:
+            return corrections.undo(db, catalogue.album_id(db, message.album))
+
+    def history(self, message: wire.AlbumHistory, /) -> wire.AlbumHistoryListed:
+        """See AlbumHistory."""
+        with self._db.reading() as db:
+            album = catalogue.album_id(db, message.album)
+            return wire.AlbumHistoryListed(*journal.history(db, album, message.offset, message.limit))
+
+    def suggest(self, message: wire.AlbumSuggest, /) -> wire.AlbumSuggested:
+        """See AlbumSuggest."""
+        with self._db.reading() as db:
+            return self._ties.suggest(db, catalogue.album_id(db, message.album), message.limit)
+
+    def recognise(self, message: wire.AlbumRecognise, /) -> wire.AlbumRecognised:
+        """See AlbumRecognise."""
+        return self._ties.recognise(self._album(message.album), apply=message.apply)
+
+    def enrol(self, message: wire.AlbumEnrol, /) -> wire.AlbumEnrolled:
+        """See AlbumEnrol."""
+        return self._ties.enrol(self._album(message.album), message.person, message.templates)
+
+    # ------------------------------------------------------------------------------------------ finding
+
+    def search(self, message: wire.AlbumSearch, /) -> wire.AlbumFound:
+        """Raises UnknownAlbum, UnknownPerson, BadRequest, InvalidImage, NoFace."""
+        return self._search.search(self._album(message.album), message)
+
+    def export(self, message: wire.AlbumExport, /) -> wire.AlbumExported:
+        """Raises as `search`."""
+        return self._exports.of(self._album(message.album), message, self._search)
+
+    def export_read(self, message: wire.AlbumExportRead, /) -> wire.AlbumExportPiece:
+        """Raises BadRequest."""
+        return wire.AlbumExportPiece(*self._exports.read(message.export, message.offset, message.size))
+
+    # ------------------------------------------------------------------------------------------ inside
+
+    def _album(self, name: str) -> int:
+        with self._db.reading() as db:
+            return catalogue.album_id(db, name)
+
+    def _info(self, db: sqlite3.Connection, album: int) -> wire.AlbumInfo:
+        return catalogue.info(db, album, processing=self._processed.has(album))
+
+    def _submit(self, album: int, follower: Follower | None) -> None:
+        def work(job: Job) -> wire.AlbumInfo:
+            return self._processing.run(album, job)
+
+        self._processed.submit(album, work, follower)
+
+    def _original(self, sha256: str) -> bytes:
+        try:
+            return self._originals.read(sha256)
+        except FileNotFoundError as error:
+            raise BadRequest("the photo has been removed") from error
+
+    def _drop(self, unused: list[str]) -> None:
+        """Removes originals, unless one of them has been added again since."""
+        with self._db.writing() as db:
+            self._originals.drop(sha256 for sha256 in unused if not catalogue.has_blob(db, sha256))

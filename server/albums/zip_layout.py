@@ -1,0 +1,92 @@
+"""A ZIP file whose every byte is known before any is written: so any piece of it can be computed at any time.
+
+Files are stored, not compressed: photographs don't shrink, and a stored file's place depends on sizes alone.
+Format: APPNOTE.TXT 6.3, with ZIP64 records where numbers need them.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from datetime import datetime
+
+_LOCAL = struct.Struct("<4s5H3L2H")
+_CENTRAL = struct.Struct("<4s4B4H3L5H2L")
+_END = struct.Struct("<4s4H2LH")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR64 = struct.Struct("<4sLQL")
+_FAR = struct.Struct("<2HQ")  # the ZIP64 extra field of a file that begins beyond 4 GiB
+
+_UTF8 = 0x800
+_FROM_UNIX = 3
+_READABLE = 0o100644 << 16
+_LARGEST = 0xFFFFFFFF
+_MOST = 0xFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file in a ZIP: under 4 GiB, its name relative, with forward slashes. `at`: where its local header begins."""
+
+    path: str
+    size: int
+    crc32: int
+    stamp: datetime
+    at: int
+
+    @property
+    def data_at(self) -> int:
+        """Where its bytes begin."""
+        return self.at + _LOCAL.size + len(self.path.encode())
+
+    @property
+    def end(self) -> int:
+        """Where the next file begins."""
+        return self.data_at + self.size
+
+    def local_header(self) -> bytes:
+        """What stands before its bytes."""
+        name = self.path.encode()
+        return (
+            _LOCAL.pack(b"PK\x03\x04", 20, _UTF8, 0, *_dos(self.stamp), self.crc32, self.size, self.size, len(name), 0)
+            + name
+        )
+
+    @property
+    def central_size(self) -> int:
+        """Bytes of its entry in the central directory."""
+        return _CENTRAL.size + len(self.path.encode()) + (_FAR.size if self.at >= _LARGEST else 0)
+
+    def central_header(self) -> bytes:
+        """Its entry in the central directory."""
+        name = self.path.encode()
+        far = self.at >= _LARGEST
+        extra = _FAR.pack(1, 8, self.at) if far else b""
+        version = 45 if far else 20
+        return (
+            _CENTRAL.pack(
+                b"PK\x01\x02", version, _FROM_UNIX, version, 0, _UTF8, 0, *_dos(self.stamp), self.crc32, self.size,
+                self.size, len(name), len(extra), 0, 0, 0, _READABLE, _LARGEST if far else self.at,
+            )
+            + name
+            + extra
+        )  # fmt: skip
+
+
+def end_records(files: int, directory_at: int, directory_size: int) -> bytes:
+    """What stands after the central directory."""
+    large = files >= _MOST or directory_at >= _LARGEST or directory_size >= _LARGEST
+    end = _END.pack(
+        b"PK\x05\x06", 0, 0, min(files, _MOST), min(files, _MOST),
+        min(directory_size, _LARGEST), min(directory_at, _LARGEST), 0,
+    )  # fmt: skip
+    if not large:
+        return end
+    end64 = _END64.pack(b"PK\x06\x06", _END64.size - 12, 45, 45, 0, 0, files, files, directory_size, directory_at)
+    return end64 + _LOCATOR64.pack(b"PK\x06\x07", 0, directory_at + directory_size, 1) + end
+
+
+def _dos(stamp: datetime) -> tuple[int, int]:
+    """Time and date as MS-DOS had them: two seconds fine, from 1980 on."""
+    year = max(1980, stamp.year) - 1980
+    return stamp.hour << 11 | stamp.minute << 5 | stamp.second // 2, year << 9 | stamp.month << 5 | stamp.day

@@ -1,0 +1,97 @@
+"""A real browser (Debian's Chromium, driven by Playwright) before a real gateway before a real server.
+
+Where there is no Chromium these tests skip and say so; .ci/run sets FACEWIRE_REQUIRE_BROWSER, and then that is a
+failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.camera import mjpeg
+from tests.browser.visit import Visit
+from tests.support.web_server import Page, facewire_server, web_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+AXE = Path(__file__).with_name("node_modules") / "axe-core" / "axe.min.js"
+CAMERA_FACE = 23  # the colour that the fake camera sees
+WIDTHS = {"desktop": (1440, 900), "phone": (375, 812)}
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)  # fmt: skip
+
+
+def missing(reason: str) -> None:
+    """Skips, saying why; where a browser must be there, that is a failure."""
+    if os.environ.get("FACEWIRE_REQUIRE_BROWSER"):
+        pytest.fail(f"{reason}, and FACEWIRE_REQUIRE_BROWSER is set")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        missing("there is no Chromium here (Debian: apt-get install chromium), so nothing looks at the page")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed (requirements-dev.txt)")
+    film = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    film.write_bytes(mjpeg(CAMERA_FACE))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, headless=True, args=[*FLAGS, f"--use-file-for-fake-video-capture={film}"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """axe-core's source: what finds barriers in a page."""
+    if not AXE.is_file():
+        missing("axe-core is not there (npm install --prefix tests/browser), so nothing looks for barriers")
+    return AXE.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Page]:
+    """The page of an empty server."""
+    with facewire_server(tmp_path) as address, web_page(address) as page:
+        yield page
+
+
+Visiting = Callable[..., Visit]
+
+
+@pytest.fixture
+def visiting(browser: Browser) -> Iterator[Visiting]:
+    """`visiting(web, "phone")`: a new browser profile; at the end, nothing may have gone wrong in it unseen."""
+    visits: list[Visit] = []
+
+    def open_(web: Page, width: str = "desktop", **options: object) -> Visit:
+        across, down = WIDTHS[width]
+        context = browser.new_context(
+            viewport={"width": across, "height": down}, reduced_motion="reduce", accept_downloads=True,
+            **options,  # type: ignore[arg-type]
+        )  # fmt: skip
+        context.set_default_timeout(10_000)
+        visits.append(Visit(context, web))
+        return visits[-1]
+
+    yield open_
+    for visit in visits:
+        visit.context.close()
+    for visit in visits:
+        assert visit.complaints == []

@@ -1,0 +1,194 @@
+"""What can happen to a view: no server, a hostile name, a token, the camera, ten thousand of something, no mouse."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from client import FaceClient
+from tests.browser.conftest import CAMERA_FACE, WIDTHS, Visiting
+from tests.support.synthetic_engine import draw, portrait
+from tests.support.web_server import Page, facewire_server, web_page
+
+HOSTILE = '<img src=x onerror="document.title=1">'
+MANY = 10_000
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_without_a_server_every_view_says_so_and_goes_on_when_it_is_back(
+    tmp_path: Path, visiting: Visiting, axe: str, width: str
+) -> None:
+    with facewire_server(tmp_path) as address:
+        pass  # the port is free now
+    with web_page(address) as web:
+        visit = visiting(web, width)
+        visit.refusals = {503}
+        for path in ("/identify", "/people", "/person?name=Ada", "/albums", "/album?album=Trip"):
+            visit.go(path)
+            visit.says(f"python server_app.py --port {address[1]}")
+            assert visit.barriers(axe) == []
+        visit.refusals |= {404}
+        visit.go("/people")
+        visit.says("The server can't be reached")
+        with facewire_server(tmp_path, port=address[1]):
+            visit.says("Nobody is enrolled yet")
+            visit.page.locator("#offline").wait_for(state="hidden")
+
+
+def test_a_view_that_loses_its_server_keeps_what_it_shows(tmp_path: Path, visiting: Visiting) -> None:
+    with facewire_server(tmp_path) as address:
+        with FaceClient(*address) as client:
+            client.enrol("Ada", portrait(7))
+        with web_page(address) as web:
+            visit = visiting(web)
+            visit.refusals = {503}
+            visit.go("/people")
+            visit.shows(".tile strong", ["Ada"])
+    # Both are gone now: the page says which of its programs to start
+    visit.page.get_by_label("Search by name").fill("a")
+    visit.says("This page lost its gateway")
+    visit.complaints = [one for one in visit.complaints if "ERR_CONNECTION_REFUSED" not in one]
+
+
+def test_a_hostile_name_stays_a_name(web: Page, visiting: Visiting) -> None:
+    visitor = web.visitor()
+    from urllib.parse import quote
+
+    assert visitor.send("POST", f"/api/enrol?name={quote(HOSTILE)}", portrait(7))[0] == 200
+    assert visitor.op("album.create", album=HOSTILE)[0] == 200
+    visit = visiting(web)
+    visit.refusals = {404}
+    for path in ("/people", "/albums", f"/person?name={quote(HOSTILE)}", f"/album?album={quote(HOSTILE)}"):
+        visit.go(path)
+        visit.page.get_by_text(HOSTILE, exact=True).first.wait_for()
+        assert visit.page.locator("img[src=x]").count() == 0
+
+
+def test_the_camera(web: Page, visiting: Visiting, axe: str) -> None:
+    assert web.visitor().send("POST", "/api/enrol?name=Grace%20Hopper", portrait(CAMERA_FACE))[0] == 200
+    visit = visiting(web)
+    visit.go("/identify")
+    visit.named("button", "Use the camera").first.click()
+    visit.shows(".face strong", ["Grace Hopper"])
+    visit.shows(".box-label", ["Grace Hopper"])
+    visit.says("live")
+    assert visit.barriers(axe) == []
+    box = visit.page.locator(".box").first
+    before = box.get_attribute("style")
+    visit.page.wait_for_function("old => document.querySelector('.box')?.getAttribute('style') !== old", arg=before)
+    visit.named("button", "Stop the camera").click()
+    visit.says("Who is in this picture?")
+
+
+def test_logging_in_and_out(tmp_path: Path, visiting: Visiting, axe: str) -> None:
+    with facewire_server(tmp_path, token="open sesame") as address, web_page(address) as web:
+        visit = visiting(web, "phone")
+        visit.refusals = {401}
+        visit.go("/albums")
+        visit.says("This server asks for its token")
+        assert visit.barriers(axe) == []
+        visit.page.get_by_label("Token").fill("open barley")
+        visit.page.keyboard.press("Enter")
+        visit.says("The server does not know this token")
+        visit.page.get_by_label("Token").fill("open sesame")
+        visit.page.keyboard.press("Enter")
+        visit.says("Faces show up here")
+        visit.named("button", "Log out").click()
+        visit.says("This server asks for its token")
+
+
+def test_by_keyboard_alone(web: Page, visiting: Visiting) -> None:
+    visitor = web.visitor()
+    for name, face in (("Ada", 7), ("Bo", 30)):
+        assert visitor.send("POST", f"/api/enrol?name={name}", portrait(face))[0] == 200
+    visit = visiting(web)
+    page = visit.page
+    visit.go("/people")
+    visit.shows(".tile strong", ["Ada", "Bo"])
+    tab_to(visit, "Bo1 face")
+    page.keyboard.press("Enter")
+    visit.says("1 face · enrolled")
+    tab_to(visit, "Rename")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Bob")
+    page.keyboard.press("Enter")
+    page.locator("h1", has_text="Bob").wait_for()
+    tab_to(visit, "Merge into …")
+    page.keyboard.press("Enter")
+    page.keyboard.type("Ada")
+    page.keyboard.press("Enter")
+    page.locator("h1", has_text="Ada").wait_for()
+    visit.says("2 faces")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_both_colour_schemes_can_be_read(web: Page, visiting: Visiting, axe: str, scheme: str) -> None:
+    visitor = web.visitor()
+    assert visitor.send("POST", "/api/enrol?name=Ada", portrait(7))[0] == 200
+    visit = visiting(web, "desktop", color_scheme=scheme)
+    visit.go("/identify")
+    visit.page.set_input_files(
+        "#files",
+        {"name": "two.png", "mimeType": "image/png", "buffer": draw((7, (4, 4, 20, 20)), (8, (36, 4, 20, 20)))},
+    )
+    visit.shows(".face .badge", ["match", "unknown"])
+    assert visit.barriers(axe) == []
+    visit.go("/people")
+    visit.shows(".tile strong", ["Ada"])
+    assert visit.barriers(axe) == []
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[Page]:
+    """An album of ten thousand photos, none looked at yet."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number in range(MANY):
+            archive.writestr(f"{number:05d}.png", tiny(number))
+    with facewire_server(tmp_path) as address:
+        with FaceClient(*address, timeout=300) as client:
+            client.albums.create("Many")
+            packed.seek(0)
+            assert client.albums.add_zip("Many", packed).added == MANY
+        with web_page(address) as web:
+            yield web
+
+
+def test_ten_thousand_photos(many: Page, visiting: Visiting) -> None:
+    visit = visiting(many)
+    page = visit.page
+    visit.go("/album?album=Many#/photos")
+    page.locator(".photo-tile img").first.wait_for()
+    assert page.locator(".photo-tile").count() < 500
+    page.evaluate("() => scrollTo(0, document.documentElement.scrollHeight / 2)")
+    page.get_by_role("button", name="05000.png").wait_for()
+    page.evaluate("() => scrollTo(0, document.documentElement.scrollHeight)")
+    last = page.get_by_role("button", name="09999.png")
+    last.wait_for()
+    assert page.locator(".photo-tile").count() < 500
+    assert page.evaluate("() => document.querySelectorAll('*').length") < 4000
+    last.click()
+    visit.says("10000 of 10,000 photos")
+    page.keyboard.press("Home")
+    visit.says("1 of 10,000 photos")
+
+
+def tiny(number: int) -> bytes:
+    """A picture of its own, of two hundred bytes."""
+    return draw(size=(16 + number % 97, 16 + number // 97), extension=".png", shade=number % 80)
+
+
+def tab_to(visit: object, text: str) -> None:
+    """Presses Tab until what has the focus says `text`."""
+    page = visit.page  # type: ignore[attr-defined]
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        focused = page.evaluate("() => document.activeElement.textContent.trim()")
+        if focused == text:
+            return
+    pytest.fail(f"Tab never reaches '{text}'")

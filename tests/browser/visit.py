@@ -1,0 +1,68 @@
+"""One browser profile looking at the page, and what it had to complain about."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tests.support.web_server import Page as Web
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page
+
+# A browser writes a line for every refused request; the page shows these to people, and the tests look for that.
+_REFUSED = re.compile(r"status of (\d+)")
+
+
+class Visit:
+    """`refusals`: statuses that a test brings about on purpose."""
+
+    def __init__(self, context: BrowserContext, web: Web) -> None:
+        self.context = context
+        self.web = web
+        self.complaints: list[str] = []
+        self.refusals: set[int] = set()
+        self.page: Page = context.new_page()
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        self.page.on("request", lambda request: self._asked(request.url))
+
+    def go(self, path: str) -> None:
+        self.page.goto(self.web.url + path)
+
+    def named(self, role: str, name: str, *, exact: bool = False) -> Locator:
+        """What a screen reader calls so."""
+        return self.page.get_by_role(role, name=name, exact=exact)  # type: ignore[arg-type]
+
+    def says(self, text: str) -> None:
+        """Waits until the page shows this."""
+        self.page.get_by_text(text).first.wait_for()
+
+    def shows(self, selector: str, texts: list[str]) -> None:
+        """Waits until exactly these texts are there, in this order."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator(selector)).to_have_text(texts, timeout=10_000)
+
+    def barriers(self, axe: str) -> list[str]:
+        """What axe-core finds serious or critical, and any sideways scrolling."""
+        self.page.evaluate(axe)
+        found = self.page.evaluate("async () => (await axe.run(document, {resultTypes: ['violations']})).violations")
+        serious = [
+            f"{one['id']}: {one['help']}: {one['nodes'][0]['html']}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        wider = self.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+        return serious + ([f"the page is {wider} px wider than the screen"] if wider > 0 else [])
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type not in ("error", "warning"):
+            return
+        refused = _REFUSED.search(message.text)
+        if refused is None or int(refused[1]) not in self.refusals:
+            self.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith((self.web.url, "blob:", "data:", "about:")):
+            self.complaints.append(f"asked another host: {url}")

@@ -1,0 +1,150 @@
+"""`client_app.py album ...` against a real server: the story as a person types it."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from client.cli import main
+from client.commands.album import COMMANDS
+from tests.support.albums import album_service, listening
+from tests.support.synthetic_engine import draw, portrait
+
+ADA, BEN, CLEO = 5, 22, 41
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Runs `client_app.py album WORDS`: its exit code, stdout, stderr."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    with album_service(tmp_path) as service, listening(service) as (host, port):
+
+        def run(*words: str) -> tuple[int, str, str]:
+            code = main(["album", *words, "--host", host, "--port", str(port)])
+            printed = capsys.readouterr()
+            return code, printed.out, printed.err
+
+        yield run
+
+
+@pytest.fixture
+def trip(run: Run) -> Run:
+    """An album Trip of a folder and a ZIP, processed."""
+    Path("holiday/day 1").mkdir(parents=True)
+    for number in range(3):
+        Path(f"holiday/day 1/ada {number}.png").write_bytes(portrait(ADA, shade=number))
+    Path("holiday/broken.jpg").write_bytes(b"no picture")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("ben.png", portrait(BEN))
+        archive.writestr("both.png", draw((ADA, (2, 10, 24, 24)), (BEN, (34, 10, 20, 20))))
+    Path("more.zip").write_bytes(buffer.getvalue())
+    code, out, err = run("add", "Trip", "holiday", "more.zip", "--create", "--process")
+    assert (code, out) == (1, "5 photos added, 0 there already, 1 not added\n")
+    assert err.startswith("holiday/broken.jpg: ")
+    return run
+
+
+def people(run: Run) -> dict[int, int]:
+    """Number -> faces."""
+    _, out, _ = run("people", "Trip", "--json")
+    return {person["person"]: person["faces"] for person in json.loads(out)["people"]}
+
+
+def test_from_a_folder_to_names(trip: Run) -> None:
+    ada, ben = people(trip)
+    assert trip("label", "Trip", str(ada), "Ada")[0] == 0
+    code, out, _ = trip("people", "Trip", "--faces", "crops")
+    assert code == 0
+    assert "Ada" in out.splitlines()[0]
+    assert sorted(path.name for path in Path("crops").iterdir()) == sorted([f"{ada}-Ada.jpg", f"{ben}.jpg"])
+    code, out, _ = trip("photos", "Trip", "--person", "Ada")
+    assert [line.split("  ")[-1].split(":")[0] for line in out.splitlines()] == [
+        "both.png",
+        *(f"holiday/day 1/ada {number}.png" for number in range(3)),
+    ]
+    assert trip("label", "Trip", "Nobody", "X")[0] == 2
+    assert "undo would take back: named person" in trip("status", "Trip")[1]
+
+
+def test_corrections(trip: Run) -> None:
+    ada, ben = people(trip)
+    trip("label", "Trip", str(ada), "Ada")
+    assert "merged 2 people into Ada" in trip("merge", "Trip", "Ada", str(ben))[1]
+    assert people(trip) == {ada: 6}
+    assert "undone: merged" in trip("undo", "Trip")[1]
+    assert people(trip) == {ada: 4, ben: 2}
+    face = json.loads(trip("faces", "Trip", "--person", "Ada", "--json")[1])["faces"][0]["face"]
+    assert trip("not", "Trip", "Ada", str(face))[0] == 0
+    assert people(trip)[ada] == 3
+    assert trip("move", "Trip", "Ada", str(face))[0] == 0
+    assert trip("split", "Trip", "Ada", str(face), "--name", "Eve")[0] == 0
+    assert trip("hide", "Trip", "Eve")[0] == 0
+    assert "Eve" in trip("people", "Trip", "--hidden")[1]
+    assert trip("hide", "Trip", "Eve", "--show")[0] == 0
+    assert trip("different", "Trip", "Ada", str(ben))[0] == 0
+    history = trip("history", "Trip")[1]
+    assert history.count("\n") == 8
+    assert history.count("(undone)") == 1
+
+
+def test_search_and_export(trip: Run) -> None:
+    Path("selfie.png").write_bytes(portrait(BEN, shade=7))
+    Path("stranger.png").write_bytes(portrait(CLEO))
+    code, out, _ = trip("search", "Trip", "selfie.png")
+    assert code == 0
+    assert out.splitlines()[0] == "2 photos: 1 solo, 1 group"
+    code, out, _ = trip("search", "Trip", "stranger.png")
+    assert code == 1
+    assert out.startswith("nobody here like stranger.png")
+    ada = max(people(trip), key=people(trip).__getitem__)
+    code, out, _ = trip("search", "Trip", "selfie.png", "--with", f"person:{ada}", "--all", "--export", "both.zip")
+    assert (code, out.splitlines()[0]) == (0, "1 photo: 0 solo, 1 group")
+    assert "both.png" in zipfile.ZipFile("both.zip").namelist()
+    assert trip("export", "Trip", "all.zip", "--no-labels")[0] == 0
+    assert len(zipfile.ZipFile("all.zip").namelist()) == 5
+    Path("group.png").write_bytes(draw((ADA, (2, 10, 20, 20)), (BEN, (34, 10, 24, 24))))
+    code, out, err = trip("search", "Trip", "group.png", "--leave-out", "group.png", "1")
+    assert "shows 2 faces" in err
+    assert out.splitlines()[0] == "4 photos: 3 solo, 1 group"
+
+
+def test_photos_are_saved_once_only(trip: Run) -> None:
+    number = json.loads(trip("photos", "Trip", "--json")[1])["photos"][0]["photo"]
+    assert trip("photo", "Trip", str(number))[0] == 0
+    assert Path("ben.png").is_file()
+    code, _, err = trip("photo", "Trip", str(number))
+    assert code == 2
+    assert "--output" in err
+    assert trip("photo", "Trip", str(number), "--size", "20", "-o", "small.jpg")[0] == 0
+
+
+def test_adding_again_adds_nothing(trip: Run) -> None:
+    code, out, _ = trip("add", "Trip", "holiday/day 1", "more.zip")
+    assert (code, out) == (0, "0 photos added, 5 there already\n")
+
+
+def test_what_is_asked_wrongly(run: Run) -> None:
+    assert run("status", "Nowhere")[0] == 3
+    run("create", "Trip")
+    assert run("create", "Trip")[0] == 3
+    assert run("delete", "Trip")[0] == 2
+    assert run("add", "Trip", "missing.png")[0] == 2
+    assert run("list")[1].startswith("Trip")
+    assert run("delete", "Trip", "--yes")[0] == 0
+    assert "no albums yet" in run("list")[1]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["album", command, "--help"])
+    assert stopped.value.code == 0
+    assert "usage: client_app.py album " + command in capsys.readouterr().out

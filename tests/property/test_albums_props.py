@@ -1,0 +1,215 @@
+"""Labels and constraints survive any order of adding, processing, naming, merging, splitting, moving, "not" and undo.
+
+The model is plain: which faces a user has said are of one name, and which pairs are not one person's. Clustering may do
+what it likes with everything else.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from protocol import album_messages as wire
+from server.errors import BadRequest
+from tests.support.albums import album_service, ask
+from tests.support.synthetic_engine import draw, portrait
+
+NAMES = ("Ada", "Ben", "Cleo")
+
+
+@dataclass
+class Said:
+    """What a user has said, as of some moment. `placed`: face -> the name it was placed under, "" for none."""
+
+    names: dict[int, str] = field(default_factory=dict)  # person -> name
+    placed: dict[int, int] = field(default_factory=dict)  # face -> person
+    apart: set[frozenset[int]] = field(default_factory=set)
+
+    def copy(self) -> Said:
+        return Said(dict(self.names), dict(self.placed), set(self.apart))
+
+
+class Albums(RuleBasedStateMachine):
+    """Drives the service itself; sockets are tested elsewhere."""
+
+    @initialize()
+    def open(self) -> None:
+        self.room = Path(tempfile.mkdtemp(prefix="albums-"))
+        self.context = album_service(self.room)
+        self.service = self.context.__enter__()
+        self.ask(wire.AlbumCreate("A"))
+        self.said = Said()
+        self.before: list[Said] = []  # one for every correction that can be undone
+        self.shade = 0
+        self.add((0, 1))
+        self.add((2, 3))
+        self.process()
+
+    def teardown(self) -> None:
+        self.context.__exit__(None, None, None)
+        shutil.rmtree(self.room)
+
+    def ask(self, body):  # type: ignore[no-untyped-def]
+        return ask(self.service, body)
+
+    def faces(self) -> dict[int, wire.AlbumFaceEntry]:
+        return {face.face: face for face in self.ask(wire.AlbumFaces("A")).faces}
+
+    def people(self) -> list[wire.AlbumPerson]:
+        shown, hidden = (self.ask(wire.AlbumPeople("A", hidden)).people for hidden in (False, True))
+        return [*shown, *hidden]
+
+    def remember(self) -> None:
+        self.before.append(self.said.copy())
+
+    def joined(self, person: int) -> None:
+        """The faces that are placed with a person belong together, whatever was said before."""
+        mine = {face for face, owner in self.said.placed.items() if owner == person}
+        self.said.apart = {pair for pair in self.said.apart if not pair <= mine}
+
+    # -------------------------------------------------------------------------------------- what users do
+
+    @rule(numbers=st.tuples(st.integers(0, 5), st.integers(0, 5)))
+    def add(self, numbers: tuple[int, int]) -> None:
+        self.shade += 1
+        one, other = (7 * number + 3 for number in numbers)
+        boxes = ((2.0, 10.0, 24.0, 24.0), (34.0, 10.0, 24.0, 24.0))
+        same = one == other
+        picture = (
+            portrait(one, shade=self.shade) if same else draw((one, boxes[0]), (other, boxes[1]), shade=self.shade)
+        )
+        self.ask(wire.AlbumAdd("A", f"{self.shade}.png", picture))
+
+    @rule()
+    def process(self) -> None:
+        self.ask(wire.AlbumProcess("A"))
+
+    @rule(choice=st.integers(0, 100), name=st.sampled_from(NAMES))
+    def label(self, choice: int, name: str) -> None:
+        people = self.people()
+        person = people[choice % len(people)].person
+        mine = [face.face for face in self.faces().values() if face.person == person]
+        self.remember()
+        self.ask(wire.AlbumLabel("A", person, name))
+        namesake = next((p for p in people if p.name == name and p.person != person), None)
+        target = person if namesake is None else namesake.person
+        if namesake is not None:
+            mine += [f for f in self.said.placed if self.said.placed[f] == target]
+            self.said.names.pop(person, None)
+        self.place_all(target, name)
+
+    def place_all(self, person: int, name: str | None) -> None:
+        """Everything that is with the person now was placed there."""
+        for face in self.faces().values():
+            if face.person == person:
+                self.said.placed[face.face] = person
+        self.said.names.pop(person, None)
+        if name is not None:
+            self.said.names[person] = name
+        self.joined(person)
+
+    @precondition(lambda self: len(self.people()) > 1)
+    @rule(one=st.integers(0, 100), other=st.integers(0, 100))
+    def merge(self, one: int, other: int) -> None:
+        people = self.people()
+        first = people[one % len(people)]
+        second = people[other % len(people)]
+        if first.person == second.person:
+            return
+        self.remember()
+        self.ask(wire.AlbumMerge("A", (first.person, second.person)))
+        self.said.names.pop(second.person, None)
+        self.place_all(first.person, first.name or second.name)
+
+    @rule(choice=st.integers(0, 100))
+    def split(self, choice: int) -> None:
+        people = [person for person in self.people() if person.faces > 1]
+        if not people:
+            return
+        person = people[choice % len(people)].person
+        mine = sorted(face.face for face in self.faces().values() if face.person == person)
+        chosen = mine[choice % len(mine)]
+        self.remember()
+        changed = self.ask(wire.AlbumSplit("A", person, (chosen,)))
+        new = next(p.person for p in changed.people if p.person not in {q.person for q in people} | {person})
+        self.said.placed[chosen] = new
+        self.said.apart |= {frozenset((chosen, face)) for face in mine if face != chosen}
+
+    @rule(face=st.integers(0, 100), choice=st.integers(0, 100))
+    def move(self, face: int, choice: int) -> None:
+        people, faces = self.people(), sorted(self.faces())
+        person, chosen = people[choice % len(people)].person, faces[face % len(faces)]
+        self.remember()
+        self.ask(wire.AlbumMove("A", (chosen,), person))
+        self.said.placed[chosen] = person
+        with_it = {f.face for f in self.faces().values() if f.person == person}
+        self.said.apart = {pair for pair in self.said.apart if not pair <= with_it}
+        self.forget_empty()
+
+    @rule(choice=st.integers(0, 100))
+    def not_this_person(self, choice: int) -> None:
+        people = [person for person in self.people() if person.faces > 1]
+        if not people:
+            return
+        person = people[choice % len(people)].person
+        mine = sorted(face.face for face in self.faces().values() if face.person == person)
+        chosen = mine[choice % len(mine)]
+        self.remember()
+        self.ask(wire.AlbumNot("A", (chosen,), person))
+        self.said.placed.pop(chosen, None)
+        self.said.apart |= {frozenset((chosen, face)) for face in mine if face != chosen}
+
+    @rule()
+    def undo(self) -> None:
+        if not self.before:
+            try:
+                self.ask(wire.AlbumUndo("A"))
+            except BadRequest:
+                return
+            raise AssertionError("there was nothing to undo")
+        self.ask(wire.AlbumUndo("A"))
+        self.said = self.before.pop()
+
+    @rule()
+    def restart(self) -> None:
+        self.context.__exit__(None, None, None)
+        self.context = album_service(self.room)
+        self.service = self.context.__enter__()
+
+    def forget_empty(self) -> None:
+        """A person who lost the last face is gone, and the name with them."""
+        there = {person.person for person in self.people()}
+        self.said.names = {person: name for person, name in self.said.names.items() if person in there}
+
+    # -------------------------------------------------------------------------------------- what always holds
+
+    @invariant()
+    def what_was_said_holds(self) -> None:
+        if not hasattr(self, "said"):
+            return
+        faces = self.faces()
+        for face, person in self.said.placed.items():
+            assert faces[face].person == person, f"face {face} was placed with {person}"
+        for one, other in map(tuple, self.said.apart):
+            assert faces[one].person is None or faces[one].person != faces[other].person, (
+                f"{one} and {other} are parted"
+            )
+        names = {person.person: person.name for person in self.people() if person.name is not None}
+        assert names == self.said.names
+        assert sum(person.faces for person in self.people()) == sum(face.person is not None for face in faces.values())
+
+
+Albums.TestCase.settings = settings(
+    max_examples=12,
+    stateful_step_count=14,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestAlbums = Albums.TestCase

@@ -1,0 +1,120 @@
+"""Albums for tests: a service over the synthetic engine, alone or behind a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client import FaceClient
+from protocol.album_messages import AlbumResult
+from protocol.messages import RequestBody
+from server.albums.limits import AlbumLimits
+from server.albums.service import AlbumService
+from server.albums.settings import AlbumSettings
+from server.gallery.gallery import Gallery
+from server.recognition.decision import Decider
+from server.recognition.for_albums import GalleryRegistry
+from server.tcp.dispatch import Dispatcher
+from server.tcp.limits import TcpLimits
+from server.tcp.listener import Listener
+from tests.support.fake_service import PATIENCE_S, FakeService
+from tests.support.galleries import spec
+from tests.support.synthetic_engine import DIMENSION, SyntheticEngine
+
+THRESHOLD = 0.8  # colours are directions of their own; equal ones have a cosine of 1
+
+
+class PlainJudge:
+    """One threshold, whatever the number of people."""
+
+    error_rate = 0.01
+
+    def similarities(self, probes: NDArray[np.float32], templates: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(probes @ templates.T, np.float32)
+
+    def threshold(self, people: int) -> float:
+        return THRESHOLD
+
+
+@dataclass
+class Heard:
+    """A follower in process."""
+
+    news: list[tuple[int, int, Mapping[str, object]]] = field(default_factory=list)
+    result: AlbumResult | None = None
+    error: Exception | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def gone(self) -> bool:
+        return False
+
+    def progress(self, done: int, total: int, details: Mapping[str, object]) -> None:
+        self.news.append((done, total, details))
+
+    def finished(self, result: AlbumResult) -> None:
+        self.result = result
+        self.ended.set()
+
+    def failed(self, error: Exception) -> None:
+        self.error = error
+        self.ended.set()
+
+
+def ask(service: AlbumService, body: RequestBody) -> AlbumResult:
+    """The answer in process, waited for where it takes long. Raises what a client would be told."""
+    if type(body) not in service.followed:
+        return service.handlers[type(body)](body)  # type: ignore[return-value]
+    heard = Heard()
+    service.followed[type(body)](body, follower=heard)
+    assert heard.ended.wait(PATIENCE_S)
+    if heard.error is not None:
+        raise heard.error
+    assert heard.result is not None
+    return heard.result
+
+
+@contextlib.contextmanager
+def album_service(
+    room: Path, *, engine: SyntheticEngine | None = None, limits: AlbumLimits | None = None
+) -> Iterator[AlbumService]:
+    """A service on `room`/albums with a gallery on `room`/gallery.db; imports are allowed below `room`/import."""
+    engine = engine or SyntheticEngine(model="Facenet512")
+    db = room / "gallery.db"
+    (room / "import").mkdir(exist_ok=True)
+    gallery = Gallery.open(db) if db.exists() else Gallery.create(db, spec(DIMENSION, "Facenet512"))
+    with gallery:
+        registry = GalleryRegistry(gallery, Decider(gallery.spec, 0.01))
+        settings = AlbumSettings(room / "albums", room / "import", limits or AlbumLimits())
+        service = AlbumService(settings, engine, PlainJudge(), registry)
+        try:
+            yield service
+        finally:
+            service.close()
+
+
+@contextlib.contextmanager
+def listening(service: AlbumService, **tcp: float) -> Iterator[tuple[str, int]]:
+    """A real server on a free port: its address."""
+    limits = TcpLimits(**tcp)  # type: ignore[arg-type]
+    listener = Listener(Dispatcher(FakeService(), albums=service), "127.0.0.1", 0, limits=limits)
+    listener.start()
+    try:
+        yield listener.address
+    finally:
+        assert listener.stop()
+
+
+@contextlib.contextmanager
+def serving_albums(service: AlbumService, **tcp: float) -> Iterator[FaceClient]:
+    """A real server on a free port, and a client of it, which outlives it."""
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(listening(service, **tcp))
+        with FaceClient(*address, timeout=PATIENCE_S) as client:
+            yield client
+            stack.close()

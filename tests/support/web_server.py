@@ -1,0 +1,121 @@
+"""A real facewire server for the web page: gallery and albums on the disk, the networks replaced by colours."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from client.web.app import create_app
+from client.web.main import listen, web_config
+from client.web.settings import WebSettings
+from server.albums.limits import AlbumLimits
+from server.albums.service import AlbumService
+from server.albums.settings import AlbumSettings
+from server.recognition.decision import Decider
+from server.recognition.for_albums import GalleryRegistry
+from server.tcp.dispatch import Dispatcher
+from server.tcp.limits import TcpLimits
+from server.tcp.listener import Listener
+from tests.support.albums import PlainJudge
+from tests.support.fake_service import PATIENCE_S
+from tests.support.living_server import SPEC, living_service
+
+
+@contextlib.contextmanager
+def facewire_server(
+    room: Path, *, port: int = 0, token: str | None = None, **limits: float
+) -> Iterator[tuple[str, int]]:
+    """The address of a server that keeps everything in `room`, which may have served before."""
+    with living_service(room / "gallery.db") as (service, gallery):
+        registry = GalleryRegistry(gallery, Decider(SPEC, 0.01))
+        albums = AlbumService(
+            AlbumSettings(room / "albums", None, AlbumLimits()), service.analyser, PlainJudge(), registry
+        )
+        dispatcher = Dispatcher(service, token=token, albums=albums)
+        listener = Listener(dispatcher, "127.0.0.1", port, limits=TcpLimits(**limits))  # type: ignore[arg-type]
+        listener.start()
+        try:
+            yield listener.address
+        finally:
+            stopped = listener.stop()
+            albums.close()
+            assert stopped, "the server could not end its threads"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A running gateway, over real HTTP."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers (names in lower case) and body of one request; nothing is added to it but Host."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def visitor(self) -> Visitor:
+        """A browser that has opened the page."""
+        _, headers, body = self.request("GET", "/login")
+        token = body.decode().split('name="csrf-token" content="', 1)[1].split('"', 1)[0]
+        return Visitor(self, headers["set-cookie"].split(";", 1)[0], token)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """What a browser's scripts would send."""
+
+    page: Page
+    cookie: str
+    csrf: str
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        own = {"Cookie": self.cookie, "X-CSRF-Token": self.csrf, "Origin": self.page.url}
+        return self.page.request(method, path, body, own | {name.replace("_", "-"): v for name, v in headers.items()})
+
+    def op(self, op_: str, /, **keys: object) -> tuple[int, dict[str, object]]:
+        """An operation: the status, and the result or the error."""
+        status, _, body = self.send(
+            "POST", f"/api/op/{op_}", json.dumps(keys).encode(), content_type="application/json"
+        )
+        said = json.loads(body)
+        return status, said["error"] if status >= 400 else said
+
+
+@contextlib.contextmanager
+def web_page(server: tuple[str, int], **settings: object) -> Iterator[Page]:
+    """A gateway for that server on a free port."""
+    chosen = WebSettings(server=server, port=0, **settings)  # type: ignore[arg-type]
+    with listen(chosen) as listening:
+        server_ = uvicorn.Server(web_config(chosen, create_app(chosen)))
+        thread = threading.Thread(target=server_.run, kwargs={"sockets": [listening]}, name="facewire-web-test")
+        thread.start()
+        while not server_.started and thread.is_alive():
+            time.sleep(0.01)
+        try:
+            host, port = listening.getsockname()[:2]
+            yield Page(host, port)
+        finally:
+            server_.should_exit = True
+            thread.join(PATIENCE_S)
