@@ -18,7 +18,7 @@ from client import ConnectionLost
 from client.album_client import AlbumClient
 from protocol.album_messages import AlbumAdded
 from protocol.messages import Progress
-from tests.support.albums_server import killable
+from tests.support.albums_server import POISON, DiedEarly, killable
 from tests.support.synthetic_engine import portrait
 
 PHOTOS = 60
@@ -151,3 +151,22 @@ def poll() -> Iterator[None]:
         yield
         time.sleep(0.05)
     pytest.fail("it took too long")
+
+
+def test_a_picture_that_kills_the_server_does_so_twice_at_most(tmp_path: Path) -> None:
+    with killable(tmp_path) as (client, _):
+        client.albums.create("Trip")
+        client.albums.add("Trip", "poison.png", portrait(POISON))
+        client.albums.add("Trip", "good.png", portrait(1))
+    for _ in range(2):
+        # The second time as soon as it has started: the work was asked for, and goes on by itself.
+        with pytest.raises((ConnectionLost, DiedEarly)), killable(tmp_path) as (client, _):
+            client.albums.process("Trip")
+    with killable(tmp_path) as (client, _):
+        info = client.albums.process("Trip")
+        assert (info.with_faces, info.unreadable) == (1, 1)
+        (entry,) = client.albums.photos("Trip", show="unreadable").photos
+        assert (entry.name, entry.reason) == (
+            "poison.png",
+            "the server died twice while it looked at this picture",
+        )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -15,12 +16,26 @@ from pathlib import Path
 from client import FaceClient
 from tests.support.albums import album_service, listening
 from tests.support.server_process import ROOT, environment
-from tests.support.synthetic_engine import SyntheticEngine
+from tests.support.synthetic_engine import PaintedPicture, SyntheticEngine, portrait
+
+POISON = 62
+"""The number of a colour whose portrait kills the server that looks at it, as a bug in a native decoder would."""
+
+
+class DiedEarly(Exception):
+    """It ended before it could say its port."""
+
+
+class FragileEngine(SyntheticEngine):
+    def faces(self, data: bytes) -> PaintedPicture:
+        if data == portrait(POISON):
+            os._exit(11)
+        return super().faces(data)
 
 
 def main() -> None:
     room, slow = Path(sys.argv[1]), float(sys.argv[2])
-    engine = SyntheticEngine(model="Facenet512", before_embedding=lambda _: time.sleep(slow))
+    engine = FragileEngine(model="Facenet512", before_embedding=lambda _: time.sleep(slow))
     with album_service(room, engine=engine) as service, listening(service) as (_, port):
         print(port, flush=True)
         sys.stdin.read()
@@ -35,8 +50,10 @@ def killable(room: Path, slow: float = 0.0) -> Iterator[tuple[FaceClient, subpro
     ) as process:  # fmt: skip
         assert process.stdout is not None
         try:
-            port = int(process.stdout.readline())
-            with FaceClient("127.0.0.1", port, timeout=60) as client:
+            port = process.stdout.readline()
+            if not port:
+                raise DiedEarly
+            with FaceClient("127.0.0.1", int(port), timeout=60) as client:
                 yield client, process
         finally:
             process.kill()
