@@ -111,7 +111,7 @@ def now() -> str:
 
 def _prepare(path: Path) -> None:
     """The file is ours and of today's schema afterwards. Raises StartError."""
-    connection = _connect(path)
+    connection = sqlite3.connect(path, isolation_level=None)
     try:
         (mark,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -132,6 +132,5 @@ def _prepare(path: Path) -> None:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
     connection.row_factory = sqlite3.Row
-    if path.stat().st_size:
-        configure(connection)
+    configure(connection)
     return connection
