@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 
+from server.albums.database import AlbumsUnavailable
 from server.albums.service import AlbumService
 from server.errors import StartError
 from server.gallery.gallery import Gallery
@@ -76,11 +77,21 @@ def build(settings: Settings, open_things: ExitStack) -> Listener:
     return Listener(dispatcher, settings.host, settings.port, limits=settings.tcp)
 
 
-def open_albums(service: RecognitionService, settings: Settings, open_things: ExitStack) -> AlbumService:
-    """The albums, with the service's networks, gallery and decisions; `open_things` closes them. Raises StartError."""
+def open_albums(service: RecognitionService, settings: Settings, open_things: ExitStack) -> AlbumService | None:
+    """The albums, with the service's networks, gallery and decisions; `open_things` closes them.
+
+    None where their folder can't be used (a second server on one gallery, a disk without writing) and nobody named it.
+    Raises StartError.
+    """
     judge = AlbumJudge(service.decider, settings.fpir)
     registry = GalleryRegistry(service.gallery, service.decider)
-    albums = AlbumService(settings.albums, service.analyser, judge, registry)
+    try:
+        albums = AlbumService(settings.albums, service.analyser, judge, registry)
+    except AlbumsUnavailable as error:
+        if settings.albums.required:
+            raise
+        log.warning("going on without albums: %s", error)
+        return None
     open_things.callback(albums.close)
     return albums
 

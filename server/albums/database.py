@@ -25,6 +25,10 @@ from server.spec import EmbeddingSpec
 _READERS = 4  # as many as cores are worth keeping busy with lists; more wait their turn
 
 
+class AlbumsUnavailable(StartError):
+    """The folder can't be used here and now; a server can do without, unless it was named."""
+
+
 class Database:
     """Thread-safe. Transactions are `writing` and `reading`; a reader sees one instant and never waits for a writer."""
 
@@ -45,14 +49,16 @@ class Database:
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = os.open(root / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as error:
-            raise StartError(f"{root} can't hold albums: {error.strerror}; name another with --albums") from error
+            raise AlbumsUnavailable(
+                f"{root} can't hold albums: {error.strerror}; name another with --albums"
+            ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _prepare(root / "albums.db")
             return cls(root / "albums.db", lock)
         except OSError as error:  # released by the kernel when its process ends, however that happens
             os.close(lock)
-            raise StartError(f"another server uses the albums in {root}; name others with --albums") from error
+            raise AlbumsUnavailable(f"another server uses the albums in {root}; name others with --albums") from error
         except (StartError, sqlite3.DatabaseError):
             os.close(lock)
             raise
@@ -111,7 +117,7 @@ def now() -> str:
 
 def _prepare(path: Path) -> None:
     """The file is ours and of today's schema afterwards. Raises StartError."""
-    connection = _connect(path)
+    connection = sqlite3.connect(path, isolation_level=None)
     try:
         (mark,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -132,6 +138,5 @@ def _prepare(path: Path) -> None:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
     connection.row_factory = sqlite3.Row
-    if path.stat().st_size:
-        configure(connection)
+    configure(connection)
     return connection

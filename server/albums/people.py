@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 
 import numpy as np
-from numpy.typing import NDArray
 
 from protocol.album_messages import (
     AlbumEnrolled,
@@ -17,7 +16,7 @@ from protocol.album_messages import (
 from server.albums import clustering, corrections, faces
 from server.albums.database import Database
 from server.albums.lending import Registry
-from server.albums.vectors import Vectors, VectorStore
+from server.albums.vectors import VectorStore, group_means
 from server.errors import BadRequest
 from server.gallery.records import NewPicture
 
@@ -52,12 +51,13 @@ class GalleryTies:
         """
         with self._db.reading() as db:
             vectors = self._vectors.of(db, album)
-            query = "SELECT id FROM people WHERE album_id = ? AND name IS NULL AND NOT hidden ORDER BY id"
-            nameless = [row[0] for row in db.execute(query, (album,))]
+            query = "SELECT id FROM people WHERE album_id = ? AND name IS NULL AND NOT hidden "
+            nameless = {row[0] for row in db.execute(query, (album,))}
+        numbers, group_of = np.unique(vectors.people, return_inverse=True)
+        means = group_means(vectors.embeddings, group_of, len(numbers))
         matches = []
-        for person in nameless:
-            mean = _mean_of(vectors, person)
-            known = None if mean is None else self._registry.recognise(mean)
+        for person, mean in zip(numbers.tolist(), means, strict=True):
+            known = self._registry.recognise(mean) if person in nameless else None
             if known is not None:
                 matches.append(AlbumRecognition(person, known.name, known.similarity, known.threshold))
         matches.sort(key=lambda match: (-match.similarity, match.person))
@@ -89,13 +89,3 @@ class GalleryTies:
                 for row in faces.best_faces(db, person, templates)
             ]
         return AlbumEnrolled(name, self._registry.enrol(name, pictures))
-
-
-def _mean_of(vectors: Vectors, person: int) -> NDArray[np.float32] | None:
-    """The mean direction of a person's faces; None where there are none (any more)."""
-    mine = vectors.embeddings[vectors.people == person]
-    if not len(mine):
-        return None
-    mean = mine.mean(axis=0, dtype=np.float64)
-    length = float(np.linalg.norm(mean))
-    return None if length < 1e-6 else np.asarray(mean / length, np.float32)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 from protocol.album_messages import AlbumInfo
 from server.albums import catalogue, faces
 from server.albums.database import Database, spec_id
+from server.albums.deathwatch import DeathWatch
 from server.albums.jobs import Job
 from server.albums.lending import Engine
 from server.albums.originals import Originals
@@ -14,14 +17,19 @@ from server.albums.vectors import VectorStore
 from server.errors import InvalidImage
 from server.gallery.records import NewTemplate
 
+_log = logging.getLogger("facewire.albums")
+
 _PAGE = 256  # photos whose numbers are read at a time
 
 
 class Processing:
     """Turns waiting photos into faces, and faces into people. One thread calls `run`; any may call the rest."""
 
-    def __init__(self, db: Database, originals: Originals, engine: Engine, vectors: VectorStore) -> None:
+    def __init__(
+        self, db: Database, originals: Originals, engine: Engine, vectors: VectorStore, watch: DeathWatch
+    ) -> None:
         """`vectors`: of the engine's spec."""
+        self._watch = watch
         self._db = db
         self._originals = originals
         self._engine = engine
@@ -34,6 +42,11 @@ class Processing:
                 "(SELECT 1 FROM looked l WHERE l.sha256 = photos.sha256 AND l.spec_id = ?)",
                 (self._spec,),
             )
+            if watch.culprit is not None:
+                writer.execute(
+                    "UPDATE photos SET state = 'unreadable', reason = ? WHERE sha256 = ? AND state = 'waiting'",
+                    ("the server died twice while it looked at this picture", watch.culprit),
+                )
 
     def ask(self, album: int, *, again: bool) -> None:
         """Notes, on disk, that the album must be processed; `again`: what could not be read, too."""
@@ -87,13 +100,16 @@ class Processing:
             known = faces.was_looked_at(db, sha256, self._spec)
         found: list[NewTemplate] = []
         if not known:
+            self._watch.begin(sha256)
             try:
                 found = self._find(sha256)
-            except (InvalidImage, OSError) as error:
-                reason = str(error) if isinstance(error, InvalidImage) else "the original is not on the disk any more"
+            except Exception as error:  # noqa: BLE001 - one picture on which a network fails may not end the album's work
                 with self._db.writing() as db:
+                    reason = _reason(error)
                     db.execute("UPDATE photos SET state = 'unreadable', reason = ? WHERE id = ?", (reason, photo))
                 return None
+            finally:
+                self._watch.end()
         with self._db.writing() as db:
             if db.execute("SELECT 1 FROM photos WHERE id = ?", (photo,)).fetchone() is None:
                 return 0  # removed meanwhile
@@ -114,3 +130,13 @@ class Processing:
             NewTemplate(embedding, face.box, face.landmarks, float(face.detection))
             for embedding, face in zip(embeddings, picture.faces, strict=True)
         ]
+
+
+def _reason(error: Exception) -> str:
+    """Why a photo is unreadable; a bug of ours is logged."""
+    if isinstance(error, InvalidImage):
+        return str(error)
+    if isinstance(error, FileNotFoundError):
+        return "the original is not on the disk any more"
+    _log.error("a picture can't be looked at", exc_info=error)
+    return "the server failed on this picture; its log says more"

@@ -25,7 +25,7 @@ from server.albums.database import Database
 from server.albums.lending import Engine, Judge
 from server.albums.limits import AlbumLimits
 from server.albums.pictures import for_the_detector, look_at
-from server.albums.vectors import Vectors, VectorStore
+from server.albums.vectors import Vectors, VectorStore, group_means
 from server.errors import BadRequest, InvalidImage, NoFace, OverLimit
 
 Floats = NDArray[np.float32]
@@ -141,7 +141,7 @@ class _View:
         self._judge = judge
         numbers, self._person_of = np.unique(vectors.people, return_inverse=True)
         self._people = numbers
-        self._means = _means(vectors.embeddings, self._person_of, len(numbers))
+        self._means = group_means(vectors.embeddings, self._person_of, len(numbers))
         photo_numbers, counts = np.unique(vectors.photos, return_counts=True)
         self._faces_in = dict(zip(photo_numbers.tolist(), counts.tolist(), strict=True))
 
@@ -204,11 +204,3 @@ class _View:
         by_face = bool(hits.by_face[row])
         similarity = float(hits.similarity[row])
         return AlbumMatch(entry.face, entry.box, wanted, similarity, entry.person, "face" if by_face else "person")
-
-
-def _means(embeddings: Floats, groups: NDArray[np.int64], count: int) -> Floats:
-    """(count, d): the mean direction of every group."""
-    sums = np.zeros((count, embeddings.shape[1]), np.float32)
-    np.add.at(sums, groups, embeddings)
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.asarray(sums / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)

@@ -10,6 +10,7 @@ from protocol.messages import RequestBody, Result
 from server.albums import catalogue, corrections, faces, journal
 from server.albums.adding import Adding
 from server.albums.database import Database, spec_id
+from server.albums.deathwatch import DeathWatch
 from server.albums.export import Exports
 from server.albums.ingest import Ingest
 from server.albums.jobs import Follower, Job, Jobs
@@ -41,7 +42,8 @@ class AlbumService:
             self._originals.sweep(lambda sha256: catalogue.has_blob(db, sha256))
         self._vectors = VectorStore(spec, engine.spec.dimension)
         self._ingest = Ingest(self._db, self._originals, self._limits)
-        self._processing = Processing(self._db, self._originals, engine, self._vectors)
+        watch = DeathWatch(settings.root / "looking-at")
+        self._processing = Processing(self._db, self._originals, engine, self._vectors, watch)
         self._adding = Adding(settings.root, settings.import_root, self._db, self._ingest, self._limits)
         self._search = Search(self._db, self._vectors, engine, judge, self._limits)
         self._exports = Exports(settings.root, self._db, self._originals, self._limits)

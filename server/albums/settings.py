@@ -14,11 +14,15 @@ _FRAME_OVERHEAD = 64 * 1024  # of a photo's request or answer: names, numbers, m
 
 @dataclass(frozen=True, slots=True)
 class AlbumSettings:
-    """Where albums are kept, what folder they may import from (none, where None), and what they may cost."""
+    """Where albums are kept, what folder they may import from (none, where None), and what they may cost.
+
+    `required`: the folder was named, so a server that can't use it must not start.
+    """
 
     root: Path
     import_root: Path | None = None
     limits: AlbumLimits = field(default_factory=AlbumLimits)
+    required: bool = True
 
 
 def add_album_arguments(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
@@ -54,6 +58,7 @@ def album_settings(args: argparse.Namespace, max_frame: int, max_pixels: int) ->
     return AlbumSettings(
         root=args.albums or args.db.with_suffix(".albums"),
         import_root=args.album_import_root,
+        required=args.albums is not None,
         limits=AlbumLimits(
             albums=args.max_albums,
             photos=args.max_album_photos,

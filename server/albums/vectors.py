@@ -85,3 +85,11 @@ class VectorStore:
             embeddings[place] = np.frombuffer(row[0], "<f4")
         embeddings.flags.writeable = False
         return embeddings
+
+
+def group_means(embeddings: NDArray[np.float32], groups: NDArray[np.int64], count: int) -> NDArray[np.float32]:
+    """(count, d): the mean direction of every group; `groups`: (n,) from 0 to count - 1."""
+    sums = np.zeros((count, embeddings.shape[1]), np.float32)
+    np.add.at(sums, groups, embeddings)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.asarray(sums / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)

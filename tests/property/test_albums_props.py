@@ -152,8 +152,8 @@ class Albums(RuleBasedStateMachine):
         self.said.apart = {pair for pair in self.said.apart if not pair <= with_it}
         self.forget_empty()
 
-    @rule(choice=st.integers(0, 100))
-    def not_this_person(self, choice: int) -> None:
+    @rule(choice=st.integers(0, 100), then_process=st.booleans())
+    def not_this_person(self, choice: int, then_process: bool) -> None:
         people = [person for person in self.people() if person.faces > 1]
         if not people:
             return
@@ -164,6 +164,8 @@ class Albums(RuleBasedStateMachine):
         self.ask(wire.AlbumNot("A", (chosen,), person))
         self.said.placed.pop(chosen, None)
         self.said.apart |= {frozenset((chosen, face)) for face in mine if face != chosen}
+        if then_process:
+            self.process()
 
     @rule()
     def undo(self) -> None:
@@ -206,8 +208,8 @@ class Albums(RuleBasedStateMachine):
 
 
 Albums.TestCase.settings = settings(
-    max_examples=12,
-    stateful_step_count=14,
+    max_examples=20,
+    stateful_step_count=20,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
