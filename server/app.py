@@ -83,10 +83,10 @@ def open_albums(service: RecognitionService, settings: Settings, open_things: Ex
     None where their folder can't be used (a second server on one gallery, a disk without writing) and nobody named it.
     Raises StartError.
     """
-    judge = AlbumJudge(service.decider, settings.fpir)
-    registry = GalleryRegistry(service.gallery, service.decider)
+    judge = AlbumJudge(service.decider, settings.fpir, service.gallery.cohort)
+    registry = GalleryRegistry(service)
     try:
-        albums = AlbumService(settings.albums, service.analyser, judge, registry)
+        albums = AlbumService(settings.albums, service.analyser, judge, registry, service.gallery.cohort)
     except AlbumsUnavailable as error:
         if settings.albums.required:
             raise

@@ -39,7 +39,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     print(f"clustering {faces} faces", file=sys.stderr)
     started = time.perf_counter()
     found = cluster(
-        embedded.templates, np.arange(faces), np.full(faces, -1), np.zeros(faces, np.bool_), (), cohort=cohort
+        embedded.templates,
+        np.arange(faces),
+        np.full(faces, -1),
+        np.zeros(faces, np.bool_),
+        (),
+        statistics=cohort.statistics(embedded.templates) if cohort else None,
     )
     seconds = time.perf_counter() - started
     precision, recall = bcubed(found, people)

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from server.gallery.cohort import Statistics
 from server.gallery.records import Box, Landmarks, NewPicture
 from server.spec import EmbeddingSpec
 
@@ -55,8 +56,10 @@ class Judge(Protocol):
         """How often somebody who is not in an album is taken for somebody who is."""
         ...
 
-    def similarities(self, probes: NDArray[np.float32], templates: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(m, d) and (n, d) of unit length -> (m, n), on the scale of `threshold`."""
+    def similarities(
+        self, probes: NDArray[np.float32], templates: NDArray[np.float32], statistics: Statistics | None
+    ) -> NDArray[np.float32]:
+        """(m, d) and (n, d) of unit length -> (m, n), on the scale of `threshold`; `statistics`: of the templates."""
         ...
 
     def threshold(self, people: int) -> float:

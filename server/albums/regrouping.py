@@ -32,7 +32,9 @@ def regroup(db: Database, album: int, store: VectorStore) -> int:
         apart = before.pairs(faces.apart(reader, album))
     if not len(before.ids):
         return 0
-    labels = clustering.cluster(before.embeddings, before.photos, before.people, before.placed, apart)
+    labels = clustering.cluster(
+        before.embeddings, before.photos, before.people, before.placed, apart, before.statistics
+    )
     with db.writing() as writer:
         changed = _apply(writer, album, before, labels)
         keep_apart(writer, album)

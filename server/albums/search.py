@@ -25,7 +25,7 @@ from server.albums.database import Database
 from server.albums.lending import Engine, Judge
 from server.albums.limits import AlbumLimits
 from server.albums.pictures import for_the_detector, look_at
-from server.albums.vectors import Vectors, VectorStore, group_means
+from server.albums.vectors import Vectors, VectorStore, group_means, group_statistics
 from server.errors import BadRequest, InvalidImage, NoFace, OverLimit
 
 Floats = NDArray[np.float32]
@@ -142,6 +142,7 @@ class _View:
         numbers, self._person_of = np.unique(vectors.people, return_inverse=True)
         self._people = numbers
         self._means = group_means(vectors.embeddings, self._person_of, len(numbers))
+        self._statistics = group_statistics(vectors.statistics, self._person_of, len(numbers))
         photo_numbers, counts = np.unique(vectors.photos, return_counts=True)
         self._faces_in = dict(zip(photo_numbers.tolist(), counts.tolist(), strict=True))
 
@@ -166,8 +167,8 @@ class _View:
         comparisons = max(1, (len(self._people) + strangers) * max(1, len(probe.embeddings)))
         threshold = self._judge.threshold(comparisons)
         if len(probe.embeddings) and count:
-            similarity = self._judge.similarities(probe.embeddings, vectors.embeddings).max(axis=0)
-            means = self._judge.similarities(probe.embeddings, self._means).max(axis=0)
+            similarity = self._judge.similarities(probe.embeddings, vectors.embeddings, vectors.statistics).max(axis=0)
+            means = self._judge.similarities(probe.embeddings, self._means, self._statistics).max(axis=0)
             by_person = wanted_person | ((means >= threshold) & (self._people >= 0))[self._person_of]
         if wanted_person.any():  # asked for by number: as similar as they are to their own mean
             own = np.einsum("nd,nd->n", vectors.embeddings, self._means[self._person_of])

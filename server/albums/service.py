@@ -23,6 +23,7 @@ from server.albums.search import Search
 from server.albums.settings import AlbumSettings
 from server.albums.vectors import VectorStore
 from server.errors import BadRequest
+from server.gallery.cohort import Cohort
 
 Handler = Callable[..., Result]
 
@@ -32,7 +33,9 @@ _STOP_PATIENCE_S = 1.0  # of the five seconds that a server has to stop: a photo
 class AlbumService:
     """Thread-safe. Every method raises RequestError for what it refuses; `handlers` and `followed` are for dispatch."""
 
-    def __init__(self, settings: AlbumSettings, engine: Engine, judge: Judge, registry: Registry) -> None:
+    def __init__(
+        self, settings: AlbumSettings, engine: Engine, judge: Judge, registry: Registry, cohort: Cohort | None = None
+    ) -> None:
         """Opens the albums, and goes on with what the last server did not finish. Raises StartError."""
         self._limits = settings.limits
         self._db = Database.open(settings.root)
@@ -40,7 +43,7 @@ class AlbumService:
         with self._db.writing() as db:
             spec = spec_id(db, engine.spec)
             self._originals.sweep(lambda sha256: catalogue.has_blob(db, sha256))
-        self._vectors = VectorStore(spec, engine.spec.dimension)
+        self._vectors = VectorStore(spec, engine.spec.dimension, cohort)
         self._ingest = Ingest(self._db, self._originals, self._limits)
         watch = DeathWatch(settings.root / "looking-at")
         self._processing = Processing(self._db, self._originals, engine, self._vectors, watch)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from server.gallery.cohort import Cohort, Statistics
+
 _KEPT = 2  # albums whose embeddings stay in memory: 100,000 faces are 200 MB
 
 
@@ -26,6 +28,8 @@ class Vectors:
     people: NDArray[np.int64]
     placed: NDArray[np.bool_]
     embeddings: NDArray[np.float32]
+    statistics: Statistics | None = None
+    """A cohort's, of every face."""
 
     def rows_of(self, faces: Iterable[int]) -> NDArray[np.int64]:
         """Where these faces are, less those that are not here."""
@@ -38,14 +42,22 @@ class Vectors:
         return [(row[one], row[other]) for one, other in pairs if one in row and other in row]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    ids: NDArray[np.int64]
+    embeddings: NDArray[np.float32]
+    statistics: Statistics | None
+
+
 class VectorStore:
     """Reads the faces of one spec; thread-safe. One album is read at a time, so that memory stays bounded."""
 
-    def __init__(self, spec: int, dimension: int) -> None:
+    def __init__(self, spec: int, dimension: int, cohort: Cohort | None = None) -> None:
         self._spec = spec
         self._dimension = dimension
+        self._cohort = cohort
         self._reading = threading.Lock()  # guards the albums kept
-        self._kept: OrderedDict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = OrderedDict()
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()
 
     def of(self, db: sqlite3.Connection, album: int) -> Vectors:
         """All of an album's faces, in the view of the caller's transaction."""
@@ -57,22 +69,39 @@ class VectorStore:
         ).fetchall()
         numbers = np.array([tuple(row) for row in rows], np.int64).reshape(len(rows), 4)
         with self._reading:
-            embeddings = self._embeddings(db, album, numbers[:, 0])
-        return Vectors(numbers[:, 0], numbers[:, 1], numbers[:, 2], numbers[:, 3].astype(bool), embeddings)
+            kept = self._up_to_date(db, album, numbers[:, 0])
+        placed = numbers[:, 3].astype(bool)
+        return Vectors(numbers[:, 0], numbers[:, 1], numbers[:, 2], placed, kept.embeddings, kept.statistics)
 
     def forget(self, album: int) -> None:
         """The album is gone."""
         with self._reading:
             self._kept.pop(album, None)
 
-    def _embeddings(self, db: sqlite3.Connection, album: int, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _up_to_date(self, db: sqlite3.Connection, album: int, ids: NDArray[np.int64]) -> _Kept:
         kept = self._kept.pop(album, None)
-        if kept is None or not np.array_equal(kept[0], ids):
-            kept = ids, self._read(db, album, len(ids))
+        if kept is None or not np.array_equal(kept.ids, ids):
+            embeddings = self._read(db, album, len(ids))
+            kept = _Kept(ids, embeddings, self._measured(ids, embeddings, kept))
         self._kept[album] = kept
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        return kept[1]
+        return kept
+
+    def _measured(
+        self, ids: NDArray[np.int64], embeddings: NDArray[np.float32], before: _Kept | None
+    ) -> Statistics | None:
+        """The cohort's statistics; of faces that were there before, what was measured then (10 s for 100,000)."""
+        if self._cohort is None:
+            return None
+        if before is None or before.statistics is None:
+            return self._cohort.statistics(embeddings)
+        known, place = np.isin(ids, before.ids), np.searchsorted(before.ids, ids)
+        fresh = self._cohort.statistics(embeddings[~known])
+        merged = [np.empty(len(ids), np.float32) for _ in fresh]
+        for target, old, new in zip(merged, before.statistics, fresh, strict=True):
+            target[known], target[~known] = old[place[known]], new
+        return Statistics(*merged)
 
     def _read(self, db: sqlite3.Connection, album: int, count: int) -> NDArray[np.float32]:
         embeddings = np.empty((count, self._dimension), np.float32)
@@ -93,3 +122,13 @@ def group_means(embeddings: NDArray[np.float32], groups: NDArray[np.int64], coun
     np.add.at(sums, groups, embeddings)
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     return np.asarray(sums / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+
+
+def group_statistics(statistics: Statistics | None, groups: NDArray[np.int64], count: int) -> Statistics | None:
+    """Of the groups' means, nearly: the average of their members' statistics."""
+    if statistics is None:
+        return None
+    sizes = np.maximum(np.bincount(groups, minlength=count), 1)
+    return Statistics(
+        *(np.asarray(np.bincount(groups, each, minlength=count) / sizes, np.float32) for each in statistics)
+    )

@@ -8,21 +8,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server.gallery.gallery import Gallery
+from server.gallery.cohort import Cohort, Statistics, normalise
 from server.gallery.records import NewPicture
 from server.recognition.decision import Decider
+from server.recognition.service import RecognitionService
 
 
 class AlbumJudge:
     """The decider's similarities and thresholds, for an album instead of the gallery."""
 
-    def __init__(self, decider: Decider, error_rate: float) -> None:
+    def __init__(self, decider: Decider, error_rate: float, cohort: Cohort | None) -> None:
         self._decider = decider
+        self._cohort = cohort
         self.error_rate = error_rate
 
-    def similarities(self, probes: NDArray[np.float32], templates: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosines."""
-        return np.asarray(probes @ templates.T, np.float32)
+    def similarities(
+        self, probes: NDArray[np.float32], templates: NDArray[np.float32], statistics: Statistics | None
+    ) -> NDArray[np.float32]:
+        """Cosines, normalised by the cohort where there is one."""
+        cosines = np.asarray(probes @ templates.T, np.float32)
+        if self._cohort is None or statistics is None:
+            return cosines
+        mine = self._cohort.statistics(probes)
+        return normalise(cosines, Statistics(mine.mean[:, None], mine.deviation[:, None]), statistics)
 
     def threshold(self, people: int) -> float:
         """As `Decider.threshold`."""
@@ -41,19 +49,16 @@ class GalleryMatch:
 class GalleryRegistry:
     """The gallery with the server's own decision."""
 
-    def __init__(self, gallery: Gallery, decider: Decider) -> None:
-        self._gallery = gallery
-        self._decider = decider
+    def __init__(self, service: RecognitionService) -> None:
+        self._service = service
 
     def recognise(self, embedding: NDArray[np.float32]) -> GalleryMatch | None:
         """The person that `identify` would name, or None."""
-        matches = self._gallery.search(embedding, 2)
-        similarities = [match.similarity for match in matches]
-        verdict = self._decider.decide(similarities, self._gallery.counts().people)
+        matches, verdict, threshold = self._service.judged(embedding, 2)
         if verdict.decision != "match":
             return None
-        return GalleryMatch(matches[0].name, matches[0].similarity, verdict.threshold)
+        return GalleryMatch(matches[0].name, matches[0].similarity, threshold)
 
     def enrol(self, name: str, pictures: Sequence[NewPicture]) -> int:
         """Adds templates; how many the person has now."""
-        return self._gallery.enrol(name, pictures).person.templates
+        return self._service.gallery.enrol(name, pictures).person.templates

@@ -34,7 +34,7 @@ from server.gallery.gallery import Gallery
 from server.gallery.records import Match, distance_at
 from server.recognition.calibration import Calibration
 from server.recognition.curation import Curation
-from server.recognition.decision import Decider
+from server.recognition.decision import Decider, Verdict
 from server.recognition.main_face import main_face
 from server.vision.analyser import Analyser, Features, FoundFace, Picture
 from server.vision.batching import Abandoned, never
@@ -172,12 +172,8 @@ class RecognitionService(Curation):
         return picture
 
     def _identified(self, face: FoundFace, features: Features, k: int) -> IdentifiedFace:
-        # Two at least: whether the second person is as likely decides between `match` and `ambiguous`.
-        matches = self._gallery.search(features.embedding, max(k, 2))
-        normalised = [match.normalised for match in matches]
-        verdict = self._decider.decide(normalised, self._gallery.counts().people, self.shift)
+        matches, verdict, threshold = self.judged(features.embedding, k)
         best = matches[0] if matches else None
-        threshold = _raw(verdict.threshold, best.scale if best else 1.0)
         return IdentifiedFace(
             box=face.box,
             landmarks=face.landmarks,
@@ -192,6 +188,14 @@ class RecognitionService(Curation):
             candidates=tuple(_candidate(match) for match in matches[:k]),
             emotion=_emotion(features.emotion) if features.emotion else None,
         )
+
+    def judged(self, embedding: Floats, k: int) -> tuple[tuple[Match, ...], Verdict, float]:
+        """The nearest people to a probe, at least `k` of those there are; who it is; and the similarity that needs."""
+        # Two at least: whether the second person is as likely decides between `match` and `ambiguous`.
+        matches = self._gallery.search(embedding, max(k, 2))
+        normalised = [match.normalised for match in matches]
+        verdict = self._decider.decide(normalised, self._gallery.counts().people, self.shift)
+        return matches, verdict, _raw(verdict.threshold, matches[0].scale if matches else 1.0)
 
     def _probe(self, data: bytes, which: str, abandoned: Abandoned) -> Floats:
         picture = self._counted(self._analyser.faces(data))

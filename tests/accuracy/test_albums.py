@@ -14,6 +14,7 @@ from server.albums.settings import AlbumSettings
 from server.gallery.gallery import Gallery
 from server.recognition.decision import Decider
 from server.recognition.for_albums import AlbumJudge, GalleryRegistry
+from server.recognition.service import RecognitionService
 from server.vision.analyser import Analyser
 from tests.support.albums import serving_albums
 from tests.support.pictures import side_by_side
@@ -24,9 +25,11 @@ SOLO, TOGETHER = 3, 2  # pictures of each person alone, and on group photos
 @pytest.fixture
 def albums(facenet: Analyser, tmp_path: Path) -> Iterator[AlbumClient]:
     with Gallery.create(tmp_path / "gallery.db", facenet.spec) as gallery:
-        decider = Decider(facenet.spec, 0.01)
+        decider = Decider(facenet.spec, 0.01, normalised=True)
+        recognition = RecognitionService(facenet, gallery, decider, runtime="openvino")
+        judge = AlbumJudge(decider, 0.01, gallery.cohort)
         settings = AlbumSettings(tmp_path / "albums")
-        service = AlbumService(settings, facenet, AlbumJudge(decider, 0.01), GalleryRegistry(gallery, decider))
+        service = AlbumService(settings, facenet, judge, GalleryRegistry(recognition), gallery.cohort)
         try:
             with serving_albums(service) as client:
                 yield client.albums

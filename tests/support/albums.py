@@ -20,6 +20,7 @@ from server.albums.settings import AlbumSettings
 from server.gallery.gallery import Gallery
 from server.recognition.decision import Decider
 from server.recognition.for_albums import GalleryRegistry
+from server.recognition.service import RecognitionService
 from server.tcp.dispatch import Dispatcher
 from server.tcp.limits import TcpLimits
 from server.tcp.listener import Listener
@@ -89,7 +90,9 @@ def album_service(
     (room / "import").mkdir(exist_ok=True)
     gallery = Gallery.open(db) if db.exists() else Gallery.create(db, spec(DIMENSION, "Facenet512"))
     with gallery:
-        registry = GalleryRegistry(gallery, Decider(gallery.spec, 0.01))
+        registry = GalleryRegistry(
+            RecognitionService(engine, gallery, Decider(gallery.spec, 0.01), runtime="synthetic")
+        )
         settings = AlbumSettings(room / "albums", room / "import", limits or AlbumLimits())
         service = AlbumService(settings, engine, PlainJudge(), registry)
         try:

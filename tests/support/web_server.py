@@ -19,14 +19,13 @@ from client.web.settings import WebSettings
 from server.albums.limits import AlbumLimits
 from server.albums.service import AlbumService
 from server.albums.settings import AlbumSettings
-from server.recognition.decision import Decider
 from server.recognition.for_albums import GalleryRegistry
 from server.tcp.dispatch import Dispatcher
 from server.tcp.limits import TcpLimits
 from server.tcp.listener import Listener
 from tests.support.albums import PlainJudge
 from tests.support.fake_service import PATIENCE_S
-from tests.support.living_server import SPEC, living_service
+from tests.support.living_server import living_service
 
 
 @contextlib.contextmanager
@@ -34,8 +33,8 @@ def facewire_server(
     room: Path, *, port: int = 0, token: str | None = None, **limits: float
 ) -> Iterator[tuple[str, int]]:
     """The address of a server that keeps everything in `room`, which may have served before."""
-    with living_service(room / "gallery.db") as (service, gallery):
-        registry = GalleryRegistry(gallery, Decider(SPEC, 0.01))
+    with living_service(room / "gallery.db") as (service, _):
+        registry = GalleryRegistry(service)
         albums = AlbumService(
             AlbumSettings(room / "albums", None, AlbumLimits()), service.analyser, PlainJudge(), registry
         )

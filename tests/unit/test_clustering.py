@@ -103,10 +103,10 @@ def test_faces_that_resemble_many_strangers_are_not_thrown_together() -> None:
     crowded[:, 0] = np.sqrt(0.62)
     crowded[np.arange(12), np.arange(12) + 1] = np.sqrt(0.38)
     assert len(set(fresh(unit(crowded)).tolist())) == 1
-    assert len(set(fresh(unit(crowded), cohort=Crowded()).tolist())) == 12
+    assert len(set(fresh(unit(crowded), statistics=Crowded().statistics(unit(crowded))).tolist())) == 12
     # Two alike faces that resemble few strangers are one person by the same cohort.
     usual = np.roll(crowded, 32, axis=1)
-    assert len(set(fresh(unit(usual), cohort=Crowded()).tolist())) == 1
+    assert len(set(fresh(unit(usual), statistics=Crowded().statistics(unit(usual))).tolist())) == 1
 
 
 def test_a_new_face_joins_and_nothing_else_moves() -> None:

@@ -16,10 +16,11 @@ from server.albums.clustering.agglomeration import agglomerate
 from server.albums.clustering.clusters import Clusters, Indices
 from server.albums.clustering.evidence import SPREAD, evidence_asked
 from server.albums.clustering.neighbours import EXACT_PRODUCTS, candidates
-from server.albums.clustering.normalisation import Cohort, Floats, weights
+from server.albums.clustering.normalisation import Floats, weights
 from server.albums.clustering.standing import numbered, standing
+from server.gallery.cohort import Statistics
 
-__all__ = ["Cohort", "Suggestion", "cluster", "suggestions"]
+__all__ = ["Suggestion", "cluster", "suggestions"]
 
 UNLIKELY = 0.05
 """Joins less likely than this are not worth a question."""
@@ -40,13 +41,14 @@ def cluster(
     settled: NDArray[np.integer],
     fixed: NDArray[np.bool_],
     different: Sequence[tuple[int, int]],
-    cohort: Cohort | None = None,
+    statistics: Statistics | None = None,
 ) -> Indices:
     """The cluster number of each of n faces.
 
     `embeddings`: (n, d) float32, unit rows. `photos`: which photograph each face is from; two faces of one are hardly
     one person. `settled`: each face's cluster so far, -1 for a new face. `fixed`: faces that a user placed where they
     are: they stay, and clusters of fixed faces are never joined. `different`: faces that never come together.
+    `statistics`: a cohort's of these faces (see normalisation.py).
 
     Settled clusters grow and may be joined, but lose only faces that `different` takes out; joined, they keep the
     number with fixed faces, else that of the larger. New clusters get numbers above all of `settled`. Where every face
@@ -60,7 +62,7 @@ def cluster(
     if not len(begin.asking):
         return so_far
     clusters = Clusters(
-        embeddings, weights(embeddings, cohort), _counted(photos), begin.member_of, begin.anchored, apart
+        embeddings, weights(len(embeddings), statistics), _counted(photos), begin.member_of, begin.anchored, apart
     )
     agglomerate(clusters, begin.asking)
     return numbered(clusters.member_of, so_far, fixed)
@@ -71,7 +73,7 @@ def suggestions(
     labels: NDArray[np.integer],
     photos: NDArray[np.integer],
     different: Sequence[tuple[int, int]],
-    cohort: Cohort | None = None,
+    statistics: Statistics | None = None,
     limit: int = 100,
 ) -> list[Suggestion]:
     """Pairs of clusters that may be one person, those first whose answers are expected to settle the most faces.
@@ -82,7 +84,9 @@ def suggestions(
     if len(numbers) < 2:
         return []
     nobody = np.zeros(len(numbers), np.bool_)
-    clusters = Clusters(embeddings, weights(embeddings, cohort), _counted(photos), member_of, nobody, _pairs(different))
+    clusters = Clusters(
+        embeddings, weights(len(embeddings), statistics), _counted(photos), member_of, nobody, _pairs(different)
+    )
     # The largest first, where there are too many to compare each with all others.
     asking = np.argsort(-clusters.counts, kind="stable")[: EXACT_PRODUCTS // len(numbers)]
     first, second = candidates(clusters, asking)

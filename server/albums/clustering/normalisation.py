@@ -13,10 +13,11 @@ not as large as an album's: wholly normalised, LFW's white men are joined too re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from server.gallery.cohort import Statistics
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.float64]
@@ -24,14 +25,6 @@ Numbers = NDArray[np.float64]
 USUAL_MEAN, USUAL_DEVIATION = 0.3395, 0.0459
 """m0 and d0: the averages over LFW's faces with the shipped cohort; `evaluate.py clusters` prints them. Another cohort
 has others: an error of 0.04 in m0 moves s' by 0.02."""
-
-
-class Cohort(Protocol):
-    """Faces of other people."""
-
-    def statistics(self, embeddings: Floats) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """(n, d) unit embeddings -> mean and deviation, (n,) each, of the similarities to the nearest of the cohort."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +40,11 @@ class Weights:
         return USUAL_MEAN + self.scale * (self.scale * (1 - USUAL_MEAN) - 2 * self.shift)
 
 
-def weights(embeddings: Floats, cohort: Cohort | None) -> Weights:
-    """Without a cohort all faces count as usual ones, and s' is s."""
-    if cohort is None or not len(embeddings):
-        return Weights(np.ones(len(embeddings)), np.zeros(len(embeddings)))
-    mean, deviation = (np.asarray(each, np.float64) for each in cohort.statistics(embeddings))
+def weights(faces: int, statistics: Statistics | None) -> Weights:
+    """Of so many faces, with a cohort's statistics of them; without, all count as usual ones, and s' is s."""
+    if statistics is None:
+        return Weights(np.ones(faces), np.zeros(faces))
+    mean, deviation = (np.asarray(each, np.float64) for each in statistics)
     scale = (USUAL_DEVIATION / np.maximum(deviation, USUAL_DEVIATION / 4)) ** 0.25
     return Weights(scale, scale * (mean - USUAL_MEAN) / 4)
 
