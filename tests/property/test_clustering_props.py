@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from server.albums.clustering import cluster, suggestions
 from server.albums.clustering.clusters import Clusters
 from server.albums.clustering.evidence import PER_SHARED_PHOTO, evidence_asked
-from server.albums.clustering.normalisation import USUAL_DEVIATION, USUAL_MEAN, Cohort, weights
+from server.albums.clustering.normalisation import USUAL_DEVIATION, USUAL_MEAN, weights
+from server.gallery.cohort import Statistics
 from tests.support.people import FewStrangers, Floats, crowd
 
 Indices = NDArray[np.int64]
-COHORTS: list[Cohort | None] = [None, FewStrangers()]
+Yardstick = FewStrangers | None
+COHORTS: list[Yardstick] = [None, FewStrangers()]
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,14 @@ def albums(draw: st.DrawFn, *, settled: bool = True) -> Album:
     return Album(embeddings, photos, before, fixed, different)
 
 
-def clustered(album: Album, cohort: Cohort | None) -> Indices:
-    return cluster(album.embeddings, album.photos, album.settled, album.fixed, album.different, cohort)
+def measured(embeddings: Floats, cohort: Yardstick) -> Statistics | None:
+    return None if cohort is None else Statistics(*cohort.statistics(embeddings))
+
+
+def clustered(album: Album, cohort: Yardstick) -> Indices:
+    return cluster(
+        album.embeddings, album.photos, album.settled, album.fixed, album.different, measured(album.embeddings, cohort)
+    )
 
 
 def partition(labels: Indices) -> set[frozenset[int]]:
@@ -58,12 +66,14 @@ def partition(labels: Indices) -> set[frozenset[int]]:
 
 @settings(max_examples=150, deadline=None)
 @given(albums(), st.sampled_from(COHORTS))
-def test_what_a_user_said_holds(album: Album, cohort: Cohort | None) -> None:
+def test_what_a_user_said_holds(album: Album, cohort: Yardstick) -> None:
     labels = clustered(album, cohort)
     assert labels.shape == album.settled.shape and (labels >= 0).all()
     assert (labels[album.fixed] == album.settled[album.fixed]).all()
     assert all(labels[one] != labels[other] for one, other in album.different)
-    for suggestion in suggestions(album.embeddings, labels, album.photos, album.different, cohort):
+    for suggestion in suggestions(
+        album.embeddings, labels, album.photos, album.different, measured(album.embeddings, cohort)
+    ):
         first, second = (np.flatnonzero(labels == number) for number in suggestion[:2])
         assert len(first) and len(second) and suggestion.first != suggestion.second
         assert suggestion.faces == min(len(first), len(second))
@@ -75,7 +85,7 @@ def test_what_a_user_said_holds(album: Album, cohort: Cohort | None) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(albums(), st.sampled_from(COHORTS))
-def test_faces_settled_together_stay_together_and_keep_a_number(album: Album, cohort: Cohort | None) -> None:
+def test_faces_settled_together_stay_together_and_keep_a_number(album: Album, cohort: Yardstick) -> None:
     labels = clustered(album, cohort)
     taken_out = {face for pair in album.different for face in pair}
     for number in np.unique(album.settled[album.settled >= 0]):
@@ -92,15 +102,17 @@ def test_faces_settled_together_stay_together_and_keep_a_number(album: Album, co
 
 @settings(max_examples=100, deadline=None)
 @given(albums(), st.sampled_from(COHORTS))
-def test_clustering_the_result_again_changes_nothing(album: Album, cohort: Cohort | None) -> None:
+def test_clustering_the_result_again_changes_nothing(album: Album, cohort: Yardstick) -> None:
     labels = clustered(album, cohort)
-    again = cluster(album.embeddings, album.photos, labels, album.fixed, album.different, cohort)
+    again = cluster(
+        album.embeddings, album.photos, labels, album.fixed, album.different, measured(album.embeddings, cohort)
+    )
     assert again.tolist() == labels.tolist()
 
 
 @settings(max_examples=100, deadline=None)
 @given(albums(settled=False), st.randoms(use_true_random=False), st.sampled_from(COHORTS))
-def test_the_order_of_the_faces_does_not_matter(album: Album, shuffler: object, cohort: Cohort | None) -> None:
+def test_the_order_of_the_faces_does_not_matter(album: Album, shuffler: object, cohort: Yardstick) -> None:
     faces = len(album.photos)
     order = list(range(faces))
     shuffler.shuffle(order)  # type: ignore[attr-defined]
@@ -111,12 +123,12 @@ def test_the_order_of_the_faces_does_not_matter(album: Album, shuffler: object, 
         album.settled[order],
         album.fixed[order],
         [(int(place[one]), int(place[other])) for one, other in album.different],
-        cohort,
+        measured(album.embeddings[order], cohort),
     )
     assert partition(shuffled[place]) == partition(clustered(album, cohort))
 
 
-def every_pair(embeddings: Floats, cohort: Cohort | None) -> NDArray[np.float64]:
+def every_pair(embeddings: Floats, cohort: Yardstick) -> NDArray[np.float64]:
     """Half normalised similarities as the formula in normalisation.py has them, 1 for a face and itself."""
     found = embeddings.astype(np.float64) @ embeddings.T.astype(np.float64)
     if cohort is not None:
@@ -140,14 +152,14 @@ def model_likelihood(similarities: NDArray[np.float64], faces: list[int]) -> flo
 
 @settings(max_examples=60, deadline=None)
 @given(albums(settled=False), st.sampled_from(COHORTS))
-def test_sums_are_what_all_pairs_say(album: Album, cohort: Cohort | None) -> None:
+def test_sums_are_what_all_pairs_say(album: Album, cohort: Yardstick) -> None:
     faces = len(album.photos)
     if faces < 4:
         return
     member_of = np.arange(faces) % 3
     clusters = Clusters(
         album.embeddings,
-        weights(album.embeddings, cohort),
+        weights(len(album.embeddings), measured(album.embeddings, cohort)),
         album.photos,
         member_of,
         np.zeros(3, np.bool_),
@@ -179,12 +191,12 @@ def test_sums_are_what_all_pairs_say(album: Album, cohort: Cohort | None) -> Non
 
 @settings(max_examples=60, deadline=None)
 @given(albums(settled=False), st.sampled_from(COHORTS))
-def test_nothing_is_left_that_should_be_joined(album: Album, cohort: Cohort | None) -> None:
+def test_nothing_is_left_that_should_be_joined(album: Album, cohort: Yardstick) -> None:
     """By comparing all clusters with each other, where the graph knows only the nearest."""
     names, member_of = np.unique(clustered(album, cohort), return_inverse=True)
     clusters = Clusters(
         album.embeddings,
-        weights(album.embeddings, cohort),
+        weights(len(album.embeddings), measured(album.embeddings, cohort)),
         album.photos,
         member_of,
         np.zeros(len(names), np.bool_),

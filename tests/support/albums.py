@@ -17,6 +17,7 @@ from protocol.messages import RequestBody
 from server.albums.limits import AlbumLimits
 from server.albums.service import AlbumService
 from server.albums.settings import AlbumSettings
+from server.gallery.cohort import Statistics
 from server.gallery.gallery import Gallery
 from server.recognition.decision import Decider
 from server.recognition.for_albums import GalleryRegistry
@@ -36,7 +37,9 @@ class PlainJudge:
 
     error_rate = 0.01
 
-    def similarities(self, probes: NDArray[np.float32], templates: NDArray[np.float32]) -> NDArray[np.float32]:
+    def similarities(
+        self, probes: NDArray[np.float32], templates: NDArray[np.float32], statistics: Statistics | None
+    ) -> NDArray[np.float32]:
         return np.asarray(probes @ templates.T, np.float32)
 
     def threshold(self, people: int) -> float:
