@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -56,8 +57,6 @@ def test_a_view_that_loses_its_server_keeps_what_it_shows(tmp_path: Path, visiti
 
 def test_a_hostile_name_stays_a_name(web: Page, visiting: Visiting) -> None:
     visitor = web.visitor()
-    from urllib.parse import quote
-
     assert visitor.send("POST", f"/api/enrol?name={quote(HOSTILE)}", portrait(7))[0] == 200
     assert visitor.op("album.create", album=HOSTILE)[0] == 200
     visit = visiting(web)
@@ -114,12 +113,14 @@ def test_by_keyboard_alone(web: Page, visiting: Visiting) -> None:
     visit.says("1 face · enrolled")
     tab_to(visit, "Rename")
     page.keyboard.press("Enter")
+    page.locator("dialog input:focus").wait_for()
     page.keyboard.press("Control+A")
     page.keyboard.type("Bob")
     page.keyboard.press("Enter")
     page.locator("h1", has_text="Bob").wait_for()
     tab_to(visit, "Merge into …")
     page.keyboard.press("Enter")
+    page.locator("dialog input:focus").wait_for()
     page.keyboard.type("Ada")
     page.keyboard.press("Enter")
     page.locator("h1", has_text="Ada").wait_for()
