@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 ALBUM = "Weekend by the sea"
 NAMED = 7  # people of the album with a name: some are left to be named
 WIDE, NARROW = (1440, 900), (375, 812)
-COLOURS = 128  # of a PNG's palette: a third of the bytes, and no difference that one sees
+COLOURS = 256  # of a PNG's palette: a third of the bytes, and next to no difference that one sees
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
 
@@ -103,7 +103,7 @@ def _photo(faces: list[NDArray[np.uint8]], chance: random.Random) -> bytes:
     """The faces side by side, their edges faded into a gradient; a JPEG."""
     side = 300
     height, width = 420, 130 + 250 * len(faces)
-    sky, ground = (np.array([chance.randint(90, 200) for _ in range(3)], np.float32) for _ in range(2))
+    sky, ground = (_muted(chance) for _ in range(2))
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     picture = np.broadcast_to(sky * (1 - down) + ground * down, (height, width, 3)).copy()
     yy, xx = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
@@ -115,6 +115,12 @@ def _photo(faces: list[NDArray[np.uint8]], chance: random.Random) -> bytes:
     done, data = cv2.imencode(".jpg", picture.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 88])
     assert done
     return data.tobytes()
+
+
+def _muted(chance: random.Random) -> NDArray[np.float32]:
+    """A grey with a little colour in it."""
+    grey = chance.randint(95, 165)
+    return np.array([grey + chance.randint(-16, 16) for _ in range(3)], np.float32)
 
 
 # ---------------------------------------------------------------------------------------------- pictures of it
@@ -175,7 +181,9 @@ def _shoot(page: Page, path: Path) -> None:
     page.screenshot(path=path)
     from PIL import Image
 
-    Image.open(path).convert("RGB").quantize(COLOURS, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    picture = Image.open(path).convert("RGB")
+    palette = picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)  # which keeps the few green pixels, too
+    picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
     print(f"{path} {path.stat().st_size / 1000:.0f} kB")
 
 
