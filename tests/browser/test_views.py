@@ -1,4 +1,4 @@
-"""What can happen to a view: no server, a hostile name, a token, the camera, ten thousand of something, no mouse."""
+"""What can happen to a view: no server, a hostile name, a token, the camera, thousands of photos, no mouse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.synthetic_engine import draw, portrait
 from tests.support.web_server import Page, facewire_server, web_page
 
 HOSTILE = '<img src=x onerror="document.title=1">'
-MANY = 10_000
+MANY = 2_000  # it was tried with 10,000 (the grid holds no more of them), which take minutes to add
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -146,7 +146,7 @@ def test_both_colour_schemes_can_be_read(web: Page, visiting: Visiting, axe: str
 
 @pytest.fixture
 def many(tmp_path: Path) -> Iterator[Page]:
-    """An album of ten thousand photos, none looked at yet."""
+    """An album of many photos, none looked at yet."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for number in range(MANY):
@@ -160,23 +160,23 @@ def many(tmp_path: Path) -> Iterator[Page]:
             yield web
 
 
-def test_ten_thousand_photos(many: Page, visiting: Visiting) -> None:
+def test_an_album_of_many_photos_holds_few_of_them(many: Page, visiting: Visiting) -> None:
     visit = visiting(many)
     page = visit.page
     visit.go("/album?album=Many#/photos")
     page.locator(".photo-tile img").first.wait_for()
     assert page.locator(".photo-tile").count() < 500
     page.evaluate("() => scrollTo(0, document.documentElement.scrollHeight / 2)")
-    page.get_by_role("button", name="05000.png").wait_for()
+    page.get_by_role("button", name="01000.png").wait_for()
     page.evaluate("() => scrollTo(0, document.documentElement.scrollHeight)")
-    last = page.get_by_role("button", name="09999.png")
+    last = page.get_by_role("button", name="01999.png")
     last.wait_for()
     assert page.locator(".photo-tile").count() < 500
     assert page.evaluate("() => document.querySelectorAll('*').length") < 4000
     last.click()
-    visit.says("10000 of 10,000 photos")
+    visit.says("2000 of 2,000 photos")
     page.keyboard.press("Home")
-    visit.says("1 of 10,000 photos")
+    visit.says("1 of 2,000 photos")
 
 
 def tiny(number: int) -> bytes:
