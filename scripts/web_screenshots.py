@@ -141,7 +141,6 @@ def _shoot_all(url: str, chromium: str, out: Path) -> None:
             ("light", WIDE, "light"),
             ("phone-dark", NARROW, "dark"),
             ("dark", WIDE, "dark"),
-            ("phone", NARROW, "light"),
         ):
             _tour(browser, url, name, size, scheme, out)
         browser.close()
@@ -192,10 +191,11 @@ def _shoot(page: Page, path: Path) -> None:
 def _shrink(path: Path) -> None:
     """The PNG with a palette, of fewer colours the larger it still is."""
     picture = Image.open(path).convert("RGB")
-    for colours in (256, 160, 96):
-        # this method keeps colours of few pixels, too: the green of the dot that says "online"
+    for colours in (256, 128, 64):
+        # This method keeps colours of few pixels, too: the green of the dot that says "online". No dithering: its noise
+        # is what a PNG can't pack.
         palette = picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE)
-        picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+        picture.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
         if path.stat().st_size < MAX_BYTES:
             return
 
