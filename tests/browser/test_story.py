@@ -184,7 +184,7 @@ def its_photos_are_looked_at(visit: Visit, axe: str) -> None:
 def somebody_is_found(visit: Visit, axe: str, room: Path) -> None:
     page = visit.page
     selfie = room / "selfie.png"
-    selfie.write_bytes(draw((CLEO, LEFT), (ADA, RIGHT)))
+    selfie.write_bytes(draw((CLEO, (2.0, 6.0, 28.0, 30.0)), (ADA, RIGHT)))  # the larger face comes first
     visit.named("tab", "Find somebody").click()
     page.get_by_label("Pictures of somebody to find").set_input_files(selfie)
     visit.says("3 photos")

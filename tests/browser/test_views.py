@@ -1,4 +1,4 @@
-"""What can happen to a view: no server, a hostile name, a token, the camera, ten thousand of something, no mouse."""
+"""What can happen to a view: no server, a hostile name, a token, the camera, thousands of photos, no mouse."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.support.synthetic_engine import draw, portrait
 from tests.support.web_server import Page, facewire_server, web_page
 
 HOSTILE = '<img src=x onerror="document.title=1">'
-MANY = 10_000
+MANY = 2_000  # it was tried with 10,000 (the grid holds no more of them), which take minutes to add
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -56,8 +57,6 @@ def test_a_view_that_loses_its_server_keeps_what_it_shows(tmp_path: Path, visiti
 
 def test_a_hostile_name_stays_a_name(web: Page, visiting: Visiting) -> None:
     visitor = web.visitor()
-    from urllib.parse import quote
-
     assert visitor.send("POST", f"/api/enrol?name={quote(HOSTILE)}", portrait(7))[0] == 200
     assert visitor.op("album.create", album=HOSTILE)[0] == 200
     visit = visiting(web)
@@ -114,12 +113,14 @@ def test_by_keyboard_alone(web: Page, visiting: Visiting) -> None:
     visit.says("1 face · enrolled")
     tab_to(visit, "Rename")
     page.keyboard.press("Enter")
+    page.locator("dialog input:focus").wait_for()
     page.keyboard.press("Control+A")
     page.keyboard.type("Bob")
     page.keyboard.press("Enter")
     page.locator("h1", has_text="Bob").wait_for()
     tab_to(visit, "Merge into …")
     page.keyboard.press("Enter")
+    page.locator("dialog input:focus").wait_for()
     page.keyboard.type("Ada")
     page.keyboard.press("Enter")
     page.locator("h1", has_text="Ada").wait_for()
@@ -145,7 +146,7 @@ def test_both_colour_schemes_can_be_read(web: Page, visiting: Visiting, axe: str
 
 @pytest.fixture
 def many(tmp_path: Path) -> Iterator[Page]:
-    """An album of ten thousand photos, none looked at yet."""
+    """An album of many photos, none looked at yet."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for number in range(MANY):
@@ -159,23 +160,23 @@ def many(tmp_path: Path) -> Iterator[Page]:
             yield web
 
 
-def test_ten_thousand_photos(many: Page, visiting: Visiting) -> None:
+def test_an_album_of_many_photos_holds_few_of_them(many: Page, visiting: Visiting) -> None:
     visit = visiting(many)
     page = visit.page
     visit.go("/album?album=Many#/photos")
     page.locator(".photo-tile img").first.wait_for()
     assert page.locator(".photo-tile").count() < 500
     page.evaluate("() => scrollTo(0, document.documentElement.scrollHeight / 2)")
-    page.get_by_role("button", name="05000.png").wait_for()
+    page.get_by_role("button", name="01000.png").wait_for()
     page.evaluate("() => scrollTo(0, document.documentElement.scrollHeight)")
-    last = page.get_by_role("button", name="09999.png")
+    last = page.get_by_role("button", name="01999.png")
     last.wait_for()
     assert page.locator(".photo-tile").count() < 500
     assert page.evaluate("() => document.querySelectorAll('*').length") < 4000
     last.click()
-    visit.says("10000 of 10,000 photos")
+    visit.says("2000 of 2,000 photos")
     page.keyboard.press("Home")
-    visit.says("1 of 10,000 photos")
+    visit.says("1 of 2,000 photos")
 
 
 def tiny(number: int) -> bytes:

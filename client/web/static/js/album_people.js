@@ -160,7 +160,7 @@ export function showPerson(container, context, number) {
       drawSelection();
     });
     return el("div", { class: "pick-cell", style: { height: "100%" } }, el("label", { class: "tile photo-tile" },
-      el("span", { class: "tile-picture" }, picture(faceAddress(album, face.face, 240))), face.placed ? el("span", { class: "tile-note" }, "placed by you") : null, box));
+      el("span", { class: "tile-picture" }, picture(faceAddress(album, face.face, 240))), box));
   }
 
   function drawSelection() {

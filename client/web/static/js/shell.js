@@ -16,10 +16,11 @@ export function notice(text, { bad = false, action, onclick } = {}) {
   all.append(line);
   while (all.children.length > 3) all.firstChild.remove();
   let timer;
-  const leave = () => { timer = setTimeout(remove, action || bad ? 2 * NOTICE_MS : NOTICE_MS); };
-  line.addEventListener("pointerenter", () => clearTimeout(timer));
+  const leave = () => { clearTimeout(timer); timer = setTimeout(remove, action || bad ? 2 * NOTICE_MS : NOTICE_MS); };
+  line.addEventListener("pointerover", () => clearTimeout(timer));
   line.addEventListener("focusin", () => clearTimeout(timer));
-  line.addEventListener("pointerleave", leave);
+  line.addEventListener("pointerout", leave);
+  line.addEventListener("focusout", leave);
   leave();
 }
 
