@@ -108,9 +108,7 @@ def open_service(
     check_weights(analyser, gallery.spec, str(db))
     analyser.warm_up()
     if gallery.cohort is None:
-        log.warning(
-            "no cohort of %s: error rates will differ between groups of people (docs/accuracy.md)", gallery.spec.model
-        )
+        log.info("no cohort of %s: error rates differ between groups of people (docs/accuracy.md)", gallery.spec.model)
     decider = Decider(gallery.spec, fpir, normalised=gallery.cohort is not None)
     return RecognitionService(analyser, gallery, decider, runtime=vision.runtime)
 

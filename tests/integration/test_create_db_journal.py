@@ -124,6 +124,7 @@ def test_a_database_of_the_first_version_gets_a_journal(tmp_path: Path) -> None:
         for kind, name in sorted(names, key=lambda row: row[0], reverse=True):  # triggers, tables, indexes
             if name.startswith(("journal_", "old_", "events", "event_people", "changes", "crops")):
                 raw.execute(f"DROP {kind} IF EXISTS {name}")
+        raw.execute("ALTER TABLE images DROP COLUMN fingerprint")
         raw.execute("DELETE FROM meta WHERE key = 'journal_floor'")
         raw.execute("PRAGMA user_version = 1")
     with Gallery.open(db) as gallery:

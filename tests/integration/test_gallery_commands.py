@@ -145,7 +145,8 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
         with pytest.raises(SystemExit) as ended:
             main([name, "--help"])
         assert ended.value.code == 0
-        assert "--port" in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert "--port" in shown or name == "album"  # which has commands of its own, each with its options
     with pytest.raises(SystemExit):
         main(["--help"])
     overview = capsys.readouterr().out

@@ -176,7 +176,7 @@ REFUSED = {
     "no image": ({"op": "identify"}, "invalid_request"),
     "nothing at all": ({}, "invalid_request"),
     "an unknown op": ({"op": "divine"}, "unsupported_op"),
-    "an op to come": ({"op": "enrol", "name": "Eve", "image": b"x"}, "unsupported_op"),
+    "nobody's picture": ({"op": "enrol", "name": "Eve", "image": b"x"}, "invalid_image"),
     "an unknown key": ({"op": "ping", "colour": "red"}, "invalid_request"),
     "k too small": ({"image": b"x", "k": 0}, "invalid_request"),
     "an empty image": ({"image": b""}, "invalid_image"),
