@@ -31,7 +31,7 @@ REQUEST_OF: Mapping[str, type[RequestBody]] = {shape.op: shape for shape in get_
 
 # `album.add` and its like as one: a message is no place for thirty names.
 _KNOWN_OPS = ", ".join(dict.fromkeys(op if "." not in op else f"{op.partition('.')[0]}.*" for op in REQUEST_OF))
-_SHOWN_OP = 40  # characters of an unknown op that an error message repeats
+_SHOWN_OP = 32  # characters of an unknown op that an error message repeats
 
 
 @dataclass(frozen=True, slots=True)

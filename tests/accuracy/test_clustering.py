@@ -42,7 +42,9 @@ def test_people_come_together_and_lookalikes_do_not(facenet: Analyser, shared: P
     cohort = Cohort.load(DEFAULT_PATH, facenet.spec)
     assert cohort is not None
     count = len(embeddings)
-    found = cluster(embeddings, np.arange(count), np.full(count, -1), np.zeros(count, np.bool_), (), cohort)
+    found = cluster(
+        embeddings, np.arange(count), np.full(count, -1), np.zeros(count, np.bool_), (), cohort.statistics(embeddings)
+    )
     precision, recall = bcubed(found, truth)
     assert precision > 0.95
     assert recall > 0.95

@@ -196,10 +196,10 @@ class TestSettings:
             with FaceClient("127.0.0.1", port, token="open sesame", timeout=PATIENCE_S) as client:
                 (face,) = client.identify(next(iter(dlib_kit.probes.values()))).faces
                 assert face.emotion is None
+                with pytest.raises(Unauthorized), FaceClient("127.0.0.1", port, token="open rice", timeout=PATIENCE_S):
+                    pass
                 with RawClient(("127.0.0.1", port)), RawClient(("127.0.0.1", port)) as third:
                     assert third.receive()["error"]["code"] == "busy"
-            with pytest.raises(Unauthorized), FaceClient("127.0.0.1", port, token="open rice", timeout=PATIENCE_S):
-                pass
             log = running.stderr
         (warning,) = [line for line in log.splitlines() if " WARNING " in line]
         assert "listening on 0.0.0.0: every machine that reaches it" in warning

@@ -93,9 +93,9 @@ def album_service(
     (room / "import").mkdir(exist_ok=True)
     gallery = Gallery.open(db) if db.exists() else Gallery.create(db, spec(DIMENSION, "Facenet512"))
     with gallery:
-        registry = GalleryRegistry(
-            RecognitionService(engine, gallery, Decider(gallery.spec, 0.01), runtime="synthetic")
-        )
+        # Of the gallery's own model, which the albums' engine need not be.
+        known = SyntheticEngine(model=gallery.spec.model)
+        registry = GalleryRegistry(RecognitionService(known, gallery, Decider(gallery.spec, 0.01), runtime="synthetic"))
         settings = AlbumSettings(room / "albums", room / "import", limits or AlbumLimits())
         service = AlbumService(settings, engine, PlainJudge(), registry)
         try:
