@@ -86,7 +86,7 @@ def visiting(browser: Browser) -> Iterator[Visiting]:
             viewport={"width": across, "height": down}, reduced_motion="reduce", accept_downloads=True,
             **options,  # type: ignore[arg-type]
         )  # fmt: skip
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         visits.append(Visit(context, web))
         return visits[-1]
 

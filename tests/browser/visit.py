@@ -35,14 +35,15 @@ class Visit:
         return self.page.get_by_role(role, name=name, exact=exact)  # type: ignore[arg-type]
 
     def says(self, text: str) -> None:
-        """Waits until the page shows this."""
+        """Waits until the page shows this, and its scripts have run: a button that nobody listens to does nothing."""
         self.page.get_by_text(text).first.wait_for()
+        self.page.wait_for_load_state()
 
     def shows(self, selector: str, texts: list[str]) -> None:
         """Waits until exactly these texts are there, in this order."""
         from playwright.sync_api import expect
 
-        expect(self.page.locator(selector)).to_have_text(texts, timeout=10_000)
+        expect(self.page.locator(selector)).to_have_text(texts, timeout=30_000)
 
     def barriers(self, axe: str) -> list[str]:
         """What axe-core finds serious or critical, and any sideways scrolling."""
