@@ -26,7 +26,7 @@ from scripts.building.build import Request, build, known_pictures
 from scripts.building.folder import Scan, scan
 from scripts.building.ledger import Ledger
 from scripts.building.lock import build_lock
-from scripts.building.pipeline import Engine
+from scripts.building.pipeline import BuildingEngine
 from scripts.building.preview import preview
 from scripts.building.skips import log_path
 from server.errors import FacewireError, StartError
@@ -41,7 +41,7 @@ DEFAULT_JOBS = min(4, os.cpu_count() or 1)
 machine; more would only take cores from it."""
 
 
-EngineOpener = Callable[[VisionSettings], Engine]
+EngineOpener = Callable[[VisionSettings], BuildingEngine]
 """Opens what finds and embeds faces; raises StartError where its weights are missing."""
 
 

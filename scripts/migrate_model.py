@@ -28,7 +28,7 @@ if __name__ == "__main__":  # started by its path, Python knows scripts/ but not
 from scripts.building.lock import build_lock
 from scripts.create_db import DEFAULT_JOBS
 from scripts.migrating.reembed import Report, reembed
-from scripts.migrating.sight import Engine
+from scripts.migrating.sight import SightEngine
 from server.errors import FacewireError, StartError
 from server.gallery.respec import Incomplete, Respec, forget_others, previous_spec, specs
 from server.gallery.store import Store
@@ -36,7 +36,7 @@ from server.settings import DEFAULT_DB, add_vision_arguments, positive, vision_s
 from server.spec import EmbeddingSpec
 from server.vision.opening import VisionSettings, open_analyser
 
-EngineOpener = Callable[[VisionSettings], Engine]
+EngineOpener = Callable[[VisionSettings], SightEngine]
 ROUNDS = 5
 """How often what was enrolled during the last round is embedded before giving up: the first round takes hours, the
 second seconds, the third nothing."""
@@ -102,7 +102,7 @@ def _back(options: argparse.Namespace, db: Path, store: Store, open_engine: Engi
         return _migrate(options, db, respec, store.spec, engine)
 
 
-def _migrate(options: argparse.Namespace, db: Path, respec: Respec, old: EmbeddingSpec, engine: Engine) -> int:
+def _migrate(options: argparse.Namespace, db: Path, respec: Respec, old: EmbeddingSpec, engine: SightEngine) -> int:
     for _ in range(ROUNDS):
         report = reembed(respec, old, engine, options.jobs)
         print(

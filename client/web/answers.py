@@ -12,7 +12,6 @@ from client.web.pool import Overloaded
 from protocol.errors import ErrorCode, ProtocolError
 from protocol.shapes import to_plain
 
-Failed = ClientError | ProtocolError | Overloaded
 FAILURES: tuple[type[Exception], ...] = (ClientError, ProtocolError, Overloaded)
 
 _STATUS: Mapping[ErrorCode, int] = {

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from scripts.building.folder import Scan
 from scripts.building.ledger import Ledger
-from scripts.building.pipeline import BATCH, Engine, Known, Outcome, Ready, embed, in_parallel, look_at
+from scripts.building.pipeline import BATCH, BuildingEngine, Known, Outcome, Ready, embed, in_parallel, look_at
 from scripts.building.skips import Reason, Skipped, log_path, write_log
 from server.errors import StartError
 from server.gallery.inventory import Enrolled, enrolled_pictures, shared_pictures
@@ -112,7 +112,7 @@ def _how_to_prune(pruned: bool) -> str:
     return "" if pruned else " (--prune removes what is gone)"
 
 
-def build(request: Request, scan: Scan, engine: Engine) -> Report:
+def build(request: Request, scan: Scan, engine: BuildingEngine) -> Report:
     """Bring the database up to the folder. The caller holds the build's lock.
 
     Until the last step nothing that a reader sees has changed. Raises StartError, ModelMismatch, OSError or
@@ -174,7 +174,7 @@ def known_pictures(request: Request) -> list[Enrolled]:
 class _Stager:
     """Gathers faces into batches for the engine, and pictures into transactions."""
 
-    def __init__(self, engine: Engine, staging: Staging, source: str) -> None:
+    def __init__(self, engine: BuildingEngine, staging: Staging, source: str) -> None:
         self._engine, self._staging, self._source = engine, staging, source
         self._ready: list[Ready] = []
         self._embedded: list[tuple[str, NewPicture]] = []
@@ -202,7 +202,9 @@ class _Stager:
         self._written = time.monotonic()
 
 
-def _collect(request: Request, engine: Engine, ledger: Ledger, staging: Staging, report: Report) -> list[Relink]:
+def _collect(
+    request: Request, engine: BuildingEngine, ledger: Ledger, staging: Staging, report: Report
+) -> list[Relink]:
     """Stage every new and changed picture; what only moved or was touched is returned."""
     staged = staging.take_up(ledger.take_up)
     waiting = ledger.waiting()

@@ -17,55 +17,20 @@ from numpy.typing import NDArray
 from scripts.building.folder import FoundFile
 from scripts.building.skips import Reason, Skipped
 from server.errors import InvalidImage
-from server.gallery.records import Box, Landmarks, NewPicture, NewTemplate
+from server.gallery.records import NewPicture, NewTemplate
 from server.recognition.main_face import main_face
-from server.spec import EmbeddingSpec
+from server.vision.engine import Engine, Face
 from server.vision.image import jpeg_bytes
 
 BATCH = 8
 """Faces embedded at once: the runtime's largest batch, beyond which a face gets no cheaper."""
 
 
-class Face(Protocol):
-    """A face as the analyser finds it."""
-
-    @property
-    def box(self) -> Box: ...
-    @property
-    def landmarks(self) -> Landmarks: ...
-    @property
-    def detection(self) -> float: ...
-    @property
-    def crop(self) -> NDArray[np.uint8]: ...
-
-
-class Picture(Protocol):
-    """A decoded picture. `width`, `height`: pixels as shown."""
-
-    @property
-    def width(self) -> int: ...
-    @property
-    def height(self) -> int: ...
-    @property
-    def faces(self) -> Sequence[Face]: ...
-
-
-class Engine(Protocol):
-    """What building needs of `server.vision.analyser.Analyser`."""
-
-    @property
-    def spec(self) -> EmbeddingSpec: ...
-
-    def faces(self, data: bytes) -> Picture:
-        """Decode and detect. Raises InvalidImage. Called from several threads."""
-        ...
+class BuildingEngine(Engine, Protocol):
+    """What building needs besides."""
 
     def fingerprint(self, data: bytes) -> bytes:
         """What a picture looks like, for `server.gallery.lookalikes`. Raises InvalidImage."""
-        ...
-
-    def templates(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """(n, d) float32 of unit length."""
         ...
 
     def close(self) -> None: ...
@@ -97,7 +62,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def look_at(file: FoundFile, folder: Path, engine: Engine, holds: Callable[[str, str], bool]) -> Outcome:
+def look_at(file: FoundFile, folder: Path, engine: BuildingEngine, holds: Callable[[str, str], bool]) -> Outcome:
     """Read a file and find its face; what can't be used becomes a reason, never an exception."""
     try:
         data = (folder / file.path).read_bytes()
@@ -136,7 +101,7 @@ def in_parallel(look: Callable[[Item], Result], files: Iterable[Item], jobs: int
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def embed(engine: Engine, ready: Sequence[Ready], source: str) -> list[tuple[str, NewPicture]]:
+def embed(engine: BuildingEngine, ready: Sequence[Ready], source: str) -> list[tuple[str, NewPicture]]:
     """The pictures with their people's names, after one call of the engine."""
     embeddings = engine.templates([item.face.crop for item in ready])
     return [

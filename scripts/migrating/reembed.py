@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from scripts.building.build import WRITE_EVERY_S
 from scripts.building.pipeline import BATCH, in_parallel
-from scripts.migrating.sight import Engine, Seen, Unseen, see
+from scripts.migrating.sight import Seen, SightEngine, Unseen, see
 from server.gallery.respec import EnrolledFace, Respec
 from server.spec import EmbeddingSpec
 
@@ -37,7 +37,7 @@ class Report:
         return self.originals + self.crops
 
 
-def reembed(respec: Respec, old: EmbeddingSpec, engine: Engine, jobs: int) -> Report:
+def reembed(respec: Respec, old: EmbeddingSpec, engine: SightEngine, jobs: int) -> Report:
     """Embed every face that has no template of the new spec, those enrolled meanwhile too.
 
     Every two seconds what is done is committed: interrupted at any instant, the next run goes on from there.
@@ -71,7 +71,7 @@ def _lacking(respec: Respec) -> Iterator[EnrolledFace]:
 class _Keeping:
     """Gathers faces into batches for the engine, and embeddings into transactions."""
 
-    def __init__(self, respec: Respec, engine: Engine) -> None:
+    def __init__(self, respec: Respec, engine: SightEngine) -> None:
         self._respec, self._engine = respec, engine
         self._seen: list[Seen] = []
         self._embedded: list[tuple[int, NDArray[np.float32]]] = []

@@ -9,29 +9,22 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.building.pipeline import Picture
 from server.errors import InvalidImage
 from server.gallery.respec import EnrolledFace
 from server.recognition.main_face import main_face
 from server.spec import EmbeddingSpec
 from server.vision.detector import Detection
+from server.vision.engine import Engine
 
 Pixels = NDArray[np.uint8]
 
 
-class Engine(Protocol):
-    """What re-embedding needs of `server.vision.analyser.Analyser`."""
-
-    @property
-    def spec(self) -> EmbeddingSpec: ...
-
-    def faces(self, data: bytes) -> Picture: ...
+class SightEngine(Engine, Protocol):
+    """What re-embedding needs besides."""
 
     def cut(self, data: bytes, face: Detection) -> Pixels:
         """What the network is shown of a face that was found before. Raises InvalidImage."""
         ...
-
-    def templates(self, crops: list[Pixels]) -> NDArray[np.float32]: ...
 
     def close(self) -> None: ...
 
@@ -58,7 +51,7 @@ class Unseen:
         return f"{self.face.person}\t{self.face.path}\t{self.reason}\n"
 
 
-def see(face: EnrolledFace, old: EmbeddingSpec, engine: Engine) -> Seen | Unseen:
+def see(face: EnrolledFace, old: EmbeddingSpec, engine: SightEngine) -> Seen | Unseen:
     """Look a face up; what is in the way becomes a reason, never an exception."""
     found = _in_the_file(face, engine)
     if isinstance(found, Seen) or face.crop is None:
@@ -70,7 +63,7 @@ def see(face: EnrolledFace, old: EmbeddingSpec, engine: Engine) -> Seen | Unseen
     return Unseen(face, f"{found}, and its crop shows no face") if crop is None else Seen(face, crop, original=False)
 
 
-def _in_the_file(face: EnrolledFace, engine: Engine) -> Seen | str:
+def _in_the_file(face: EnrolledFace, engine: SightEngine) -> Seen | str:
     if face.file is None:
         return "it came over the wire"
     try:
@@ -86,7 +79,7 @@ def _in_the_file(face: EnrolledFace, engine: Engine) -> Seen | str:
     return Seen(face, crop, original=True)
 
 
-def _in_the_crop(face: EnrolledFace, crop: bytes, old: EmbeddingSpec, engine: Engine) -> Pixels | None:
+def _in_the_crop(face: EnrolledFace, crop: bytes, old: EmbeddingSpec, engine: SightEngine) -> Pixels | None:
     if old.crop.kind == "square":
         return engine.cut(crop, within_square_crop(face, old))
     # Aligned by the model's own rules: where the face is in it, only looking tells.

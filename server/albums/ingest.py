@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from protocol.album_messages import AlbumAdded, AlbumIngested, AlbumSkipped
@@ -16,9 +15,6 @@ from server.albums.names import photo_name
 from server.albums.originals import Originals
 from server.albums.pictures import look_at
 from server.errors import InvalidImage
-
-OnFile = Callable[[int, int], None]
-"""Is told how many files of how many are done; may raise to end the work."""
 
 
 class Ingest:

@@ -1,4 +1,4 @@
-"""What albums need of the other rooms, as narrow as it can be: an engine, a judge of similarities, and the gallery."""
+"""What albums need of the other rooms, as narrow as it can be: a judge of similarities, and the gallery."""
 
 from __future__ import annotations
 
@@ -9,43 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.gallery.cohort import Statistics
-from server.gallery.records import Box, Landmarks, NewPicture
-from server.spec import EmbeddingSpec
-
-
-class Face(Protocol):
-    """A face as the analyser finds it."""
-
-    @property
-    def box(self) -> Box: ...
-    @property
-    def landmarks(self) -> Landmarks: ...
-    @property
-    def detection(self) -> float: ...
-    @property
-    def crop(self) -> NDArray[np.uint8]: ...
-
-
-class Picture(Protocol):
-    """A decoded picture with its faces, largest first."""
-
-    @property
-    def faces(self) -> Sequence[Face]: ...
-
-
-class Engine(Protocol):
-    """What albums need of `server.vision.analyser.Analyser`. Thread-safe."""
-
-    @property
-    def spec(self) -> EmbeddingSpec: ...
-
-    def faces(self, data: bytes) -> Picture:
-        """Decode and detect. Raises InvalidImage."""
-        ...
-
-    def templates(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """(n, d) float32 of unit length."""
-        ...
+from server.gallery.records import NewPicture
 
 
 class Judge(Protocol):

@@ -9,13 +9,13 @@ from server.albums import catalogue, faces
 from server.albums.database import Database, spec_id
 from server.albums.deathwatch import DeathWatch
 from server.albums.jobs import Job
-from server.albums.lending import Engine
 from server.albums.originals import Originals
 from server.albums.pictures import for_the_detector
 from server.albums.regrouping import regroup
 from server.albums.vectors import VectorStore
 from server.errors import InvalidImage
 from server.gallery.records import NewTemplate
+from server.vision.engine import Engine
 
 _log = logging.getLogger("facewire.albums")
 

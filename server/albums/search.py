@@ -22,11 +22,12 @@ from protocol.album_messages import (
 )
 from server.albums import catalogue, faces
 from server.albums.database import Database
-from server.albums.lending import Engine, Judge
+from server.albums.lending import Judge
 from server.albums.limits import AlbumLimits
 from server.albums.pictures import for_the_detector, look_at
 from server.albums.vectors import Vectors, VectorStore, group_means, group_statistics
 from server.errors import BadRequest, InvalidImage, NoFace, OverLimit
+from server.vision.engine import Engine
 
 Floats = NDArray[np.float32]
 

@@ -14,7 +14,7 @@ from server.albums.deathwatch import DeathWatch
 from server.albums.export import Exports
 from server.albums.ingest import Ingest
 from server.albums.jobs import Follower, Job, Jobs
-from server.albums.lending import Engine, Judge, Registry
+from server.albums.lending import Judge, Registry
 from server.albums.originals import Originals
 from server.albums.people import GalleryTies
 from server.albums.pictures import MIME_OF, face_crop, thumbnail
@@ -24,6 +24,7 @@ from server.albums.settings import AlbumSettings
 from server.albums.vectors import VectorStore
 from server.errors import BadRequest
 from server.gallery.cohort import Cohort
+from server.vision.engine import Engine
 
 Handler = Callable[..., Result]
 

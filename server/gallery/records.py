@@ -85,6 +85,16 @@ class KeptTemplate:
     crop: bytes | None
 
 
+def normalised_at(similarity: float, scale: float) -> float:
+    """A pair's similarity on the scale that people are ranked by and decided on; `scale`: of both faces."""
+    return 1 - (1 - similarity) / scale
+
+
+def similarity_for(normalised: float, scale: float) -> float:
+    """The inverse of `normalised_at`: what a pair of this scale needs to be so similar."""
+    return 1 - (1 - normalised) * scale
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """A person's best template for a probe.
@@ -105,7 +115,7 @@ class Match:
     @property
     def normalised(self) -> float:
         """1: identical; with a cohort, 0: as near as near strangers come. It ranks people and decides."""
-        return 1 - (1 - self.similarity) / self.scale
+        return normalised_at(self.similarity, self.scale)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from protocol.messages import (
 )
 from server.errors import ModelMismatch, NoFace
 from server.gallery.gallery import Gallery
-from server.gallery.records import Match, distance_at
+from server.gallery.records import Match, distance_at, normalised_at, similarity_for
 from server.recognition.calibration import Calibration
 from server.recognition.curation import Curation
 from server.recognition.decision import Decider, Verdict
@@ -143,14 +143,14 @@ class RecognitionService(Curation):
         """Are these two embeddings, (d,) of unit length, one person's?"""
         similarity = float(np.dot(one.astype(np.float64), other.astype(np.float64)))
         scale = float(np.prod(self._gallery.scales(np.stack([one, other]))))
-        threshold = _raw(self._decider.verification_threshold, scale)
+        threshold = similarity_for(self._decider.verification_threshold, scale)
         return Verified(
             same=similarity >= threshold,
             similarity=similarity,
             distance=distance_at(similarity),
             threshold=threshold,
             margin=similarity - threshold,
-            false_match=self._decider.false_match_of_two(1 - (1 - similarity) / scale),
+            false_match=self._decider.false_match_of_two(normalised_at(similarity, scale)),
             model=self.model,
         )
 
@@ -195,7 +195,7 @@ class RecognitionService(Curation):
         matches = self._gallery.search(embedding, max(k, 2))
         normalised = [match.normalised for match in matches]
         verdict = self._decider.decide(normalised, self._gallery.counts().people, self.shift)
-        return matches, verdict, _raw(verdict.threshold, matches[0].scale if matches else 1.0)
+        return matches, verdict, similarity_for(verdict.threshold, matches[0].scale if matches else 1.0)
 
     def _probe(self, data: bytes, which: str, abandoned: Abandoned) -> Floats:
         picture = self._counted(self._analyser.faces(data))
@@ -203,11 +203,6 @@ class RecognitionService(Curation):
             raise NoFace(f"no face was found in '{which}': send a picture that shows one")
         face = picture.faces[main_face([found.box for found in picture.faces], picture.width, picture.height)]
         return self._analyser.features([face], abandoned)[0].embedding
-
-
-def _raw(normalised: float, scale: float) -> float:
-    """The similarity that two faces of this scale need; the inverse of `Match.normalised`."""
-    return 1 - (1 - normalised) * scale
 
 
 def _size(picture: Picture) -> ImageSize:

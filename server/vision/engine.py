@@ -1,0 +1,51 @@
+"""What those who hand pictures to `server.vision.analyser.Analyser` need of it, so that tests can stand in for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.spec import EmbeddingSpec
+from server.vision.detector import Box, Landmarks
+
+
+class Face(Protocol):
+    """A face as the analyser finds it. `box`: x, y, w, h; `landmarks`: five points; both in pixels as shown."""
+
+    @property
+    def box(self) -> Box: ...
+    @property
+    def landmarks(self) -> Landmarks: ...
+    @property
+    def detection(self) -> float: ...
+    @property
+    def crop(self) -> NDArray[np.uint8]: ...
+
+
+class Picture(Protocol):
+    """A decoded picture with its faces, largest first. `width`, `height`: pixels as shown."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def faces(self) -> Sequence[Face]: ...
+
+
+class Engine(Protocol):
+    """Pictures to faces to templates. Thread-safe."""
+
+    @property
+    def spec(self) -> EmbeddingSpec: ...
+
+    def faces(self, data: bytes) -> Picture:
+        """Decode and detect. Raises InvalidImage."""
+        ...
+
+    def templates(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """(n, d) float32 of unit length."""
+        ...
