@@ -11,7 +11,7 @@ from torch import nn
 from scripts.emotion_training import calibrate
 from scripts.emotion_training.data import FER_PUBLIC, FER_TRAIN, LABELS, RAF_TRAIN, Split, write_pictures
 from scripts.emotion_training.export import export_onnx, write_spec
-from scripts.emotion_training.loop import SERVED_SIZE
+from scripts.emotion_training.schedule import SERVED_SIZE
 from scripts.evaluation.confusion_plot import save_confusion
 from scripts.evaluation.emotion import Framing, class_names, confusion, measure, read_all
 from scripts.evaluation.pictures import labelled_pictures
