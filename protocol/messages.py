@@ -56,7 +56,11 @@ class Embed:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Do these two pictures show one person? Of several faces the largest central one counts."""
+    """Do these two pictures show one person? Of several faces the largest central one counts.
+
+    `other` is embedded as an enrolled picture is, `image` as one that is asked about: changed places, similarities move
+    by about 0.01.
+    """
 
     op: ClassVar[str] = "verify"
     image: bytes

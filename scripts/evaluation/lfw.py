@@ -1,8 +1,8 @@
 """1:1 on the official LFW pairs: accuracy over the file's folds, TAR at FAR 1 % and 0.1 %, equal error rate.
 
 The pairs file begins with "FOLDS PAIRS" and lists, a fold at a time, PAIRS lines of one person and two picture numbers,
-then PAIRS lines of two people and a number each. A fold's threshold is chosen on the other folds. Both pictures are
-embedded as probes, and compared by the similarity that `verify` reports. `decision` repeats the measures for what
+then PAIRS lines of two people and a number each. A fold's threshold is chosen on the other folds. The first
+picture is embedded as a probe, the second as a template, and they are compared as `verify` compares them. `decision` repeats the measures for what
 `verify` decides by, the similarity held against the cohort, and says what its own threshold does.
 """
 
@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     scored = [pair for pair in pairs if pair.first in rows and pair.second in rows]
     if not scored:
         raise StartError(f"no pair of {arguments.pairs} shows two faces")
-    first, second = (embedded.probes[[rows[getattr(pair, which)] for pair in scored]] for which in ("first", "second"))
+    first = embedded.probes[[rows[pair.first] for pair in scored]]
+    second = embedded.templates[[rows[pair.second] for pair in scored]]
     scorer = Scorer(embedded.spec)
     similarities = np.einsum("nd,nd->n", first.astype(np.float64), second.astype(np.float64))
     decided = scorer.pairs(first, second)

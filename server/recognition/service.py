@@ -133,11 +133,16 @@ class RecognitionService(Curation):
         return Embedded(faces, _size(picture), self.model, self._analyser.spec.dimension, timing)
 
     def verify(self, message: Verify, /, *, abandoned: Abandoned = never) -> Verified:
-        """Do two pictures show one person? Of several faces the largest central one counts. Raises NoFace."""
-        pair = [
-            self._probe(data, which, abandoned) for data, which in ((message.image, "image"), (message.other, "other"))
-        ]
-        return self.compared(pair[0], pair[1])
+        """Do two pictures show one person? Of several faces the largest central one counts. Raises NoFace.
+
+        `image` is embedded as a probe and `other` as an enrolled picture is: so the similarity is the one with which
+        `identify` finds `image`, were `other` its person's only picture.
+        """
+        probe, reference = self._main(message.image, "image"), self._main(message.other, "other")
+        return self.compared(
+            self._analyser.features([probe], abandoned)[0].embedding,
+            self._analyser.enrolments([reference], abandoned)[0],
+        )
 
     def compared(self, one: Floats, other: Floats, /) -> Verified:
         """Are these two embeddings, (d,) of unit length, one person's?"""
@@ -197,12 +202,11 @@ class RecognitionService(Curation):
         verdict = self._decider.decide(normalised, self._gallery.counts().people, self.shift)
         return matches, verdict, similarity_for(verdict.threshold, matches[0].scale if matches else 1.0)
 
-    def _probe(self, data: bytes, which: str, abandoned: Abandoned) -> Floats:
+    def _main(self, data: bytes, which: str) -> FoundFace:
         picture = self._counted(self._analyser.faces(data))
         if not picture.faces:
             raise NoFace(f"no face was found in '{which}': send a picture that shows one")
-        face = picture.faces[main_face([found.box for found in picture.faces], picture.width, picture.height)]
-        return self._analyser.features([face], abandoned)[0].embedding
+        return picture.faces[main_face([found.box for found in picture.faces], picture.width, picture.height)]
 
 
 def _size(picture: Picture) -> ImageSize:

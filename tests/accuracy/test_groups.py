@@ -26,27 +26,27 @@ def test_verify_and_identify_agree_with_each_other_and_with_evaluate(
     contents = [path.read_bytes() for path in pictures]
     found = [facenet.faces(content).faces[0] for content in contents]
     probes = facenet.probes([face.crop for face in found])
+    templates = facenet.templates([face.crop for face in found[:PEOPLE]])
     scorer = Scorer(facenet.spec)
     assert scorer.normalised, "the shipped cohort is of these weights"
     with Gallery.create(tmp_path / "g.db", facenet.spec) as gallery:
-        # Enrolled as probes are embedded, so that all three compare the same embeddings.
         for number in range(PEOPLE):
             face = found[number]
-            template = NewTemplate(probes[number], face.box, face.landmarks, face.detection)
+            template = NewTemplate(templates[number], face.box, face.landmarks, face.detection)
             path = pictures[number].name
             gallery.enrol(path, [NewPicture(f"{number:064x}", 1, path, 224, 224, (template,))])
         decider = Decider(facenet.spec, 0.01, normalised=gallery.cohort is not None)
         service = RecognitionService(facenet, gallery, decider, runtime="openvino")
-        scores = scorer.pairs(probes[:PEOPLE], probes[PEOPLE:])
+        scores = scorer.pairs(probes[PEOPLE:], templates)
         for number in range(PEOPLE):
-            verified = service.verify(Verify(contents[number], contents[PEOPLE + number]))
+            verified = service.verify(Verify(contents[PEOPLE + number], contents[number]))
             (face,) = service.identify(Identify(contents[PEOPLE + number], k=PEOPLE, emotion=False)).faces
             candidate = next(one for one in face.candidates if one.name == pictures[number].name)
             assert candidate.similarity == pytest.approx(verified.similarity, abs=1e-4)
-            assert verified.similarity == pytest.approx(float(probes[number] @ probes[PEOPLE + number]), abs=1e-4)
+            assert verified.similarity == pytest.approx(float(templates[number] @ probes[PEOPLE + number]), abs=1e-4)
             assert verified.same == (scores[number] >= decider.verification_threshold)
             assert verified.false_match == pytest.approx(decider.false_match_of_two(scores[number]), abs=1e-4)
-            ranked = scorer.matrix(probes[[PEOPLE + number]], probes[:PEOPLE])[0]
+            ranked = scorer.matrix(probes[[PEOPLE + number]], templates)[0]
             order = [pictures[row].name for row in np.argsort(-ranked)]
             assert [one.name for one in face.candidates] == order
             assert face.false_match == pytest.approx(
