@@ -79,7 +79,13 @@ def load_split(shared: Path) -> Split:
     set_aside = choice_fer | raf_report | choice_raf
     train = ~is_public & ~np.isin(groups, groups[set_aside])
     public_twins = public.paths[np.isin(groups[is_public], groups[~is_public])]
-    return Split(*(everything.take(part) for part in (train, choice_fer, choice_raf, raf_report)), public_twins)
+    return Split(
+        train=everything.take(train),
+        choice_fer=everything.take(choice_fer),
+        choice_raf=everything.take(choice_raf),
+        raf_report=everything.take(raf_report),
+        public_twins=public_twins,
+    )
 
 
 def read_faces(archive: Path, label: Callable[[PurePosixPath], str], raf: bool = False) -> Faces:

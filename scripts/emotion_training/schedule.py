@@ -12,8 +12,8 @@ class Cycle:
     """`epochs` from a rate of `peak` down to zero, after a linear warm-up.
 
     `phases` are (part of the cycle done, pixels a side): small views first, since early epochs learn as much from 28 px
-    at half the cost (progressive resizing, Tan & Le 2021). A cycle must end at the size the network is served at: trained
-    at 32 px it scored 0.48 there and 0.18 at 44.
+    at half the cost (progressive resizing, Tan & Le 2021). A cycle must end at the size the network is served at:
+    trained at 32 px it scored 0.48 there and 0.18 at 44.
     """
 
     epochs: int

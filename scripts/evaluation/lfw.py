@@ -1,9 +1,9 @@
 """1:1 on the official LFW pairs: accuracy over the file's folds, TAR at FAR 1 % and 0.1 %, equal error rate.
 
 The pairs file begins with "FOLDS PAIRS" and lists, a fold at a time, PAIRS lines of one person and two picture numbers,
-then PAIRS lines of two people and a number each. A fold's threshold is chosen on the other folds. The first
-picture is embedded as a probe, the second as a template, and they are compared as `verify` compares them. `decision` repeats the measures for what
-`verify` decides by, the similarity held against the cohort, and says what its own threshold does.
+then PAIRS lines of two people and a number each. A fold's threshold is chosen on the other folds. The first picture is
+embedded as a probe, the second as a template, and they are compared as `verify` compares them. `decision` repeats the
+measures for what `verify` decides by, the similarity held against the cohort, and says what its own threshold does.
 """
 
 from __future__ import annotations
