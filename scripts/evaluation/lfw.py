@@ -3,7 +3,8 @@
 The pairs file begins with "FOLDS PAIRS" and lists, a fold at a time, PAIRS lines of one person and two picture numbers,
 then PAIRS lines of two people and a number each. A fold's threshold is chosen on the other folds. The first picture is
 embedded as a probe, the second as a template, and they are compared as `verify` compares them. `decision` repeats the
-measures for what `verify` decides by, the similarity held against the cohort, and says what its own threshold does.
+measures for what `verify` decides by, the similarity held against the cohort, and says what its own threshold does;
+`two_views` repeats them for similarities of two templates, at one more forward pass a pair than the server spends.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scripts.evaluation import embedding
 from scripts.evaluation.curves import accepted_at, best_threshold, equal_error_rate, roc, save_curves
 from scripts.evaluation.scoring import Scorer
 from server.errors import StartError
+from server.vision.runtime import Floats
 
 HELP = "1:1 accuracy, TAR at FAR and EER on the official LFW pairs"
 FARS = (0.01, 0.001)
@@ -49,10 +51,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     scored = [pair for pair in pairs if pair.first in rows and pair.second in rows]
     if not scored:
         raise StartError(f"no pair of {arguments.pairs} shows two faces")
-    first = embedded.probes[[rows[pair.first] for pair in scored]]
-    second = embedded.templates[[rows[pair.second] for pair in scored]]
+    ones, others = ([rows[getattr(pair, which)] for pair in scored] for which in ("first", "second"))
+    first, second = embedded.probes[ones], embedded.templates[others]
     scorer = Scorer(embedded.spec)
-    similarities = np.einsum("nd,nd->n", first.astype(np.float64), second.astype(np.float64))
+    similarities = _similarities(first, second)
     decided = scorer.pairs(first, second)
     same = np.array([pair.same for pair in scored])
     folds = np.array([pair.fold for pair in scored])
@@ -69,11 +71,17 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "far": round(float(np.mean(decided[~same] >= scorer.decider.verification_threshold)), 5),
             "normalised": scorer.normalised,
         },
+        "two_views": _measures(_similarities(embedded.templates[ones], second), same, folds),
         "pairs": len(scored),
         "pairs_without_face": len(pairs) - len(scored),
         "folds": len(np.unique(folds)),
         "model": embedded.spec.model,
     }
+
+
+def _similarities(ones: Floats, others: Floats) -> NDArray[np.float64]:
+    """(n,) cosines of the rows of (n, d) and (n, d) embeddings."""
+    return np.asarray(np.einsum("nd,nd->n", ones.astype(np.float64), others.astype(np.float64)))
 
 
 def _measures(scores: NDArray[np.float64], same: NDArray[np.bool_], folds: NDArray[np.int_]) -> dict[str, Any]:
