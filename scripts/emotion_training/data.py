@@ -53,8 +53,8 @@ class Split:
     choice_fer: Faces
     choice_raf: Faces
     raf_report: Faces
-    public_twins: NDArray[np.str_]
-    """Paths of the pictures in FER2013's public test that have a twin in what was trained on or set aside."""
+    public_alone: Faces
+    """FER2013's public test without the pictures that have a twin in what was trained on or set aside."""
 
 
 def load_split(shared: Path) -> Split:
@@ -63,7 +63,7 @@ def load_split(shared: Path) -> Split:
     Twins (see `group_twins`) always fall on the same side of what we set aside; a picture with a twin in FER2013's
     public test is not chosen on. It is trained on, as by everybody who reports on the official splits: 465 of public
     test's 3,589 pictures have a twin in the train part, and as many, unknown to us, in the field's private test.
-    `public_twins` tells which, so that the score without them can be told beside.
+    `public_alone` is without them, so that this score can be told beside.
     """
     fer = read_faces(shared / FER_TRAIN, folder_label)
     public = read_faces(shared / FER_PUBLIC, folder_label)
@@ -78,13 +78,13 @@ def load_split(shared: Path) -> Split:
     choice_raf = free & everything.raf & (draw >= RAF_REPORT) & (draw < RAF_REPORT + RAF_CHOICE)
     set_aside = choice_fer | raf_report | choice_raf
     train = ~is_public & ~np.isin(groups, groups[set_aside])
-    public_twins = public.paths[np.isin(groups[is_public], groups[~is_public])]
+    alone = is_public & ~np.isin(groups, groups[~is_public])
     return Split(
         train=everything.take(train),
         choice_fer=everything.take(choice_fer),
         choice_raf=everything.take(choice_raf),
         raf_report=everything.take(raf_report),
-        public_twins=public_twins,
+        public_alone=everything.take(alone),
     )
 
 

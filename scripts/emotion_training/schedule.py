@@ -24,7 +24,7 @@ class Cycle:
 
 CYCLES = (
     Cycle(epochs=64, peak=0.06, phases=((0.0, 28), (0.3, 34), (0.55, SERVED_SIZE))),
-    Cycle(epochs=30, peak=0.03, phases=((0.0, 34), (0.25, SERVED_SIZE))),
+    Cycle(epochs=26, peak=0.03, phases=((0.0, 34), (0.25, SERVED_SIZE))),
 )
 """A second, gentler cycle from where the first ended (SGDR, Loshchilov & Hutter 2017)."""
 
