@@ -64,7 +64,11 @@ Result = TypeVar("Result")
 
 
 def look_at(
-    file: FoundFile, folder: Path, engine: BuildingEngine, holds: Callable[[str, str], bool], accept: Collection[str]
+    file: FoundFile,
+    folder: Path,
+    engine: BuildingEngine,
+    holds: Callable[[str, str], bool],
+    accept: Collection[str] = (),
 ) -> Outcome:
     """Read a file, find its face, and see whether it is good enough or `accept`ed all the same; what can't be used
     becomes a reason, never an exception."""

@@ -77,7 +77,7 @@ def _as_it_is(image: Pixels, box: Box, choice: np.random.Generator) -> Pixels:
 
 
 def _levels(values: NDArray[np.floating]) -> Pixels:
-    return np.clip(values, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(values, 0, 255), np.uint8)
 
 
 SPOILERS: Mapping[str, Spoiler] = {

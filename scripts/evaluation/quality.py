@@ -14,8 +14,9 @@ import argparse
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,13 @@ FPIRS = (0.01, 0.05)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--templates", type=int, default=3, metavar="N", help="pictures a person (default: %(default)s)")
+    parser.add_argument(
+        "--templates", type=int, default=3, metavar="N", help="pictures a person (default: %(default)s)"
+    )
     parser.add_argument("--spoilt", type=float, default=0.5, metavar="SHARE", help="of them (default: %(default)s)")
     parser.add_argument("--spoilt-probes", type=float, default=0.0, metavar="SHARE", help="default: %(default)s")
     parser.add_argument("--half", type=int, choices=(0, 1), help="only every second person: limits were chosen on 0")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="other choices (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of every choice (default: %(default)s)")
     embedding.add_arguments(parser, plot=False)
 
@@ -64,12 +68,30 @@ class Seen:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The report: arms (rank1, fnir_at_fpir, fpir_obtained, templates, people_lost), refused by kind. Raises
-    StartError."""
+    """The report: arms (rank1, fnir_at_fpir, fpir_obtained, templates, people_lost, averaged over the repeats), refused
+    by kind and by reason (summed over them). Raises StartError."""
     choice = np.random.default_rng(arguments.seed)
-    split = _split(image_files(arguments.images), arguments, choice)
-    with tempfile.TemporaryDirectory() as folder:
-        return _measured(split, Path(folder), arguments, choice)
+    paths = image_files(arguments.images)
+    reports = []
+    for _ in range(arguments.repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            reports.append(_measured(_split(paths, arguments, choice), Path(folder), arguments, choice))
+    return {
+        **reports[0],
+        "arms": _combined([report["arms"] for report in reports], lambda values: round(float(np.mean(values)), 5)),
+        "refused": _combined([report["refused"] for report in reports], sum),
+        "reasons": _combined([report["reasons"] for report in reports], sum),
+        "repeats": arguments.repeats,
+    }
+
+
+def _combined(parts: Sequence[Any], combine: Callable[[Sequence[float]], float]) -> Any:
+    """Nested maps of numbers as one; a number that a map lacks is 0."""
+    if not isinstance(parts[0], dict):
+        return combine(parts)
+    keys = dict.fromkeys(key for part in parts for key in part)
+    blank: Any = next(({} for part in parts for value in part.values() if isinstance(value, dict)), 0)
+    return {key: _combined([part.get(key, blank) for part in parts], combine) for key in keys}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +131,9 @@ class _Workshop:
     def seen(self, paths: Sequence[Path]) -> dict[Path, Seen | None]:
         with ThreadPoolExecutor(cores()) as pool:
             found = pool.map(self._look, paths)
-            return dict(zip(paths, tqdm(found, "measuring", len(paths), unit=" pictures", file=sys.stderr), strict=True))
+            return dict(
+                zip(paths, tqdm(found, "measuring", len(paths), unit=" pictures", file=sys.stderr), strict=True)
+            )
 
     def spoil(self, paths: Sequence[Path], share: float, seen: dict[Path, Seen | None]) -> dict[Path, Path]:
         """Of a share of `paths`, each one's spoilt copy."""
@@ -133,32 +157,27 @@ class _Workshop:
         return Seen(self._analyser.quality(face, picture), face.box)
 
 
-def _measured(
-    split: Split, folder: Path, arguments: argparse.Namespace, choice: np.random.Generator
-) -> dict[str, Any]:
+def _measured(split: Split, folder: Path, arguments: argparse.Namespace, choice: np.random.Generator) -> dict[str, Any]:
     gallery = [path for _, path in split.gallery]
     probes = [path for _, path in split.probes]
-    analyser = open_analyser(vision_settings(arguments))
-    try:
+    with closing(open_analyser(vision_settings(arguments))) as analyser:
         workshop = _Workshop(folder, analyser, choice)
-        asked = [*gallery, *(probes + split.strangers if arguments.spoilt_probes else ())]
-        seen = workshop.seen(asked)
+        seen = workshop.seen(gallery)
         copies = workshop.spoil(gallery, arguments.spoilt, seen)
-        worse = workshop.spoil(probes + split.strangers, arguments.spoilt_probes, seen) if arguments.spoilt_probes else {}
         seen |= workshop.seen(list(copies.values()))
-    finally:
-        analyser.close()
-    shown = [worse.get(path, path) for path in probes], [worse.get(path, path) for path in split.strangers]
+        asking = [*probes, *split.strangers] if arguments.spoilt_probes else []
+        worse = workshop.spoil(asking, arguments.spoilt_probes, workshop.seen(asking))
+    shown = [[worse.get(path, path) for path in paths] for paths in (probes, split.strangers)]
     embedded = embedding.embed([*gallery, *copies.values(), *shown[0], *shown[1]], arguments)
     given = [copies.get(path, path) for path in gallery]
     refused = {path for path in given if seen[path] and _refused(seen[path])}
-    arms = {
+    kept = [None if _refused(seen[path]) else path for path in given]
+    arms: dict[str, Sequence[Path | None]] = {
         "clean": gallery,
         "without_gate": given,
-        "with_gate": [None if path in refused else path for path in given],
+        "with_gate": kept,
         "retaken": [
-            path if not _refused(seen[path]) else None if _refused(seen[clean]) else clean
-            for clean, path in zip(gallery, given, strict=True)
+            path or (None if _refused(seen[clean]) else clean) for clean, path in zip(gallery, kept, strict=True)
         ],
     }
     judge = _Judge(embedded, [name for name, _ in split.gallery], [name for name, _ in split.probes], *shown)

@@ -73,9 +73,7 @@ class Curation:
             return Enrolled(self._entry(name), (), _in_order(rejected), None)
         if abandoned():
             raise TimedOut("nobody waits for this any more")
-        enrolment = self._gallery.enrol(
-            name, [picture for _, picture, _ in kept], copies=message.accepts("duplicate")
-        )
+        enrolment = self._gallery.enrol(name, [picture for _, picture, _ in kept], copies=message.accepts("duplicate"))
         added = list(zip(kept, enrolment.template_ids, enrolment.copies, strict=True))
         rejected += [_duplicate(one.index, name, copy) for (one, _, _), _, copy in added if copy]
         return Enrolled(

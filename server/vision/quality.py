@@ -27,15 +27,25 @@ FACE_WIDTH, FACE_HEIGHT = 0.6, 0.8
 """Of the crop, the ellipse that is face and not hair or background; crops are the detector's box and some margin."""
 
 
+_SECOND_DERIVATIVES = tuple(
+    np.array(kernel, np.float32)
+    for kernel in (
+        [[0, 0, 0], [1, -2, 1], [0, 0, 0]],
+        [[0, 1, 0], [0, -2, 0], [0, 1, 0]],
+        np.array([[1, 0, 0], [0, -2, 0], [0, 0, 1]]) / 2,  # neighbours across lie farther away by the root of 2
+        np.array([[0, 0, 1], [0, -2, 0], [1, 0, 0]]) / 2,
+    )
+)
+
+
 @dataclass(frozen=True, slots=True)
 class FaceQuality:
     """Numbers of one face.
 
     `side`: the longer side of its box, in pixels of the picture as shown.
-    `sharpness`: variance of the Laplacian by the variance of the luminance, at MEASURED_PX; 0: without any detail.
+    `sharpness`: variance of the second derivative by the variance of the luminance, at MEASURED_PX; 0: no detail.
     `yaw`: how far the nose is from the middle between the eyes, along the line through them, in half distances of the
-    eyes; 0: it faces the camera, 1: the nose is before an eye, more: a profile.
-    `roll`: the angle of the line through the eyes with the horizontal, in degrees, 0 to 180.
+    eyes; 0: it faces the camera, 1: the nose is before an eye, 2: a profile.
     `range`: luminance between the 5th and the 95th percentile, in levels of 255; `brightness`: its median.
     `white`: the share of pixels that are overexposed.
     `outside`: the share of the box that lies outside the picture.
@@ -44,7 +54,6 @@ class FaceQuality:
     side: float
     sharpness: float
     yaw: float
-    roll: float
     range: float
     brightness: float
     white: float
@@ -57,12 +66,10 @@ def quality_of(crop: Pixels, box: Box, landmarks: Landmarks, width: int, height:
     luminance = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), np.uint8)
     seen = luminance[_ellipse(*luminance.shape)]
     low, middle, high = np.percentile(seen, (5, 50, 95))
-    yaw, roll = pose(landmarks)
     return FaceQuality(
         side=max(box[2:]),
         sharpness=sharpness(luminance),
-        yaw=yaw,
-        roll=roll,
+        yaw=yaw(landmarks),
         range=float(high - low),
         brightness=float(middle),
         white=float(np.mean(seen >= WHITE)),
@@ -73,32 +80,34 @@ def quality_of(crop: Pixels, box: Box, landmarks: Landmarks, width: int, height:
 def sharpness(luminance: Pixels) -> float:
     """Of (h, w) luminance of a face's crop.
 
-    The variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", 2000) grows
-    with contrast as well as with sharpness, so it is divided by the variance of the luminance: a dim light, or a dark
-    skin, is not taken for blur. Over all pixels of the face.
+    The second derivative along four directions, as in the modified Laplacian (Nayar and Nakagawa, "Shape from focus",
+    1994), where derivatives in two directions can't cancel; its variance over the face (Pech-Pacheco et al., "Diatom
+    autofocusing in brightfield microscopy", 2000) in the direction where that is least, for a hand that shook blurs
+    along one line only. It grows with contrast as well as with sharpness, so it is divided by the variance of the
+    luminance: a dim light, or a dark skin, is not taken for blur.
     """
     size = (MEASURED_PX, MEASURED_PX)
     shrinks = luminance.shape[0] > MEASURED_PX
     small = cv2.resize(luminance, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     grey = np.asarray(small, np.float32)
-    inside = _ellipse(MEASURED_PX, MEASURED_PX)
-    details = np.asarray(cv2.Laplacian(grey, cv2.CV_32F), np.float32)[inside]
-    return float(details.var() / max(float(grey[inside].var()), 1.0))
+    face = _ellipse(MEASURED_PX, MEASURED_PX)
+    least = min(float(cv2.filter2D(grey, cv2.CV_32F, kernel)[face].var()) for kernel in _SECOND_DERIVATIVES)
+    return least / max(float(grey[face].var()), 1.0)
 
 
-def pose(landmarks: Landmarks) -> tuple[float, float]:
-    """Yaw and roll (see `FaceQuality`) of five landmarks, from right eye, left eye and nose alone.
+def yaw(landmarks: Landmarks) -> float:
+    """See `FaceQuality`; from right eye, left eye and nose alone.
 
-    The nose stands out of the plane of the eyes, so turning the head moves it along their line: the ratio needs no
-    camera and no model of a head.
+    The nose stands out of the plane of the eyes by about half their distance, so turning the head by an angle moves it
+    along their line by the angle's tangent, in half distances: no camera and no model of a head are needed.
     """
     right, left, nose = (np.array(point, np.float64) for point in landmarks[:3])
     between = left - right
     distance = float(np.hypot(*between))
     if distance == 0:
-        return math.inf, 0.0
+        return math.inf
     along = float((nose - (left + right) / 2) @ between) / distance
-    return abs(along) / (distance / 2), abs(math.degrees(math.atan2(between[1], between[0])))
+    return abs(along) / (distance / 2)
 
 
 def outside(box: Box, width: int, height: int) -> float:

@@ -155,7 +155,7 @@ class SyntheticEngine:
 def painted_quality(face: Face) -> FaceQuality:
     """Nothing is wrong with a patch of colour, but that it may be small: it stands for a face PIXEL times as large."""
     return FaceQuality(
-        side=PIXEL * max(face.box[2:]), sharpness=1, yaw=0, roll=0, range=128, brightness=128, white=0, outside=0
+        side=PIXEL * max(face.box[2:]), sharpness=1, yaw=0, range=128, brightness=128, white=0, outside=0
     )
 
 
