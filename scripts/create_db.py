@@ -161,9 +161,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     gate = parser.add_argument_group(
         "the quality gate",
-        "A picture whose face is too small, blurred, turned away, too dark, too bright or partly outside is skipped, and"
-        " one that matches another person and no other picture of its own. Of several faces the largest central one is"
-        " taken.",
+        "A picture whose face is too small, blurred, turned away, too dark, too bright or partly outside is skipped,"
+        " and one that matches another person and no other picture of its own. Of several faces the largest central"
+        " one is taken.",
     )
     gate.add_argument(
         "--accept",

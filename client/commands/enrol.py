@@ -31,7 +31,7 @@ examples:
 
 A picture that can't be enrolled is named with the reasons and their numbers; the others are enrolled all the same. A
 face that is too small, blurred, turned away, too dark, too bright or partly outside of the picture harms more than it
-helps, a copy adds nothing, and one that is nearer to another person is probably theirs: if you know better, --accept it.
+helps, a copy adds nothing, and one that is nearer to another person is probably theirs. If you know better, --accept.
 exit codes: 0 all enrolled (or enrolled before), 1 some were not, 2 asked wrongly, 3 something failed
 """
 

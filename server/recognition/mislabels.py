@@ -39,8 +39,11 @@ class Elsewhere:
     @property
     def message(self) -> str:
         """In words."""
-        held = f"nearer_to_another: similarity {self.similarity:.3f} to {self.name}, a match from {self.threshold:.3f}"
-        return f"{held}; {'no other picture of its own' if self.own is None else f'to its own at most {self.own:.3f}'}"
+        match = f"it matches {self.name} (similarity {self.similarity:.3f}, a match from {self.threshold:.3f})"
+        if self.own is None:
+            return f"{match}: is that one person under two names?"
+        own = f"no other picture of its own person (at most {self.own:.3f})"
+        return f"{match} and {own}: is it {self.name}'s? If not, accept nearer_to_another"
 
 
 class OthersFinder:

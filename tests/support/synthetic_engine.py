@@ -80,6 +80,11 @@ def portrait(number: int, *, extension: str = ".png", shade: int = 0) -> bytes:
     return draw((number, (16.0, 16.0, 16.0, 16.0)), size=(48, 48), extension=extension, shade=shade)
 
 
+def tiny(number: int) -> bytes:
+    """A picture whose face is too small to be enrolled (see PIXEL)."""
+    return draw((number, (20.0, 20.0, 6.0, 6.0)), size=(48, 48))
+
+
 @dataclass(frozen=True)
 class PaintedFace:
     box: Box
