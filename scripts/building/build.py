@@ -95,7 +95,7 @@ def _look_for_mislabels(
     """Leave out new pictures that match another person and none of their own; tell of those that have no other."""
     leaving: list[int] = []
     for suspect in suspects(request.db, staging, engine.spec, rebuild=request.rebuild):
-        if suspect.elsewhere.own is None or not request.accept.isdisjoint({"all", "nearer_to_another"}):
+        if suspect.elsewhere.is_doubt or not request.accept.isdisjoint({"all", "nearer_to_another"}):
             report.doubts.append((suspect.path, suspect.elsewhere.message))
         else:
             report.skipped.append(Skipped(suspect.path, Reason.ELSEWHERE, suspect.elsewhere.message))

@@ -36,7 +36,7 @@ from server.gallery.events import Change, Event
 from server.gallery.gallery import Gallery
 from server.gallery.lookalikes import SAME
 from server.gallery.names import person_name
-from server.gallery.records import Copy, PersonRecord
+from server.gallery.records import Copy, NewPicture, PersonRecord
 from server.recognition.enrolment import Refused, embed, look_at
 from server.recognition.mislabels import Elsewhere, OthersFinder
 from server.recognition.quality_gate import QualityLimits
@@ -60,35 +60,37 @@ class Curation:
         chosen, refused = look_at(message, self._analyser, self._limits, abandoned)
         _raise_if_alone(message, refused)
         pictures = embed(chosen, self._analyser, abandoned)
-        elsewhere = self._others.find(name, np.array([picture.templates[0].embedding for picture in pictures]))
-        judged = [
-            (one, picture, None if message.accepts("nearer_to_another") else other)
-            for one, picture, other in zip(chosen, pictures, elsewhere, strict=True)
-        ]
-        refused += [_somebody_else(one.index, other) for one, _, other in judged if other and other.own is not None]
+        judged = list(zip(chosen, pictures, self._elsewhere(name, message, pictures), strict=True))
+        refused += [_somebody_else(one.index, other) for one, _, other in judged if other and not other.is_doubt]
         _raise_if_alone(message, refused)
-        kept = [(one, picture, other) for one, picture, other in judged if other is None or other.own is None]
+        kept = [entry for entry in judged if not entry[2] or entry[2].is_doubt]
+        if abandoned():
+            raise TimedOut("nobody waits for this any more")
         rejected = [one.rejection for one in refused]
         if not kept:
             return Enrolled(self._entry(name), (), _in_order(rejected), None)
-        if abandoned():
-            raise TimedOut("nobody waits for this any more")
         enrolment = self._gallery.enrol(name, [picture for _, picture, _ in kept], copies=message.accepts("duplicate"))
-        added = list(zip(kept, enrolment.template_ids, enrolment.copies, strict=True))
-        rejected += [_duplicate(one.index, name, copy) for (one, _, _), _, copy in added if copy]
+        added = [(one, ids, other) for (one, _, other), ids in zip(kept, enrolment.template_ids, strict=True) if ids]
+        rejected += [
+            _duplicate(one.index, name, copy) for (one, _, _), copy in zip(kept, enrolment.copies, strict=True) if copy
+        ]
         return Enrolled(
             person=_entry(enrolment.person),
             templates=tuple(
                 EnrolledTemplate(one.index, template_id, one.face.box, one.face.detection)
-                for (one, _, _), ids, _ in added
+                for one, ids, _ in added
                 for template_id in ids
             ),
             rejected=_in_order(rejected),
             event=_event(enrolment.event) if enrolment.event else None,
-            doubts=tuple(
-                _somebody_else(one.index, other).rejection for (one, _, other), ids, _ in added if other and ids
-            ),
+            doubts=tuple(_somebody_else(one.index, other).rejection for one, _, other in added if other),
         )
+
+    def _elsewhere(self, name: str, message: Enrol, pictures: Sequence[NewPicture]) -> list[Elsewhere | None]:
+        """Of each picture whom it matches instead, where that is asked for."""
+        if message.accepts("nearer_to_another"):
+            return [None] * len(pictures)
+        return self._others.find(name, np.array([picture.templates[0].embedding for picture in pictures]))
 
     def people(self, message: People, /) -> PeopleListed:
         """One page of the enrolled people, by name."""

@@ -32,6 +32,11 @@ class Elsewhere:
     own: float | None
 
     @property
+    def is_doubt(self) -> bool:
+        """There is nothing of its own person to hold it against."""
+        return self.own is None
+
+    @property
     def shortcoming(self) -> Shortcoming:
         """As the wire has it."""
         return Shortcoming("nearer_to_another", self.similarity, self.threshold)

@@ -18,7 +18,7 @@ from server.errors import InvalidImage
 from server.gallery.records import Box, Landmarks
 from server.spec import EmbeddingSpec
 from server.vision.detector import Detection
-from server.vision.engine import Face
+from server.vision.engine import Face, Picture
 from server.vision.fingerprint import fingerprint_of
 from server.vision.image import ImageLimits
 from server.vision.quality import FaceQuality
@@ -135,7 +135,7 @@ class SyntheticEngine:
         x, y, w, h = map(round, face.box)
         return np.asarray(image[y : y + h, x : x + w, ::-1], dtype=np.uint8)
 
-    def quality(self, face: PaintedFace, picture: PaintedPicture) -> FaceQuality:
+    def quality(self, face: Face, picture: Picture) -> FaceQuality:
         return painted_quality(face)
 
     def fingerprint(self, data: bytes) -> bytes:
