@@ -2,10 +2,10 @@
 
 DIR has one sub-folder a person. Of the people with enough pictures, some are enrolled with --templates pictures each
 and probed with their others; everybody else is a stranger. A random --spoilt of the enrolled pictures is spoilt in a
-random way (scripts/evaluation/degrading.py), the probes are not, but for --spoilt-probes. Then the same probes are held
-against four galleries: `clean`, before anything was spoilt; `without_gate`; `with_gate`, what the server's own limits
-leave of that, somebody who lost every picture being nobody's match; `retaken`, where every refused picture is replaced
-by the unspoilt one, as an operator would who is told the reason. A picture without a face is in none of them.
+random way (scripts/evaluation/degrading.py), the probes are not. Then the same probes are held against four galleries:
+`clean`, before anything was spoilt; `without_gate`; `with_gate`, what the server's own limits leave of that, somebody
+who lost every picture being nobody's match; `retaken`, where every refused picture is replaced by the unspoilt one, as
+an operator would who is told the reason. A picture without a face is in none of them but the last.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--templates", type=int, default=3, metavar="N", help="pictures a person (default: %(default)s)"
     )
     parser.add_argument("--spoilt", type=float, default=0.5, metavar="SHARE", help="of them (default: %(default)s)")
-    parser.add_argument("--spoilt-probes", type=float, default=0.0, metavar="SHARE", help="default: %(default)s")
     parser.add_argument("--half", type=int, choices=(0, 1), help="only every second person: limits were chosen on 0")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="other choices (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of every choice (default: %(default)s)")
@@ -165,10 +164,7 @@ def _measured(split: Split, folder: Path, arguments: argparse.Namespace, choice:
         seen = workshop.seen(gallery)
         copies = workshop.spoil(gallery, arguments.spoilt, seen)
         seen |= workshop.seen(list(copies.values()))
-        asking = [*probes, *split.strangers] if arguments.spoilt_probes else []
-        worse = workshop.spoil(asking, arguments.spoilt_probes, workshop.seen(asking))
-    shown = [[worse.get(path, path) for path in paths] for paths in (probes, split.strangers)]
-    embedded = embedding.embed([*gallery, *copies.values(), *shown[0], *shown[1]], arguments)
+    embedded = embedding.embed([*gallery, *copies.values(), *probes, *split.strangers], arguments)
     given = [copies.get(path, path) for path in gallery]
     refused = {path for path in given if seen[path] and _refused(seen[path])}
     kept = [None if _refused(seen[path]) else path for path in given]
@@ -180,7 +176,9 @@ def _measured(split: Split, folder: Path, arguments: argparse.Namespace, choice:
             path or (None if _refused(seen[clean]) else clean) for clean, path in zip(gallery, kept, strict=True)
         ],
     }
-    judge = _Judge(embedded, [name for name, _ in split.gallery], [name for name, _ in split.probes], *shown)
+    judge = _Judge(
+        embedded, [name for name, _ in split.gallery], [name for name, _ in split.probes], probes, split.strangers
+    )
     return {
         "arms": {name: judge.report(paths) for name, paths in arms.items()},
         "refused": _by_kind(given, workshop.kinds, seen, refused),
@@ -191,7 +189,6 @@ def _measured(split: Split, folder: Path, arguments: argparse.Namespace, choice:
         "probes": len(probes),
         "strangers": len(split.strangers),
         "spoilt": arguments.spoilt,
-        "spoilt_probes": arguments.spoilt_probes,
         "normalised": judge.scorer.normalised,
         "model": embedded.spec.model,
     }

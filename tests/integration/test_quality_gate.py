@@ -44,11 +44,11 @@ def test_good_pictures_are_enrolled_and_the_others_say_why(client: FaceClient) -
         (),
         (Shortcoming("duplicate", 0.0, 0.12),),
     ]
-    assert "24 px, at least 32" in answer.rejected[0].message
+    assert "18 px, at least 24" in answer.rejected[0].message
 
 
 def test_a_picture_alone_is_an_error_that_says_what_to_do(client: FaceClient) -> None:
-    with pytest.raises(NotEnrolled, match=r"too small \(24 px, at least 32\): send a better picture, or accept"):
+    with pytest.raises(NotEnrolled, match=r"too small \(18 px, at least 24\): send a better picture, or accept"):
         client.enrol("Ann", tiny(1))
     assert list(client.all_people()) == []
 
@@ -110,8 +110,8 @@ def test_the_wire_itself(living: Living) -> None:
             {
                 "index": 0,
                 "reason": "too_small",
-                "message": "the face is too small (24 px, at least 32): send a better picture, or accept too_small",
-                "shortcomings": [{"reason": "too_small", "measured": 24.0, "limit": 32.0}],
+                "message": "the face is too small (18 px, at least 24): send a better picture, or accept too_small",
+                "shortcomings": [{"reason": "too_small", "measured": 18.0, "limit": 24.0}],
             }
         ]
         assert raw.ask(id=2, op="enrol", name="Ann", image=tiny(1))["error"]["code"] == "rejected"
@@ -134,7 +134,7 @@ def test_the_command_says_reasons_and_takes_them_back(
     server = ["--host", living.address[0], "--port", str(living.address[1])]
     assert facewire(["enrol", "Ann", str(tmp_path / "small.png"), str(tmp_path / "good.png"), *server]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].endswith("small.png: too_small: the face is too small (24 px, at least 32): send a better picture,"
+    assert lines[0].endswith("small.png: too_small: the face is too small (18 px, at least 24): send a better picture,"
                              " or accept too_small")  # fmt: skip
     assert lines[1].endswith("good.png: enrolled")
     assert facewire(["enrol", "Ann", str(tmp_path / "small.png"), "--accept", "too_small", *server]) == 0

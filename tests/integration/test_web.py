@@ -214,7 +214,7 @@ class TestPictures:
     def test_a_poor_picture_says_why_and_may_be_accepted(self, visitor: Visitor) -> None:
         status, answer = enrol(visitor, "Small", tiny(13))
         assert (status, answer["error"]["code"]) == (422, "rejected")
-        assert "too small (24 px, at least 32)" in answer["error"]["message"]
+        assert "too small (18 px, at least 24)" in answer["error"]["message"]
         assert enrol(visitor, "Small", tiny(13), accept="ugly")[0] == 400
         assert enrol(visitor, "Small", tiny(13), accept="too_small,blurred")[0] == 200
 

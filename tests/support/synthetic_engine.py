@@ -33,7 +33,7 @@ LEVEL = 85
 SMALLEST_FACE = 30
 """Pixels; what JPEG blurs at the edge of a patch is less."""
 
-PIXEL = 4
+PIXEL = 3
 """Pixels of a face that a pixel of a patch stands for, at the quality gate: patches from 8 pixels up pass it."""
 
 SQUARE, DARK = 8, 34

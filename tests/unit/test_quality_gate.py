@@ -65,8 +65,8 @@ def test_everything_that_is_wrong_is_said_and_only_what_is_accepted_is_forgiven(
     left = shortcomings(BAD, LIMITS, ["blurred", "too_dark"])
     assert [one.reason for one in left] == ["too_small", "turned_away", "too_bright", "partly_outside"]
     assert in_words(left) == (
-        "the face is too small (10 px, at least 32); the face is turned away (by 3.00, at most 2.00); the face is too"
-        " bright (80% of it white, at most 50%); the face is partly outside of the picture (50% of it, at most 33%):"
+        "the face is too small (10 px, at least 24); the face is turned away (by 3.00, at most 2.00); the face is too"
+        " bright (80% of it white, at most 60%); the face is partly outside of the picture (50% of it, at most 33%):"
         " send a better picture, or accept too_small, turned_away, too_bright, partly_outside"
     )
 
