@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, cast
 
 from protocol.gallery_messages import (
+    Acceptable,
     Changed,
     Enrol,
     Enrolled,
@@ -49,15 +50,18 @@ class GalleryOperations(ABC):
         label: str | None = None,
         several: Literal["refuse", "main"] = "refuse",
         at: tuple[float, float] | None = None,
+        accept: Sequence[Acceptable] = (),
     ) -> Enrolled:
         """Add a picture to a person, who is added where unknown.
 
         `label`: what matches show as the picture; of several faces `at` is a point in the one that is meant, and
-        `several="main"` takes the largest central one. Raises InvalidImage, NoFace, SeveralFaces or NotEnrolled. A
-        picture that the person has already comes back in `rejected`.
+        `several="main"` takes the largest central one; `accept`: reasons not to refuse it for, "all" for none. Raises
+        InvalidImage, NoFace, SeveralFaces or NotEnrolled, which says the reasons with their numbers. A picture that
+        the person has already comes back in `rejected`.
         """
         labels = () if label is None else (label,)
-        return cast(Enrolled, self._ask(Enrol(name, image=image, labels=labels, several=several, at=at)))
+        request = Enrol(name, image=image, labels=labels, several=several, at=at, accept=tuple(accept))
+        return cast(Enrolled, self._ask(request))
 
     def enrol_many(
         self,
@@ -66,9 +70,14 @@ class GalleryOperations(ABC):
         *,
         labels: Sequence[str] = (),
         several: Literal["refuse", "main"] = "refuse",
+        accept: Sequence[Acceptable] = (),
     ) -> Enrolled:
-        """Add pictures to a person in one change: those that can be enrolled are, `rejected` says why others not."""
-        return cast(Enrolled, self._ask(Enrol(name, images=tuple(images), labels=tuple(labels), several=several)))
+        """Add pictures to a person in one change: those that can be enrolled are, `rejected` says why others not.
+
+        `accept`: as for `enrol`.
+        """
+        request = Enrol(name, images=tuple(images), labels=tuple(labels), several=several, accept=tuple(accept))
+        return cast(Enrolled, self._ask(request))
 
     def people(self, offset: int = 0, limit: int | None = None, *, contains: str = "") -> PeopleListed:
         """One page of the enrolled people, by name; `limit`: at most this many (the protocol's MAX_PAGE if None);

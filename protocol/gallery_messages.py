@@ -17,9 +17,26 @@ MAX_PAGE = 1000  # `limit` of people and history: about 100 KB of names
 MAX_SHOWN = 100  # `limit` of show: with crops of 5 KB, half a megabyte
 MAX_IMAGES = 100  # of one enrolment: more than a person needs, few enough to embed in seconds
 MAX_PARTS = 1000  # people of one merge, templates of one split or removal
+MAX_ACCEPTED = 100  # reasons of one enrolment: more than there are
 MAX_UNDONE = 100  # changes undone at once
 MAX_NUMBER = 2**53  # of a template or an event: what a float holds too, for languages that have nothing else
 MAX_LABEL = 1000  # characters of a label: a path's worth
+
+Refusal = Literal[
+    "too_small",
+    "blurred",
+    "turned_away",
+    "too_dark",
+    "too_bright",
+    "partly_outside",
+    "several_faces",
+    "duplicate",
+    "nearer_to_another",
+]
+"""Why a picture in which a face was found is not enrolled, unless it is accepted all the same. README.md says what is
+measured for each."""
+
+Acceptable = Literal[Refusal, "all"]
 
 # ---------------------------------------------------------------------------------------------- requests
 
@@ -32,6 +49,8 @@ class Enrol:
     `labels`: what matches show as the pictures, one each (file names, say); they are only shown, never opened.
     `several`: what to do with a picture of several faces: refuse it, or take the largest central one (`main`).
     `at`: of one `image`, a point (x, y) in the face that is meant, in pixels as shown.
+    `accept`: reasons for which no picture is to be refused; `all` for every one of them. Of a duplicate the very same
+    bytes are still not kept twice.
     """
 
     op: ClassVar[str] = "enrol"
@@ -41,8 +60,10 @@ class Enrol:
     labels: tuple[str, ...] = ()
     several: Literal["refuse", "main"] = "refuse"
     at: tuple[float, float] | None = None
+    accept: tuple[Acceptable, ...] = ()
 
     def __post_init__(self) -> None:
+        in_range("accept", len(self.accept), 0, MAX_ACCEPTED)
         if (self.image is None) == (not self.images):
             raise InvalidRequest("an enrolment has either 'image' or 'images'")
         in_range("images", len(self.images), 0, MAX_IMAGES)
@@ -57,6 +78,10 @@ class Enrol:
     def pictures(self) -> tuple[bytes, ...]:
         """All of them, in the order in which the answer counts them."""
         return self.images if self.image is None else (self.image,)
+
+    def accepts(self, reason: Refusal) -> bool:
+        """Is a picture to be enrolled in spite of that?"""
+        return reason in self.accept or "all" in self.accept
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +258,24 @@ class EnrolledTemplate:
 
 
 @dataclass(frozen=True, slots=True)
+class Shortcoming:
+    """What a picture was refused for: a `Refusal`, or one that a later version adds. `measured` is on the wrong side
+    of `limit`, both in the reason's own unit."""
+
+    reason: str
+    measured: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
-    """A picture that was not enrolled. `reason`: `invalid_image`, `no_face`, `several_faces`, `duplicate` (the person
-    has this picture already), or one that a later version adds; `message`: in words."""
+    """A picture that was not enrolled. `reason`: `invalid_image`, `no_face`, or the first of `shortcomings`, which are
+    all there are; `message`: in words."""
 
     index: int
     reason: str
     message: str
+    shortcomings: tuple[Shortcoming, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,12 +296,13 @@ class EventEntry:
 @dataclass(frozen=True, slots=True)
 class Enrolled:
     """Answer of `enrol`. `person`: as they are now, None where nothing was enrolled and nobody has that name;
-    `event`: None where nothing was enrolled."""
+    `event`: None where nothing was enrolled; `doubts`: about pictures that were enrolled, in the same form."""
 
     person: PersonEntry | None
     templates: tuple[EnrolledTemplate, ...]
     rejected: tuple[Rejection, ...]
     event: EventEntry | None
+    doubts: tuple[Rejection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

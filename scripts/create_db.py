@@ -28,7 +28,7 @@ from scripts.building.ledger import Ledger
 from scripts.building.lock import build_lock
 from scripts.building.pipeline import BuildingEngine
 from scripts.building.preview import preview
-from scripts.building.skips import log_path
+from scripts.building.skips import GATED, log_path
 from server.errors import FacewireError, StartError
 from server.gallery.store import Store
 from server.settings import DEFAULT_DB, add_vision_arguments, positive, vision_settings
@@ -69,7 +69,7 @@ def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> in
     db.parent.mkdir(parents=True, exist_ok=True)
     with build_lock(db):
         enrolled = _enrolled_spec(db)
-        request = Request(folder, db, options.jobs, options.rebuild, options.prune, options.force)
+        request = Request(folder, db, options.jobs, options.rebuild, options.prune, options.force, _accepted(options))
         if options.dry_run:
             found = scan(folder)
             ledger = Ledger(request.source, known_pictures(request), found.files)
@@ -90,6 +90,10 @@ def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> in
         print(f"create_db: no face in {folder} could be enrolled", file=sys.stderr)
         return 3
     return 0
+
+
+def _accepted(options: argparse.Namespace) -> frozenset[str]:
+    return frozenset(["all"] if options.no_quality_gate else options.accept)
 
 
 def _folder(given: Path) -> Path:
@@ -155,6 +159,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be read and what --prune would remove; write nothing"
     )
+    gate = parser.add_argument_group(
+        "the quality gate",
+        "A picture whose face is too small, blurred, turned away, too dark, too bright or partly outside is skipped,"
+        " and one that matches another person and no other picture of its own. Of several faces the largest central"
+        " one is taken.",
+    )
+    gate.add_argument(
+        "--accept",
+        action="append",
+        choices=GATED,
+        default=[],
+        metavar="REASON",
+        help=f"skip no picture for this; may be given again ({', '.join(GATED)})",
+    )
+    gate.add_argument("--no-quality-gate", action="store_true", help="skip no picture for any of these")
     parser.add_argument("--rebuild", action="store_true", help="forget what the database holds and build it anew")
     add_vision_arguments(parser, model_help=f"by default the database's own, or {DEFAULT_MODEL}", emotions=False)
     return parser

@@ -12,10 +12,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.evaluation import clusters, emotion, groups, lfw, openset
+from scripts.evaluation import clusters, emotion, groups, lfw, openset, quality
 from server.errors import FacewireError
 
-COMMANDS = {"lfw": lfw, "openset": openset, "groups": groups, "emotion": emotion, "clusters": clusters}
+COMMANDS = {
+    "lfw": lfw,
+    "openset": openset,
+    "groups": groups,
+    "quality": quality,
+    "emotion": emotion,
+    "clusters": clusters,
+}
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from server.vision.models import MODELS
 from server.vision.opening import VisionSettings
 
 DEFAULT_PORT = 5050
+DEFAULT_FPIR = 0.01
 DEFAULT_DB = Path("data/facialdb.db")
 MEBIBYTE = 1024 * 1024
 LONGEST_WAIT_S = 86_400  # a day; sockets refuse waits of some centuries
@@ -128,7 +129,7 @@ def build_parser() -> argparse.ArgumentParser:
 def add_decision_arguments(parser: argparse.ArgumentParser) -> None:
     """How strict the decisions are."""
     parser.add_argument(
-        "--fpir", type=_probability, default=0.01, metavar="P",
+        "--fpir", type=_probability, default=DEFAULT_FPIR, metavar="P",
         help="how often a stranger may be taken for somebody enrolled (default: %(default)s)",
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from client.commands.common import (
     EXIT_ALL_MATCHED,
@@ -17,6 +18,7 @@ from client.commands.common import (
 )
 from client.pictures import NoSuchPicture, find_pictures
 from client.report import counted, printable
+from protocol.gallery_messages import Acceptable, Rejection
 
 BATCH_PICTURES = 16  # in one request and one change: some seconds of the server's work
 BATCH_BYTES = 16 * 1024 * 1024  # half of the largest frame that servers take unless told otherwise
@@ -25,8 +27,11 @@ _EPILOG = """\
 examples:
   client_app.py enrol "Ada Lovelace" ada1.jpg ada2.jpg
   client_app.py enrol Ada photos/ada/ --several main
+  client_app.py enrol Ada old_and_blurred.jpg --accept blurred --accept too_small
 
-A picture that can't be enrolled is named with the reason; the others are enrolled all the same.
+A picture that can't be enrolled is named with the reasons and their numbers; the others are enrolled all the same. A
+face that is too small, blurred, turned away, too dark, too bright or partly outside of the picture harms more than it
+helps, a copy adds nothing, and one that is nearer to another person is probably theirs. If you know better, --accept.
 exit codes: 0 all enrolled (or enrolled before), 1 some were not, 2 asked wrongly, 3 something failed
 """
 
@@ -42,6 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("refuse", "main"),
         default="refuse",
         help="a picture of several faces is refused, or its largest central face is taken (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--accept",
+        action="append",
+        choices=get_args(Acceptable),
+        default=[],
+        metavar="REASON",
+        help=f"refuse no picture for this reason; may be given again ({', '.join(get_args(Acceptable))})",
     )
     add_server_arguments(parser)
 
@@ -66,11 +79,13 @@ def run(arguments: argparse.Namespace) -> int:
                 [data for _, data in readable],
                 labels=[path.name for path, _ in readable],
                 several=arguments.several,
+                accept=arguments.accept,
             )
             reasons = {rejection.index: rejection for rejection in answer.rejected}
+            doubts = {doubt.index: f"enrolled, but {printable(doubt.message)}" for doubt in answer.doubts}
             for index, (path, _) in enumerate(readable):
                 rejection = reasons.get(index)
-                said = "enrolled" if rejection is None else f"{rejection.reason}: {printable(rejection.message)}"
+                said = doubts.get(index, "enrolled") if rejection is None else _refusal(rejection)
                 print(f"{printable(str(path))}: {said}", flush=True)
                 if rejection is not None and rejection.reason != "duplicate":
                     exit_code = max(exit_code, EXIT_SOME_UNMATCHED)
@@ -80,6 +95,11 @@ def run(arguments: argparse.Namespace) -> int:
             f"{printable(person.name)}: {counted(person.templates, 'template')} of {counted(person.images, 'picture')}"
         )
     return exit_code
+
+
+def _refusal(rejection: Rejection) -> str:
+    reasons = [shortcoming.reason for shortcoming in rejection.shortcomings] or [rejection.reason]
+    return f"{', '.join(reasons)}: {printable(rejection.message)}"
 
 
 def _batches(paths: list[Path]) -> Iterator[list[tuple[Path, bytes | None]]]:

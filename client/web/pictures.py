@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, get_args
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from client.web.answers import error, result
 from client.web.bodies import BodyError, number, read_body, text
 from client.web.gateway import gateway_of, session_of
 from protocol.album_messages import AlbumAddZip, AlbumZipTaken
+from protocol.gallery_messages import Acceptable
 
 Answer = TypeVar("Answer")
 
@@ -62,13 +63,17 @@ async def detect(request: Request) -> JSONResponse:
 
 
 async def enrol(request: Request) -> JSONResponse:
-    """Adds the picture to `name`; `x` and `y` are a point in the face that is meant, where there are several."""
+    """Adds the picture to `name`; `x` and `y` are a point in the face that is meant, where there are several; `accept`:
+    reasons not to refuse it for, with commas between them."""
     name, label = text(request, "name"), text(request, "label", "")
     at = None
     if "x" in request.query_params:
         at = (_coordinate(request, "x"), _coordinate(request, "y"))
     image = await _image(request)
-    answer = await _ask(request, lambda client: client.enrol(name, image, label=label or None, at=at), changes=True)
+    accept = _reasons(request)
+    answer = await _ask(
+        request, lambda client: client.enrol(name, image, label=label or None, at=at, accept=accept), changes=True
+    )
     return result(answer)
 
 
@@ -134,6 +139,14 @@ async def _image(request: Request) -> bytes:
 
 async def _ask(request: Request, question: Callable[[FaceClient], Answer], *, changes: bool = False) -> Answer:
     return await gateway_of(request).ask(session_of(request), question, changes=changes)
+
+
+def _reasons(request: Request) -> list[Acceptable]:
+    given = [reason for reason in text(request, "accept", "").split(",") if reason]
+    known: list[Acceptable] = [reason for reason in get_args(Acceptable) if reason in given]
+    if len(known) < len(set(given)):
+        raise BodyError(400, "invalid_request", f"'accept' must be some of {', '.join(get_args(Acceptable))}")
+    return known
 
 
 def _coordinate(request: Request, key: str) -> float:

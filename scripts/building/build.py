@@ -6,10 +6,9 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -18,11 +17,13 @@ from tqdm import tqdm
 
 from scripts.building.folder import Scan
 from scripts.building.ledger import Ledger
+from scripts.building.mislabels import suspects
 from scripts.building.pipeline import BATCH, BuildingEngine, Known, Outcome, Ready, embed, in_parallel, look_at
+from scripts.building.report import Report
 from scripts.building.skips import Reason, Skipped, log_path, write_log
 from server.errors import StartError
 from server.gallery.inventory import Enrolled, enrolled_pictures, shared_pictures
-from server.gallery.records import Counts, NewPicture
+from server.gallery.records import NewPicture
 from server.gallery.staging import Relink, Staging
 from server.gallery.store import Store
 
@@ -42,6 +43,7 @@ class Request:
     """A build as asked for. `folder` and `db` are absolute; `jobs`: threads that decode and detect.
 
     `prune`: pictures gone from the folder leave the database; unless by `force`, only where that looks intended.
+    `accept`: what no picture is skipped for, of the quality gate's reasons; `all`: the gate is open.
     """
 
     folder: Path
@@ -50,66 +52,12 @@ class Request:
     rebuild: bool
     prune: bool = False
     force: bool = False
+    accept: frozenset[str] = frozenset()
 
     @property
     def source(self) -> str:
         """The folder as its pictures are enrolled under."""
         return str(self.folder)
-
-
-@dataclass(slots=True)
-class Report:
-    """What a build did, for the summary and the skip log. `gone`: paths enrolled that the folder no longer has, and
-    `pruned` whether they left the database."""
-
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    skipped: list[Skipped] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    pruned: bool = False
-    mislabels: list[tuple[str, str]] = field(default_factory=list)
-    counts: Counts = field(default_factory=partial(Counts, 0, 0, 0))
-    seconds: float = 0.0
-
-    def count(self, *, changed: bool) -> None:
-        """Count a picture that was embedded: one that changed, or a new one."""
-        if changed:
-            self.changed += 1
-        else:
-            self.new += 1
-
-    def log_lines(self) -> list[tuple[str, str]]:
-        """(path, what there is to say of it)."""
-        return [
-            *((skip.path, skip.line) for skip in self.skipped),
-            *((path, f"gone from the folder; {self._fate}") for path in self.gone),
-            *((path, f"also under {name} (a likely mislabel)") for path, name in self.mislabels),
-        ]
-
-    @property
-    def _fate(self) -> str:
-        return "removed" if self.pruned else "stays enrolled"
-
-    def summary(self) -> str:
-        """A line of totals, and one for every kind of skipped file."""
-        held = self.counts
-        lines = [
-            f"{held.people} people, {held.images} pictures, {held.templates} templates in the database",
-            f"{self.new} new, {self.changed} changed, {self.unchanged} unchanged, {len(self.skipped)} skipped,"
-            f" {len(self.gone)} gone from the folder, {self.seconds:.1f} s",
-        ]
-        if self.gone:
-            lines.append(f"  gone from the folder {len(self.gone)}: {self._fate}" + _how_to_prune(self.pruned))
-        reasons = Counter(skip.reason for skip in self.skipped)
-        lines += [f"  skipped {count}: {reason}" for reason, count in reasons.most_common()]
-        if self.mislabels:
-            lines.append(f"  {len(self.mislabels)} pictures are enrolled for two people: likely mislabels")
-        return "\n".join(lines)
-
-
-def _how_to_prune(pruned: bool) -> str:
-    return "" if pruned else " (--prune removes what is gone)"
 
 
 def build(request: Request, scan: Scan, engine: BuildingEngine) -> Report:
@@ -124,6 +72,7 @@ def build(request: Request, scan: Scan, engine: BuildingEngine) -> Report:
     staging = Staging(request.db, engine.spec)
     try:
         relinks = _collect(request, engine, ledger, staging, report)
+        _look_for_mislabels(request, engine, ledger, staging, report)
         gone = ledger.gone({skip.path for skip in scan.skipped})
         report.gone, report.pruned = [picture.path for picture in gone], request.prune
         removed = ledger.superseded() + [picture.image_id for picture in gone if request.prune]
@@ -138,6 +87,22 @@ def build(request: Request, scan: Scan, engine: BuildingEngine) -> Report:
         staging.close()
     report.seconds = time.monotonic() - begun
     return report
+
+
+def _look_for_mislabels(
+    request: Request, engine: BuildingEngine, ledger: Ledger, staging: Staging, report: Report
+) -> None:
+    """Leave out new pictures that match another person and none of their own; tell of those that have no other."""
+    leaving: list[int] = []
+    for suspect in suspects(request.db, staging, engine.spec, rebuild=request.rebuild):
+        if suspect.elsewhere.is_doubt or not request.accept.isdisjoint({"all", "nearer_to_another"}):
+            report.doubts.append((suspect.path, suspect.elsewhere.message))
+        else:
+            report.skipped.append(Skipped(suspect.path, Reason.ELSEWHERE, suspect.elsewhere.message))
+            report.count(changed=ledger.has_path(suspect.path), by=-1)
+            leaving.append(suspect.image_id)
+    if leaving:
+        staging.forget(leaving)
 
 
 def check_prune(scan: Scan, gone: int, enrolled: int) -> None:
@@ -213,7 +178,7 @@ def _collect(
         report.count(changed=ledger.has_path(picture.path))
     if staged:
         print(f"going on after {len(staged)} pictures that an interrupted run embedded", file=sys.stderr)
-    look = partial(look_at, folder=request.folder, engine=engine, holds=ledger.holds)
+    look = partial(look_at, folder=request.folder, engine=engine, holds=ledger.holds, accept=request.accept)
     stager, relinks = _Stager(engine, staging, request.source), list[Relink]()
     # Closed, so that on Ctrl-C no thread is still looking when the staging database is closed.
     with _bar(len(waiting)) as bar, closing(in_parallel(look, waiting, request.jobs)) as outcomes:

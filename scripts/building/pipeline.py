@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +19,7 @@ from scripts.building.skips import Reason, Skipped
 from server.errors import InvalidImage
 from server.gallery.records import NewPicture, NewTemplate
 from server.recognition.main_face import main_face
+from server.recognition.quality_gate import LIMITS, in_words, shortcomings
 from server.vision.engine import Engine, Face
 from server.vision.image import jpeg_bytes
 
@@ -62,8 +63,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def look_at(file: FoundFile, folder: Path, engine: BuildingEngine, holds: Callable[[str, str], bool]) -> Outcome:
-    """Read a file and find its face; what can't be used becomes a reason, never an exception."""
+def look_at(
+    file: FoundFile,
+    folder: Path,
+    engine: BuildingEngine,
+    holds: Callable[[str, str], bool],
+    accept: Collection[str] = (),
+) -> Outcome:
+    """Read a file, find its face, and see whether it is good enough or `accept`ed all the same; what can't be used
+    becomes a reason, never an exception."""
     try:
         data = (folder / file.path).read_bytes()
     except OSError as error:
@@ -78,8 +86,11 @@ def look_at(file: FoundFile, folder: Path, engine: BuildingEngine, holds: Callab
         return Skipped(file.path, Reason.BROKEN, str(error))
     if not picture.faces:
         return Skipped(file.path, Reason.NO_FACE)
-    chosen = main_face([face.box for face in picture.faces], picture.width, picture.height)
-    return Ready(file, sha256, fingerprint, picture.width, picture.height, picture.faces[chosen])
+    chosen = picture.faces[main_face([face.box for face in picture.faces], picture.width, picture.height)]
+    lacking = shortcomings(engine.quality(chosen, picture), LIMITS, accept)
+    if lacking:
+        return Skipped(file.path, Reason(lacking[0].reason), in_words(lacking))
+    return Ready(file, sha256, fingerprint, picture.width, picture.height, chosen)
 
 
 def in_parallel(look: Callable[[Item], Result], files: Iterable[Item], jobs: int) -> Generator[Result, None, None]:

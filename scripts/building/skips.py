@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class Reason(StrEnum):
-    """One per skipped file; the summary counts by these."""
+    """One per skipped file; the summary counts by these. The last ones are the quality gate's: see --accept."""
 
     STRAY = "beside the people's folders, not in one"
     NAME = "name that can't be used"
@@ -22,6 +22,23 @@ class Reason(StrEnum):
     NO_FACE = "no face found"
     SAME = "same bytes as another picture of the person"
     ALIKE = "another picture of the person, re-encoded or resized"
+    TOO_SMALL = "too_small"
+    BLURRED = "blurred"
+    TURNED_AWAY = "turned_away"
+    TOO_DARK = "too_dark"
+    TOO_BRIGHT = "too_bright"
+    PARTLY_OUTSIDE = "partly_outside"
+    ELSEWHERE = "nearer_to_another"
+
+
+GATED = tuple(
+    str(reason)
+    for reason in (
+        *(Reason.TOO_SMALL, Reason.BLURRED, Reason.TURNED_AWAY, Reason.TOO_DARK, Reason.TOO_BRIGHT),
+        *(Reason.PARTLY_OUTSIDE, Reason.ELSEWHERE),
+    )
+)
+"""What may be accepted all the same, in the protocol's words."""
 
 
 @dataclass(frozen=True, slots=True)

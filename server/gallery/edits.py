@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from server.errors import AlreadyExists, InvalidName, UnknownPerson, UnknownTemplate
 from server.gallery.events import Draft
 from server.gallery.names import person_name
-from server.gallery.records import NewPicture, Person
-from server.gallery.store import Store
+from server.gallery.records import Copy, NewPicture, Person
+from server.gallery.store import Store, Written
 
 _SAME_FACE = "b.image_id = a.image_id AND b.x = a.x AND b.y = a.y AND b.w = a.w AND b.h = a.h"
 """Templates `a` and `b` are of one face: more than one where another model's stand beside the current one's."""
@@ -26,19 +26,28 @@ def require(store: Store, name: str) -> Person:
     return person
 
 
-def enrol(store: Store, draft: Draft, name: str, pictures: Sequence[NewPicture]) -> list[tuple[int, ...]]:
-    """Add pictures to a person, who is added where unknown; the templates' ids, none for a picture that they have, in
-    whatever format and size."""
+def enrol(
+    store: Store, draft: Draft, name: str, pictures: Sequence[NewPicture], *, copies: bool = False
+) -> list[Written | Copy]:
+    """Add pictures to a person, who is added where unknown. Of a picture that they have, in whatever format and size,
+    nothing is written; with `copies` only of one of the very same bytes."""
     person = store.ensure_person(person_name(name))
-    written = [None if _has(store, person, picture) else store.add_picture(person.id, picture) for picture in pictures]
-    ids = [one.template_ids if one else () for one in written]
+    added = [_added(store, person, picture, copies=copies) for picture in pictures]
+    ids = [one.template_ids for one in added if isinstance(one, Written)]
     draft.subjects.append(person)
-    draft.detail |= {"images": sum(one is not None for one in written), "templates": sum(map(len, ids))}
-    return ids
+    draft.detail |= {"images": len(ids), "templates": sum(map(len, ids))}
+    return added
 
 
-def _has(store: Store, person: Person, picture: NewPicture) -> bool:
-    return picture.fingerprint is not None and store.lookalike(person.id, picture.fingerprint) is not None
+def _added(store: Store, person: Person, picture: NewPicture, *, copies: bool) -> Written | Copy:
+    known = None if copies or picture.fingerprint is None else store.lookalike(person.id, picture.fingerprint)
+    if known is not None:
+        return known
+    written = store.add_picture(person.id, picture)
+    if written is not None:
+        return written
+    query = "SELECT path FROM images WHERE person_id = ? AND sha256 = ?"
+    return Copy(store.execute(query, (person.id, picture.sha256)).fetchone()[0], 0.0)
 
 
 def rename(store: Store, draft: Draft, name: str, to: str) -> None:

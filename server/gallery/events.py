@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from server.gallery.records import Person, PersonRecord
+from server.gallery.records import Copy, Person, PersonRecord
 
 Op = Literal["enrol", "rename", "merge", "split", "remove", "erase", "undo", "build", "import", "migrate"]
 """The operations; `build`, `import` and `migrate` are those of create_db.py, backup.py and migrate_model.py."""
@@ -65,11 +65,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """`template_ids`: of each picture, in the order given, none where the person had these bytes; `event`: None where
-    that was so of all."""
+    """Of each picture, in the order given, `template_ids`, none where the person had it, and the copy of it that they
+    had; `event`: None where that was so of all."""
 
     person: PersonRecord
     template_ids: tuple[tuple[int, ...], ...]
+    copies: tuple[Copy | None, ...]
     event: Event | None
 
 

@@ -25,7 +25,7 @@ from server.gallery.graph_keeper import EXACT_BYTES, GraphKeeper
 from server.gallery.index import check_query
 from server.gallery.names import person_name
 from server.gallery.readers import Readers
-from server.gallery.records import Counts, KeptTemplate, Match, NewPicture, PersonRecord, Templates
+from server.gallery.records import Copy, Counts, KeptTemplate, Match, NewPicture, PersonRecord, Templates
 from server.gallery.rows import unscaled
 from server.gallery.showing import shown
 from server.gallery.snapshot import Snapshot
@@ -153,16 +153,24 @@ class Gallery:
 
     # ------------------------------------------------------------------------------------------ changing
 
-    def enrol(self, name: str, pictures: Sequence[NewPicture]) -> Enrolment:
+    def enrol(self, name: str, pictures: Sequence[NewPicture], *, copies: bool = False) -> Enrolment:
         """Add pictures to a person, who is added where unknown; all of them or, on an error, none.
 
-        A picture whose bytes the person has already is left as it is. Raises ValueError for pictures that are none, or
-        an embedding that isn't unit; ModelMismatch for embeddings of another model.
+        A picture that the person has already is left as it is; with `copies` only one of the very same bytes. Raises
+        ValueError for pictures that are none, or an embedding that isn't unit; ModelMismatch for embeddings of another
+        model.
         """
         if not pictures:
             raise ValueError(f"no picture to enrol {name} with")
-        ids, event = self._writer.change("enrol", lambda store, draft: edits.enrol(store, draft, name, pictures))
-        return Enrolment(self._record(person_name(name)), tuple(ids), event)
+        added, event = self._writer.change(
+            "enrol", lambda store, draft: edits.enrol(store, draft, name, pictures, copies=copies)
+        )
+        return Enrolment(
+            self._record(person_name(name)),
+            tuple(() if isinstance(one, Copy) else one.template_ids for one in added),
+            tuple(one if isinstance(one, Copy) else None for one in added),
+            event,
+        )
 
     def rename(self, name: str, to: str) -> Change:
         """Call a person otherwise. Raises UnknownPerson, and AlreadyExists where the name is taken."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from server.gallery.store import Store
 
 
@@ -19,6 +22,25 @@ class Enrolled(NamedTuple):
     mtime_ns: int | None
     sha256: str
     fingerprint: bytes | None
+
+
+class Held(NamedTuple):
+    """Templates of the current spec: (n, d), and of each its picture and its person."""
+
+    embeddings: NDArray[np.float32]
+    image_ids: NDArray[np.int64]
+    names: tuple[str, ...]
+
+
+def held(store: Store) -> Held:
+    """Every template, by id."""
+    names = {person.id: person.name for person in store.people()}
+    chunks = list(store.template_chunks())
+    return Held(
+        np.concatenate([np.zeros((0, store.spec.dimension), np.float32), *(chunk.embeddings for chunk in chunks)]),
+        np.array([image_id for chunk in chunks for image_id in chunk.image_ids], np.int64),
+        tuple(names[person_id] for chunk in chunks for person_id in chunk.person_ids),
+    )
 
 
 def enrolled_pictures(store: Store) -> Iterator[Enrolled]:

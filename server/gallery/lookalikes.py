@@ -31,6 +31,11 @@ class Lookalikes:
 
     def find(self, fingerprint: bytes) -> int | None:
         """The number of the most alike picture that shows the same, if any. Raises ValueError."""
+        found = self.nearest(fingerprint)
+        return found[0] if found else None
+
+    def nearest(self, fingerprint: bytes) -> tuple[int, float] | None:
+        """The same, with the difference, SAME at most. Raises ValueError."""
         if not self._prints:
             return None
         all_cells = np.frombuffer(self._prints, np.uint8).reshape(-1, LENGTH).astype(np.float32)
@@ -38,7 +43,7 @@ class Lookalikes:
         contrast = np.maximum(np.minimum(all_cells.std(axis=1), cells.std()), LEAST_CONTRAST)
         differences = np.abs(all_cells - cells).mean(axis=1) / contrast
         nearest = int(np.argmin(differences))
-        return nearest if differences[nearest] <= SAME else None
+        return (nearest, float(differences[nearest])) if differences[nearest] <= SAME else None
 
 
 def _checked(fingerprint: bytes) -> bytes:

@@ -74,6 +74,15 @@ class PersonRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A person's stored picture, by its path, that shows the same as another one; `difference`: between the two (see
+    `server.gallery.lookalikes`), 0 for the very same bytes."""
+
+    path: str
+    difference: float
+
+
+@dataclass(frozen=True, slots=True)
 class KeptTemplate:
     """A template as it is stored; `image`: its picture's path; `created`: when that was enrolled; `crop`: a JPEG."""
 

@@ -22,7 +22,7 @@ from server.errors import ModelMismatch, StartError
 from server.gallery import journal
 from server.gallery.connection import discard_companions
 from server.gallery.events import Draft
-from server.gallery.inventory import Enrolled, enrolled_pictures
+from server.gallery.inventory import Enrolled, Held, enrolled_pictures, held
 from server.gallery.records import NewPicture
 from server.gallery.store import Store
 from server.spec import EmbeddingSpec
@@ -61,13 +61,24 @@ class Staging:
         left = list(enrolled_pictures(self._store))
         kept = [picture for picture in left if wanted(picture)]
         kept_ids = {picture.image_id for picture in kept}
+        self.forget([picture.image_id for picture in left if picture.image_id not in kept_ids])
+        return kept
+
+    def forget(self, image_ids: Sequence[int]) -> None:
+        """Take pictures of this build back, and people who have no other in it."""
         with self._store.transaction():
-            for picture in left:
-                if picture.image_id not in kept_ids:
-                    self._store.remove_image(picture.image_id)
+            for image_id in image_ids:
+                self._store.remove_image(image_id)
             self._store.execute("DELETE FROM people WHERE id NOT IN (SELECT person_id FROM images)")
             journal.forget_passing(self._store, self._event)
-        return kept
+
+    def held(self) -> Held:
+        """The new templates."""
+        return held(self._store)
+
+    def pictures(self) -> list[Enrolled]:
+        """The new pictures."""
+        return list(enrolled_pictures(self._store))
 
     def add(self, batch: Sequence[tuple[str, NewPicture]]) -> None:
         """Keep pictures with their people's names."""

@@ -19,7 +19,7 @@ from server.gallery import journal_schema, schema
 from server.gallery.connection import check_ours, configure, connect, current_spec, discard_companions
 from server.gallery.index import check_unit
 from server.gallery.lookalikes import Lookalikes
-from server.gallery.records import Counts, NewPicture, NewTemplate, Person
+from server.gallery.records import Copy, Counts, NewPicture, NewTemplate, Person
 from server.gallery.rows import Chunk
 from server.spec import EmbeddingSpec
 
@@ -237,15 +237,15 @@ class Store:
         row = self.execute(query, (person_id, sha256)).fetchone()
         return int(row[0]) if row else None
 
-    def lookalike(self, person_id: int, fingerprint: bytes) -> int | None:
+    def lookalike(self, person_id: int, fingerprint: bytes) -> Copy | None:
         """The person's picture that shows the same as one of this fingerprint, in whatever format and size."""
-        query = "SELECT id, fingerprint FROM images WHERE person_id = ? AND fingerprint IS NOT NULL"
-        image_ids, seen = [], Lookalikes()
-        for image_id, known in self.execute(query, (person_id,)):
-            image_ids.append(int(image_id))
+        query = "SELECT path, fingerprint FROM images WHERE person_id = ? AND fingerprint IS NOT NULL"
+        paths, seen = [], Lookalikes()
+        for path, known in self.execute(query, (person_id,)):
+            paths.append(str(path))
             seen.add(known)
-        found = seen.find(fingerprint)
-        return None if found is None else image_ids[found]
+        found = seen.nearest(fingerprint)
+        return None if found is None else Copy(paths[found[0]], found[1])
 
     def counts(self) -> Counts:
         """What the gallery holds now, on disk."""

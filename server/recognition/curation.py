@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from protocol.gallery_messages import (
     Changed,
     Enrol,
@@ -20,18 +24,22 @@ from protocol.gallery_messages import (
     Rejection,
     Remove,
     Rename,
+    Shortcoming,
     Show,
     Split,
     TemplateEntry,
     Undo,
     Undone,
 )
-from server.errors import TimedOut
+from server.errors import Rejected, TimedOut
 from server.gallery.events import Change, Event
 from server.gallery.gallery import Gallery
+from server.gallery.lookalikes import SAME
 from server.gallery.names import person_name
-from server.gallery.records import PersonRecord
-from server.recognition.enrolment import embed, look_at
+from server.gallery.records import Copy, NewPicture, PersonRecord
+from server.recognition.enrolment import Refused, embed, look_at
+from server.recognition.mislabels import Elsewhere, OthersFinder
+from server.recognition.quality_gate import QualityLimits
 from server.vision.analyser import Analyser
 from server.vision.batching import Abandoned, never
 
@@ -39,35 +47,50 @@ from server.vision.batching import Abandoned, never
 class Curation:
     """The gallery's operations. Thread-safe."""
 
-    def __init__(self, analyser: Analyser, gallery: Gallery) -> None:
+    def __init__(self, analyser: Analyser, gallery: Gallery, limits: QualityLimits, others: OthersFinder) -> None:
+        """`limits`: to what is enrolled; `others`: looks up whom else a picture may show."""
         self._analyser = analyser
         self._gallery = gallery
+        self._limits = limits
+        self._others = others
 
     def enrol(self, message: Enrol, /, *, abandoned: Abandoned = never) -> Enrolled:
         """Add pictures to a person; one picture alone, given as `image`, raises what it can't be enrolled for."""
         name = person_name(message.name)
-        chosen, refused = look_at(message, self._analyser, abandoned)
-        rejected = [Rejection(one.index, one.reason, str(one.error)) for one in refused]
-        if message.image is not None and refused:
-            raise refused[0].error
-        if not chosen:
-            return Enrolled(self._entry(name), (), tuple(rejected), None)
+        chosen, refused = look_at(message, self._analyser, self._limits, abandoned)
+        _raise_if_alone(message, refused)
         pictures = embed(chosen, self._analyser, abandoned)
+        judged = list(zip(chosen, pictures, self._elsewhere(name, message, pictures), strict=True))
+        refused += [_somebody_else(one.index, other) for one, _, other in judged if other and not other.is_doubt]
+        _raise_if_alone(message, refused)
+        kept = [entry for entry in judged if not entry[2] or entry[2].is_doubt]
         if abandoned():
             raise TimedOut("nobody waits for this any more")
-        enrolment = self._gallery.enrol(name, pictures)
-        added = list(zip(chosen, enrolment.template_ids, strict=True))
-        rejected += [_duplicate(one.index, name) for one, ids in added if not ids]
+        rejected = [one.rejection for one in refused]
+        if not kept:
+            return Enrolled(self._entry(name), (), _in_order(rejected), None)
+        enrolment = self._gallery.enrol(name, [picture for _, picture, _ in kept], copies=message.accepts("duplicate"))
+        added = [(one, ids, other) for (one, _, other), ids in zip(kept, enrolment.template_ids, strict=True) if ids]
+        rejected += [
+            _duplicate(one.index, name, copy) for (one, _, _), copy in zip(kept, enrolment.copies, strict=True) if copy
+        ]
         return Enrolled(
             person=_entry(enrolment.person),
             templates=tuple(
                 EnrolledTemplate(one.index, template_id, one.face.box, one.face.detection)
-                for one, ids in added
+                for one, ids, _ in added
                 for template_id in ids
             ),
-            rejected=tuple(sorted(rejected, key=lambda rejection: rejection.index)),
+            rejected=_in_order(rejected),
             event=_event(enrolment.event) if enrolment.event else None,
+            doubts=tuple(_somebody_else(one.index, other).rejection for one, _, other in added if other),
         )
+
+    def _elsewhere(self, name: str, message: Enrol, pictures: Sequence[NewPicture]) -> list[Elsewhere | None]:
+        """Of each picture whom it matches instead, where that is asked for."""
+        if message.accepts("nearer_to_another"):
+            return [None] * len(pictures)
+        return self._others.find(name, np.array([picture.templates[0].embedding for picture in pictures]))
 
     def people(self, message: People, /) -> PeopleListed:
         """One page of the enrolled people, by name."""
@@ -141,5 +164,19 @@ def _changed(change: Change) -> Changed:
     return Changed(_event(change.event), tuple(map(_entry, change.people)))
 
 
-def _duplicate(index: int, name: str) -> Rejection:
-    return Rejection(index, "duplicate", f"{name} has this picture already")
+def _raise_if_alone(message: Enrol, refused: Sequence[Refused]) -> None:
+    if message.image is not None and refused:
+        raise refused[0].error
+
+
+def _in_order(rejected: Sequence[Rejection]) -> tuple[Rejection, ...]:
+    return tuple(sorted(rejected, key=lambda rejection: rejection.index))
+
+
+def _somebody_else(index: int, other: Elsewhere) -> Refused:
+    return Refused(index, Rejected(other.message, reason="nearer_to_another"), (other.shortcoming,))
+
+
+def _duplicate(index: int, name: str, copy: Copy) -> Rejection:
+    lacking = Shortcoming("duplicate", copy.difference, SAME)
+    return Rejection(index, "duplicate", f"{name} has this picture already, as {copy.path}", (lacking,))

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from protocol.gallery_messages import Enrol
+from protocol.gallery_messages import Enrol, Rejection, Shortcoming
 from server.errors import InvalidImage, NoFace, Rejected, RequestError, SeveralFaces, TimedOut
 from server.gallery.records import Box, NewPicture, NewTemplate
 from server.recognition.main_face import main_face
+from server.recognition.quality_gate import QualityLimits, in_words, shortcomings
 from server.vision.analyser import Analyser, FoundFace, Picture
 from server.vision.batching import Abandoned
 from server.vision.image import jpeg_bytes
@@ -39,10 +40,15 @@ class Refused:
 
     index: int
     error: RequestError
+    shortcomings: tuple[Shortcoming, ...] = ()
 
     @property
-    def reason(self) -> str:
-        """The reason's name on the wire."""
+    def rejection(self) -> Rejection:
+        """As the wire has it."""
+        return Rejection(self.index, self._reason, str(self.error), self.shortcomings)
+
+    @property
+    def _reason(self) -> str:
         if isinstance(self.error, Rejected):
             return self.error.reason
         return next(REASON_OF[kind] for kind in type(self.error).__mro__ if kind in REASON_OF)
@@ -51,8 +57,9 @@ class Refused:
 Looked = tuple[list[Chosen], list[Refused]]
 
 
-def look_at(message: Enrol, analyser: Analyser, abandoned: Abandoned) -> Looked:
-    """Find the face that is meant in every picture. Raises TimedOut once nobody waits any more."""
+def look_at(message: Enrol, analyser: Analyser, limits: QualityLimits, abandoned: Abandoned) -> Looked:
+    """Find the face that is meant in every picture, and see whether it keeps the limits that are not waived. Raises
+    TimedOut once nobody waits any more."""
     chosen: list[Chosen] = []
     refused: list[Refused] = []
     for index, data in enumerate(message.pictures):
@@ -61,9 +68,18 @@ def look_at(message: Enrol, analyser: Analyser, abandoned: Abandoned) -> Looked:
         label = message.labels[index] if message.labels else hashlib.sha256(data).hexdigest()[:16]
         try:
             picture = analyser.faces(data)
-            chosen.append(Chosen(index, data, label, picture, _face_meant(picture, message)))
-        except (InvalidImage, NoFace, SeveralFaces, Rejected) as error:
+            face = _face_meant(picture, message)
+        except SeveralFaces as error:
+            refused.append(Refused(index, error, (Shortcoming("several_faces", len(picture.faces), 1),)))
+            continue
+        except (InvalidImage, NoFace) as error:
             refused.append(Refused(index, error))
+            continue
+        lacking = shortcomings(analyser.quality(face, picture), limits, message.accept)
+        if lacking:
+            refused.append(Refused(index, Rejected(in_words(lacking), reason=lacking[0].reason), lacking))
+        else:
+            chosen.append(Chosen(index, data, label, picture, face))
     return chosen, refused
 
 
@@ -95,7 +111,7 @@ def _face_meant(picture: Picture, message: Enrol) -> FoundFace:
             raise NoFace(f"no face was found at ({message.at[0]:g}, {message.at[1]:g})")
     if not faces:
         raise NoFace("no face was found: send a picture that shows one")
-    if len(faces) > 1 and message.at is None and message.several == "refuse":
+    if len(faces) > 1 and message.at is None and message.several == "refuse" and not message.accepts("several_faces"):
         raise SeveralFaces(
             f"{len(faces)} faces were found: send a picture of one person, or say which face is meant ('at', 'several')"
         )

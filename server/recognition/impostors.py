@@ -138,6 +138,11 @@ _PUBLISHED_DISTANCE = {
 }
 
 
+def has_prior(model: str) -> bool:
+    """Is anything known of how near this model's strangers come?"""
+    return model in _MEASURED or model in _PUBLISHED_DISTANCE
+
+
 def impostor_prior(model: str) -> QuadraticPrior:
     """The measured prior of a model, else one made from DeepFace's published threshold (said in the log)."""
     if model in _MEASURED:

@@ -36,6 +36,8 @@ from server.recognition.calibration import Calibration
 from server.recognition.curation import Curation
 from server.recognition.decision import Decider, Verdict
 from server.recognition.main_face import main_face
+from server.recognition.mislabels import OthersFinder
+from server.recognition.quality_gate import LIMITS, QualityLimits
 from server.vision.analyser import Analyser, Features, FoundFace, Picture
 from server.vision.batching import Abandoned, never
 from server.vision.emotion import Emotion
@@ -59,8 +61,10 @@ class RecognitionService(Curation):
     when `abandoned` became true before the work began.
     """
 
-    def __init__(self, analyser: Analyser, gallery: Gallery, decider: Decider, *, runtime: str) -> None:
-        """Raises ModelMismatch when the gallery's embeddings are not the analyser's."""
+    def __init__(
+        self, analyser: Analyser, gallery: Gallery, decider: Decider, *, runtime: str, limits: QualityLimits = LIMITS
+    ) -> None:
+        """`limits`: to what is enrolled. Raises ModelMismatch when the gallery's embeddings are not the analyser's."""
         if gallery.spec != analyser.spec:
             raise ModelMismatch(
                 f"the gallery holds embeddings of {gallery.spec.model} ({gallery.spec.fingerprint}), the server "
@@ -68,7 +72,7 @@ class RecognitionService(Curation):
             )
         if decider.normalised != (gallery.cohort is not None):
             raise ValueError("the decider and the gallery must both have a cohort, or neither")
-        super().__init__(analyser, gallery)
+        super().__init__(analyser, gallery, limits, OthersFinder(gallery, self._threshold))
         self._decider = decider
         self._calibration = Calibration(gallery, decider.prior)
         self._runtime = runtime
@@ -170,6 +174,10 @@ class RecognitionService(Curation):
         """What `stats` says besides the traffic."""
         counts = self._gallery.counts()
         return ServiceCounts(self._faces, counts.people, counts.templates, self.model)
+
+    def _threshold(self) -> float:
+        """The normalised similarity from which on `identify` calls a face a match."""
+        return self._decider.threshold(self._gallery.counts().people, self.shift)
 
     def _counted(self, picture: Picture) -> Picture:
         with self._counting:

@@ -10,12 +10,14 @@ import numpy as np
 
 from server.errors import TimedOut
 from server.spec import EmbeddingSpec
+from server.vision import engine
 from server.vision.batching import DEFAULT_CAPACITY, Abandoned, Batcher, never
 from server.vision.detector import Box, Detection, Detector, Landmarks
 from server.vision.embedder import Embedder, mean_directions, mirrored
 from server.vision.emotion import Emotion, EmotionReader
 from server.vision.fingerprint import fingerprint_of
 from server.vision.image import ImageLimits, Photo, Pixels, decode_image, decode_photo
+from server.vision.quality import FaceQuality, quality_of
 from server.vision.runtime import BATCH_SIZES, Floats
 
 
@@ -97,6 +99,10 @@ class Analyser:
     def fingerprint(self, data: bytes) -> bytes:
         """What a picture file looks like (see `server.vision.fingerprint`). Raises InvalidImage."""
         return fingerprint_of(data, self._limits)
+
+    def quality(self, face: engine.Face, picture: engine.Picture) -> FaceQuality:
+        """How well a face of a picture can be seen; a millisecond."""
+        return quality_of(face.crop, face.box, face.landmarks, picture.width, picture.height)
 
     def templates(self, crops: Sequence[Pixels], probes: Floats | None = None) -> Floats:
         """(n, d) unit-length embeddings for enrolment, which may cost two forward passes a face; one less where the

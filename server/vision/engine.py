@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from server.spec import EmbeddingSpec
 from server.vision.detector import Box, Landmarks
+from server.vision.quality import FaceQuality
 
 
 class Face(Protocol):
@@ -44,6 +45,10 @@ class Engine(Protocol):
 
     def faces(self, data: bytes) -> Picture:
         """Decode and detect. Raises InvalidImage."""
+        ...
+
+    def quality(self, face: Face, picture: Picture) -> FaceQuality:
+        """How well a face of a picture can be seen."""
         ...
 
     def templates(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from server.errors import RequestError
 from server.recognition.service import RecognitionService
 from server.tcp.dispatch import code_of
 from tests.support.living_server import living_server, living_service
-from tests.support.synthetic_engine import draw, portrait
+from tests.support.synthetic_engine import draw, portrait, tiny
 
 NOBODY = draw()
 TWO = draw((5, (4.0, 8.0, 20.0, 24.0)), (9, (36.0, 8.0, 22.0, 24.0)))
@@ -83,6 +83,12 @@ LIFE: tuple[Asked, ...] = (
     lambda it: it.undo(),
     lambda it: it.history(MAX_PAGE),
     lambda it: it.people(),
+    lambda it: it.enrol("Eve", tiny(6)),
+    lambda it: it.enrol_many("Eve", [tiny(6), portrait(6), TWO, portrait(6, extension=".jpg")]),
+    lambda it: it.enrol("Eve", tiny(6), accept=["too_small"]),
+    lambda it: it.enrol_many("Eve", [TWO, portrait(6, extension=".jpg")], accept=["all"]),
+    lambda it: it.enrol("Fay", portrait(6, shade=3)),
+    lambda it: it.enrol_many("Fay", [portrait(12), portrait(12, shade=1), portrait(6, shade=4)]),
 )
 
 
@@ -121,5 +127,5 @@ def test_a_life_is_the_same_in_process_and_over_a_socket(tmp_path: Path) -> None
     assert [code for code, _ in refused] == [
         "conflict", "no_face", "several_faces", "no_face", "invalid_image", "invalid_request", "unknown_person",
         "exists", "unknown_person", "unknown_template", "invalid_request", "invalid_request", "unknown_person",
-        "conflict", "unknown_template", "unknown_person", "conflict",
+        "conflict", "unknown_template", "unknown_person", "conflict", "rejected",
     ]  # fmt: skip

@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 
 from tests.support.fake_service import PATIENCE_S
 from tests.support.server_process import ROOT
-from tests.support.synthetic_engine import draw, portrait
+from tests.support.synthetic_engine import draw, portrait, tiny
 from tests.support.web_server import Page, Visitor, facewire_server, web_page
 
 HOSTILE = '"><script>alert(1)</script>'
@@ -210,6 +210,13 @@ class TestPictures:
         assert enrol(visitor, "Right", both, x="46", y="14")[0] == 200
         _, _, body = visitor.send("POST", "/api/identify", portrait(12))
         assert json.loads(body)["faces"][0]["name"] == "Right"
+
+    def test_a_poor_picture_says_why_and_may_be_accepted(self, visitor: Visitor) -> None:
+        status, answer = enrol(visitor, "Small", tiny(13))
+        assert (status, answer["error"]["code"]) == (422, "rejected")
+        assert "too small (18 px, at least 24)" in answer["error"]["message"]
+        assert enrol(visitor, "Small", tiny(13), accept="ugly")[0] == 400
+        assert enrol(visitor, "Small", tiny(13), accept="too_small,blurred")[0] == 200
 
     def test_a_crop_is_a_picture_and_says_so(self, visitor: Visitor) -> None:
         enrol(visitor, "Crop Person", portrait(21))

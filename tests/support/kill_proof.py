@@ -28,6 +28,7 @@ from pathlib import Path
 
 from client import FaceClient
 from client.errors import ConnectionLost
+from protocol.gallery_messages import Acceptable
 from scripts.create_db import main as create_db
 from server.gallery.gallery import Gallery
 from tests.support.synthetic_engine import DIMENSION, SyntheticEngine, portrait
@@ -42,6 +43,9 @@ FACES = (0, 3, 4, 15, 16, 19, 20)
 
 GRAIN = 0.15
 """No two templates are alike: a graph may name either of two that are."""
+
+ALIKE: tuple[Acceptable, ...] = ("nearer_to_another",)
+"""Many people share a face here, so nobody is told from a mislabel."""
 
 LONGEST_LIFE_S = 3.0
 PATIENCE_S = 60.0
@@ -76,13 +80,16 @@ class Fresh:
 
 def enrol(people: People, fresh: Fresh) -> Change:
     name, (label, data) = fresh.rng.choice([fresh.name(), fresh.one_of(people)]), fresh.picture()
-    return lambda c: c.enrol(name, data, label=label), {**people, name: people.get(name, frozenset()) | {label}}
+    return lambda c: c.enrol(name, data, label=label, accept=ALIKE), {
+        **people,
+        name: people.get(name, frozenset()) | {label},
+    }
 
 
 def enrol_many(people: People, fresh: Fresh) -> Change:
     name, pictures = fresh.name(), [fresh.picture() for _ in range(4)]
     labels, images = zip(*pictures, strict=True)
-    return lambda c: c.enrol_many(name, images, labels=labels), {**people, name: frozenset(labels)}
+    return lambda c: c.enrol_many(name, images, labels=labels, accept=ALIKE), {**people, name: frozenset(labels)}
 
 
 def rename(people: People, fresh: Fresh) -> Change:
@@ -169,7 +176,12 @@ def serve(db: Path, ready: Connection) -> None:
 def build(folder: Path, db: Path) -> None:
     """In a process of its own. A batch takes a moment, so that most kills find it embedding."""
     sys.stdout = sys.stderr = Path("/dev/null").open("w")  # noqa: SIM115 - the process's own, to its end
-    sys.exit(create_db([str(folder), "--db", str(db)], open_engine=lambda _: SyntheticEngine(model=MODEL, grain=GRAIN)))
+    sys.exit(
+        create_db(
+            [str(folder), "--db", str(db), "--accept", *ALIKE],
+            open_engine=lambda _: SyntheticEngine(model=MODEL, grain=GRAIN),
+        )
+    )
 
 
 class Proof:

@@ -20,9 +20,11 @@ from server.tcp.listener import Listener
 from server.vision.analyser import Analyser
 from server.vision.detector import Detection
 from server.vision.embedder import Embedder
+from server.vision.engine import Face, Picture
 from server.vision.image import ImageLimits
+from server.vision.quality import FaceQuality
 from tests.support.galleries import spec
-from tests.support.synthetic_engine import DIMENSION, LEVEL, identity, painted_faces
+from tests.support.synthetic_engine import DIMENSION, LEVEL, identity, painted_faces, painted_quality
 
 SPEC: EmbeddingSpec = replace(spec(DIMENSION, "Facenet512"), template_views=2)
 """As Facenet512's, but for the dimension, so that there is a threshold for it."""
@@ -51,6 +53,13 @@ class ColourEngine:
         return np.stack([identity(tuple(middle)) for middle in middles])
 
 
+class PaintedAnalyser(Analyser):
+    """Knows that patches of one colour are all the detail there is."""
+
+    def quality(self, face: Face, picture: Picture) -> FaceQuality:
+        return painted_quality(face)
+
+
 @dataclass(frozen=True, slots=True)
 class Living:
     """What serves, and where."""
@@ -66,7 +75,7 @@ class Living:
 
 @contextlib.contextmanager
 def painted_analyser() -> Iterator[Analyser]:
-    analyser = Analyser(PaintedDetector(), Embedder(SPEC, ColourEngine()), None, ImageLimits())
+    analyser = PaintedAnalyser(PaintedDetector(), Embedder(SPEC, ColourEngine()), None, ImageLimits())
     try:
         yield analyser
     finally:

@@ -18,8 +18,10 @@ from server.errors import InvalidImage
 from server.gallery.records import Box, Landmarks
 from server.spec import EmbeddingSpec
 from server.vision.detector import Detection
+from server.vision.engine import Face, Picture
 from server.vision.fingerprint import fingerprint_of
 from server.vision.image import ImageLimits
+from server.vision.quality import FaceQuality
 from tests.support.galleries import spec
 
 Pixels = NDArray[np.uint8]
@@ -30,6 +32,9 @@ LEVEL = 85
 
 SMALLEST_FACE = 30
 """Pixels; what JPEG blurs at the edge of a patch is less."""
+
+PIXEL = 3
+"""Pixels of a face that a pixel of a patch stands for, at the quality gate: patches from 8 pixels up pass it."""
 
 SQUARE, DARK = 8, 34
 """Pixels and level of the squares behind the faces: JPEG's own blocks, and dark enough to be no face."""
@@ -73,6 +78,11 @@ def draw(*faces: tuple[int, Box], size: tuple[int, int] = (64, 48), extension: s
 def portrait(number: int, *, extension: str = ".png", shade: int = 0) -> bytes:
     """A picture of one face in the middle, on the borders of JPEG's blocks: no file format makes it two."""
     return draw((number, (16.0, 16.0, 16.0, 16.0)), size=(48, 48), extension=extension, shade=shade)
+
+
+def tiny(number: int) -> bytes:
+    """A picture whose face is too small to be enrolled (see PIXEL)."""
+    return draw((number, (20.0, 20.0, 6.0, 6.0)), size=(48, 48))
 
 
 @dataclass(frozen=True)
@@ -125,6 +135,9 @@ class SyntheticEngine:
         x, y, w, h = map(round, face.box)
         return np.asarray(image[y : y + h, x : x + w, ::-1], dtype=np.uint8)
 
+    def quality(self, face: Face, picture: Picture) -> FaceQuality:
+        return painted_quality(face)
+
     def fingerprint(self, data: bytes) -> bytes:
         return fingerprint_of(data, ImageLimits())
 
@@ -142,6 +155,13 @@ class SyntheticEngine:
 
     def close(self) -> None:
         pass
+
+
+def painted_quality(face: Face) -> FaceQuality:
+    """Nothing is wrong with a patch of colour, but that it may be small: it stands for a face PIXEL times as large."""
+    return FaceQuality(
+        side=PIXEL * max(face.box[2:]), sharpness=1, yaw=0, range=128, brightness=128, white=0, outside=0
+    )
 
 
 def painted_faces(image: Pixels) -> tuple[PaintedFace, ...]:

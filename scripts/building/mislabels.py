@@ -1,0 +1,69 @@
+"""New pictures that match somebody else: held against everybody, in the database and in the folder, before they move.
+
+By the threshold that a server of the finished gallery would decide by, at its usual error rate.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from server.gallery.cohort import DEFAULT_PATH, Cohort
+from server.gallery.inventory import Held, held
+from server.gallery.records import Templates
+from server.gallery.rows import unscaled
+from server.gallery.staging import Staging
+from server.gallery.store import Store
+from server.recognition.calibration import shift_of
+from server.recognition.decision import Decider
+from server.recognition.impostors import has_prior
+from server.recognition.mislabels import Elsewhere, elsewhere_among
+from server.settings import DEFAULT_FPIR
+from server.spec import EmbeddingSpec
+
+MOST = 5_000_000_000
+"""Comparisons: a minute or two. Two people's pictures in one folder are for smaller galleries to find."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A new picture that matches another person. `image_id`: in the staging database."""
+
+    image_id: int
+    path: str
+    elsewhere: Elsewhere
+
+
+def suspects(db: Path, staging: Staging, spec: EmbeddingSpec, *, rebuild: bool) -> Iterator[Suspect]:
+    """The staged pictures that match somebody else and nobody of their own name, by path."""
+    new, old = staging.held(), _held_before(db, spec, rebuild=rebuild)
+    comparisons = len(new.names) * (len(new.names) + len(old.names))
+    if not comparisons or not has_prior(spec.model):
+        return
+    if comparisons > MOST:
+        print(f"mislabels were not looked for: {comparisons:.1e} comparisons are too many", file=sys.stderr)
+        return
+    names, people = np.unique(np.array(new.names + old.names), return_inverse=True)
+    cohort = Cohort.load(DEFAULT_PATH, spec)
+    embeddings = np.concatenate([new.embeddings, old.embeddings])
+    measure = unscaled if cohort is None else cohort.scales
+    templates = Templates(embeddings, np.asarray(people, np.int64), measure(embeddings))
+    decider = Decider(spec, DEFAULT_FPIR, normalised=cohort is not None)
+    threshold = decider.threshold(len(names), shift_of(templates, decider.prior))
+    found = elsewhere_among(templates, [str(name) for name in names], np.arange(len(new.names)), threshold)
+    paths = {picture.image_id: picture.path for picture in staging.pictures()}
+    for row in sorted(found, key=lambda row: paths[int(new.image_ids[row])]):
+        image_id = int(new.image_ids[row])
+        yield Suspect(image_id, paths[image_id], found[row])
+
+
+def _held_before(db: Path, spec: EmbeddingSpec, *, rebuild: bool) -> Held:
+    if rebuild or not db.exists():
+        return Held(np.zeros((0, spec.dimension), np.float32), np.zeros(0, np.int64), ())
+    with closing(Store.open(db)) as store:
+        return held(store)

@@ -1,0 +1,72 @@
+"""Which faces are good enough to be enrolled: limits to what `server.vision.quality` measures, and reasons.
+
+A template stays, and every probe is held against it, so one that shows little of the person does harm for as long as it
+is there. The gate is for enrolment alone: nobody who asks `identify` is turned away by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from protocol.gallery_messages import Refusal, Shortcoming
+from server.vision.quality import FaceQuality
+
+PROFILE = 9.99
+"""The largest yaw that is reported: beyond it the eyes are seen one behind the other, and the ratio says no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityLimits:
+    """The worst that is enrolled; units as in `FaceQuality`. Chosen by measurement: docs/decisions/0029."""
+
+    side: float = 24.0
+    sharpness: float = 0.008
+    yaw: float = 2.0
+    range: float = 20.0
+    white: float = 0.6
+    outside: float = 0.33
+
+
+LIMITS = QualityLimits()
+
+MIDDLE = 127.5
+"""Of the levels of luminance: a face without contrast is called too dark below it, too bright above."""
+
+_IN_WORDS: Mapping[str, str] = {
+    "too_small": "the face is too small ({measured:.0f} px, at least {limit:.0f})",
+    "blurred": "the face is blurred (sharpness {measured:.3f}, at least {limit:.3f})",
+    "turned_away": "the face is turned away (by {measured:.2f}, at most {limit:.2f})",
+    "too_dark": "the face is too dark (a range of {measured:.0f} levels, at least {limit:.0f})",
+    "too_bright": "the face is too bright ({measured:.0%} of it white, at most {limit:.0%})",
+    "partly_outside": "the face is partly outside of the picture ({measured:.0%} of it, at most {limit:.0%})",
+}
+
+
+def shortcomings(quality: FaceQuality, limits: QualityLimits, accept: Collection[str] = ()) -> tuple[Shortcoming, ...]:
+    """All that is wrong with a face but for what is accepted; nothing where it may be enrolled."""
+    return () if "all" in accept else tuple(one for one in _found(quality, limits) if one.reason not in accept)
+
+
+def _found(quality: FaceQuality, limits: QualityLimits) -> Iterator[Shortcoming]:
+    def lacking(reason: Refusal, measured: float, limit: float) -> Shortcoming:
+        return Shortcoming(reason, measured, limit)
+
+    if quality.side < limits.side:
+        yield lacking("too_small", quality.side, limits.side)
+    if quality.sharpness < limits.sharpness:
+        yield lacking("blurred", quality.sharpness, limits.sharpness)
+    if quality.yaw > limits.yaw:
+        yield lacking("turned_away", min(quality.yaw, PROFILE), limits.yaw)
+    if quality.range < limits.range and quality.brightness < MIDDLE:
+        yield lacking("too_dark", quality.range, limits.range)
+    if quality.white > limits.white:
+        yield lacking("too_bright", quality.white, limits.white)
+    if quality.outside > limits.outside:
+        yield lacking("partly_outside", quality.outside, limits.outside)
+
+
+def in_words(lacking: Sequence[Shortcoming]) -> str:
+    """What is wrong, with its numbers, and what to do about it."""
+    said = "; ".join(_IN_WORDS[one.reason].format(measured=one.measured, limit=one.limit) for one in lacking)
+    return f"{said}: send a better picture, or accept {', '.join(one.reason for one in lacking)}"
