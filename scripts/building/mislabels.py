@@ -19,7 +19,7 @@ from server.gallery.records import Templates
 from server.gallery.rows import unscaled
 from server.gallery.staging import Staging
 from server.gallery.store import Store
-from server.recognition.calibration import shift_of
+from server.recognition.calibration import crowd_of, shift_of
 from server.recognition.decision import Decider
 from server.recognition.impostors import has_prior
 from server.recognition.mislabels import Elsewhere, elsewhere_among
@@ -54,7 +54,7 @@ def suspects(db: Path, staging: Staging, spec: EmbeddingSpec, *, rebuild: bool) 
     measure = unscaled if cohort is None else cohort.scales
     templates = Templates(embeddings, np.asarray(people, np.int64), measure(embeddings))
     decider = Decider(spec, DEFAULT_FPIR, normalised=cohort is not None)
-    threshold = decider.threshold(len(names), shift_of(templates, decider.prior))
+    threshold = decider.threshold(crowd_of(templates.person_ids), shift_of(templates, decider.prior))
     found = elsewhere_among(templates, [str(name) for name in names], np.arange(len(new.names)), threshold)
     paths = {picture.image_id: picture.path for picture in staging.pictures()}
     for row in sorted(found, key=lambda row: paths[int(new.image_ids[row])]):

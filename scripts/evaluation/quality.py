@@ -33,7 +33,7 @@ from scripts.evaluation.pictures import image_files
 from scripts.evaluation.scoring import Scorer
 from server.errors import StartError
 from server.gallery.records import Templates
-from server.recognition.calibration import shift_of
+from server.recognition.calibration import crowd_of, shift_of
 from server.recognition.main_face import main_face
 from server.recognition.quality_gate import LIMITS, shortcomings
 from server.settings import vision_settings
@@ -239,11 +239,9 @@ class _Judge:
         genuine, right = scores.max(axis=1), owners[scores.argmax(axis=1)] == self._probed
         strangers = self.scorer.matrix(self._strangers, templates).max(axis=1)
         people, numbers = np.unique(owners, return_inverse=True)
-        shift = shift_of(
-            Templates(templates, np.asarray(numbers, np.int64), self.scorer.scales(templates)),
-            self.scorer.decider.prior,
-        )
-        asked = {fpir: self.scorer.decider_at(fpir).threshold(len(people), shift) for fpir in FPIRS}
+        gallery = Templates(templates, np.asarray(numbers, np.int64), self.scorer.scales(templates))
+        shift, crowd = shift_of(gallery, self.scorer.decider.prior), crowd_of(gallery.person_ids)
+        asked = {fpir: self.scorer.decider_at(fpir).threshold(crowd, shift) for fpir in FPIRS}
         return {
             "rank1": self._share(right),
             "fnir_at_fpir": {f"{f:g}": 1 - self._share(right & (genuine > threshold_at(strangers, f))) for f in FPIRS},

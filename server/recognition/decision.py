@@ -46,19 +46,20 @@ class Decider:
         """How often two pictures of different people are so similar."""
         return self._alike.rate_at(similarity)
 
-    def threshold(self, people: int, shift: float = 0.0) -> float:
+    def threshold(self, people: float, shift: float = 0.0) -> float:
         """The similarity that a stranger's nearest of `people` enrolled exceeds with probability `fpir`.
 
+        `people`: those with several templates count for more than one, see `calibration.crowd_of`.
         `shift`: by how much nearer than the prior's this gallery's people come (see Calibration). Each comparison must
         err with probability 1 - (1 - fpir)^(1/people): comparisons with different people are taken as independent.
         """
         return nearest_of(self.prior.similarity_at, people, self._fpir) + shift
 
-    def false_match(self, similarity: float, people: int, shift: float = 0.0) -> float:
+    def false_match(self, similarity: float, people: float, shift: float = 0.0) -> float:
         """How likely a stranger's nearest of `people` enrolled is so near: the inverse of `threshold`."""
         return -math.expm1(max(1, people) * math.log1p(-min(self.prior.rate_at(similarity - shift), 1 - 1e-12)))
 
-    def decide(self, similarities: Sequence[float], people: int, shift: float = 0.0) -> Verdict:
+    def decide(self, similarities: Sequence[float], people: float, shift: float = 0.0) -> Verdict:
         """`similarities`: of the nearest people, best first; the first two are looked at."""
         threshold = self.threshold(people, shift)
         if not similarities:
@@ -72,6 +73,6 @@ class Decider:
         return Verdict("match", threshold, false_match)
 
 
-def nearest_of(similarity_at: Callable[[float], float], people: int, probability: float) -> float:
+def nearest_of(similarity_at: Callable[[float], float], people: float, probability: float) -> float:
     """What the nearest of `people` exceeds with this probability, when each exceeds `similarity_at(rate)` at a rate."""
     return similarity_at(-math.expm1(math.log1p(-probability) / max(1, people)))

@@ -177,7 +177,7 @@ class RecognitionService(Curation):
 
     def _threshold(self) -> float:
         """The normalised similarity from which on `identify` calls a face a match."""
-        return self._decider.threshold(self._gallery.counts().people, self.shift)
+        return self._decider.threshold(self._calibration.crowd(), self.shift)
 
     def _counted(self, picture: Picture) -> Picture:
         with self._counting:
@@ -207,7 +207,7 @@ class RecognitionService(Curation):
         # Two at least: whether the second person is as likely decides between `match` and `ambiguous`.
         matches = self._gallery.search(embedding, max(k, 2))
         normalised = [match.normalised for match in matches]
-        verdict = self._decider.decide(normalised, self._gallery.counts().people, self.shift)
+        verdict = self._decider.decide(normalised, self._calibration.crowd(), self.shift)
         return matches, verdict, similarity_for(verdict.threshold, matches[0].scale if matches else 1.0)
 
     def _main(self, data: bytes, which: str) -> FoundFace:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from server.gallery.gallery import Gallery
 from server.gallery.records import NewPicture, NewTemplate, Templates
-from server.recognition.calibration import Calibration, nearest_others, shift_of
+from server.recognition.calibration import Calibration, crowd_of, nearest_others, shift_of
 from server.recognition.decision import Decider, nearest_of
 from server.recognition.impostors import QuadraticPrior, TabulatedPrior, impostor_prior, priors
 from server.vision.models import MODELS
@@ -67,6 +67,29 @@ def test_strangers_to_a_crowded_gallery_are_let_in_at_the_rate_asked_for() -> No
     assert np.mean(nearest >= threshold) > 0.5
     # Four fifths of the way: the prior still weighs as much as 100 of 500 people.
     assert 0.01 <= np.mean(nearest >= threshold + shift_of(gallery, prior)) <= 0.2
+
+
+def test_strangers_are_let_in_at_the_rate_asked_for_however_many_templates_people_have() -> None:
+    """Pictures of one person that are as alike as LFW's are to each other: 0.55 to 0.65."""
+    everybody = crowded(1400, 0.5, seed=3)
+    prior = tabulated(crowded(800, 0.5, seed=1))
+    rng = np.random.default_rng(4)
+    for templates in (1, 4, 8):
+        own = np.repeat(everybody.embeddings[:200], templates, axis=0) + 0.85 * random_units(
+            rng, 200 * templates, DIMENSION
+        )
+        rows = (own / np.linalg.norm(own, axis=1, keepdims=True)).astype(np.float32)
+        gallery = Templates(rows, np.repeat(np.arange(200), templates), np.ones(len(rows), np.float32))
+        nearest = (everybody.embeddings[200:] @ rows.T).max(axis=1)
+        threshold = nearest_of(prior.similarity_at, crowd_of(gallery.person_ids), 0.05) + shift_of(gallery, prior)
+        assert 0.025 <= np.mean(nearest >= threshold) <= 0.1
+
+
+def test_a_crowd_is_worth_its_people_and_something_for_their_further_templates() -> None:
+    assert crowd_of(np.zeros(0, np.int64)) == 0
+    assert crowd_of(np.array([7, 2, 9])) == 3
+    assert 3 < crowd_of(np.array([7, 2, 9, 7])) < 4
+    assert crowd_of(np.array([5] * 16)) == 8
 
 
 def test_few_people_say_little() -> None:
