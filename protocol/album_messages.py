@@ -81,7 +81,8 @@ class AlbumInfo:
     """Answer of `create`, `rename`, `status` and `process`: one album.
 
     `size_bytes`: of the originals; `photos` is `waiting` + `with_faces` + `without_faces` + `unreadable`; `people` are
-    those not hidden, `named` those of them with a name; `undo` says what `album.undo` would undo.
+    those not hidden, `named` those of them with a name; `undo` says what `album.undo` would undo; `adding`: a ZIP or a
+    folder is being added.
     """
 
     album: str
@@ -98,6 +99,7 @@ class AlbumInfo:
     hidden: int
     processing: bool
     undo: str | None
+    adding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,8 @@ class AlbumAddZip:
     """A piece of a ZIP file. The first has no `upload`; its answer gives one, which the others name.
 
     `offset`: where the piece belongs. A piece sent again is harmless, so an upload continues after a lost connection
-    at what the last answer called `received`. With `last` the photos in it are added; progress is reported.
+    at what the last answer called `received`. With `last` the photos in it are added, which goes on when nobody listens
+    and after a restart; progress is reported. The last piece sent again follows that, or says what came of it.
     """
 
     op: ClassVar[str] = "album.add_zip"
@@ -164,7 +167,7 @@ class AlbumAddZip:
 class AlbumImport:
     """Every picture below a folder on the server's own disk, named relative to the root that the server allows.
 
-    Progress is reported.
+    Progress is reported. It goes on when nobody listens, and after a restart.
     """
 
     op: ClassVar[str] = "album.import"

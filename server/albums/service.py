@@ -9,6 +9,7 @@ from protocol import album_messages as wire
 from protocol.messages import RequestBody, Result
 from server.albums import catalogue, corrections, faces, journal
 from server.albums.adding import Adding
+from server.albums.additions import Addition
 from server.albums.database import Database, spec_id
 from server.albums.deathwatch import DeathWatch
 from server.albums.export import Exports
@@ -52,10 +53,12 @@ class AlbumService:
         self._search = Search(self._db, self._vectors, engine, judge, self._limits)
         self._exports = Exports(settings.root, self._db, self._originals, self._limits)
         self._ties = GalleryTies(self._db, self._vectors, registry)
-        self._processed = Jobs("albums", self._limits.queue)
-        self._added = Jobs("albums-adding", self._limits.queue)
+        self._processed = Jobs("albums")
+        self._added = Jobs("albums-adding")
         self._processed.start()
         self._added.start()
+        for addition in self._adding.asked():
+            self._run(addition, None)
         for album in self._processing.asked():
             self._submit(album, None)
 
@@ -127,6 +130,7 @@ class AlbumService:
             album = catalogue.album_id(db, message.album)
             photos, unused = catalogue.delete(db, album)
         self._drop(unused)
+        self._adding.forget_gone()
         self._vectors.forget(album)
         return wire.AlbumDeleted(message.album, photos)
 
@@ -152,18 +156,14 @@ class AlbumService:
         """Raises UnknownAlbum, BadRequest, OverLimit."""
         album = self._album(message.album)
         taken = self._adding.take_piece(album, message)
-        if not message.last:
+        if taken.ingested is not None or not message.last:
             follower.finished(taken)
             return
-        self._added.submit(("zip", taken.upload), lambda job: self._adding.unpack(album, taken, job), follower)
+        self._run(self._adding.zip_arrived(album, taken.upload), follower)
 
     def import_folder(self, message: wire.AlbumImport, /, *, follower: Follower) -> None:
-        """Raises UnknownAlbum, BadRequest."""
-        album = self._album(message.album)
-        folder = self._adding.folder(message.folder)
-        self._added.submit(
-            ("import", album, folder), lambda job: self._adding.import_from(album, folder, job), follower
-        )
+        """Raises UnknownAlbum, BadRequest, Busy."""
+        self._run(self._adding.folder_asked(self._album(message.album), message.folder), follower)
 
     def remove(self, message: wire.AlbumRemove, /) -> wire.AlbumRemoved:
         """Raises UnknownAlbum, BadRequest."""
@@ -308,6 +308,12 @@ class AlbumService:
 
     def _info(self, db: sqlite3.Connection, album: int) -> wire.AlbumInfo:
         return catalogue.info(db, album, processing=self._processed.has(album))
+
+    def _run(self, addition: Addition, follower: Follower | None) -> None:
+        def work(job: Job) -> wire.AlbumIngested | wire.AlbumZipTaken:
+            return self._adding.run(addition, job)
+
+        self._added.submit(addition, work, follower)
 
     def _submit(self, album: int, follower: Follower | None) -> None:
         def work(job: Job) -> wire.AlbumInfo:

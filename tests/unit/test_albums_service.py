@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import get_args
 
@@ -12,7 +14,8 @@ from numpy.typing import NDArray
 from client import ServerRefused
 from protocol import album_messages as wire
 from server.albums.database import Database
-from server.errors import RequestError, StartError
+from server.albums.limits import AlbumLimits
+from server.errors import BadRequest, OverLimit, RequestError, StartError
 from server.tcp.dispatch import code_of
 from tests.support.albums import album_service, ask, serving_albums
 from tests.support.synthetic_engine import SyntheticEngine, draw, portrait
@@ -122,3 +125,50 @@ class TestStart:
             assert not orphan.exists()
             assert not half.exists()
             assert ask(service, wire.AlbumPhoto("Trip", added.photo)).image == portrait(1)  # type: ignore[union-attr]
+
+
+class TestUploads:
+    def test_one_that_is_given_up_makes_room_and_one_that_goes_on_does_not(self, tmp_path: Path) -> None:
+        with album_service(tmp_path) as service:
+            ask(service, wire.AlbumCreate("Trip"))
+            old, young = (ask(service, wire.AlbumAddZip("Trip", b"PK half")).upload for _ in range(2))  # type: ignore[union-attr]
+        folder = tmp_path / "albums" / "uploads"
+        hours_ago = time.time() - 7200
+        os.utime(folder / old, (hours_ago, hours_ago))
+        (folder / "nobody's").write_bytes(b"")
+        with album_service(tmp_path) as service:
+            assert [path.name for path in folder.iterdir()] == [young]
+            with pytest.raises(BadRequest, match="begin again"):
+                ask(service, wire.AlbumAddZip("Trip", b"more", old, 7))
+            assert ask(service, wire.AlbumAddZip("Trip", b"more", young, 7)).received == 11  # type: ignore[union-attr]
+
+    def test_too_many_and_too_large(self, tmp_path: Path) -> None:
+        with album_service(tmp_path, limits=AlbumLimits(uploads=1, zip_bytes=10)) as service:
+            ask(service, wire.AlbumCreate("Trip"))
+            first = ask(service, wire.AlbumAddZip("Trip", b"0123456789"))
+            with pytest.raises(OverLimit, match="on their way"):
+                ask(service, wire.AlbumAddZip("Trip", b"x"))
+            with pytest.raises(OverLimit, match="10 bytes at most"):
+                ask(service, wire.AlbumAddZip("Trip", b"x", first.upload, 10))  # type: ignore[union-attr]
+            ask(service, wire.AlbumDelete("Trip"))
+            assert list((tmp_path / "albums" / "uploads").iterdir()) == []
+
+    def test_what_is_no_zip_is_refused_and_forgotten(self, tmp_path: Path) -> None:
+        with album_service(tmp_path) as service:
+            ask(service, wire.AlbumCreate("Trip"))
+            with pytest.raises(BadRequest, match="no ZIP"):
+                ask(service, wire.AlbumAddZip("Trip", b"not at all", last=True))
+            assert list((tmp_path / "albums" / "uploads").iterdir()) == []
+            assert not ask(service, wire.AlbumStatus("Trip")).adding  # type: ignore[union-attr]
+
+
+def test_more_albums_than_a_queue_would_hold_go_on_after_a_restart(tmp_path: Path) -> None:
+    names = [f"album {number}" for number in range(100)]
+    with album_service(tmp_path) as service:
+        for name in names:
+            ask(service, wire.AlbumCreate(name))
+            ask(service, wire.AlbumAdd(name, "a.png", portrait(ADA)))
+            ask(service, wire.AlbumProcess(name, wait=False))
+    with album_service(tmp_path) as service:
+        for name in names:
+            assert ask(service, wire.AlbumProcess(name)).people == 1  # type: ignore[union-attr]
