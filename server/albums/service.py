@@ -18,10 +18,12 @@ from server.albums.jobs import Follower, Job, Jobs
 from server.albums.lending import Judge, Registry
 from server.albums.originals import Originals
 from server.albums.people import GalleryTies
-from server.albums.pictures import MIME_OF, face_crop, thumbnail
+from server.albums.pictures import MIME_OF
 from server.albums.processing import Processing
+from server.albums.renditions import Renditions
 from server.albums.search import Search
 from server.albums.settings import AlbumSettings
+from server.albums.shelf import Shelf
 from server.albums.vectors import VectorStore
 from server.errors import BadRequest
 from server.gallery.cohort import Cohort
@@ -42,9 +44,12 @@ class AlbumService:
         self._limits = settings.limits
         self._db = Database.open(settings.root)
         self._originals = Originals(settings.root)
+        self._shelf = Shelf(settings.root / "renditions", self._limits.renditions_bytes)
         with self._db.writing() as db:
             spec = spec_id(db, engine.spec)
-            self._originals.sweep(lambda sha256: catalogue.has_blob(db, sha256))
+            for kept in (self._originals, self._shelf):
+                kept.sweep(lambda sha256: catalogue.has_blob(db, sha256))
+        self._renditions = Renditions(self._shelf, self._limits)
         self._vectors = VectorStore(spec, engine.spec.dimension, cohort)
         self._ingest = Ingest(self._db, self._originals, self._limits)
         watch = DeathWatch(settings.root / "looking-at")
@@ -195,19 +200,21 @@ class AlbumService:
         """Raises UnknownAlbum, BadRequest; InvalidImage for a thumbnail of what can't be decoded."""
         with self._db.reading() as db:
             row = catalogue.photo(db, catalogue.album_id(db, message.album), message.photo)
-        data = self._original(row["sha256"])
+        sha256 = row["sha256"]
         if not message.size:
+            data = self._original(sha256)
             return wire.AlbumPicture(data, MIME_OF[row["format"]], row["name"], row["width"], row["height"])
-        small, width, height = thumbnail(data, self._limits, message.size)
+        small, width, height = self._renditions.photo(sha256, message.size, lambda: self._original(sha256))
+        self._forget_if_gone(sha256)
         return wire.AlbumPicture(small, "image/jpeg", row["name"], width, height)
 
     def face(self, message: wire.AlbumFace, /) -> wire.AlbumPicture:
         """Raises UnknownAlbum, BadRequest, InvalidImage."""
         with self._db.reading() as db:
             row = faces.face(db, catalogue.album_id(db, message.album), message.face)
-        box = faces.face_entry(row).box
-        data = self._original(row["sha256"])
-        crop = face_crop(data, self._limits, box, (row["width"], row["height"]), message.size)
+        sha256, box, shown = row["sha256"], faces.face_entry(row).box, (row["width"], row["height"])
+        crop = self._renditions.face(sha256, box, shown, message.size, lambda: self._original(sha256))
+        self._forget_if_gone(sha256)
         return wire.AlbumPicture(crop, "image/jpeg", row["photo_name"], message.size, message.size)
 
     def faces(self, message: wire.AlbumFaces, /) -> wire.AlbumFacesListed:
@@ -330,4 +337,13 @@ class AlbumService:
     def _drop(self, unused: list[str]) -> None:
         """Removes originals, unless one of them has been added again since."""
         with self._db.writing() as db:
-            self._originals.drop(sha256 for sha256 in unused if not catalogue.has_blob(db, sha256))
+            gone = [sha256 for sha256 in unused if not catalogue.has_blob(db, sha256)]
+            self._originals.drop(gone)
+        self._shelf.drop(gone)
+
+    def _forget_if_gone(self, sha256: str) -> None:
+        """What was made of a photo while it was removed must not stay behind."""
+        with self._db.reading() as db:
+            if catalogue.has_blob(db, sha256):
+                return
+        self._shelf.drop([sha256])
