@@ -33,7 +33,7 @@ def regroup(db: Database, album: int, store: VectorStore) -> int:
     if not len(before.ids):
         return 0
     labels = clustering.cluster(
-        before.embeddings, before.photos, before.people, before.placed, apart, before.statistics
+        before.embeddings, before.photos, before.people, before.placed, apart, before.statistics, before.scale
     )
     with db.writing() as writer:
         changed = _apply(writer, album, before, labels)

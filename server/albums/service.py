@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping
 
 from protocol import album_messages as wire
 from protocol.messages import RequestBody, Result
-from server.albums import catalogue, corrections, faces, journal
+from server.albums import catalogue, clustering, corrections, faces, journal
 from server.albums.adding import Adding
 from server.albums.additions import Addition
 from server.albums.database import Database, spec_id
@@ -31,6 +32,8 @@ from server.vision.engine import Engine
 
 Handler = Callable[..., Result]
 
+_log = logging.getLogger("facewire.albums")
+
 _STOP_PATIENCE_S = 1.0  # of the five seconds that a server has to stop: a photo takes less, clustering is given up
 
 
@@ -50,7 +53,11 @@ class AlbumService:
             for kept in (self._originals, self._shelf):
                 kept.sweep(lambda sha256: catalogue.has_blob(db, sha256))
         self._renditions = Renditions(self._shelf, self._limits)
-        self._vectors = VectorStore(spec, engine.spec.dimension, cohort)
+        # With a cohort, similarities are normalised to the scale that clustering was fitted on.
+        scale = clustering.FITTED if cohort else clustering.scale_of(judge.strangers_exceed)
+        if cohort is None:
+            _log.info("without a cohort, albums are clustered by how near %s's strangers come", engine.spec.model)
+        self._vectors = VectorStore(spec, engine.spec.dimension, cohort, scale)
         self._ingest = Ingest(self._db, self._originals, self._limits)
         watch = DeathWatch(settings.root / "looking-at")
         self._processing = Processing(self._db, self._originals, engine, self._vectors, watch)

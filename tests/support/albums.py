@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from client import FaceClient
 from protocol.album_messages import AlbumResult
 from protocol.messages import RequestBody
+from server.albums.clustering.evidence import strangers_exceed
 from server.albums.limits import AlbumLimits
 from server.albums.service import AlbumService
 from server.albums.settings import AlbumSettings
@@ -44,6 +45,10 @@ class PlainJudge:
 
     def threshold(self, people: int) -> float:
         return THRESHOLD
+
+    def strangers_exceed(self, rate: float) -> float:
+        """As clustering expects of Facenet512."""
+        return strangers_exceed(rate)
 
 
 @dataclass

@@ -52,10 +52,10 @@ def _proposed(sums: Floats, everyone: Indices, asking: Indices, count: int) -> I
     for start in range(0, len(everyone), GRAPH_ROWS):
         block = everyone[start : start + GRAPH_ROWS]
         graph.add(block, _directions(sums, block))
-    found = np.full((len(asking), count), -1, np.int64)
-    for row in range(len(asking)):
-        nearest, _ = graph.nearest(_directions(sums, asking[row : row + 1])[0], count)
-        found[row, : len(nearest)] = nearest
+    found = np.empty((len(asking), count), np.int64)
+    for start in range(0, len(asking), GRAPH_ROWS):
+        block = asking[start : start + GRAPH_ROWS]
+        found[start : start + GRAPH_ROWS] = graph.nearest_of_each(_directions(sums, block), count)
     return found
 
 
