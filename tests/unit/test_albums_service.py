@@ -97,6 +97,51 @@ def test_another_model_finds_the_faces_anew_and_keeps_what_users_said(tmp_path: 
         assert ask(service, wire.AlbumSearch("Trip", wanted)).total == 2  # type: ignore[union-attr]
 
 
+def test_a_name_stays_when_the_faces_that_were_there_when_it_was_given_have_left(tmp_path: Path) -> None:
+    """What came to a person later keeps the name, and is not swallowed by somebody who looks the same."""
+    with album_service(tmp_path) as service:
+
+        def add(name: str, shade: int) -> int:
+            ask(service, wire.AlbumAdd("Trip", name, portrait(ADA, shade=shade)))
+            ask(service, wire.AlbumProcess("Trip"))
+            faces: list[wire.AlbumFaceEntry] = ask(service, wire.AlbumFaces("Trip")).faces  # type: ignore[union-attr]
+            return max(face.face for face in faces)
+
+        def person_of(face: int) -> int | None:
+            faces: list[wire.AlbumFaceEntry] = ask(service, wire.AlbumFaces("Trip")).faces  # type: ignore[union-attr]
+            return next(entry.person for entry in faces if entry.face == face)
+
+        ask(service, wire.AlbumCreate("Trip"))
+        first = add("first", 1)
+        ada = person_of(first)
+        assert ada is not None
+        ask(service, wire.AlbumLabel("Trip", ada, "Ada"))
+        second = add("second", 2)  # joins her by itself
+        assert person_of(second) == ada
+        ask(service, wire.AlbumAdd("Trip", "ben 1", portrait(BEN, shade=1)))
+        ask(service, wire.AlbumAdd("Trip", "ben 2", portrait(BEN, shade=2)))
+        ask(service, wire.AlbumProcess("Trip"))
+        bens: list[wire.AlbumFaceEntry] = [
+            face
+            for face in ask(service, wire.AlbumFaces("Trip")).faces  # type: ignore[union-attr]
+            if face.person != ada
+        ]
+        ben = bens[0].person
+        assert ben is not None
+        ask(service, wire.AlbumSplit("Trip", ben, (bens[0].face,), "Ben"))
+        # A user puts the face that Ada was named by where nobody else is: who is there now looks like Ada.
+        ask(service, wire.AlbumMove("Trip", (first,), ben))
+        other = person_of(bens[0].face)
+        assert other is not None
+        ask(service, wire.AlbumMove("Trip", (bens[1].face,), other))
+        assert [person_of(face) for face in (first, second)] == [ben, ada]
+        third = add("third", 3)
+        people = {person.person: person.name for person in ask(service, wire.AlbumPeople("Trip")).people}  # type: ignore[union-attr]
+        assert people == {ada: "Ada", other: "Ben", ben: None}
+        assert person_of(second) == ada
+        assert person_of(third) in (ada, ben)
+
+
 class TestStart:
     def test_two_servers_do_not_share_albums(self, tmp_path: Path) -> None:
         with album_service(tmp_path), pytest.raises(StartError, match="another server"):
