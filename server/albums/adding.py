@@ -125,6 +125,7 @@ class Adding:
     def _finish(self, addition: Addition, tally: Tally, job: Job) -> None:
         job.sealed = True  # who asks from here on gets a new job
         with self._db.writing() as db:
+            catalogue.must_exist(db, addition.album)
             additions.save(db, addition, "", tally)  # those that were skipped since the last photo
             additions.finish(db, addition)
         self._uploads.sweep()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import random
 import sqlite3
 import subprocess
+import threading
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -201,6 +204,63 @@ def test_killed_while_it_finds_out_who_is_who(tmp_path: Path) -> None:
                 break
         assert (info.waiting, info.with_faces) == (0, 20)
         assert sum(person.faces for person in client.albums.all_people("Trip")) == 20
+        check(tmp_path)
+
+
+class Story:
+    """A ZIP, a folder, everybody found and two of them named; what was acknowledged is not asked for again."""
+
+    def __init__(self, room: Path) -> None:
+        self.zip = zipped(photos()[:25])
+        for name, data in photos()[15:40]:
+            (room / "import" / "more").mkdir(parents=True, exist_ok=True)
+            (room / "import" / "more" / name).write_bytes(data)
+        self.named: dict[str, str] = {}  # the sha256 of a person's photo -> their name
+        self.left = [self.send_the_zip, self.import_the_folder, self.find_faces, self.name_two, self.find_faces]
+
+    def go_on(self, albums: AlbumClient) -> None:
+        if not albums.list().total:
+            albums.create("Trip")
+        photos = {photo.photo: photo.sha256 for photo in albums.all_photos("Trip")}
+        faces = list(albums.all_faces("Trip"))
+        assert self.named.items() <= {photos[face.photo]: face.name for face in faces}.items()
+        while self.left:
+            self.left[0](albums)
+            self.left.pop(0)
+
+    def send_the_zip(self, albums: AlbumClient) -> None:
+        albums.add_zip("Trip", io.BytesIO(self.zip))
+
+    def import_the_folder(self, albums: AlbumClient) -> None:
+        albums.import_folder("Trip", "more")
+
+    def find_faces(self, albums: AlbumClient) -> None:
+        albums.process("Trip")
+
+    def name_two(self, albums: AlbumClient) -> None:
+        for name in ("Ada", "Ben"):
+            person = next(person for person in albums.all_people("Trip") if person.name is None)
+            albums.label("Trip", person.person, name)
+            self.named |= {photo.sha256: name for photo in albums.all_photos("Trip", person=person.person)}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_at_any_moment(tmp_path: Path, seed: int) -> None:
+    choice, story = random.Random(seed), Story(tmp_path)
+    for _ in range(4):
+        with contextlib.suppress(ConnectionLost, DiedEarly), killable(tmp_path, slow=0.02) as (client, process):
+            end = threading.Timer(choice.uniform(0.05, 1.5), process.kill)
+            end.start()
+            try:
+                story.go_on(client.albums)
+                process.wait(60)
+            finally:
+                end.cancel()
+    with killable(tmp_path) as (client, _):
+        story.go_on(client.albums)
+        info = wait_until_added(client.albums)
+        assert (info.photos, info.with_faces, info.waiting, info.faces) == (40, 40, 0, 40)
+        assert {"Ada", "Ben"} <= {person.name for person in client.albums.all_people("Trip")}
         check(tmp_path)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
+import zipfile
 from pathlib import Path
 from typing import get_args
 
@@ -15,9 +17,9 @@ from client import ServerRefused
 from protocol import album_messages as wire
 from server.albums.database import Database
 from server.albums.limits import AlbumLimits
-from server.errors import BadRequest, OverLimit, RequestError, StartError
+from server.errors import BadRequest, Busy, OverLimit, RequestError, StartError
 from server.tcp.dispatch import code_of
-from tests.support.albums import album_service, ask, serving_albums
+from tests.support.albums import Heard, album_service, ask, serving_albums
 from tests.support.synthetic_engine import SyntheticEngine, draw, portrait
 
 ADA, BEN = 5, 22
@@ -205,6 +207,27 @@ class TestUploads:
                 ask(service, wire.AlbumAddZip("Trip", b"not at all", last=True))
             assert list((tmp_path / "albums" / "uploads").iterdir()) == []
             assert not ask(service, wire.AlbumStatus("Trip")).adding  # type: ignore[union-attr]
+
+
+def test_a_server_that_stops_while_it_adds_goes_on_at_its_next_start(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(40):
+            archive.writestr(f"{number}.png", portrait(1, shade=number))
+    heard = Heard()
+    with album_service(tmp_path) as service:
+        ask(service, wire.AlbumCreate("Trip"))
+        service.followed[wire.AlbumAddZip](wire.AlbumAddZip("Trip", buffer.getvalue(), last=True), follower=heard)
+    assert heard.ended.wait(30)
+    assert heard.result is not None or isinstance(heard.error, Busy)
+    with pytest.raises(Busy):
+        ask(service, wire.AlbumStatus("Trip"))  # and hangs nobody
+    with album_service(tmp_path) as service:
+        until = time.monotonic() + 60
+        while ask(service, wire.AlbumStatus("Trip")).adding and time.monotonic() < until:  # type: ignore[union-attr]
+            time.sleep(0.05)
+        assert ask(service, wire.AlbumStatus("Trip")).photos == 40  # type: ignore[union-attr]
+        assert list((tmp_path / "albums" / "uploads").iterdir()) == []
 
 
 def test_more_albums_than_a_queue_would_hold_go_on_after_a_restart(tmp_path: Path) -> None:
