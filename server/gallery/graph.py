@@ -56,11 +56,11 @@ class Candidates(Protocol):
 class Graph:
     """A growing HNSW graph of templates by their ids. One thread adds to it, any number search it."""
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, expansion_search: int = EXPANSION_SEARCH) -> None:
         # Here, not above: it takes half a second, which a start with a small gallery need not wait for.
         from usearch.index import Index as Hnsw
 
-        self._hnsw = Hnsw(ndim=dimension, **SETTINGS, expansion_search=EXPANSION_SEARCH)
+        self._hnsw = Hnsw(ndim=dimension, **SETTINGS, expansion_search=expansion_search)
         # usearch's Python binding releases the GIL and gives every caller the same scratch memory, so only one may be
         # inside at a time. Who waits to be holds `_next`: else a thread that adds on and on would let no search in.
         self._inside = threading.Lock()
