@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from protocol.checks import in_range
 from protocol.errors import InvalidRequest
 
 PhotoState = Literal["waiting", "faces", "no_faces", "unreadable"]
@@ -28,6 +29,29 @@ MAX_THUMBNAIL = 4096  # pixels of a thumbnail's longer side: more than a screen 
 _NUMBERS = 2**53  # what every language's numbers hold
 
 
+class _Paged:
+    """What asks for a page of a list."""
+
+    __slots__ = ()
+    offset: int
+    limit: int
+
+    def __post_init__(self) -> None:
+        in_range("offset", self.offset, 0, _NUMBERS)
+        in_range("limit", self.limit, 1, MAX_ALBUM_PAGE)
+
+
+class _OfFaces:
+    """What is said of one face at least."""
+
+    __slots__ = ()
+    faces: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.faces:
+            raise InvalidRequest("'faces' must name one at least")
+
+
 # ---------------------------------------------------------------------------------------------- albums
 
 
@@ -40,15 +64,12 @@ class AlbumCreate:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumList:
+class AlbumList(_Paged):
     """Every album, by name."""
 
     op: ClassVar[str] = "album.list"
     offset: int = 0
     limit: int = MAX_ALBUM_PAGE
-
-    def __post_init__(self) -> None:
-        _page(self.offset, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +102,8 @@ class AlbumInfo:
     """Answer of `create`, `rename`, `status` and `process`: one album.
 
     `size_bytes`: of the originals; `photos` is `waiting` + `with_faces` + `without_faces` + `unreadable`; `people` are
-    those not hidden, `named` those of them with a name; `undo` says what `album.undo` would undo.
+    those not hidden, `named` those of them with a name; `undo` says what `album.undo` would undo; `adding`: a ZIP or a
+    folder is being added.
     """
 
     album: str
@@ -98,6 +120,7 @@ class AlbumInfo:
     hidden: int
     processing: bool
     undo: str | None
+    adding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +169,8 @@ class AlbumAddZip:
     """A piece of a ZIP file. The first has no `upload`; its answer gives one, which the others name.
 
     `offset`: where the piece belongs. A piece sent again is harmless, so an upload continues after a lost connection
-    at what the last answer called `received`. With `last` the photos in it are added; progress is reported.
+    at what the last answer called `received`. With `last` the photos in it are added, which goes on when nobody listens
+    and after a restart; progress is reported. The last piece sent again follows that, or says what came of it.
     """
 
     op: ClassVar[str] = "album.add_zip"
@@ -164,7 +188,7 @@ class AlbumAddZip:
 class AlbumImport:
     """Every picture below a folder on the server's own disk, named relative to the root that the server allows.
 
-    Progress is reported.
+    Progress is reported. It goes on when nobody listens, and after a restart.
     """
 
     op: ClassVar[str] = "album.import"
@@ -234,7 +258,7 @@ class AlbumProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumPhotos:
+class AlbumPhotos(_Paged):
     """The photos, by name; `person`: those that show this one."""
 
     op: ClassVar[str] = "album.photos"
@@ -243,9 +267,6 @@ class AlbumPhotos:
     person: int | None = None
     offset: int = 0
     limit: int = MAX_ALBUM_PAGE
-
-    def __post_init__(self) -> None:
-        _page(self.offset, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +330,7 @@ class AlbumPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumFaces:
+class AlbumFaces(_Paged):
     """The faces of a person, of a photo, or all; the best (large and sure) first."""
 
     op: ClassVar[str] = "album.faces"
@@ -318,9 +339,6 @@ class AlbumFaces:
     photo: int | None = None
     offset: int = 0
     limit: int = MAX_ALBUM_PAGE
-
-    def __post_init__(self) -> None:
-        _page(self.offset, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +363,7 @@ class AlbumFacesListed:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumPeople:
+class AlbumPeople(_Paged):
     """The people found: those with a name first, then by the number of faces. `hidden`: the hidden ones instead."""
 
     op: ClassVar[str] = "album.people"
@@ -353,9 +371,6 @@ class AlbumPeople:
     hidden: bool = False
     offset: int = 0
     limit: int = MAX_ALBUM_PAGE
-
-    def __post_init__(self) -> None:
-        _page(self.offset, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,7 +420,7 @@ class AlbumMerge:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumSplit:
+class AlbumSplit(_OfFaces):
     """These faces of a person are somebody else: a new person, called `name` if that is given."""
 
     op: ClassVar[str] = "album.split"
@@ -414,12 +429,9 @@ class AlbumSplit:
     faces: tuple[int, ...]
     name: str = ""
 
-    def __post_init__(self) -> None:
-        _some("faces", self.faces)
-
 
 @dataclass(frozen=True, slots=True)
-class AlbumMove:
+class AlbumMove(_OfFaces):
     """These faces are of that person."""
 
     op: ClassVar[str] = "album.move"
@@ -427,21 +439,15 @@ class AlbumMove:
     faces: tuple[int, ...]
     person: int
 
-    def __post_init__(self) -> None:
-        _some("faces", self.faces)
-
 
 @dataclass(frozen=True, slots=True)
-class AlbumNot:
+class AlbumNot(_OfFaces):
     """These faces are not of that person: they leave, and clustering never brings them back."""
 
     op: ClassVar[str] = "album.not"
     album: str
     faces: tuple[int, ...]
     person: int
-
-    def __post_init__(self) -> None:
-        _some("faces", self.faces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,16 +491,13 @@ class AlbumChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumHistory:
+class AlbumHistory(_Paged):
     """The corrections, newest first."""
 
     op: ClassVar[str] = "album.history"
     album: str
     offset: int = 0
     limit: int = MAX_ALBUM_PAGE
-
-    def __post_init__(self) -> None:
-        _page(self.offset, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -620,7 +623,7 @@ class AlbumWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumSearch:
+class AlbumSearch(_Paged):
     """The photos that show `any` or `all` of those wanted; `solo` photos have one face, `group` photos more."""
 
     op: ClassVar[str] = "album.search"
@@ -633,7 +636,7 @@ class AlbumSearch:
 
     def __post_init__(self) -> None:
         in_range("the number of 'wanted'", len(self.wanted), 1, 32)
-        _page(self.offset, self.limit)
+        _Paged.__post_init__(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -838,19 +841,3 @@ ALBUM_ANSWER_OF: Mapping[str, type[AlbumResult]] = {
     AlbumExport.op: AlbumExported,
     AlbumExportRead.op: AlbumExportPiece,
 }
-
-
-def in_range(key: str, value: int, low: int, high: int) -> None:
-    """Raises InvalidRequest for a value outside."""
-    if not low <= value <= high:
-        raise InvalidRequest(f"'{key}' must be from {low} to {high}, not {value}")
-
-
-def _page(offset: int, limit: int) -> None:
-    in_range("offset", offset, 0, _NUMBERS)
-    in_range("limit", limit, 1, MAX_ALBUM_PAGE)
-
-
-def _some(key: str, values: tuple[int, ...]) -> None:
-    if not values:
-        raise InvalidRequest(f"'{key}' must name one at least")

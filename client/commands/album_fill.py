@@ -160,7 +160,8 @@ def describe_album(info: AlbumInfo) -> list[str]:
     lines = [
         f"{info.album}: {counted(info.photos, 'photo')}, {info.size_bytes / 1e6:.1f} MB, created {info.created}",
         f"  {info.with_faces} with faces, {info.without_faces} without, {info.unreadable} unreadable, "
-        f"{info.waiting} waiting{' (being processed)' if info.processing else ''}",
+        f"{info.waiting} waiting{' (being processed)' if info.processing else ''}"
+        f"{', more being added' if info.adding else ''}",
         f"  {counted(info.faces, 'face')} of {info.people} people, {info.named} with a name, {info.hidden} hidden",
     ]
     return lines if info.undo is None else [*lines, f"  undo would take back: {info.undo}"]

@@ -12,40 +12,61 @@ import argparse
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scripts.evaluation import embedding
+from scripts.evaluation.crowds import crowd
 from scripts.evaluation.pictures import image_files
-from server.albums.clustering import cluster
-from server.gallery.cohort import DEFAULT_PATH, Cohort
+from server.albums.clustering import FITTED, Scale, cluster, scale_of
+from server.gallery.cohort import DEFAULT_PATH, Cohort, Statistics
+from server.recognition.impostors import impostor_prior
+from server.settings import add_vision_arguments
 
 HELP = "B-cubed and pairwise F of the people found in a folder of pictures"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    embedding.add_arguments(parser)
+    faces = parser.add_mutually_exclusive_group(required=True)
+    faces.add_argument("--images", type=Path, help="a folder of sub-folders of pictures, one a person")
+    faces.add_argument(
+        "--synthetic", type=_positive, metavar="N",
+        help="N embeddings of nobody instead (crowds.py): what clustering so many costs",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of the synthetic ones (default: %(default)s)")
+    add_vision_arguments(parser, model_help="by default Facenet512", emotions=False)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report. Raises StartError."""
+    if arguments.synthetic is not None:
+        return {**clustered(*crowd(arguments.synthetic, arguments.seed), None, FITTED), "synthetic": True}
     embedded = embedding.embed(image_files(arguments.images), arguments)
     owner = [path.relative_to(arguments.images).parts[0] for path in embedded.paths]
     people = np.unique(np.array(owner, np.str_), return_inverse=True)[1]
-    faces = len(people)
     cohort = Cohort.load(DEFAULT_PATH, embedded.spec)
+    statistics = cohort.statistics(embedded.templates) if cohort else None
+    scale = FITTED if cohort else scale_of(impostor_prior(embedded.spec.model).similarity_at)
+    return {
+        **clustered(embedded.templates, people, statistics, scale),
+        "without_face": len(embedded.without_face),
+        "cohort": usual(statistics),
+        "model": embedded.spec.model,
+    }
+
+
+def clustered(
+    embeddings: NDArray[np.float32], people: NDArray[np.int64], statistics: Statistics | None, scale: Scale
+) -> dict[str, Any]:
+    """Clusters all at once, as an album does that was filled before it was processed; what that gave and cost."""
+    faces = len(people)
     print(f"clustering {faces} faces", file=sys.stderr)
     started = time.perf_counter()
-    found = cluster(
-        embedded.templates,
-        np.arange(faces),
-        np.full(faces, -1),
-        np.zeros(faces, np.bool_),
-        (),
-        statistics=cohort.statistics(embedded.templates) if cohort else None,
-    )
+    nobody, nothing = np.full(faces, -1), np.zeros(faces, np.bool_)
+    found = cluster(embeddings, np.arange(faces), nobody, nothing, (), statistics, scale)
     seconds = time.perf_counter() - started
     precision, recall = bcubed(found, people)
     return {
@@ -58,17 +79,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "people": len(np.unique(people)),
-        "without_face": len(embedded.without_face),
-        "cohort": usual(cohort, embedded.templates),
-        "model": embedded.spec.model,
     }
 
 
-def usual(cohort: Cohort | None, embeddings: NDArray[np.float32]) -> dict[str, float] | None:
+def usual(statistics: Statistics | None) -> dict[str, float] | None:
     """The averages of the faces' statistics."""
-    if cohort is None:
+    if statistics is None:
         return None
-    mean, deviation = cohort.statistics(embeddings)
+    mean, deviation = statistics
     return {"mean": round(float(np.mean(mean)), 4), "deviation": round(float(np.mean(deviation)), 4)}
 
 
@@ -101,3 +119,10 @@ def _sizes(
         return each
 
     return size(np.stack([found, people], axis=1)), size(found), size(people)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number

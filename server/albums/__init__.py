@@ -5,8 +5,9 @@ schema.py, database.py    the tables, and the connections to them
 originals.py    the photos' bytes, under their sha256
 names.py        what people call things, and what a ZIP may call them
 pictures.py     formats, sizes, thumbnails, crops
+shelf.py, renditions.py   thumbnails and crops, kept while there is room
 catalogue.py    albums and photos               (SQL)
-ingest.py, adding.py, zips.py, uploads.py, folders.py    how photos come in
+ingest.py, adding.py, additions.py, zips.py, uploads.py, folders.py    how photos come in
 jobs.py, processing.py, deathwatch.py    long work: one after the other, followed by any number of clients
 vectors.py      an album's faces as arrays
 faces.py        faces and people                (SQL)

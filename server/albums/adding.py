@@ -1,70 +1,152 @@
-"""Many photos at once: ZIPs that came up in pieces, and folders of the server's own disk."""
+"""Many photos at once: ZIPs that came up in pieces, and folders of the server's own disk.
+
+Both are jobs that survive a restart: what was asked for is noted on disk, with how far it is (additions.py).
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
+import sqlite3
 from pathlib import Path
 
 from protocol.album_messages import AlbumAddZip, AlbumIngested, AlbumZipTaken
+from server.albums import additions, catalogue
+from server.albums.additions import Addition, Tally
 from server.albums.database import Database
-from server.albums.folders import folder_below, pictures_in, read_file
-from server.albums.ingest import Ingest, Tally
-from server.albums.jobs import Job
+from server.albums.deathwatch import DeathWatch
+from server.albums.folders import folder_below, order, pictures_in, read_file
+from server.albums.ingest import Ingest
+from server.albums.jobs import Job, Stopped
 from server.albums.limits import AlbumLimits
 from server.albums.uploads import Uploads
-from server.albums.zips import PhotoZip
-from server.errors import RequestError
+from server.albums.zips import Entry, PhotoZip
+from server.errors import Busy, InvalidImage
+
+_log = logging.getLogger("facewire.albums")
+
+_LATER = (Stopped, Busy, OSError, sqlite3.Error)
+"""The server stops, or its disk fails: neither is the fault of what is added, which goes on at the next start."""
 
 
 class Adding:
-    """Thread-safe. Whatever was cut off may be asked for again: what is there already counts as a duplicate."""
+    """Takes orders in any thread; `run` is called by one."""
 
     def __init__(self, root: Path, import_root: Path | None, db: Database, ingest: Ingest, limits: AlbumLimits) -> None:
         self._import_root = import_root
+        self._db = db
         self._ingest = ingest
         self._limits = limits
         self._uploads = Uploads(root, db, limits)
+        self._watch = DeathWatch(root / "adding")
 
     def take_piece(self, album: int, message: AlbumAddZip) -> AlbumZipTaken:
-        """Writes a piece of a ZIP. Raises BadRequest, OverLimit."""
+        """Writes a piece of a ZIP; says what became of its photos where they are all added already.
+
+        Raises BadRequest, OverLimit.
+        """
+        with self._db.reading() as db:
+            ingested = additions.finished(db, album, message.upload, self._limits.skipped_listed)
+        if ingested is not None:
+            return AlbumZipTaken(message.upload, message.offset + len(message.data), ingested)
         return AlbumZipTaken(*self._uploads.take(album, message.upload, message.offset, message.data))
 
-    def unpack(self, album: int, taken: AlbumZipTaken, job: Job) -> AlbumZipTaken:
-        """Adds every photo of an upload that is complete, and forgets it. Raises BadRequest, OverLimit, Stopped.
+    def zip_arrived(self, album: int, token: str) -> Addition:
+        """Every piece is here: its photos will be added, whatever happens to this process. Raises BadRequest."""
+        return self._uploads.complete(album, token)
 
-        The upload stays when the server stops, so that its last piece can be sent again.
-        """
-        path = self._uploads.path(album, taken.upload)
-        tally = Tally(self._limits.skipped_listed)
+    def folder_asked(self, album: int, wanted: str) -> Addition:
+        """The folder's photos will be added. Raises BadRequest, Busy, UnknownAlbum."""
+        folder = folder_below(self._import_root, wanted)
+        assert self._import_root is not None  # or the folder would not be below it
+        source = folder.relative_to(self._import_root.resolve()).as_posix()
+        with self._db.writing() as db:
+            catalogue.must_exist(db, album)
+            addition = additions.begin(db, album, "folder", source)
+            if sum(other.kind == "folder" for other in additions.under_way(db)) > self._limits.imports:
+                raise Busy("too many folders wait to be imported already", retry_after_ms=5000)
+        return addition
+
+    def asked(self) -> list[Addition]:
+        """What earlier servers did not finish."""
+        with self._db.reading() as db:
+            return additions.under_way(db)
+
+    def forget_gone(self) -> None:
+        """Removes the uploads of albums that have been deleted."""
+        self._uploads.sweep()
+
+    def run(self, addition: Addition, job: Job) -> AlbumIngested | AlbumZipTaken:
+        """Adds what is left of it. Raises BadRequest, OverLimit and UnknownAlbum, for good; Stopped."""
         try:
-            with PhotoZip(path, self._limits) as file:
-                for number, entry in enumerate(file.photos()):
-                    job.at("unpacking", number, len(file.entries), added=tally.added)
-                    if entry.data is None:
-                        tally.skip(entry.name, entry.reason)
-                    else:
-                        self._ingest.add_or_skip(album, entry.name, entry.data, tally)
-        except RequestError:
-            self._uploads.end(taken.upload)
+            with self._db.writing() as db:
+                catalogue.must_exist(db, addition.album)
+                # Again, for who asked while the same one came to its end.
+                addition = additions.begin(db, addition.album, addition.kind, addition.source)
+                reached, tally = additions.load(db, addition, self._limits.skipped_listed)
+            add = self._add_zip if addition.kind == "zip" else self._add_folder
+            return add(addition, reached, tally, job)
+        except _LATER:
             raise
-        self._uploads.end(taken.upload)
-        return AlbumZipTaken(taken.upload, taken.received, tally.ingested())
+        except Exception as error:
+            _log.warning("%s %s: the rest is not added: %s", addition.kind, addition.source, error)
+            job.sealed = True
+            with self._db.writing() as db:
+                additions.forget(db, addition)
+            self._uploads.sweep()
+            raise
 
-    def folder(self, wanted: str) -> Path:
-        """A folder below the import root. Raises BadRequest."""
-        return folder_below(self._import_root, wanted)
+    def _add_zip(self, addition: Addition, reached: str, tally: Tally, job: Job) -> AlbumZipTaken:
+        path = self._uploads.path(addition.album, addition.source)
+        size = path.stat().st_size
+        start = int(reached) + 1 if reached else 0
+        with PhotoZip(path, self._limits) as file:
+            for number, entry in enumerate(file.photos(start), start):
+                job.at("unpacking", number, len(file.entries), added=tally.added)
+                self._take(addition, str(number), entry, tally)
+        self._finish(addition, tally, job)
+        return AlbumZipTaken(addition.source, size, tally.ingested())
 
-    def import_from(self, album: int, folder: Path, job: Job) -> AlbumIngested:
-        """Adds every picture below `folder`, named relative to the import root. Raises OverLimit, Stopped."""
-        assert self._import_root is not None  # `folder` came from it
+    def _add_folder(self, addition: Addition, reached: str, tally: Tally, job: Job) -> AlbumIngested:
+        folder = folder_below(self._import_root, addition.source)
+        assert self._import_root is not None  # or the folder would not be below it
         root = self._import_root.resolve()
-        tally = Tally(self._limits.skipped_listed)
-        paths = list(pictures_in(folder))
-        for number, path in enumerate(paths):
-            job.at("unpacking", number, len(paths), added=tally.added)
-            name = path.relative_to(root).as_posix()
-            data = read_file(path, self._limits)
-            if isinstance(data, str):
-                tally.skip(name, data)
-            else:
-                self._ingest.add_or_skip(album, name, data, tally)
+        names = [path.relative_to(root).as_posix() for path in pictures_in(folder)]
+        left = [name for name in names if not reached or order(name) > order(json.loads(reached))]
+        for number, name in enumerate(left, len(names) - len(left)):
+            job.at("unpacking", number, len(names), added=tally.added)
+            data = read_file(root / name, self._limits)
+            entry = Entry(name, None, data) if isinstance(data, str) else Entry(name, data)
+            self._take(addition, json.dumps(name), entry, tally)  # which writes down names that are no UTF-8, too
+        self._finish(addition, tally, job)
         return tally.ingested()
+
+    def _finish(self, addition: Addition, tally: Tally, job: Job) -> None:
+        job.sealed = True  # who asks from here on gets a new job
+        with self._db.writing() as db:
+            catalogue.must_exist(db, addition.album)
+            additions.save(db, addition, "", tally)  # those that were skipped since the last photo
+            additions.finish(db, addition)
+        self._uploads.sweep()
+
+    def _take(self, addition: Addition, place: str, entry: Entry, tally: Tally) -> None:
+        """Adds one file, and notes with it that it is done."""
+
+        def note(db: sqlite3.Connection, duplicate: bool) -> None:
+            tally.count(duplicate=duplicate)
+            additions.save(db, addition, place, tally)
+
+        mark = hashlib.sha256(f"{addition.source}/{place}".encode()).hexdigest()
+        if entry.data is None:
+            tally.skip(entry.name, entry.reason)
+        elif mark == self._watch.culprit:
+            tally.skip(entry.name, "the server died twice while it read this file")
+        else:
+            self._watch.begin(mark)
+            try:
+                self._ingest.add(addition.album, entry.name, entry.data, note)
+            except InvalidImage as error:
+                tally.skip(entry.name, str(error))
+            finally:
+                self._watch.end()

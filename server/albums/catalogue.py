@@ -128,6 +128,7 @@ def info(db: sqlite3.Connection, album: int, *, processing: bool) -> AlbumInfo:
     undo = db.execute(
         "SELECT done FROM events WHERE album_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", (album,)
     ).fetchone()
+    adding = "SELECT 1 FROM additions WHERE album_id = ? AND finished IS NULL"
     return AlbumInfo(
         album=head["name"],
         created=head["created"],
@@ -143,6 +144,7 @@ def info(db: sqlite3.Connection, album: int, *, processing: bool) -> AlbumInfo:
         hidden=people["hidden"],
         processing=processing,
         undo=None if undo is None else undo["done"],
+        adding=db.execute(adding, (album,)).fetchone() is not None,
     )
 
 

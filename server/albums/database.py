@@ -38,7 +38,7 @@ class Database:
         self._writing = threading.Lock()  # guards the writer and `_closed`
         self._closed = False
         self._writer = _connect(path)
-        self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue(_READERS)
+        self._readers: queue.LifoQueue[sqlite3.Connection | None] = queue.LifoQueue(_READERS)  # None: closed
         for _ in range(_READERS):
             self._readers.put(_connect(path))
 
@@ -79,8 +79,11 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A view of one instant."""
+        """A view of one instant. Raises Busy at the end."""
         connection = self._readers.get()
+        if connection is None:
+            self._readers.put(None)  # for the next who comes
+            raise Busy("the server is stopping", retry_after_ms=1000)
         try:
             connection.execute("BEGIN")
             yield connection
@@ -95,9 +98,11 @@ class Database:
             if self._closed:
                 return
             self._closed = True
-            for _ in range(_READERS):
-                self._readers.get().close()
-            self._writer.close()
+            readers = [self._readers.get() for _ in range(_READERS)]
+            self._readers.put(None)
+            for reader in (*readers, self._writer):
+                if reader is not None:
+                    reader.close()
             os.close(self._lock_file)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from protocol.album_messages import AlbumAdded, AlbumIngested, AlbumSkipped
+from protocol.album_messages import AlbumAdded
 from server.albums import catalogue
 from server.albums.catalogue import NewPhoto
 from server.albums.database import Database
@@ -14,7 +15,9 @@ from server.albums.limits import AlbumLimits
 from server.albums.names import photo_name
 from server.albums.originals import Originals
 from server.albums.pictures import look_at
-from server.errors import InvalidImage
+
+AlsoWrite = Callable[[sqlite3.Connection, bool], None]
+"""Writes more in the transaction that adds a photo; told whether it was there already."""
 
 
 class Ingest:
@@ -25,7 +28,7 @@ class Ingest:
         self._originals = originals
         self._limits = limits
 
-    def add(self, album: int, name: str, data: bytes) -> AlbumAdded:
+    def add(self, album: int, name: str, data: bytes, also: AlsoWrite | None = None) -> AlbumAdded:
         """One photo. Raises InvalidImage and OverLimit; UnknownAlbum where the album has gone meanwhile.
 
         The original is on disk, whole, before the row that names it is committed: a crash between the two leaves a
@@ -48,40 +51,9 @@ class Ingest:
                     written = written or self._originals.write(data)  # deleted since we looked
                     self._originals.keep(written, sha256)
                 number, duplicate = catalogue.add_photo(db, album, photo, self._limits)
+                if also is not None:
+                    also(db, duplicate)
         finally:
             if written is not None:
                 written.unlink(missing_ok=True)
         return AlbumAdded(number, photo.name, duplicate, sha256, header.width, header.height)
-
-    def add_or_skip(self, album: int, name: str, data: bytes, tally: Tally) -> None:
-        """`add`, and into the tally with what became of it. Raises OverLimit: the rest would not fit either."""
-        try:
-            added = self.add(album, name, data)
-        except InvalidImage as error:
-            tally.skip(name, str(error))
-            return
-        if added.duplicate:
-            tally.duplicates += 1
-        else:
-            tally.added += 1
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of many files; at most `listed` of those skipped are listed."""
-
-    listed: int
-    added: int = 0
-    duplicates: int = 0
-    skipped_total: int = 0
-    skipped: list[AlbumSkipped] = field(default_factory=list)
-
-    def skip(self, name: str, reason: str) -> None:
-        """This one was not added."""
-        self.skipped_total += 1
-        if len(self.skipped) < self.listed:
-            self.skipped.append(AlbumSkipped(photo_name(name), reason))
-
-    def ingested(self) -> AlbumIngested:
-        """As the protocol says it."""
-        return AlbumIngested(self.added, self.duplicates, tuple(self.skipped), self.skipped_total)

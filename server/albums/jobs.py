@@ -78,10 +78,12 @@ class Job:
 
 
 class Jobs:
-    """A thread that works and a thread that tells. `close` ends both."""
+    """A thread that works and a thread that tells. `close` ends both.
 
-    def __init__(self, name: str, capacity: int) -> None:
-        self._capacity = capacity
+    How much waits is bounded by who asks: every job stands for a row on disk, of which there are so many at most.
+    """
+
+    def __init__(self, name: str) -> None:
         self._stopping = threading.Event()
         self._changed = threading.Condition()  # guards the two below, and the followers of every job
         self._waiting: deque[Job] = deque()
@@ -95,12 +97,12 @@ class Jobs:
         self._teller.start()
 
     def submit(self, key: object, work: Callable[[Job], AlbumResult], follower: Follower | None = None) -> None:
-        """Queues work, or follows the job of that key that waits or runs already. Raises Busy."""
+        """Queues work, or follows the job of that key that waits or runs already. Raises Busy at the end."""
         with self._changed:
             job = next((job for job in self._all() if job.key == key and not job.sealed), None)
             if job is None:
-                if self._stopping.is_set() or len(self._waiting) >= self._capacity:
-                    raise Busy("too many albums wait for such work already", retry_after_ms=5000)
+                if self._stopping.is_set():
+                    raise _stopped_error()
                 job = Job(key, work, self._stopping)
                 self._waiting.append(job)
                 self._changed.notify_all()

@@ -30,6 +30,10 @@ class Judge(Protocol):
         """The similarity that a stranger's nearest of so many people exceeds with probability `error_rate`."""
         ...
 
+    def strangers_exceed(self, rate: float) -> float:
+        """The similarity that two different people exceed at this rate, on the scale of `threshold`."""
+        ...
+
 
 class Recognised(Protocol):
     """An enrolled person whom a face matches, and the similarity that a match needs."""

@@ -23,8 +23,9 @@ class AlbumLimits:
     zip_entries: int = 100_000
     zip_expanded: int = 32 * GIBIBYTE
     zip_ratio: int = 200  # expanded to packed, of a file over 1 MiB; photographs are near 1
+    renditions_bytes: int = 2 * GIBIBYTE  # thumbnails and crops kept, of all albums: some 60,000
     uploads: int = 16  # ZIPs on their way at a time
     exports: int = 64  # prepared and not yet a day old; the oldest make room
-    queue: int = 64  # long operations waiting for their turn
+    imports: int = 64  # folders waiting to be imported
     samples: int = 64  # pictures in one search
     skipped_listed: int = 1000

@@ -14,8 +14,8 @@ _LONGEST_PART = 180  # bytes of UTF-8: file systems take 255, and a number or an
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _FORBIDDEN = re.compile(r'[<>:"|?*\\]')  # in names on Windows
-# Device names of Windows, with any extension.
-_RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?$", re.IGNORECASE)
+# Device names of Windows, with any extension, and with spaces before it.
+_RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\..*)?$", re.IGNORECASE)
 _EXTENSIONS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "MPO": (".jpg", ".jpeg", ".mpo"),
@@ -87,7 +87,9 @@ class FileNames:
 
 
 def _key(path: PurePosixPath) -> str:
-    return unicodedata.normalize("NFKC", str(path)).casefold()
+    """Equal for names that are one to some file system: whatever the case, and however accents are written."""
+    folded = unicodedata.normalize("NFKC", str(path)).casefold()
+    return unicodedata.normalize("NFKC", folded)  # folding takes some letters apart again
 
 
 def _safe_part(part: str) -> str:
@@ -110,4 +112,4 @@ def _drives_a_terminal(character: str) -> bool:
     """
     if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
         return True
-    return character in "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+    return character in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"

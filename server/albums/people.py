@@ -34,7 +34,9 @@ class GalleryTies:
         vectors = self._vectors.of(db, album)
         hidden = {row[0] for row in db.execute("SELECT id FROM people WHERE album_id = ? AND hidden", (album,))}
         apart = vectors.pairs(faces.apart(db, album))
-        pairs = clustering.suggestions(vectors.embeddings, vectors.people, vectors.photos, apart, vectors.statistics)
+        pairs = clustering.suggestions(
+            vectors.embeddings, vectors.people, vectors.photos, apart, vectors.statistics, vectors.scale
+        )
         suggested: list[AlbumSuggestion] = []
         for one, other, similarity, settled in pairs:
             if len(suggested) == limit:

@@ -12,6 +12,8 @@ from server.albums import clustering, faces
 from server.albums.database import Database
 from server.albums.vectors import Vectors, VectorStore
 
+_DESCRIBED = "SELECT id FROM people WHERE album_id = ? AND (name IS NOT NULL OR hidden)"
+
 
 @dataclass(frozen=True, slots=True)
 class _Now:
@@ -30,16 +32,31 @@ def regroup(db: Database, album: int, store: VectorStore) -> int:
     with db.reading() as reader:
         before = store.of(reader, album)
         apart = before.pairs(faces.apart(reader, album))
+        described = [row[0] for row in reader.execute(_DESCRIBED, (album,))]
     if not len(before.ids):
         return 0
+    fixed = _with_described(before, described)
     labels = clustering.cluster(
-        before.embeddings, before.photos, before.people, before.placed, apart, before.statistics
+        before.embeddings, before.photos, before.people, fixed, apart, before.statistics, before.scale
     )
     with db.writing() as writer:
         changed = _apply(writer, album, before, labels)
         keep_apart(writer, album)
         drop_empty(writer, album)
     return changed
+
+
+def _with_described(before: Vectors, described: list[int]) -> NDArray[np.bool_]:
+    """The faces that clustering may not move: those placed, and one of every person with a name, or hidden.
+
+    The faces that were placed with such a person may all have left, by a move or with their photos; those who came by
+    clustering keep the name, and are not swallowed by somebody who has a placed face.
+    """
+    fixed = before.placed.copy()
+    wanted = np.setdiff1d(np.array(described, np.int64), before.people[fixed])
+    people, first = np.unique(before.people, return_index=True)
+    fixed[first[np.isin(people, wanted)]] = True
+    return fixed
 
 
 def keep_apart(db: sqlite3.Connection, album: int) -> None:

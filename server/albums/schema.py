@@ -91,6 +91,21 @@ _FIRST_TABLES = (
         PRIMARY KEY (export_id, n)) WITHOUT ROWID""",
 )
 
+_ADDITIONS = (
+    # ZIPs and folders whose photos are being added, also after a restart. source: an upload's token, or a folder below
+    # the import root. reached: the last that is done, a ZIP's by its place, a folder's by its name. finished: a ZIP is
+    # remembered for a while, so that who lost the answer can ask again.
+    """CREATE TABLE additions (
+        id INTEGER PRIMARY KEY,
+        album_id INTEGER NOT NULL REFERENCES albums(id) ON DELETE CASCADE,
+        kind TEXT NOT NULL, source TEXT NOT NULL, reached TEXT NOT NULL DEFAULT '',
+        added INTEGER NOT NULL DEFAULT 0, duplicates INTEGER NOT NULL DEFAULT 0, skipped INTEGER NOT NULL DEFAULT 0,
+        finished TEXT, UNIQUE (album_id, kind, source))""",
+    """CREATE TABLE addition_skips (
+        addition_id INTEGER NOT NULL REFERENCES additions(id) ON DELETE CASCADE, n INTEGER NOT NULL,
+        name TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (addition_id, n)) WITHOUT ROWID""",
+)
+
 
 def _create_tables(connection: sqlite3.Connection) -> None:
     for statement in _FIRST_TABLES:
@@ -98,4 +113,9 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_tables,)
+def _remember_additions(connection: sqlite3.Connection) -> None:
+    for statement in _ADDITIONS:
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create_tables, _remember_additions)

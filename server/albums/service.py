@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping
 
 from protocol import album_messages as wire
 from protocol.messages import RequestBody, Result
-from server.albums import catalogue, corrections, faces, journal
+from server.albums import catalogue, clustering, corrections, faces, journal
 from server.albums.adding import Adding
+from server.albums.additions import Addition
 from server.albums.database import Database, spec_id
 from server.albums.deathwatch import DeathWatch
 from server.albums.export import Exports
@@ -17,16 +19,20 @@ from server.albums.jobs import Follower, Job, Jobs
 from server.albums.lending import Judge, Registry
 from server.albums.originals import Originals
 from server.albums.people import GalleryTies
-from server.albums.pictures import MIME_OF, face_crop, thumbnail
+from server.albums.pictures import MIME_OF
 from server.albums.processing import Processing
+from server.albums.renditions import Renditions
 from server.albums.search import Search
 from server.albums.settings import AlbumSettings
+from server.albums.shelf import Shelf
 from server.albums.vectors import VectorStore
 from server.errors import BadRequest
 from server.gallery.cohort import Cohort
 from server.vision.engine import Engine
 
 Handler = Callable[..., Result]
+
+_log = logging.getLogger("facewire.albums")
 
 _STOP_PATIENCE_S = 1.0  # of the five seconds that a server has to stop: a photo takes less, clustering is given up
 
@@ -41,10 +47,17 @@ class AlbumService:
         self._limits = settings.limits
         self._db = Database.open(settings.root)
         self._originals = Originals(settings.root)
+        self._shelf = Shelf(settings.root / "renditions", self._limits.renditions_bytes)
         with self._db.writing() as db:
             spec = spec_id(db, engine.spec)
-            self._originals.sweep(lambda sha256: catalogue.has_blob(db, sha256))
-        self._vectors = VectorStore(spec, engine.spec.dimension, cohort)
+            for kept in (self._originals, self._shelf):
+                kept.sweep(lambda sha256: catalogue.has_blob(db, sha256))
+        self._renditions = Renditions(self._shelf, self._limits)
+        # With a cohort, similarities are normalised to the scale that clustering was fitted on.
+        scale = clustering.FITTED if cohort else clustering.scale_of(judge.strangers_exceed)
+        if cohort is None:
+            _log.info("without a cohort, albums are clustered by how near %s's strangers come", engine.spec.model)
+        self._vectors = VectorStore(spec, engine.spec.dimension, cohort, scale)
         self._ingest = Ingest(self._db, self._originals, self._limits)
         watch = DeathWatch(settings.root / "looking-at")
         self._processing = Processing(self._db, self._originals, engine, self._vectors, watch)
@@ -52,10 +65,12 @@ class AlbumService:
         self._search = Search(self._db, self._vectors, engine, judge, self._limits)
         self._exports = Exports(settings.root, self._db, self._originals, self._limits)
         self._ties = GalleryTies(self._db, self._vectors, registry)
-        self._processed = Jobs("albums", self._limits.queue)
-        self._added = Jobs("albums-adding", self._limits.queue)
+        self._processed = Jobs("albums")
+        self._added = Jobs("albums-adding")
         self._processed.start()
         self._added.start()
+        for addition in self._adding.asked():
+            self._run(addition, None)
         for album in self._processing.asked():
             self._submit(album, None)
 
@@ -127,6 +142,7 @@ class AlbumService:
             album = catalogue.album_id(db, message.album)
             photos, unused = catalogue.delete(db, album)
         self._drop(unused)
+        self._adding.forget_gone()
         self._vectors.forget(album)
         return wire.AlbumDeleted(message.album, photos)
 
@@ -152,18 +168,14 @@ class AlbumService:
         """Raises UnknownAlbum, BadRequest, OverLimit."""
         album = self._album(message.album)
         taken = self._adding.take_piece(album, message)
-        if not message.last:
+        if taken.ingested is not None or not message.last:
             follower.finished(taken)
             return
-        self._added.submit(("zip", taken.upload), lambda job: self._adding.unpack(album, taken, job), follower)
+        self._run(self._adding.zip_arrived(album, taken.upload), follower)
 
     def import_folder(self, message: wire.AlbumImport, /, *, follower: Follower) -> None:
-        """Raises UnknownAlbum, BadRequest."""
-        album = self._album(message.album)
-        folder = self._adding.folder(message.folder)
-        self._added.submit(
-            ("import", album, folder), lambda job: self._adding.import_from(album, folder, job), follower
-        )
+        """Raises UnknownAlbum, BadRequest, Busy."""
+        self._run(self._adding.folder_asked(self._album(message.album), message.folder), follower)
 
     def remove(self, message: wire.AlbumRemove, /) -> wire.AlbumRemoved:
         """Raises UnknownAlbum, BadRequest."""
@@ -195,19 +207,21 @@ class AlbumService:
         """Raises UnknownAlbum, BadRequest; InvalidImage for a thumbnail of what can't be decoded."""
         with self._db.reading() as db:
             row = catalogue.photo(db, catalogue.album_id(db, message.album), message.photo)
-        data = self._original(row["sha256"])
+        sha256 = row["sha256"]
         if not message.size:
+            data = self._original(sha256)
             return wire.AlbumPicture(data, MIME_OF[row["format"]], row["name"], row["width"], row["height"])
-        small, width, height = thumbnail(data, self._limits, message.size)
+        small, width, height = self._renditions.photo(sha256, message.size, lambda: self._original(sha256))
+        self._forget_if_gone(sha256)
         return wire.AlbumPicture(small, "image/jpeg", row["name"], width, height)
 
     def face(self, message: wire.AlbumFace, /) -> wire.AlbumPicture:
         """Raises UnknownAlbum, BadRequest, InvalidImage."""
         with self._db.reading() as db:
             row = faces.face(db, catalogue.album_id(db, message.album), message.face)
-        box = faces.face_entry(row).box
-        data = self._original(row["sha256"])
-        crop = face_crop(data, self._limits, box, (row["width"], row["height"]), message.size)
+        sha256, box, shown = row["sha256"], faces.face_entry(row).box, (row["width"], row["height"])
+        crop = self._renditions.face(sha256, box, shown, message.size, lambda: self._original(sha256))
+        self._forget_if_gone(sha256)
         return wire.AlbumPicture(crop, "image/jpeg", row["photo_name"], message.size, message.size)
 
     def faces(self, message: wire.AlbumFaces, /) -> wire.AlbumFacesListed:
@@ -309,6 +323,12 @@ class AlbumService:
     def _info(self, db: sqlite3.Connection, album: int) -> wire.AlbumInfo:
         return catalogue.info(db, album, processing=self._processed.has(album))
 
+    def _run(self, addition: Addition, follower: Follower | None) -> None:
+        def work(job: Job) -> wire.AlbumIngested | wire.AlbumZipTaken:
+            return self._adding.run(addition, job)
+
+        self._added.submit(addition, work, follower)
+
     def _submit(self, album: int, follower: Follower | None) -> None:
         def work(job: Job) -> wire.AlbumInfo:
             return self._processing.run(album, job)
@@ -324,4 +344,13 @@ class AlbumService:
     def _drop(self, unused: list[str]) -> None:
         """Removes originals, unless one of them has been added again since."""
         with self._db.writing() as db:
-            self._originals.drop(sha256 for sha256 in unused if not catalogue.has_blob(db, sha256))
+            gone = [sha256 for sha256 in unused if not catalogue.has_blob(db, sha256)]
+            self._originals.drop(gone)
+        self._shelf.drop(gone)
+
+    def _forget_if_gone(self, sha256: str) -> None:
+        """What was made of a photo while it was removed must not stay behind."""
+        with self._db.reading() as db:
+            if catalogue.has_blob(db, sha256):
+                return
+        self._shelf.drop([sha256])

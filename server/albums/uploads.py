@@ -1,20 +1,29 @@
-"""ZIP files on their way up, piece by piece, in files of their own; they outlive a lost connection and a restart."""
+"""ZIP files on their way up, piece by piece, in files of their own; they outlive a lost connection and a restart.
+
+One that is complete is kept until its photos are added; one that nobody sends on is forgotten.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import secrets
+import sqlite3
 import threading
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 
-from server.albums import catalogue
+from server.albums import additions, catalogue
+from server.albums.additions import Addition
 from server.albums.database import Database, now
 from server.albums.limits import AlbumLimits
 from server.errors import BadRequest, OverLimit
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
-_FORGOTTEN_AFTER = timedelta(days=1)  # without its last piece nobody is coming back for it
+_FORGOTTEN_AFTER_S = 3600.0  # without a new piece: a client that has lost its connection, or its server, is back sooner
 
 
 class Uploads:
@@ -25,8 +34,9 @@ class Uploads:
         self._folder.mkdir(exist_ok=True)
         self._db = db
         self._limits = limits
-        self._appending = threading.Lock()  # guards the files: a piece sent twice at once must not be written twice
-        self._sweep()
+        # Guards the files: a piece sent twice at once is written once, and a file that has no row yet is not swept.
+        self._files = threading.Lock()
+        self.sweep()
 
     def take(self, album: int, token: str, offset: int, data: bytes) -> tuple[str, int]:
         """Writes a piece; the upload's token and how many bytes of it are here now.
@@ -34,31 +44,51 @@ class Uploads:
         A piece that is here already is passed over. Raises BadRequest for a piece beyond the end, or of an upload that
         is not this album's; OverLimit.
         """
-        token = token or self._begin(album)
-        path = self.path(album, token)
-        with self._appending, path.open("ab") as file:
-            received = file.tell()
-            if offset > received:
-                raise BadRequest(f"{received} bytes of this upload have arrived: go on there, not at {offset}")
-            fresh = data[received - offset :]
-            if received + len(fresh) > self._limits.zip_bytes:
-                raise OverLimit(f"a ZIP has {self._limits.zip_bytes} bytes at most")
-            file.write(fresh)
+        with self._files:
+            token = token or self._begin(album)
+            path, complete = self._known(album, token)
+            with path.open("ab", buffering=0) as file:
+                received = file.tell()
+                if offset > received:
+                    raise BadRequest(f"{received} bytes of this upload have arrived: go on there, not at {offset}")
+                fresh = data[received - offset :]
+                if fresh and complete:
+                    raise BadRequest("the last piece of this upload has arrived already")
+                if received + len(fresh) > self._limits.zip_bytes:
+                    raise OverLimit(f"a ZIP has {self._limits.zip_bytes} bytes at most")
+                _append(file, fresh, received)
             return token, received + len(fresh)
+
+    def complete(self, album: int, token: str) -> Addition:
+        """There are no more pieces: the ZIP is kept until its photos are added. Raises BadRequest."""
+        with self._files:
+            path, _ = self._known(album, token)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            with self._db.writing() as db:
+                catalogue.must_exist(db, album)
+                return additions.begin(db, album, "zip", token)
 
     def path(self, album: int, token: str) -> Path:
         """The file of an upload. Raises BadRequest for one that is unknown, or another album's."""
+        return self._known(album, token)[0]
+
+    def sweep(self) -> None:
+        """Forgets uploads that are done with or given up, and removes the files that nothing needs."""
+        with self._files:
+            self._sweep()
+
+    def _known(self, album: int, token: str) -> tuple[Path, bool]:
+        """Where an upload is, and whether it is complete."""
         with self._db.reading() as db:
-            row = db.execute("SELECT 1 FROM uploads WHERE token = ? AND album_id = ?", (token, album)).fetchone()
+            row = db.execute(
+                "SELECT a.id FROM uploads u LEFT JOIN additions a ON a.album_id = u.album_id AND a.source = u.token "
+                "AND a.kind = 'zip' WHERE u.token = ? AND u.album_id = ?",
+                (token, album),
+            ).fetchone()
         if row is None or not _TOKEN.fullmatch(token):
             raise BadRequest("there is no such upload to this album: begin again without 'upload'")
-        return self._folder / token
-
-    def end(self, token: str) -> None:
-        """Forgets an upload: it was unpacked, or can't be."""
-        with self._db.writing() as db:
-            db.execute("DELETE FROM uploads WHERE token = ?", (token,))
-        (self._folder / token).unlink(missing_ok=True)
+        return self._folder / token, row["id"] is not None
 
     def _begin(self, album: int) -> str:
         self._sweep()
@@ -67,17 +97,39 @@ class Uploads:
             catalogue.must_exist(db, album)
             (count,) = db.execute("SELECT count(*) FROM uploads").fetchone()
             if count >= self._limits.uploads:
-                raise OverLimit(f"{count} ZIPs are on their way already: wait until one has arrived")
+                raise OverLimit(f"{count} ZIPs are on their way already: wait until one has been added")
             db.execute("INSERT INTO uploads VALUES (?, ?, ?)", (token, album, now()))
         return token
 
     def _sweep(self) -> None:
-        """Forgets uploads that were given up, and files of albums that are gone."""
-        oldest = (datetime.now(UTC) - _FORGOTTEN_AFTER).isoformat(timespec="seconds")
+        """Called with the files' lock held."""
         with self._db.writing() as db:
-            db.execute("DELETE FROM uploads WHERE created < ?", (oldest,))
+            additions.forget_old(db)
+            rows = db.execute(
+                "SELECT token, created FROM uploads u WHERE NOT EXISTS "
+                "(SELECT 1 FROM additions a WHERE a.kind = 'zip' AND a.source = u.token)"
+            ).fetchall()
+            db.executemany("DELETE FROM uploads WHERE token = ?", [(r["token"],) for r in rows if self._given_up(r)])
             known = {row[0] for row in db.execute("SELECT token FROM uploads")}
-        with self._appending:
-            for path in self._folder.iterdir():
-                if path.name not in known:
-                    path.unlink()
+        for path in self._folder.iterdir():
+            if path.name not in known:
+                path.unlink()
+
+    def _given_up(self, row: sqlite3.Row) -> bool:
+        path = self._folder / row["token"]
+        begun = datetime.fromisoformat(row["created"]).astimezone(UTC).timestamp()
+        last = path.stat().st_mtime if path.exists() else begun
+        return time.time() - last > _FORGOTTEN_AFTER_S
+
+
+def _append(file: FileIO, data: bytes, size: int) -> None:
+    """All of it or nothing, to a file of `size` bytes. Raises OverLimit when the disk is full."""
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        file.truncate(size)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OverLimit("the server's disk is full") from error
+        raise

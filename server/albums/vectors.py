@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from server.albums.clustering import Scale
 from server.gallery.cohort import Cohort, Statistics
 
 _KEPT = 2  # albums whose embeddings stay in memory: 100,000 faces are 200 MB
@@ -28,8 +29,10 @@ class Vectors:
     people: NDArray[np.int64]
     placed: NDArray[np.bool_]
     embeddings: NDArray[np.float32]
-    statistics: Statistics | None = None
+    statistics: Statistics | None
     """A cohort's, of every face."""
+    scale: Scale
+    """The similarities', where there is no cohort."""
 
     def rows_of(self, faces: Iterable[int]) -> NDArray[np.int64]:
         """Where these faces are, less those that are not here."""
@@ -52,7 +55,8 @@ class _Kept:
 class VectorStore:
     """Reads the faces of one spec; thread-safe. One album is read at a time, so that memory stays bounded."""
 
-    def __init__(self, spec: int, dimension: int, cohort: Cohort | None = None) -> None:
+    def __init__(self, spec: int, dimension: int, cohort: Cohort | None, scale: Scale) -> None:
+        self._scale = scale
         self._spec = spec
         self._dimension = dimension
         self._cohort = cohort
@@ -71,7 +75,8 @@ class VectorStore:
         with self._reading:
             kept = self._up_to_date(db, album, numbers[:, 0])
         placed = numbers[:, 3].astype(bool)
-        return Vectors(numbers[:, 0], numbers[:, 1], numbers[:, 2], placed, kept.embeddings, kept.statistics)
+        ids, photos, people = numbers[:, 0], numbers[:, 1], numbers[:, 2]
+        return Vectors(ids, photos, people, placed, kept.embeddings, kept.statistics, self._scale)
 
     def forget(self, album: int) -> None:
         """The album is gone."""

@@ -50,10 +50,11 @@ class PhotoZip:
             self._zip.close()
             raise
 
-    def photos(self) -> Iterator[Entry]:
-        """Every file in turn; no more than one is in memory. Raises OverLimit when what unpacks was lied about."""
+    def photos(self, start: int = 0) -> Iterator[Entry]:
+        """Every file in turn, from the `start`-th on; no more than one is in memory. Raises OverLimit when what unpacks
+        was lied about."""
         expanded = 0
-        for info in self.entries:
+        for info in self.entries[start:]:
             entry = self._entry(info)
             expanded += len(entry.data or b"")
             if expanded > self._limits.zip_expanded:

@@ -56,11 +56,11 @@ class Candidates(Protocol):
 class Graph:
     """A growing HNSW graph of templates by their ids. One thread adds to it, any number search it."""
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, expansion_search: int = EXPANSION_SEARCH) -> None:
         # Here, not above: it takes half a second, which a start with a small gallery need not wait for.
         from usearch.index import Index as Hnsw
 
-        self._hnsw = Hnsw(ndim=dimension, **SETTINGS, expansion_search=EXPANSION_SEARCH)
+        self._hnsw = Hnsw(ndim=dimension, **SETTINGS, expansion_search=expansion_search)
         # usearch's Python binding releases the GIL and gives every caller the same scratch memory, so only one may be
         # inside at a time. Who waits to be holds `_next`: else a thread that adds on and on would let no search in.
         self._inside = threading.Lock()
@@ -106,6 +106,20 @@ class Graph:
             found = self._hnsw.search(embedding, count, threads=1)
         last = 1.0 - float(found.distances[-1]) if len(found.keys) == count else -np.inf
         return found.keys.astype(np.int64), last
+
+    def nearest_of_each(self, embeddings: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+        """(n, d) -> (n, count) template ids, nearest first, -1 where there are fewer.
+
+        One call, during which nobody else is let in: for a thread that has the graph to itself.
+        """
+        with self._alone():
+            found = self._hnsw.search(embeddings, count, threads=1)
+        # usearch answers a single row in another shape than several.
+        keys = found.keys.astype(np.int64).reshape(len(embeddings), -1)
+        counts = np.array([len(found)]) if len(embeddings) == 1 else found.counts
+        ids = np.full((len(embeddings), count), -1, np.int64)
+        ids[:, : keys.shape[1]] = np.where(np.arange(keys.shape[1]) < counts[:, None], keys, -1)
+        return ids
 
     def save(self, path: Path) -> None:
         """Write the graph; searches wait. Raises RuntimeError where the file can't be written."""

@@ -36,6 +36,10 @@ class AlbumJudge:
         """As `Decider.threshold`."""
         return self._decider.threshold(people)
 
+    def strangers_exceed(self, rate: float) -> float:
+        """As the decider's prior says: measured, or made from a published threshold, which asks for more."""
+        return self._decider.prior.similarity_at(rate)
+
 
 @dataclass(frozen=True, slots=True)
 class GalleryMatch:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import random
 import sqlite3
 import subprocess
+import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from client import ConnectionLost
 from client.album_client import AlbumClient
-from protocol.album_messages import AlbumAdded
+from protocol.album_messages import AlbumAdded, AlbumAddZip, AlbumInfo, AlbumZipTaken
 from protocol.messages import Progress
-from tests.support.albums_server import POISON, DiedEarly, killable
+from tests.support.albums_server import POISON, POISONED_HEADER, DiedEarly, killable
 from tests.support.synthetic_engine import portrait
 
 PHOTOS = 60
@@ -107,25 +109,173 @@ def test_what_was_asked_for_is_done_without_asking_again(tmp_path: Path) -> None
         assert client.albums.status("Trip").with_faces == 20
 
 
-def test_killed_between_a_zip_and_its_answer(tmp_path: Path) -> None:
+def zipped(files: Sequence[tuple[str, bytes]]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in photos():
+        for name, data in files:
             archive.writestr(name, data)
+    return buffer.getvalue()
 
-    with killable(tmp_path) as (client, process):
+
+def wait_until_added(albums: AlbumClient) -> AlbumInfo:
+    for _ in poll():
+        info = albums.status("Trip")
+        if not info.adding:
+            break
+    return info
+
+
+# A photo takes two: its bytes, and the folder that it gets its name in. The first of all is the ZIP itself.
+@pytest.mark.parametrize("fsync", [2, 3, 9])
+def test_killed_while_a_zip_is_unpacked(tmp_path: Path, fsync: int) -> None:
+    """By itself the next server adds the rest, and only that; who lost the answer can ask what came of it."""
+    files = [*photos()[:6], ("notes.txt", b"hello"), ("again.png", photos()[0][1]), ("broken.png", b"no"), photos()[7]]
+    data = zipped(files)
+    with killable(tmp_path, death=f"fsync {fsync}") as (client, _):
         client.albums.create("Trip")
-
-        def kill_on_the_way(news: Progress) -> None:
-            process.kill()
-
-        with contextlib.suppress(ConnectionLost):  # or it was quicker than the kill
-            client.albums.add_zip("Trip", io.BytesIO(buffer.getvalue()), on_progress=kill_on_the_way)
+        taken = client.ask(AlbumAddZip("Trip", data), AlbumZipTaken)
+        last = AlbumAddZip("Trip", b"", taken.upload, len(data), last=True)
+        with pytest.raises(ConnectionLost):
+            client.ask(last, AlbumZipTaken)
     with killable(tmp_path) as (client, _):
-        ingested = client.albums.add_zip("Trip", io.BytesIO(buffer.getvalue()))
-        assert ingested.added + ingested.duplicates == PHOTOS
-        assert client.albums.status("Trip").photos == PHOTOS
+        assert wait_until_added(client.albums).photos == 7
+        ingested = client.ask(last, AlbumZipTaken).ingested
+        assert ingested is not None
+        assert (ingested.added, ingested.duplicates, ingested.skipped_total) == (7, 1, 2)
+        assert [skipped.name for skipped in ingested.skipped] == ["notes.txt", "broken.png"]
+        assert list((tmp_path / "albums" / "uploads").iterdir()) == []
         check(tmp_path)
+
+
+def test_killed_before_the_last_piece_of_a_zip_is_answered(tmp_path: Path) -> None:
+    data = zipped(photos()[:3])
+    with killable(tmp_path, death="fsync 1") as (client, _):
+        client.albums.create("Trip")
+        half = client.ask(AlbumAddZip("Trip", data[:100]), AlbumZipTaken)
+        rest = AlbumAddZip("Trip", data[100:], half.upload, 100, last=True)
+        with pytest.raises(ConnectionLost):
+            client.ask(rest, AlbumZipTaken)
+    with killable(tmp_path) as (client, _):
+        assert client.albums.status("Trip").photos == 0
+        assert not client.albums.status("Trip").adding
+        ingested = client.ask(rest, AlbumZipTaken).ingested
+        assert ingested is not None
+        assert ingested.added == 3
+        check(tmp_path)
+
+
+def test_killed_again_and_again_while_a_folder_is_imported(tmp_path: Path) -> None:
+    """Every life goes on where the last one ended, and what was taken out of the album meanwhile stays out."""
+    folder = tmp_path / "import" / "holiday"
+    for number, (name, data) in enumerate(photos()[:12]):
+        (folder / f"day {number % 3}").mkdir(parents=True, exist_ok=True)
+        (folder / f"day {number % 3}" / name).write_bytes(data)
+    (folder / "z.png").write_bytes(photos()[20][1])  # comes first, for files come before folders
+    with killable(tmp_path, death="fsync 9") as (client, _):
+        client.albums.create("Trip")
+        with pytest.raises(ConnectionLost):
+            client.albums.import_folder("Trip", "holiday")
+    with sqlite3.connect(tmp_path / "albums" / "albums.db") as db:  # as `album.remove` does, without a server at work
+        (removed,) = db.execute("SELECT name FROM photos WHERE id = 1").fetchone()
+        db.execute("DELETE FROM photos WHERE id = 1")
+        db.execute("DELETE FROM blobs WHERE sha256 NOT IN (SELECT sha256 FROM photos)")
+    with pytest.raises((ConnectionLost, DiedEarly)), killable(tmp_path, death="fsync 9") as (client, process):
+        process.wait(60)
+        raise ConnectionLost
+    with killable(tmp_path) as (client, _):
+        assert wait_until_added(client.albums).photos == 12
+        names = {photo.name for photo in client.albums.all_photos("Trip")}
+        assert removed not in names
+        check(tmp_path)
+        again = client.albums.import_folder("Trip", "holiday")
+        assert (again.added, again.duplicates) == (1, 12)  # asked for anew, it is added anew
+
+
+def test_killed_while_it_finds_out_who_is_who(tmp_path: Path) -> None:
+    with killable(tmp_path, death="grouping") as (client, _):
+        client.albums.create("Trip")
+        list(client.albums.add_many("Trip", photos()[:20]))
+        with pytest.raises(ConnectionLost):
+            client.albums.process("Trip")
+    with killable(tmp_path) as (client, _):
+        for _ in poll():
+            info = client.albums.status("Trip")
+            if not info.processing:
+                break
+        assert (info.waiting, info.with_faces) == (0, 20)
+        assert sum(person.faces for person in client.albums.all_people("Trip")) == 20
+        check(tmp_path)
+
+
+class Story:
+    """A ZIP, a folder, everybody found and two of them named; what was acknowledged is not asked for again."""
+
+    def __init__(self, room: Path) -> None:
+        self.zip = zipped(photos()[:25])
+        for name, data in photos()[15:40]:
+            (room / "import" / "more").mkdir(parents=True, exist_ok=True)
+            (room / "import" / "more" / name).write_bytes(data)
+        self.named: dict[str, str] = {}  # the sha256 of a person's photo -> their name
+        self.left = [self.send_the_zip, self.import_the_folder, self.find_faces, self.name_two, self.find_faces]
+
+    def go_on(self, albums: AlbumClient) -> None:
+        if not albums.list().total:
+            albums.create("Trip")
+        photos = {photo.photo: photo.sha256 for photo in albums.all_photos("Trip")}
+        faces = list(albums.all_faces("Trip"))
+        assert self.named.items() <= {photos[face.photo]: face.name for face in faces}.items()
+        while self.left:
+            self.left[0](albums)
+            self.left.pop(0)
+
+    def send_the_zip(self, albums: AlbumClient) -> None:
+        albums.add_zip("Trip", io.BytesIO(self.zip))
+
+    def import_the_folder(self, albums: AlbumClient) -> None:
+        albums.import_folder("Trip", "more")
+
+    def find_faces(self, albums: AlbumClient) -> None:
+        albums.process("Trip")
+
+    def name_two(self, albums: AlbumClient) -> None:
+        for name in ("Ada", "Ben"):
+            person = next(person for person in albums.all_people("Trip") if person.name is None)
+            albums.label("Trip", person.person, name)
+            self.named |= {photo.sha256: name for photo in albums.all_photos("Trip", person=person.person)}
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    choice, story = random.Random(0), Story(tmp_path)
+    for _ in range(4):
+        with contextlib.suppress(ConnectionLost, DiedEarly), killable(tmp_path, slow=0.02) as (client, process):
+            end = threading.Timer(choice.uniform(0.05, 1.5), process.kill)
+            end.start()
+            try:
+                story.go_on(client.albums)
+                process.wait(60)
+            finally:
+                end.cancel()
+    with killable(tmp_path) as (client, _):
+        story.go_on(client.albums)
+        info = wait_until_added(client.albums)
+        assert (info.photos, info.with_faces, info.waiting, info.faces) == (40, 40, 0, 40)
+        assert {"Ada", "Ben"} <= {person.name for person in client.albums.all_people("Trip")}
+        check(tmp_path)
+
+
+def test_a_file_that_kills_the_server_does_so_twice_at_most(tmp_path: Path) -> None:
+    data = zipped([photos()[0], ("poison.tif", POISONED_HEADER), photos()[1]])
+    with killable(tmp_path) as (client, _):
+        client.albums.create("Trip")
+        with pytest.raises(ConnectionLost):
+            client.albums.add_zip("Trip", io.BytesIO(data))
+    with pytest.raises((ConnectionLost, DiedEarly)), killable(tmp_path) as (client, process):
+        process.wait(60)
+        raise ConnectionLost
+    with killable(tmp_path) as (client, _):
+        assert wait_until_added(client.albums).photos == 2
+        ingested = client.albums.add_zip("Trip", io.BytesIO(zipped([photos()[2]])))
+        assert ingested.added == 1
 
 
 def test_killed_while_a_zip_is_downloaded(tmp_path: Path) -> None:

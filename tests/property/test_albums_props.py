@@ -1,4 +1,5 @@
-"""Labels and constraints survive any order of adding, processing, naming, merging, splitting, moving, "not" and undo.
+"""Labels and constraints survive any order of adding, removing, processing, naming, merging, splitting, moving, hiding,
+"not this person", "these are two", names lent by the gallery, restarts and undo.
 
 The model is plain: which faces a user has said are of one name, and which pairs are not one person's. Clustering may do
 what it likes with everything else.
@@ -30,9 +31,10 @@ class Said:
     names: dict[int, str] = field(default_factory=dict)  # person -> name
     placed: dict[int, int] = field(default_factory=dict)  # face -> person
     apart: set[frozenset[int]] = field(default_factory=set)
+    hidden: set[int] = field(default_factory=set)  # people
 
     def copy(self) -> Said:
-        return Said(dict(self.names), dict(self.placed), set(self.apart))
+        return Said(dict(self.names), dict(self.placed), set(self.apart), set(self.hidden))
 
 
 class Albums(RuleBasedStateMachine):
@@ -94,15 +96,80 @@ class Albums(RuleBasedStateMachine):
     def label(self, choice: int, name: str) -> None:
         people = self.people()
         person = people[choice % len(people)].person
-        mine = [face.face for face in self.faces().values() if face.person == person]
         self.remember()
         self.ask(wire.AlbumLabel("A", person, name))
-        namesake = next((p for p in people if p.name == name and p.person != person), None)
-        target = person if namesake is None else namesake.person
-        if namesake is not None:
-            mine += [f for f in self.said.placed if self.said.placed[f] == target]
-            self.said.names.pop(person, None)
+        self.named(person, name)
+
+    def named(self, person: int, name: str) -> None:
+        """A name makes one person of two."""
+        target = next((other for other, known in self.said.names.items() if known == name), person)
+        if target != person:
+            self.gone(person)
         self.place_all(target, name)
+
+    def gone(self, person: int) -> None:
+        self.said.names.pop(person, None)
+        self.said.hidden.discard(person)
+
+    @rule(choice=st.integers(0, 100))
+    def take_the_name_away(self, choice: int) -> None:
+        if self.said.names:
+            person = sorted(self.said.names)[choice % len(self.said.names)]
+            self.remember()
+            self.ask(wire.AlbumLabel("A", person, ""))
+            self.place_all(person, None)
+
+    @rule(choice=st.integers(0, 100), hidden=st.booleans())
+    def hide(self, choice: int, hidden: bool) -> None:
+        people = self.people()
+        person = people[choice % len(people)]
+        self.remember()
+        self.ask(wire.AlbumHide("A", person.person, hidden))
+        self.said.hidden = self.said.hidden | {person.person} if hidden else self.said.hidden - {person.person}
+        for face in self.faces().values():
+            if face.person == person.person:
+                self.said.placed[face.face] = person.person
+
+    @precondition(lambda self: len(self.people()) > 1)
+    @rule(one=st.integers(0, 100), other=st.integers(0, 100))
+    def these_are_two(self, one: int, other: int) -> None:
+        people = [person.person for person in self.people()]
+        first, second = people[one % len(people)], people[other % len(people)]
+        if first == second:
+            return
+        self.remember()
+        self.ask(wire.AlbumDifferent("A", (first, second)))
+        mine, theirs = ([f.face for f in self.faces().values() if f.person == each] for each in (first, second))
+        self.said.apart |= {frozenset((face, another)) for face in mine for another in theirs}
+
+    @rule(choice=st.integers(0, 100))
+    def enrol(self, choice: int) -> None:
+        """The gallery learns a name; what it lends later is that."""
+        if self.said.names:
+            self.ask(wire.AlbumEnrol("A", sorted(self.said.names)[choice % len(self.said.names)], 1))
+
+    @rule()
+    def lend(self) -> None:
+        before = self.said.copy()
+        lent = self.ask(wire.AlbumRecognise("A", apply=True))
+        if lent.event is not None:
+            self.before.append(before)
+            for match in lent.matches:
+                assert match.person not in before.names
+                self.named(match.person, match.name)
+
+    @rule(choice=st.integers(0, 100))
+    def remove(self, choice: int) -> None:
+        """Photos are gone for good: no undo brings back what was said of their faces."""
+        photos = sorted({face.photo for face in self.faces().values()})
+        if len(photos) < 3:
+            return
+        self.ask(wire.AlbumRemove("A", (photos[choice % len(photos)],)))
+        there = set(self.faces())
+        for said in (self.said, *self.before):
+            said.placed = {face: person for face, person in said.placed.items() if face in there}
+            said.apart = {pair for pair in said.apart if pair <= there}
+        self.forget_empty()
 
     def place_all(self, person: int, name: str | None) -> None:
         """Everything that is with the person now was placed there."""
@@ -124,7 +191,7 @@ class Albums(RuleBasedStateMachine):
             return
         self.remember()
         self.ask(wire.AlbumMerge("A", (first.person, second.person)))
-        self.said.names.pop(second.person, None)
+        self.gone(second.person)
         self.place_all(first.person, first.name or second.name)
 
     @rule(choice=st.integers(0, 100))
@@ -188,6 +255,7 @@ class Albums(RuleBasedStateMachine):
         """A person who lost the last face is gone, and the name with them."""
         there = {person.person for person in self.people()}
         self.said.names = {person: name for person, name in self.said.names.items() if person in there}
+        self.said.hidden &= there
 
     # -------------------------------------------------------------------------------------- what always holds
 
@@ -204,6 +272,7 @@ class Albums(RuleBasedStateMachine):
             )
         names = {person.person: person.name for person in self.people() if person.name is not None}
         assert names == self.said.names
+        assert {person.person for person in self.people() if person.hidden} == self.said.hidden
         assert sum(person.faces for person in self.people()) == sum(face.person is not None for face in faces.values())
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from server.albums.clustering import cluster, suggestions
 from server.albums.clustering.clusters import Clusters
 from server.albums.clustering.evidence import PER_SHARED_PHOTO, evidence_asked
-from server.albums.clustering.normalisation import USUAL_DEVIATION, USUAL_MEAN, weights
+from server.albums.clustering.normalisation import FITTED, USUAL_DEVIATION, USUAL_MEAN, weights
 from server.gallery.cohort import Statistics
 from tests.support.people import FewStrangers, Floats, crowd
 
@@ -159,7 +159,7 @@ def test_sums_are_what_all_pairs_say(album: Album, cohort: Yardstick) -> None:
     member_of = np.arange(faces) % 3
     clusters = Clusters(
         album.embeddings,
-        weights(len(album.embeddings), measured(album.embeddings, cohort)),
+        weights(len(album.embeddings), measured(album.embeddings, cohort), FITTED),
         album.photos,
         member_of,
         np.zeros(3, np.bool_),
@@ -196,7 +196,7 @@ def test_nothing_is_left_that_should_be_joined(album: Album, cohort: Yardstick) 
     names, member_of = np.unique(clustered(album, cohort), return_inverse=True)
     clusters = Clusters(
         album.embeddings,
-        weights(len(album.embeddings), measured(album.embeddings, cohort)),
+        weights(len(album.embeddings), measured(album.embeddings, cohort), FITTED),
         album.photos,
         member_of,
         np.zeros(len(names), np.bool_),

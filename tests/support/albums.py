@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from client import FaceClient
 from protocol.album_messages import AlbumResult
 from protocol.messages import RequestBody
+from server.albums.clustering.evidence import strangers_exceed
 from server.albums.limits import AlbumLimits
 from server.albums.service import AlbumService
 from server.albums.settings import AlbumSettings
-from server.gallery.cohort import Statistics
+from server.gallery.cohort import Cohort, Statistics
 from server.gallery.gallery import Gallery
 from server.recognition.decision import Decider
 from server.recognition.for_albums import GalleryRegistry
@@ -44,6 +45,10 @@ class PlainJudge:
 
     def threshold(self, people: int) -> float:
         return THRESHOLD
+
+    def strangers_exceed(self, rate: float) -> float:
+        """As clustering expects of Facenet512."""
+        return strangers_exceed(rate)
 
 
 @dataclass
@@ -85,7 +90,11 @@ def ask(service: AlbumService, body: RequestBody) -> AlbumResult:
 
 @contextlib.contextmanager
 def album_service(
-    room: Path, *, engine: SyntheticEngine | None = None, limits: AlbumLimits | None = None
+    room: Path,
+    *,
+    engine: SyntheticEngine | None = None,
+    limits: AlbumLimits | None = None,
+    cohort: Cohort | None = None,
 ) -> Iterator[AlbumService]:
     """A service on `room`/albums with a gallery on `room`/gallery.db; imports are allowed below `room`/import."""
     engine = engine or SyntheticEngine(model="Facenet512")
@@ -97,7 +106,7 @@ def album_service(
         known = SyntheticEngine(model=gallery.spec.model)
         registry = GalleryRegistry(RecognitionService(known, gallery, Decider(gallery.spec, 0.01), runtime="synthetic"))
         settings = AlbumSettings(room / "albums", room / "import", limits or AlbumLimits())
-        service = AlbumService(settings, engine, PlainJudge(), registry)
+        service = AlbumService(settings, engine, PlainJudge(), registry, cohort)
         try:
             yield service
         finally:

@@ -1,11 +1,15 @@
 """A server of albums with the synthetic engine as a process of its own, so that it can be killed.
 
-`python -m tests.support.albums_server ROOM SLOW`: prints its port; every picture takes SLOW seconds.
+`python -m tests.support.albums_server ROOM SLOW DEATH`: prints its port; every picture takes SLOW seconds. DEATH: a
+moment at which it kills itself, as nobody outside could time it: "fsync N" (the N-th file of which it makes sure that
+it is on disk), "grouping" (before it has found out who is who), or "" for never.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,13 +17,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from client import FaceClient
+from server.gallery.cohort import Cohort, Statistics
 from tests.support.albums import album_service, listening
 from tests.support.server_process import ROOT, environment
-from tests.support.synthetic_engine import PaintedPicture, SyntheticEngine, portrait
+from tests.support.synthetic_engine import DIMENSION, PaintedPicture, SyntheticEngine, portrait
 
 POISON = 62
 """The number of a colour whose portrait kills the server that looks at it, as a bug in a native decoder would."""
+
+POISONED_HEADER = b"II*\x00 a TIFF that kills who opens it"
 
 
 class DiedEarly(Exception):
@@ -33,19 +44,61 @@ class FragileEngine(SyntheticEngine):
         return super().faces(data)
 
 
+class FatalCohort(Cohort):
+    """Clustering begins with it."""
+
+    def __init__(self) -> None:
+        super().__init__(np.eye(DIMENSION, dtype=np.float32), 3)
+
+    def statistics(self, embeddings: NDArray[np.float32]) -> Statistics:
+        die()
+        raise AssertionError
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_at_fsync(number: int) -> None:
+    fsync, left = os.fsync, [number]
+
+    def counted(descriptor: int) -> None:
+        left[0] -= 1
+        if not left[0]:
+            die()
+        fsync(descriptor)
+
+    os.fsync = counted
+
+
+def die_of_poisoned_headers() -> None:
+    opened = Image.open
+
+    def guarded(file: io.BytesIO, formats: tuple[str, ...]) -> Image.Image:
+        if file.getvalue() == POISONED_HEADER:
+            die()
+        return opened(file, formats=formats)
+
+    Image.open = guarded  # type: ignore[assignment]
+
+
 def main() -> None:
-    room, slow = Path(sys.argv[1]), float(sys.argv[2])
+    room, slow, death = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+    die_of_poisoned_headers()
+    if death.startswith("fsync "):
+        die_at_fsync(int(death.removeprefix("fsync ")))
     engine = FragileEngine(model="Facenet512", before_embedding=lambda _: time.sleep(slow))
-    with album_service(room, engine=engine) as service, listening(service) as (_, port):
+    cohort = FatalCohort() if death == "grouping" else None
+    with album_service(room, engine=engine, cohort=cohort) as service, listening(service) as (_, port):
         print(port, flush=True)
         sys.stdin.read()
 
 
 @contextmanager
-def killable(room: Path, slow: float = 0.0) -> Iterator[tuple[FaceClient, subprocess.Popen[str]]]:
+def killable(room: Path, slow: float = 0.0, death: str = "") -> Iterator[tuple[FaceClient, subprocess.Popen[str]]]:
     """A client of such a server, and its process, which is killed at the end in any case."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.albums_server", str(room), str(slow)],
+        [sys.executable, "-m", "tests.support.albums_server", str(room), str(slow), death],
         cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
+import time
+import zipfile
 from pathlib import Path
 from typing import get_args
 
@@ -12,9 +16,10 @@ from numpy.typing import NDArray
 from client import ServerRefused
 from protocol import album_messages as wire
 from server.albums.database import Database
-from server.errors import RequestError, StartError
+from server.albums.limits import AlbumLimits
+from server.errors import BadRequest, Busy, OverLimit, RequestError, StartError
 from server.tcp.dispatch import code_of
-from tests.support.albums import album_service, ask, serving_albums
+from tests.support.albums import Heard, album_service, ask, serving_albums
 from tests.support.synthetic_engine import SyntheticEngine, draw, portrait
 
 ADA, BEN = 5, 22
@@ -94,6 +99,51 @@ def test_another_model_finds_the_faces_anew_and_keeps_what_users_said(tmp_path: 
         assert ask(service, wire.AlbumSearch("Trip", wanted)).total == 2  # type: ignore[union-attr]
 
 
+def test_a_name_stays_when_the_faces_that_were_there_when_it_was_given_have_left(tmp_path: Path) -> None:
+    """What came to a person later keeps the name, and is not swallowed by somebody who looks the same."""
+    with album_service(tmp_path) as service:
+
+        def add(name: str, shade: int) -> int:
+            ask(service, wire.AlbumAdd("Trip", name, portrait(ADA, shade=shade)))
+            ask(service, wire.AlbumProcess("Trip"))
+            faces: list[wire.AlbumFaceEntry] = ask(service, wire.AlbumFaces("Trip")).faces  # type: ignore[union-attr]
+            return max(face.face for face in faces)
+
+        def person_of(face: int) -> int | None:
+            faces: list[wire.AlbumFaceEntry] = ask(service, wire.AlbumFaces("Trip")).faces  # type: ignore[union-attr]
+            return next(entry.person for entry in faces if entry.face == face)
+
+        ask(service, wire.AlbumCreate("Trip"))
+        first = add("first", 1)
+        ada = person_of(first)
+        assert ada is not None
+        ask(service, wire.AlbumLabel("Trip", ada, "Ada"))
+        second = add("second", 2)  # joins her by itself
+        assert person_of(second) == ada
+        ask(service, wire.AlbumAdd("Trip", "ben 1", portrait(BEN, shade=1)))
+        ask(service, wire.AlbumAdd("Trip", "ben 2", portrait(BEN, shade=2)))
+        ask(service, wire.AlbumProcess("Trip"))
+        bens: list[wire.AlbumFaceEntry] = [
+            face
+            for face in ask(service, wire.AlbumFaces("Trip")).faces  # type: ignore[union-attr]
+            if face.person != ada
+        ]
+        ben = bens[0].person
+        assert ben is not None
+        ask(service, wire.AlbumSplit("Trip", ben, (bens[0].face,), "Ben"))
+        # A user puts the face that Ada was named by where nobody else is: who is there now looks like Ada.
+        ask(service, wire.AlbumMove("Trip", (first,), ben))
+        other = person_of(bens[0].face)
+        assert other is not None
+        ask(service, wire.AlbumMove("Trip", (bens[1].face,), other))
+        assert [person_of(face) for face in (first, second)] == [ben, ada]
+        third = add("third", 3)
+        people = {person.person: person.name for person in ask(service, wire.AlbumPeople("Trip")).people}  # type: ignore[union-attr]
+        assert people == {ada: "Ada", other: "Ben", ben: None}
+        assert person_of(second) == ada
+        assert person_of(third) in (ada, ben)
+
+
 class TestStart:
     def test_two_servers_do_not_share_albums(self, tmp_path: Path) -> None:
         with album_service(tmp_path), pytest.raises(StartError, match="another server"):
@@ -122,3 +172,71 @@ class TestStart:
             assert not orphan.exists()
             assert not half.exists()
             assert ask(service, wire.AlbumPhoto("Trip", added.photo)).image == portrait(1)  # type: ignore[union-attr]
+
+
+class TestUploads:
+    def test_one_that_is_given_up_makes_room_and_one_that_goes_on_does_not(self, tmp_path: Path) -> None:
+        with album_service(tmp_path) as service:
+            ask(service, wire.AlbumCreate("Trip"))
+            old, young = (ask(service, wire.AlbumAddZip("Trip", b"PK half")).upload for _ in range(2))  # type: ignore[union-attr]
+        folder = tmp_path / "albums" / "uploads"
+        hours_ago = time.time() - 7200
+        os.utime(folder / old, (hours_ago, hours_ago))
+        (folder / "nobody's").write_bytes(b"")
+        with album_service(tmp_path) as service:
+            assert [path.name for path in folder.iterdir()] == [young]
+            with pytest.raises(BadRequest, match="begin again"):
+                ask(service, wire.AlbumAddZip("Trip", b"more", old, 7))
+            assert ask(service, wire.AlbumAddZip("Trip", b"more", young, 7)).received == 11  # type: ignore[union-attr]
+
+    def test_too_many_and_too_large(self, tmp_path: Path) -> None:
+        with album_service(tmp_path, limits=AlbumLimits(uploads=1, zip_bytes=10)) as service:
+            ask(service, wire.AlbumCreate("Trip"))
+            first = ask(service, wire.AlbumAddZip("Trip", b"0123456789"))
+            with pytest.raises(OverLimit, match="on their way"):
+                ask(service, wire.AlbumAddZip("Trip", b"x"))
+            with pytest.raises(OverLimit, match="10 bytes at most"):
+                ask(service, wire.AlbumAddZip("Trip", b"x", first.upload, 10))  # type: ignore[union-attr]
+            ask(service, wire.AlbumDelete("Trip"))
+            assert list((tmp_path / "albums" / "uploads").iterdir()) == []
+
+    def test_what_is_no_zip_is_refused_and_forgotten(self, tmp_path: Path) -> None:
+        with album_service(tmp_path) as service:
+            ask(service, wire.AlbumCreate("Trip"))
+            with pytest.raises(BadRequest, match="no ZIP"):
+                ask(service, wire.AlbumAddZip("Trip", b"not at all", last=True))
+            assert list((tmp_path / "albums" / "uploads").iterdir()) == []
+            assert not ask(service, wire.AlbumStatus("Trip")).adding  # type: ignore[union-attr]
+
+
+def test_a_server_that_stops_while_it_adds_goes_on_at_its_next_start(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(40):
+            archive.writestr(f"{number}.png", portrait(1, shade=number))
+    heard = Heard()
+    with album_service(tmp_path) as service:
+        ask(service, wire.AlbumCreate("Trip"))
+        service.followed[wire.AlbumAddZip](wire.AlbumAddZip("Trip", buffer.getvalue(), last=True), follower=heard)
+    assert heard.ended.wait(30)
+    assert heard.result is not None or isinstance(heard.error, Busy)
+    with pytest.raises(Busy):
+        ask(service, wire.AlbumStatus("Trip"))  # and hangs nobody
+    with album_service(tmp_path) as service:
+        until = time.monotonic() + 60
+        while ask(service, wire.AlbumStatus("Trip")).adding and time.monotonic() < until:  # type: ignore[union-attr]
+            time.sleep(0.05)
+        assert ask(service, wire.AlbumStatus("Trip")).photos == 40  # type: ignore[union-attr]
+        assert list((tmp_path / "albums" / "uploads").iterdir()) == []
+
+
+def test_more_albums_than_a_queue_would_hold_go_on_after_a_restart(tmp_path: Path) -> None:
+    names = [f"album {number}" for number in range(100)]
+    with album_service(tmp_path) as service:
+        for name in names:
+            ask(service, wire.AlbumCreate(name))
+            ask(service, wire.AlbumAdd(name, "a.png", portrait(ADA)))
+            ask(service, wire.AlbumProcess(name, wait=False))
+    with album_service(tmp_path) as service:
+        for name in names:
+            assert ask(service, wire.AlbumProcess(name)).people == 1  # type: ignore[union-attr]

@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from scripts.evaluation.clusters import bcubed, harmonic, pairwise
-from server.albums.clustering import cluster, neighbours, suggestions
-from server.albums.clustering.evidence import MIDDLE, SPREAD, similarity_asked
+from server.albums.clustering import cluster, neighbours, scale_of, suggestions
+from server.albums.clustering.evidence import MIDDLE, SPREAD, similarity_asked, strangers_exceed
 from server.albums.clustering.normalisation import USUAL_DEVIATION, USUAL_MEAN
+from server.recognition.impostors import impostor_prior
 from tests.support.people import Floats, crowd, unit
 
 Indices = NDArray[np.int64]
@@ -168,6 +169,41 @@ def test_the_join_that_settles_most_is_suggested_first() -> None:
     assert len(found) == 2
     assert len(suggestions(embeddings, labels, np.arange(40), (), limit=1)) == 1
     assert [each.faces for each in suggestions(embeddings, labels, np.arange(40), [(0, 5)])] == [1]
+
+
+def like_another_models(embeddings: Floats, alike: float) -> Floats:
+    """Every similarity s becomes alike + (1 - alike) s: all faces have much in common, as dlib's do."""
+    common = np.full((len(embeddings), 1), np.sqrt(alike))
+    return unit(np.hstack([common, np.sqrt(1 - alike) * embeddings]))
+
+
+def test_another_model_is_cut_by_its_own_strangers() -> None:
+    people = np.random.default_rng(1).integers(0, 60, 240)
+    embeddings = crowd(people, 1, dimension=200)
+    crowded = like_another_models(embeddings, 0.84)
+    assert len(set(fresh(crowded).tolist())) == 1  # as Facenet512's they would all be one person
+    scale = scale_of(lambda rate: 0.84 + 0.16 * strangers_exceed(rate))
+    labels = fresh(crowded, scale=scale)
+    assert labels.tolist() == fresh(embeddings).tolist()
+    assert bcubed(labels, people) == (1.0, 1.0)
+    asked = suggestions(crowded, people, np.arange(240), (), scale=scale)
+    assert asked == pytest.approx(suggestions(embeddings, people, np.arange(240), ()), abs=1e-4)
+
+
+def test_facenets_own_scale_is_as_it_is() -> None:
+    scale = scale_of(strangers_exceed)
+    assert (scale.slope, scale.offset) == pytest.approx((1.0, 0.0), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "model", ["Facenet512", "Dlib", "Facenet", "VGG-Face", "OpenFace", "ArcFace", "SFace", "Buffalo_L"]
+)
+def test_no_model_takes_strangers_for_one_person(model: str) -> None:
+    """Two faces are joined, among a hundred, only above what the model's prior says of once in a thousand strangers."""
+    prior = impostor_prior(model)
+    scale = scale_of(prior.similarity_at)
+    asked = (similarity_asked(100) - scale.offset) / scale.slope
+    assert prior.similarity_at(1e-3) < asked < 1
 
 
 def test_a_graph_of_neighbours_gives_what_all_comparisons_give(monkeypatch: pytest.MonkeyPatch) -> None:

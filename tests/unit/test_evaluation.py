@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts import evaluate
+from scripts.evaluation.crowds import crowd
 from scripts.evaluation.curves import accepted_at, best_threshold, equal_error_rate, roc, save_curves
 from scripts.evaluation.lfw import read_pairs
 from server.errors import StartError
@@ -82,3 +86,38 @@ def test_the_picture_of_a_curve_shows_a_curve(tmp_path: Path) -> None:
     image = cv2.imread(str(tmp_path / "deep" / "det.png"))
     assert image.shape[2] == 3
     assert (np.abs(image.astype(int) - (160, 80, 20)).sum(axis=2) < 30).sum() > 300
+
+
+def test_a_crowd_of_nobody_is_spread_as_faces_are() -> None:
+    embeddings, people = crowd(3000, 5)
+    assert embeddings.shape == (3000, 512)
+    assert np.allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    again, same_people = crowd(3000, 5)
+    assert (again == embeddings).all()
+    assert (same_people == people).all()
+    similarities = embeddings @ embeddings.T
+    strangers = similarities[people[:, None] != people]
+    assert abs(strangers.mean()) < 0.01
+    assert 0.13 < strangers.std() < 0.17
+    others = (people[:, None] == people) & ~np.eye(3000, dtype=bool)
+    assert 0.75 < similarities[others].mean() < 0.81
+
+
+def test_clusters_of_a_crowd_end_in_one_line_of_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", "clusters", "--synthetic", "400", "--seed", "3", "--json"])
+    assert evaluate.main() == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    measured = {
+        "bcubed_precision",
+        "bcubed_recall",
+        "bcubed_f",
+        "pairwise_f",
+        "clusters",
+        "faces",
+        "seconds",
+        "peak_mb",
+    }
+    assert measured <= report.keys()
+    assert (report["faces"], report["bcubed_precision"]) == (400, 1.0)

@@ -136,3 +136,18 @@ def test_the_graphs_cosines_are_as_near_the_true_ones_as_it_says(dimension: int)
             ids, last = graph.nearest(probe, count)
             assert abs(float(vectors[ids[-1] - 1] @ probe) - last) <= GRAPH_ERROR
     assert graph.nearest(vectors[0], 201)[1] == -np.inf
+
+
+@pytest.mark.parametrize("asked", [1, 2, 40])
+def test_many_are_answered_as_one_after_the_other(asked: int) -> None:
+    rows = crowd(30, 30)
+    graph = Graph(DIMENSION)
+    graph.add(rows.template_ids, rows.embeddings)
+    many = probes(asked)
+    for count in (1, 5, 50):
+        found = graph.nearest_of_each(many, count)
+        assert found.shape == (asked, count)
+        for row, probe in zip(found, many, strict=True):
+            one, _ = graph.nearest(probe, count)
+            assert row[: len(one)].tolist() == one.tolist()
+            assert (row[len(one) :] == -1).all()

@@ -16,11 +16,11 @@ from server.albums.clustering.agglomeration import agglomerate
 from server.albums.clustering.clusters import Clusters, Indices
 from server.albums.clustering.evidence import SPREAD, evidence_asked
 from server.albums.clustering.neighbours import EXACT_PRODUCTS, candidates
-from server.albums.clustering.normalisation import Floats, weights
+from server.albums.clustering.normalisation import FITTED, Floats, Scale, scale_of, weights
 from server.albums.clustering.standing import numbered, standing
 from server.gallery.cohort import Statistics
 
-__all__ = ["Suggestion", "cluster", "suggestions"]
+__all__ = ["FITTED", "Scale", "Suggestion", "cluster", "scale_of", "suggestions"]
 
 UNLIKELY = 0.05
 """Joins less likely than this are not worth a question."""
@@ -42,13 +42,14 @@ def cluster(
     fixed: NDArray[np.bool_],
     different: Sequence[tuple[int, int]],
     statistics: Statistics | None = None,
+    scale: Scale = FITTED,
 ) -> Indices:
     """The cluster number of each of n faces.
 
     `embeddings`: (n, d) float32, unit rows. `photos`: which photograph each face is from; two faces of one are hardly
     one person. `settled`: each face's cluster so far, -1 for a new face. `fixed`: faces that a user placed where they
     are: they stay, and clusters of fixed faces are never joined. `different`: faces that never come together.
-    `statistics`: a cohort's of these faces (see normalisation.py).
+    `statistics`: a cohort's of these faces; without, `scale`: the model's similarities (see normalisation.py).
 
     Settled clusters grow and may be joined, but lose only faces that `different` takes out; joined, they keep the
     number with fixed faces, else that of the larger. New clusters get numbers above all of `settled`. Where every face
@@ -61,9 +62,8 @@ def cluster(
     begin = standing(so_far, fixed, apart)
     if not len(begin.asking):
         return so_far
-    clusters = Clusters(
-        embeddings, weights(len(embeddings), statistics), _counted(photos), begin.member_of, begin.anchored, apart
-    )
+    of_each = weights(len(embeddings), statistics, scale)
+    clusters = Clusters(embeddings, of_each, _counted(photos), begin.member_of, begin.anchored, apart)
     agglomerate(clusters, begin.asking)
     return numbered(clusters.member_of, so_far, fixed)
 
@@ -74,6 +74,7 @@ def suggestions(
     photos: NDArray[np.integer],
     different: Sequence[tuple[int, int]],
     statistics: Statistics | None = None,
+    scale: Scale = FITTED,
     limit: int = 100,
 ) -> list[Suggestion]:
     """Pairs of clusters that may be one person, those first whose answers are expected to settle the most faces.
@@ -84,9 +85,8 @@ def suggestions(
     if len(numbers) < 2:
         return []
     nobody = np.zeros(len(numbers), np.bool_)
-    clusters = Clusters(
-        embeddings, weights(len(embeddings), statistics), _counted(photos), member_of, nobody, _pairs(different)
-    )
+    of_each = weights(len(embeddings), statistics, scale)
+    clusters = Clusters(embeddings, of_each, _counted(photos), member_of, nobody, _pairs(different))
     # The largest first, where there are too many to compare each with all others.
     asking = np.argsort(-clusters.counts, kind="stable")[: EXACT_PRODUCTS // len(numbers)]
     first, second = candidates(clusters, asking)

@@ -59,10 +59,14 @@ def evidence_of_two(similarity: Numbers) -> Numbers:
     return evidence((ones, ones), (ones, ones), similarity)
 
 
+def strangers_exceed(rate: float) -> float:
+    """The similarity that two different people exceed at this rate."""
+    return MIDDLE + SPREAD * _NORMAL.inv_cdf(1 - rate)
+
+
 def similarity_asked(clusters: int) -> float:
     """Of two single faces, among so many clusters: different people exceed it FALSE_JOINS times per cluster in all."""
-    rate = min(HIGHEST_RATE, 2 * FALSE_JOINS / max(1, clusters - 1))
-    return MIDDLE + SPREAD * _NORMAL.inv_cdf(1 - rate)
+    return strangers_exceed(min(HIGHEST_RATE, 2 * FALSE_JOINS / max(1, clusters - 1)))
 
 
 def evidence_asked(clusters: int) -> float:

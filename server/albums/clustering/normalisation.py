@@ -8,15 +8,19 @@ deviation d of the nearest). Here, with m0 and d0 those of a face as in LFW:
 
 which is half way between s and AS-norm with the geometric mean of the deviations. Half, because a cohort's groups are
 not as large as an album's: wholly normalised, LFW's white men are joined too readily (docs/decisions/0024).
+
+Without a cohort, another model's similarities are taken to the same scale by what is known of its strangers (`Scale`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from server.albums.clustering.evidence import strangers_exceed
 from server.gallery.cohort import Statistics
 
 Floats = NDArray[np.float32]
@@ -25,6 +29,29 @@ Numbers = NDArray[np.float64]
 USUAL_MEAN, USUAL_DEVIATION = 0.3395, 0.0459
 """m0 and d0: the averages over LFW's faces with the shipped cohort; `evaluate.py clusters` prints them. Another cohort
 has others: an error of 0.04 in m0 moves s' by 0.02."""
+
+
+COMMON, RARE = 1e-2, 1e-5
+"""Where another model's strangers are made to come as near as Facenet512's: about where joins are decided. With
+(0.03, 1e-4) or (0.001, 1e-5) instead, dlib's F differs by 0.002."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A model's similarity s as evidence.py speaks of it: `offset` + `slope` s. Facenet512's own is as it is."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+
+FITTED = Scale()
+
+
+def scale_of(similarity_at: Callable[[float], float]) -> Scale:
+    """Of a model of which two different people exceed `similarity_at(rate)` at that rate."""
+    common, rare = similarity_at(COMMON), similarity_at(RARE)
+    slope = (strangers_exceed(RARE) - strangers_exceed(COMMON)) / max(rare - common, 1e-6)
+    return Scale(slope, strangers_exceed(RARE) - slope * rare)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +67,14 @@ class Weights:
         return USUAL_MEAN + self.scale * (self.scale * (1 - USUAL_MEAN) - 2 * self.shift)
 
 
-def weights(faces: int, statistics: Statistics | None) -> Weights:
-    """Of so many faces, with a cohort's statistics of them; without, all count as usual ones, and s' is s."""
+def weights(faces: int, statistics: Statistics | None, scale: Scale) -> Weights:
+    """Of so many faces, with a cohort's statistics of them; without, all are usual ones, and s' is s on `scale`."""
     if statistics is None:
-        return Weights(np.ones(faces), np.zeros(faces))
+        each = np.full(faces, np.sqrt(scale.slope))
+        return Weights(each, (USUAL_MEAN * (1 - scale.slope) - scale.offset) / (2 * each))
     mean, deviation = (np.asarray(each, np.float64) for each in statistics)
-    scale = (USUAL_DEVIATION / np.maximum(deviation, USUAL_DEVIATION / 4)) ** 0.25
-    return Weights(scale, scale * (mean - USUAL_MEAN) / 4)
+    power = (USUAL_DEVIATION / np.maximum(deviation, USUAL_DEVIATION / 4)) ** 0.25
+    return Weights(power, power * (mean - USUAL_MEAN) / 4)
 
 
 def across(

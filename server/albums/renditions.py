@@ -1,0 +1,67 @@
+"""Thumbnails and crops, made once: kept in a few sizes, from which those asked for in between are made in no time.
+
+A few, so that a client who asks for every size there is fills nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable
+
+from server.albums.limits import AlbumLimits
+from server.albums.pictures import face_crop, look_at, thumbnail
+from server.albums.shelf import Shelf
+from server.gallery.records import Box
+
+PHOTO_SIZES = (320, 1024, 2048, 4096)  # a tile of a page, a window, a screen, the largest there is
+FACE_SIZES = (320, 1024)
+
+_OURS = AlbumLimits()  # of what was made here, whatever the limits of what comes from outside
+
+Original = Callable[[], bytes]
+
+
+class Renditions:
+    """Thread-safe. `original` is called where the picture's own bytes are needed; what it raises is raised."""
+
+    def __init__(self, shelf: Shelf, limits: AlbumLimits) -> None:
+        self._shelf = shelf
+        self._limits = limits
+
+    def photo(self, sha256: str, size: int, original: Original) -> tuple[bytes, int, int]:
+        """A JPEG as shown whose longer side is at most `size`, its width and height. Raises InvalidImage."""
+        kept = _at_least(size, PHOTO_SIZES)
+        name = f"photo-{kept}.jpg"
+        data = self._kept(sha256, name)
+        if data is None:
+            data = thumbnail(original(), self._limits, kept)[0]
+            self._shelf.put(sha256, name, data)
+        header = look_at(data, _OURS)
+        if max(header.width, header.height) <= size:
+            return data, header.width, header.height
+        return thumbnail(data, _OURS, size)
+
+    def face(self, sha256: str, box: Box, shown: tuple[int, int], size: int, original: Original) -> bytes:
+        """A square JPEG, `size` wide, around `box`; see `face_crop`. Raises InvalidImage."""
+        kept = _at_least(size, FACE_SIZES)
+        place = hashlib.blake2s(struct.pack("<4d", *box), digest_size=8).hexdigest()
+        name = f"face-{place}-{kept}.jpg"
+        data = self._kept(sha256, name)
+        if data is None:
+            data = face_crop(original(), self._limits, box, shown, kept)
+            self._shelf.put(sha256, name, data)
+        return data if size == kept else thumbnail(data, _OURS, size)[0]
+
+    def _kept(self, sha256: str, name: str) -> bytes | None:
+        """What the shelf has, unless a crash of the machine has damaged it."""
+        data = self._shelf.get(sha256, name)
+        return data if data is not None and _is_whole(data) else None
+
+
+def _at_least(size: int, sizes: tuple[int, ...]) -> int:
+    return next(each for each in sizes if each >= size)
+
+
+def _is_whole(jpeg: bytes) -> bool:
+    return jpeg.startswith(b"\xff\xd8") and jpeg.endswith(b"\xff\xd9")

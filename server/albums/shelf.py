@@ -1,0 +1,101 @@
+"""Files that can be made again, kept while there is room: what was used longest ago makes way.
+
+Below a folder, `ab/<sha256>/<name>`: by the picture that they were made of, so that they go with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+_EMPTIED_TO = 0.8  # of the room, so that not every file that comes has others looked through
+_USED_EVERY_S = 3600.0  # a file's time of use is noted no finer than this
+_UNDER_WAY = ".new"
+_log = logging.getLogger("facewire.albums")
+
+
+class Shelf:
+    """At most `room` bytes of files, and those being written. Thread-safe.
+
+    Nothing is fsynced: a file that a crash of the machine left damaged must be recognised by who reads it.
+    """
+
+    def __init__(self, folder: Path, room: int) -> None:
+        self._folder = folder
+        self._room = room
+        self._counting = threading.Lock()  # guards _held, and lets one thread at a time make room
+        self._held: int | None = None  # bytes; None until they were counted
+
+    def get(self, sha256: str, name: str) -> bytes | None:
+        """A file's bytes, or None where it is not here."""
+        path = self._path(sha256, name)
+        try:
+            data = path.read_bytes()
+            if time.time() - path.stat().st_mtime > _USED_EVERY_S:
+                os.utime(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            _log.warning("a thumbnail can't be read: %s", error.strerror)
+            return None
+        return data
+
+    def put(self, sha256: str, name: str, data: bytes) -> None:
+        """Keeps a file. Where that can't be (a full disk), the log says so, and it will be made again."""
+        path = self._path(sha256, name)
+        new = path.with_name(secrets.token_hex(8) + _UNDER_WAY)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(data)
+            new.replace(path)
+        except OSError as error:  # its folder may also have gone meanwhile, with the photo
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            _log.warning("a thumbnail is not kept: %s", error.strerror)
+            return
+        self._make_room(len(data))
+
+    def drop(self, sha256s: Iterable[str]) -> None:
+        """Removes everything made of these pictures."""
+        for sha256 in sha256s:
+            shutil.rmtree(self._folder / sha256[:2] / sha256, ignore_errors=True)
+
+    def sweep(self, is_known: Callable[[str], bool]) -> None:
+        """Removes what a crash left behind: files half-written, and those of pictures that are gone."""
+        for new in self._folder.glob(f"*/*/*{_UNDER_WAY}"):
+            new.unlink()
+        self.drop(folder.name for folder in self._folder.glob("*/*") if not is_known(folder.name))
+
+    def _path(self, sha256: str, name: str) -> Path:
+        return self._folder / sha256[:2] / sha256 / name
+
+    def _make_room(self, added: int) -> None:
+        with self._counting:
+            if self._held is not None:
+                self._held += added
+            if self._held is not None and self._held <= self._room:
+                return
+            files = sorted(self._files())  # the least recently used first
+            self._held = sum(size for _, size, _ in files)
+            if self._held <= self._room:
+                return
+            for _, size, path in files:
+                if self._held <= _EMPTIED_TO * self._room:
+                    break
+                path.unlink(missing_ok=True)
+                self._held -= size
+                with contextlib.suppress(OSError):  # there are others in it
+                    path.parent.rmdir()
+
+    def _files(self) -> Iterable[tuple[float, int, Path]]:
+        for path in self._folder.glob("*/*/*"):
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                status = path.stat()
+                yield status.st_mtime, status.st_size, path
