@@ -40,8 +40,9 @@ def main() -> int:
         help="of the page (default: %(default)s; 0 picks a free one); the server takes a free one",
     )  # fmt: skip
     args = parser.parse_args()
-    # What `make` and `kill` send must end the two as Ctrl-C does, not leave them behind
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # What `make` and `kill` send must end the two as Ctrl-C does; a shell's background job would ignore Ctrl-C itself
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         _port_must_be_free(args.port)
         database, networks = _chosen(args.db.resolve()) or _demo()
