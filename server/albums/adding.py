@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from protocol.album_messages import AlbumAddZip, AlbumIngested, AlbumZipTaken
+from protocol.album_messages import AlbumAddZip, AlbumFoldersListed, AlbumIngested, AlbumZipTaken
 from server.albums.database import Database
-from server.albums.folders import folder_below, pictures_in, read_file
+from server.albums.folders import folder_below, listing, pictures_in, read_file
 from server.albums.ingest import Ingest, Tally
 from server.albums.jobs import Job
 from server.albums.limits import AlbumLimits
@@ -52,6 +52,10 @@ class Adding:
     def folder(self, wanted: str) -> Path:
         """A folder below the import root. Raises BadRequest."""
         return folder_below(self._import_root, wanted)
+
+    def folders(self, wanted: str) -> AlbumFoldersListed:
+        """What could be imported. Raises BadRequest."""
+        return listing(self._import_root, wanted)
 
     def import_from(self, album: int, folder: Path, job: Job) -> AlbumIngested:
         """Adds every picture below `folder`, named relative to the import root. Raises OverLimit, Stopped."""

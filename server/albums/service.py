@@ -69,6 +69,7 @@ class AlbumService:
             wire.AlbumRename: self.rename,
             wire.AlbumStatus: self.status,
             wire.AlbumAdd: self.add,
+            wire.AlbumFolders: self.folders,
             wire.AlbumRemove: self.remove,
             wire.AlbumPhotos: self.photos,
             wire.AlbumPhoto: self.photo,
@@ -164,6 +165,10 @@ class AlbumService:
         self._added.submit(
             ("import", album, folder), lambda job: self._adding.import_from(album, folder, job), follower
         )
+
+    def folders(self, message: wire.AlbumFolders, /) -> wire.AlbumFoldersListed:
+        """Raises BadRequest."""
+        return self._adding.folders(message.folder)
 
     def remove(self, message: wire.AlbumRemove, /) -> wire.AlbumRemoved:
         """Raises UnknownAlbum, BadRequest."""
