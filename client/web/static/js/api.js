@@ -76,6 +76,4 @@ export function form(address, part, keys, pictures = []) {
   return send(address, { method: "POST", body: data });
 }
 
-export const logOut = () => send("/logout", { method: "POST" });
-
 export const address = (path, parameters) => `${path}?${query(parameters)}`;

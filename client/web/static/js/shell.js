@@ -1,6 +1,6 @@
-// What every view has around it: is the server there, what has just happened, logging out.
+// What every view has around it: is the server there, and what has just happened.
 
-import { connection, logOut, op } from "./api.js";
+import { connection, op } from "./api.js";
 import { button, byId, el, icon, plural } from "./dom.js";
 
 const NOTICE_MS = 7000;
@@ -70,7 +70,3 @@ if (byId("status")) {
   showConnection();
   look();
 }
-byId("logout")?.addEventListener("click", async () => {
-  await logOut();
-  location.assign("/login");
-});
