@@ -6,6 +6,7 @@ import asyncio
 import json
 
 from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_JSON = 256 * 1024  # a change that names a thousand templates has 10 KB
 STALL_S = 30.0  # without a byte: the wire's own limit for a frame
@@ -19,6 +20,39 @@ class BodyError(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
+
+
+class BodyBudget:
+    """ASGI middleware: what all requests under way have sent so far may have `most` bytes together.
+
+    One upload is limited by its route; without this, two hundred of them would still be two hundred times that.
+    """
+
+    def __init__(self, app: ASGIApp, *, most: int) -> None:
+        self._app = app
+        self._most = most
+        self._held = 0  # touched by the event loop's thread only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        own = 0
+
+        async def receive_counted() -> Message:
+            nonlocal own
+            message = await receive()
+            size = len(message.get("body", b""))
+            if self._held + size > self._most:
+                raise BodyError(503, "busy", "too much is being uploaded at once; try again in a moment")
+            own += size
+            self._held += size
+            return message
+
+        try:
+            await self._app(scope, receive_counted, send)
+        finally:
+            self._held -= own
 
 
 async def read_body(request: Request, limit: int) -> bytes:

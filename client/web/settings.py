@@ -13,6 +13,7 @@ from client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S
 
 DEFAULT_WEB_PORT = 8000
 MEBIBYTE = 1024 * 1024
+_MAX_HELD = 256 * MEBIBYTE
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 _DESCRIPTION = """\
@@ -50,6 +51,11 @@ class WebSettings:
     timeout: float = DEFAULT_TIMEOUT_S
     tls_cert: Path | None = None
     tls_key: Path | None = None
+
+    @property
+    def max_held(self) -> int:
+        """Bytes of all uploads together that may be held: eight of the largest photos as a rule, and at least two."""
+        return max(_MAX_HELD, 2 * self.max_picture)
 
 
 class _Parser(argparse.ArgumentParser):
