@@ -37,6 +37,20 @@ export function button(label, { name, kind = "", small = false, onclick, ...rest
     name ? icon(name) : null, label || null);
 }
 
+// Replaces what is in `container`, and keeps the focus: on what is called the same, or else stands in the same place.
+export function redraw(container, ...children) {
+  const reachable = () => [...container.querySelectorAll("a[href], button, input, select")];
+  const called = (one) => one.id || one.getAttribute("aria-label") || one.textContent;
+  const before = reachable();
+  const place = before.indexOf(document.activeElement);
+  const name = place < 0 ? null : called(before[place]);
+  container.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
+  if (place < 0) return;
+  const after = reachable();
+  const there = after.find((one) => called(one) === name) ?? after[Math.min(place, after.length - 1)];
+  there?.focus({ preventScroll: true });
+}
+
 export const byId = (id) => document.getElementById(id);
 
 export const percent = (share) => `${Math.round(share * 100)} %`;
@@ -76,6 +90,19 @@ export function errorState(error, retry) {
   const text = error.code === "unsupported_op" ? "It is older than this page. Update it, and load the page again." : error.message;
   return state(offline ? "unplug" : "question", title, text, retry ? button("Try again", { onclick: retry }) : null);
 }
+
+// Something to read in a dialog: what was refused, and each reason. `entries`: [{name, reasons: [text]}].
+export function tell(title, entries) {
+  const heading = el("h2", { id: `title-${crypto.randomUUID()}` }, title);
+  const dialog = el("dialog", { "aria-labelledby": heading.id }, el("form", { method: "dialog" }, heading,
+    el("ul", { class: "refusals", tabindex: 0, "aria-labelledby": heading.id }, entries.map(({ name, reasons }) => el("li", {}, el("strong", {}, name), reasonList(reasons)))),
+    el("div", { class: "row" }, el("button", { class: "button primary", type: "submit", autofocus: true }, "Close"))));
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+export const reasonList = (reasons) => el("ul", { class: "reasons" }, reasons.map((reason) => el("li", {}, reason)));
 
 // A question in a dialog. Resolves to the form's values, or null where it was closed.
 export function ask({ title, text, fields = [], action, danger = false }) {
