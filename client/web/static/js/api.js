@@ -80,8 +80,11 @@ export const lastImport = (album) => send(address("/api/album/import", { album }
 // Sent even while the page is being closed.
 export const parting = (name, keys) => fetch(`/api/op/${name}`, { method: "POST", body: JSON.stringify(keys), headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, credentials: "same-origin", keepalive: true }).catch(() => null);
 
+const maxPicture = Number(document.body.dataset.maxPicture);
+
 // A picture, or a piece of a ZIP, as it is.
-export function upload(address, parameters, body, signal = undefined) {
+export async function upload(address, parameters, body, signal = undefined) {
+  if (body.size > maxPicture) throw new ApiError("too_large", `This picture has more than the ${Math.floor(maxPicture / 1048576)} MiB that can be sent.`, 413);
   return send(`${address}?${query(parameters)}`, { method: "POST", body, headers: { "Content-Type": "application/octet-stream" }, signal });
 }
 

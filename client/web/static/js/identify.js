@@ -9,7 +9,6 @@ import { failed, notice } from "./shell.js";
 
 const AT_ONCE = 3;          // pictures under way: the server works on several
 const MAX_SIDE = 12000;
-const maxPicture = Number(document.body.dataset.maxPicture);
 const stage = byId("stage");
 const canvas = byId("canvas");
 const panel = byId("panel");
@@ -49,7 +48,6 @@ async function askAbout(shot) {
   shot.state = "asking";
   underWay += 1;
   try {
-    if (shot.file.size > maxPicture) throw new Error(`This picture has more than the ${Math.floor(maxPicture / 1048576)} MiB that can be sent.`);
     shot.answer = await upload("/api/identify", { k: 5 }, shot.file);
     shot.state = "done";
   } catch (error) {
