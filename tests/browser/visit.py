@@ -30,6 +30,10 @@ class Visit:
     def go(self, path: str) -> None:
         self.page.goto(self.web.url + path)
 
+    def leave(self) -> None:
+        """Away from the page: an address that differs only behind its # would not be loaded anew."""
+        self.page.goto("about:blank")
+
     def named(self, role: str, name: str, *, exact: bool = False) -> Locator:
         """What a screen reader calls so."""
         return self.page.get_by_role(role, name=name, exact=exact)  # type: ignore[arg-type]

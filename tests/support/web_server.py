@@ -113,9 +113,9 @@ class Visitor:
 
 
 @contextlib.contextmanager
-def web_page(server: tuple[str, int], **settings: object) -> Iterator[Page]:
-    """A gateway for that server on a free port."""
-    chosen = WebSettings(server=server, port=0, **settings)  # type: ignore[arg-type]
+def web_page(server: tuple[str, int], *, port: int = 0, **settings: object) -> Iterator[Page]:
+    """A gateway for that server, on a free port unless told otherwise."""
+    chosen = WebSettings(server=server, port=port, **settings)  # type: ignore[arg-type]
     with listen(chosen) as listening:
         server_ = uvicorn.Server(web_config(chosen, create_app(chosen)))
         thread = threading.Thread(target=server_.run, kwargs={"sockets": [listening]}, name="facewire-web-test")

@@ -3,6 +3,7 @@
 import { address, form, importFolder, lastImport, op, parting } from "./api.js";
 import { ask, button, byId, el, duration, errorState, megabytes, meter, plural, redraw, tell } from "./dom.js";
 import { pickFolder } from "./album_folders.js";
+import { loading } from "./grid.js";
 import { showFind } from "./album_find.js";
 import { showPeople, showPerson } from "./album_people.js";
 import { showPhotos } from "./album_photos.js";
@@ -353,5 +354,6 @@ document.addEventListener("facewire:server", async (event) => {
   learnImports();
   if (upload?.problem && ["offline", "gateway"].includes(upload.problem.code)) goOn();
 });
+loading(byId("view"));
 load();
 learnImports();
