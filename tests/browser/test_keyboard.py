@@ -211,6 +211,7 @@ def its_photos_are_looked_at(keys: Keys) -> None:
     visit.says("4 of 4 photos")
     keys.press("ArrowRight", "Home")  # past the end nothing happens, and keys are heard still
     visit.says("1 of 4 photos")
+    keys.press("b")
     page.locator(".lightbox .box").first.wait_for()
     keys.press("Escape")
     keys.back_on("2 both.png")

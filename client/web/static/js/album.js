@@ -120,7 +120,10 @@ function route() {
   else shown = TABS.find((tab) => tab.key === tabOf(location.hash)).show(container, context);
 }
 
-addEventListener("hashchange", () => { route(); byId("view").focus({ preventScroll: true }); });
+addEventListener("hashchange", () => {
+  route();
+  if (!byId("tabs").contains(document.activeElement)) byId("view").focus({ preventScroll: true });  // arrows go on from tab to tab
+});
 
 // Makes a correction, says it, and shows its effect at once.
 async function change(make, { undoable = true, then } = {}) {

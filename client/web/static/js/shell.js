@@ -70,3 +70,9 @@ if (byId("status")) {
   showConnection();
   look();
 }
+// What looks like a button is pressed with Enter, too; a browser's own chooser of files takes only the space bar.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.target.matches("input[type=file]")) return;
+  event.preventDefault();
+  event.target.click();
+});
