@@ -104,10 +104,11 @@ export function tell(title, entries) {
 
 export const reasonList = (reasons) => el("ul", { class: "reasons" }, reasons.map((reason) => el("li", {}, reason)));
 
-// A question in a dialog. Resolves to the form's values, or null where it was closed.
+// A question in a dialog, of texts and `pictures`. Resolves to the form's values, or null where it was closed.
 export function ask({ title, text, fields = [], action, danger = false }) {
   return new Promise((resolve) => {
     const inputs = fields.map((field) => {
+      if (field.pictures) return el("label", { class: "field" }, el("span", {}, field.label), el("input", { type: "file", name: field.name, accept: "image/*", multiple: true, required: true }));
       const list = field.options ? `options-${crypto.randomUUID()}` : undefined;
       const input = el("input", { name: field.name, value: field.value ?? "", required: !field.optional, maxlength: 200, autocomplete: "off", list, placeholder: field.placeholder });
       const options = field.options ? el("datalist", { id: list }, field.options.map((value) => el("option", { value }))) : null;
@@ -119,7 +120,10 @@ export function ask({ title, text, fields = [], action, danger = false }) {
         el("button", { class: `button ${danger ? "danger" : "primary"}`, type: "submit" }, action)));
     const dialog = el("dialog", { "aria-labelledby": heading.id }, form);
     let values = null;
-    form.addEventListener("submit", () => { values = Object.fromEntries(new FormData(form)); });
+    form.addEventListener("submit", () => {
+      values = Object.fromEntries(new FormData(form));
+      form.querySelectorAll("input[type=file]").forEach((input) => { values[input.name] = [...input.files]; });
+    });
     dialog.addEventListener("close", () => { dialog.remove(); resolve(values); });
     document.body.append(dialog);
     dialog.showModal();

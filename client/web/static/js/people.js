@@ -101,12 +101,11 @@ const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeSty
 const when = (at) => format.format(new Date(at));
 
 async function enrol() {
-  const answer = await ask({ title: "Enrol somebody", text: "Choose their pictures next: one face each works best.", fields: [{ name: "name", label: "Name" }], action: "Choose pictures" });
+  const answer = await ask({ title: "Enrol somebody", text: "One face in each picture works best.", fields: [{ name: "name", label: "Name" }, { name: "pictures", label: "Pictures", pictures: true }], action: "Enrol" });
   const name = answer?.name.trim();
   if (!name) return;
-  const chooser = el("input", { type: "file", accept: "image/*", multiple: true });
-  chooser.addEventListener("change", () => enrolFiles(name, [...chooser.files]).then(load));
-  chooser.click();
+  await enrolFiles(name, answer.pictures);
+  load();
 }
 
 let typing;

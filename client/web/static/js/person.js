@@ -162,10 +162,11 @@ async function remove() {
   change(() => op("remove", { name }));
 }
 
-function add() {
-  const chooser = el("input", { type: "file", accept: "image/*", multiple: true });
-  chooser.addEventListener("change", () => enrolFiles(name, [...chooser.files]).then(load));
-  chooser.click();
+async function add() {
+  const answer = await ask({ title: `More pictures of ${name}`, text: "One face in each picture works best.", fields: [{ name: "pictures", label: "Pictures", pictures: true }], action: "Enrol" });
+  if (!answer) return;
+  await enrolFiles(name, answer.pictures);
+  load();
 }
 
 whenOnline(load);
