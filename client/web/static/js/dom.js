@@ -47,7 +47,8 @@ export function redraw(container, ...children) {
   container.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
   if (place < 0) return;
   const after = reachable();
-  const there = after.find((one) => called(one) === name) ?? after[Math.min(place, after.length - 1)];
+  const unique = before.filter((one) => called(one) === name).length === 1;  // else the name says nothing
+  const there = (unique && after.find((one) => called(one) === name)) || after[Math.min(place, after.length - 1)];
   there?.focus({ preventScroll: true });
 }
 
