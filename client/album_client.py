@@ -29,6 +29,8 @@ from protocol.album_messages import (
     AlbumFaceEntry,
     AlbumFaces,
     AlbumFacesListed,
+    AlbumFolders,
+    AlbumFoldersListed,
     AlbumFound,
     AlbumHide,
     AlbumHistory,
@@ -162,6 +164,10 @@ class AlbumClient:
     def import_folder(self, album: str, folder: str, on_progress: OnProgress | None = None) -> AlbumIngested:
         """Every picture below a folder on the server's own disk."""
         return self._asker.ask(AlbumImport(album, folder), AlbumIngested, on_progress)
+
+    def folders(self, folder: str = "") -> AlbumFoldersListed:
+        """What lies in a folder that could be imported, and whether this server imports any."""
+        return self._asker.ask(AlbumFolders(folder), AlbumFoldersListed)
 
     def remove(self, album: str, photos: Sequence[int]) -> AlbumRemoved:
         """Takes photos out, with their faces, for good."""

@@ -25,6 +25,7 @@ Box = tuple[float, float, float, float]
 MAX_ALBUM_PAGE = 1000  # `limit` of lists: a page of photos is then some 250 KB
 MAX_EXPORT_READ = 4 * 1024 * 1024  # bytes of one `album.export_read`; far below any frame limit
 EXPORT_READ = 1024 * 1024  # as much as is asked for where nothing is said: few enough frames, little memory
+MAX_FOLDERS = 1000  # listed by one `album.folders`: more than a person looks through
 MAX_THUMBNAIL = 4096  # pixels of a thumbnail's longer side: more than a screen has
 _NUMBERS = 2**53  # what every language's numbers hold
 
@@ -194,6 +195,25 @@ class AlbumImport:
     op: ClassVar[str] = "album.import"
     album: str
     folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumFolders:
+    """What `import` could be asked for: the folders in `folder`, relative to the root that the server allows."""
+
+    op: ClassVar[str] = "album.folders"
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumFoldersListed:
+    """Answer of `folders`. `allowed`: does this server import folders at all? If not, the rest is empty. `folders`: the
+    names of the first thousand of `total`; `pictures`: how many files that look like one lie in `folder` itself."""
+
+    allowed: bool
+    folders: tuple[str, ...]
+    total: int
+    pictures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -763,6 +783,7 @@ AlbumRequest = (
     | AlbumAdd
     | AlbumAddZip
     | AlbumImport
+    | AlbumFolders
     | AlbumRemove
     | AlbumProcess
     | AlbumPhotos
@@ -794,6 +815,7 @@ AlbumResult = (
     | AlbumAdded
     | AlbumZipTaken
     | AlbumIngested
+    | AlbumFoldersListed
     | AlbumRemoved
     | AlbumPhotosListed
     | AlbumPicture
@@ -818,6 +840,7 @@ ALBUM_ANSWER_OF: Mapping[str, type[AlbumResult]] = {
     AlbumAdd.op: AlbumAdded,
     AlbumAddZip.op: AlbumZipTaken,
     AlbumImport.op: AlbumIngested,
+    AlbumFolders.op: AlbumFoldersListed,
     AlbumRemove.op: AlbumRemoved,
     AlbumProcess.op: AlbumInfo,
     AlbumPhotos.op: AlbumPhotosListed,

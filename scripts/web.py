@@ -1,52 +1,121 @@
-"""The server and the web page in one command (make web): on a database of yours, or on the synthetic people."""
+"""The server and the web page in one command (make web): on a database of yours, or on the synthetic people.
+
+Ctrl-C ends both; if one of them ends by itself, so does the other.
+"""
 
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from client.web.main import listen, why_not
+from client.web.settings import DEFAULT_WEB_PORT, WebSettings, page_port
 from scripts.demo import DB as DEMO_DB
 from scripts.demo import PEOPLE, choose_model, run, say, shown
-from scripts.serving import ROOT, serving
+from scripts.serving import ROOT, STOP_TIMEOUT_S, server_process
 from server.errors import StartError
 
+_DEFAULT_DB = ROOT / "data" / "facialdb.db"
 _LOG = ROOT / "data" / "web.log"
+_LOOK_S = 0.5  # between two looks whether both still run
 
 
 def main() -> int:
-    """Serves until Ctrl-C; gives the exit code."""
+    """Serves until Ctrl-C or SIGTERM; gives the exit code."""
     parser = argparse.ArgumentParser("web.py", description=__doc__)
-    parser.add_argument("--db", type=Path, help="the database to serve (default: the synthetic people, data/demo.db)")
-    parser.add_argument("--port", default="8000", help="of the page (default: %(default)s; 0 picks a free one)")
+    parser.add_argument(
+        "--db", type=Path, default=_DEFAULT_DB,
+        help="the database to serve (default: data/facialdb.db; where that is missing, the synthetic people)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--port", type=page_port, default=DEFAULT_WEB_PORT,
+        help="of the page (default: %(default)s; 0 picks a free one); the server takes a free one",
+    )  # fmt: skip
     args = parser.parse_args()
+    # What `make` and `kill` send must end the two as Ctrl-C does; a shell's background job would ignore Ctrl-C itself
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
-        database, networks = (str(args.db), []) if args.db is not None and args.db.exists() else _demo()
-        say(f"the server, with {database} (its log: {shown(_LOG)})")
-        with serving(database, networks, _LOG) as port:
+        _port_must_be_free(args.port)
+        database, networks = _chosen(args.db.resolve()) or _demo()
+        say(f"the server, with {_named(database)} (its log: {shown(_LOG)})")
+        with server_process(str(database), networks, _LOG) as server:
             say("the page")
-            command = [sys.executable, "web_app.py", "--server", f"127.0.0.1:{port}", "--port", args.port]
-            return subprocess.run(command, cwd=ROOT, check=False).returncode
+            with _page(server.port, args.port) as page:
+                return _watch(page, server.process)
     except StartError as error:
         print(f"web.py: {error}", file=sys.stderr)
         return error.exit_code
     except subprocess.CalledProcessError as error:
         return int(error.returncode)
     except KeyboardInterrupt:
+        print("\nthe page and the server have stopped")
         return 0
 
 
-def _demo() -> tuple[str, list[str]]:
+def _port_must_be_free(port: int) -> None:
+    """Asked before a gallery is built and networks are loaded for nothing. Raises StartError."""
+    settings = WebSettings(port=port)
+    try:
+        listen(settings).close()
+    except OSError as error:
+        raise StartError(f"{why_not(settings, error)} (make web WEB_PORT=8001)") from error
+
+
+def _chosen(db: Path) -> tuple[Path, list[str]] | None:
+    """A database that is there; None for the default one where it is missing. Raises StartError."""
+    if db.exists():
+        return db, []
+    if db != _DEFAULT_DB:
+        raise StartError(f"there is no {_named(db)}: build it with scripts/create_db.py FOLDER --db {_named(db)}")
+    print(f"there is no {_named(db)} yet (scripts/create_db.py FOLDER builds it): these are people who do not exist")
+    return None
+
+
+def _demo() -> tuple[Path, list[str]]:
     """The gallery of the synthetic people, built where it is missing, and the flags of the networks that it needs."""
     model, networks = choose_model()
     if not DEMO_DB.exists():
         say(f"a gallery of twelve people who do not exist ({shown(PEOPLE)})")
         run("scripts/create_db.py", shown(PEOPLE), "--db", shown(DEMO_DB), "--model", model, *networks)
-    return shown(DEMO_DB), networks
+    return DEMO_DB, networks
+
+
+@contextmanager
+def _page(server_port: int, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The web page, which says where it is; it has ended when the block ends."""
+    command = [sys.executable, "web_app.py", "--server", f"127.0.0.1:{server_port}", "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT) as page:
+        try:
+            yield page
+        finally:
+            page.terminate()  # harmless where Ctrl-C has reached it, too
+            try:
+                page.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                page.kill()
+
+
+def _watch(page: subprocess.Popen[bytes], server: subprocess.Popen[str]) -> int:
+    """Until one of the two ends by itself: the page's exit code. Raises StartError where the server has ended."""
+    while server.poll() is None:
+        with suppress(subprocess.TimeoutExpired):
+            return page.wait(_LOOK_S)
+    log = _LOG.read_text().strip().splitlines()
+    raise StartError(f"the server has ended: {log[-1] if log else f'exit code {server.returncode}'}")
+
+
+def _named(path: Path) -> str:
+    """The path as short as somebody in the project's folder would type it."""
+    return shown(path) if path.is_relative_to(ROOT) else str(path)
 
 
 if __name__ == "__main__":

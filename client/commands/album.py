@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, _Command] = {
     "delete": _Command("an album with everything in it, for good", album_fill.add_delete, album_fill.delete),
     "add": _Command("pictures, folders and ZIP files", album_fill.add_add, album_fill.add),
     "import": _Command("a folder of the server's own disk", album_fill.add_import, album_fill.import_folder),
+    "folders": _Command("the folders that `import` could take", album_fill.add_folders, album_fill.folders),
     "remove": _Command("take photos out, for good", album_fill.add_remove, album_fill.remove),
     "process": _Command("find the faces, and who is who", album_fill.add_process, album_fill.process),
     "photos": _Command("the photos", album_look.add_photos, album_look.photos),

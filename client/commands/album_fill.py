@@ -15,6 +15,7 @@ from client.commands.album_common import add_album, complain, counted, number, s
 from client.commands.common import EXIT_SOME_UNMATCHED, Usage
 from client.errors import ServerRefused, TooLarge
 from client.progress import Progress, megabytes
+from client.report import printable
 from protocol.album_messages import AlbumInfo, AlbumIngested, AlbumSkipped
 from protocol.messages import Progress as News
 
@@ -116,6 +117,23 @@ def import_folder(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     with Progress("adding", "files") as bar:
         ingested = albums.import_folder(arguments.album, arguments.folder, _Draw(bar))
     return _say_ingested(ingested, as_json=arguments.json)
+
+
+def add_folders(parser: argparse.ArgumentParser) -> None:
+    """The options of folders."""
+    parser.add_argument("folder", nargs="?", default="", metavar="FOLDER", help="relative to the import root")
+
+
+def folders(albums: AlbumClient, arguments: argparse.Namespace) -> int:
+    """The folders on the server that an import could take."""
+    listed = albums.folders(arguments.folder)
+    lines = [printable(f"{arguments.folder}/{name}".lstrip("/")) for name in listed.folders]
+    if listed.total > len(listed.folders):
+        lines.append(f"and {listed.total - len(listed.folders)} more")
+    lines.append(f"{counted(listed.pictures, 'picture')} in this folder itself")
+    refused = ["this server imports no folders: its owner can allow one with --album-import-root"]
+    say(listed, lines if listed.allowed else refused, as_json=arguments.json)
+    return 0 if listed.allowed else EXIT_SOME_UNMATCHED
 
 
 def add_remove(parser: argparse.ArgumentParser) -> None:

@@ -13,5 +13,7 @@ operations.py   every operation without pictures, as JSON
 pictures.py     pictures in and out
 live.py         the camera, over a websocket
 downloads.py    ZIP files
+imports.py      folders of the server's own disk into albums
+searching.py    samples and what is searched with them
 static/         the page itself: plain CSS and ES modules; no build step
 """

@@ -15,9 +15,9 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from client.web import downloads, live, operations, pages, pictures, searching
+from client.web import downloads, imports, live, operations, pages, pictures, searching
 from client.web.answers import FAILURES, error, failure
-from client.web.bodies import BodyError
+from client.web.bodies import BodyBudget, BodyError
 from client.web.gateway import Gateway
 from client.web.guard import Guard
 from client.web.settings import WebSettings
@@ -49,7 +49,10 @@ def create_app(settings: WebSettings) -> Starlette:
 
     app = Starlette(
         routes=_routes(),
-        middleware=[Middleware(Guard, names=settings.names, sessions=gateway.sessions)],
+        middleware=[
+            Middleware(Guard, names=settings.names, sessions=gateway.sessions),
+            Middleware(BodyBudget, most=settings.max_held),
+        ],
         exception_handlers={
             BodyError: _unreadable,
             HTTPException: pages.http_error,
@@ -58,6 +61,7 @@ def create_app(settings: WebSettings) -> Starlette:
         lifespan=lifespan,
     )
     app.state.gateway = gateway
+    app.state.imports = imports.Imports(gateway)
     return app
 
 
@@ -68,6 +72,7 @@ def _routes() -> list[BaseRoute]:
         *pictures.ROUTES,
         *searching.ROUTES,
         *downloads.ROUTES,
+        *imports.ROUTES,
         WebSocketRoute("/api/live", live.live),
         Route("/favicon.ico", pages.favicon),
         Mount("/static", _Static(directory=STATIC), name="static"),

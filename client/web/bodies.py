@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_JSON = 256 * 1024  # a change that names a thousand templates has 10 KB
 STALL_S = 30.0  # without a byte: the wire's own limit for a frame
+# Read and dropped of what is too large, so that the answer arrives: a connection closed on a browser that still sends
+# looks to it like a gateway that has died. What is larger than that is cut off.
+MAX_DROPPED = 64 * 1024 * 1024
 MAX_TEXT = 1000  # characters of a name: as the wire has it for labels
 
 
@@ -21,14 +26,60 @@ class BodyError(Exception):
         self.code = code
 
 
+class BodyBudget:
+    """ASGI middleware: what all requests under way have sent so far may have `most` bytes together.
+
+    One upload is limited by its route; without this, two hundred of them would still be two hundred times that.
+    """
+
+    def __init__(self, app: ASGIApp, *, most: int) -> None:
+        self._app = app
+        self._most = most
+        self._held = 0  # touched by the event loop's thread only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        own = 0
+
+        async def receive_counted() -> Message:
+            nonlocal own
+            message = await receive()
+            size = len(message.get("body", b""))
+            if self._held + size > self._most:
+                raise BodyError(503, "busy", "too much is being uploaded at once; try again in a moment")
+            own += size
+            self._held += size
+            return message
+
+        try:
+            await self._app(scope, receive_counted, send)
+        finally:
+            self._held -= own
+
+
 async def read_body(request: Request, limit: int) -> bytes:
     """The whole body, of at most `limit` bytes. Raises BodyError."""
     too_large = BodyError(413, "too_large", f"this is larger than the {limit / 1024 / 1024:g} MiB that can be taken")
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
+        if int(declared) <= limit + MAX_DROPPED:
+            async for _ in _pieces(request):
+                pass
         raise too_large
     pieces: list[bytes] = []
     size = 0
+    async for piece in _pieces(request):
+        size += len(piece)
+        if size > limit:
+            raise too_large
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises BodyError where it stops coming."""
     chunks = request.stream()
     while True:
         try:
@@ -37,11 +88,8 @@ async def read_body(request: Request, limit: int) -> bytes:
         except TimeoutError:
             raise BodyError(408, "timeout", "the upload stopped on its way") from None
         if piece is None:
-            return b"".join(pieces)
-        size += len(piece)
-        if size > limit:
-            raise too_large
-        pieces.append(piece)
+            return
+        yield piece
 
 
 async def read_json(request: Request) -> object:

@@ -22,7 +22,7 @@ from client.web.sessions import Session, Sessions
 
 CSRF_HEADER = "x-csrf-token"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_LOGIN = "/login"  # a form, which carries its token in a field: pages.py checks it
+_FORMS = frozenset({"/login", "/logout"})  # they carry the token in a field, and need no script: pages.py checks it
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -100,7 +100,7 @@ class Guard:
             return error(403, "forbidden", "this came from another site's page")
         if connection.scope["type"] == "websocket":
             return None
-        if connection.scope["method"] in _SAFE_METHODS or connection.scope["path"] == _LOGIN:
+        if connection.scope["method"] in _SAFE_METHODS or connection.scope["path"] in _FORMS:
             return None
         if not csrf_is_right(headers.get(CSRF_HEADER, ""), session):
             return error(403, "stale", "this page was opened before the gateway was started again; load it anew")
@@ -127,7 +127,9 @@ def set_session(connection: HTTPConnection, response: Response, session: Session
 def _same_origin(scope: Scope, headers: Headers) -> bool:
     origin = headers.get("origin")
     if origin is not None:
-        return urlsplit(origin).netloc == headers.get("host", "")
+        said = urlsplit(origin)
+        secure = scope["scheme"] in ("https", "wss")  # then http:// of the same name is somebody else
+        return said.netloc == headers.get("host", "") and (said.scheme == "https" or not secure)
     if scope["type"] == "websocket":
         return False  # browsers always say where a websocket comes from
     site = headers.get("sec-fetch-site", "same-origin")

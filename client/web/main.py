@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
 
@@ -22,10 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serves until Ctrl-C or SIGTERM; gives the exit code."""
     settings = parse(sys.argv[1:] if argv is None else argv)
     try:
+        check_certificate(settings)
         listening = listen(settings)
+    except BadCertificate as error:
+        print(f"web_app.py: {error}", file=sys.stderr)
+        return 2
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        print(f"web_app.py: can't listen on {settings.host}:{settings.port}: {reason}", file=sys.stderr)
+        print(f"web_app.py: {why_not(settings, error)}", file=sys.stderr)
         return 3
     with listening:
         scheme = "http" if settings.tls_cert is None else "https"
@@ -60,6 +65,33 @@ def listen(settings: WebSettings) -> socket.socket:
     """A socket that listens where the settings say. Raises OSError."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     return socket.create_server((settings.host, settings.port), family=family, backlog=128)
+
+
+def why_not(settings: WebSettings, error: Exception) -> str:
+    """Why `listen` failed, for people."""
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"port {settings.port} on {settings.host} is in use; stop what uses it, or take another with --port"
+    reason = getattr(error, "strerror", None) or error
+    return f"can't listen on {settings.host}:{settings.port}: {reason}"
+
+
+class BadCertificate(Exception):
+    """The two files of --tls-cert and --tls-key can't be served with."""
+
+
+def check_certificate(settings: WebSettings) -> None:
+    """Reads certificate and key as uvicorn will. Raises BadCertificate."""
+    if settings.tls_cert is None:
+        return
+    try:
+        # Without `password` OpenSSL would ask the terminal for a passphrase
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+    except OSError as error:  # ssl.SSLError is one
+        reason = (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or "no certificate, or no key"
+        raise BadCertificate(
+            f"{settings.tls_cert} and {settings.tls_key} can't be used: {reason.lower().replace('_', ' ')}"
+            " (needed: PEM files, the key of this certificate, without a passphrase)"
+        ) from error
 
 
 def _shown(host: str) -> str:

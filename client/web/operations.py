@@ -20,7 +20,8 @@ from protocol.shapes import from_plain
 
 _LOOKING = (
     "people", "show", "history", "stats", "ping",
-    "album.list", "album.status", "album.photos", "album.faces", "album.people", "album.history", "album.suggest",
+    "album.list", "album.status", "album.folders",
+    "album.photos", "album.faces", "album.people", "album.history", "album.suggest",
 )  # fmt: skip
 _CHANGING = (
     "rename", "merge", "split", "remove", "erase", "undo",

@@ -59,10 +59,10 @@ async def login(request: Request) -> Response:
     """The form, and what it sends."""
     if request.method == "GET":
         return _render(request, "login", "Log in", problem="")
-    fields = parse_qs((await read_body(request, _MAX_FORM)).decode("utf-8", "replace"))
-    if not csrf_is_right(fields.get("csrf", [""])[0], session_of(request)):
+    fields = await _fields(request)
+    if not csrf_is_right(fields.get("csrf", ""), session_of(request)):
         return _render(request, "login", "Log in", status=403, problem="This form was too old. Try once more.")
-    token = fields.get("token", [""])[0]
+    token = fields.get("token", "")
     problem = await _try_token(request, token)
     if problem:
         return _render(request, "login", "Log in", status=401, problem=problem)
@@ -74,9 +74,12 @@ async def login(request: Request) -> Response:
 
 
 async def logout(request: Request) -> Response:
-    """Forgets the token."""
-    gateway_of(request).sessions.forget(session_of(request).id)
-    return Response(status_code=204)
+    """Forgets the token: a form without scripts, so that nobody stays logged in because one failed."""
+    session = session_of(request)
+    if not csrf_is_right((await _fields(request)).get("csrf", ""), session):
+        return RedirectResponse("/identify", 303)  # an old form, or not ours: nothing is forgotten
+    gateway_of(request).sessions.forget(session.id)
+    return RedirectResponse("/login", 303)
 
 
 async def favicon(_: Request) -> Response:
@@ -90,6 +93,12 @@ async def http_error(request: Request, what: Exception) -> Response:
     if request.url.path.startswith(("/api/", "/static/")):
         return error(what.status_code, "invalid_request", what.detail)
     return _render(request, "lost", "Nothing here", status=what.status_code)
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """A form's fields, the first of each name."""
+    body = await read_body(request, _MAX_FORM)
+    return {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
 
 
 async def _try_token(request: Request, token: str) -> str:

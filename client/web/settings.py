@@ -13,6 +13,7 @@ from client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S
 
 DEFAULT_WEB_PORT = 8000
 MEBIBYTE = 1024 * 1024
+_MAX_HELD = 256 * MEBIBYTE
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 _DESCRIPTION = """\
@@ -26,7 +27,15 @@ examples:
   python web_app.py --host 0.0.0.0 --name photos.example --tls-cert cert.pem --tls-key key.pem
 
 Where the server asks for a token, so does the page: each visitor types it, and the page keeps none of its own.
-Browsers give a page the camera only on this machine (localhost) or over TLS."""
+Browsers give a page the camera only on this machine (localhost) or over TLS.
+
+With --tls-cert the page speaks https alone (TLS 1.2 or newer): a browser that asks with http:// is cut off, and cookies
+are marked Secure. A certificate for trying it out:
+  openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=photos.example \\
+      -addext subjectAltName=DNS:photos.example -keyout key.pem -out cert.pem
+
+The way from the page to the server is not encrypted, so run the two on one machine, or lay a tunnel between them:
+  ssh -N -L 5050:127.0.0.1:5050 SERVER                   and --server 127.0.0.1:5050"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,11 @@ class WebSettings:
     timeout: float = DEFAULT_TIMEOUT_S
     tls_cert: Path | None = None
     tls_key: Path | None = None
+
+    @property
+    def max_held(self) -> int:
+        """Bytes of all uploads together that may be held: eight of the largest photos as a rule, and at least two."""
+        return max(_MAX_HELD, 2 * self.max_picture)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -59,7 +73,7 @@ def parse(argv: Sequence[str]) -> WebSettings:
         help=f"the facewire server (default: {DEFAULT_HOST}:{DEFAULT_PORT})",
     )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=_own_port, default=DEFAULT_WEB_PORT, help="0 picks a free one (default: 8000)")
+    parser.add_argument("--port", type=page_port, default=DEFAULT_WEB_PORT, help="0 picks a free one (default: 8000)")
     parser.add_argument(
         "--name", action="append", default=[], metavar="HOST",
         help="a host name under which browsers may ask for the page, besides localhost and --host; may be repeated",
@@ -72,8 +86,10 @@ def parse(argv: Sequence[str]) -> WebSettings:
         "--timeout", type=seconds, default=DEFAULT_TIMEOUT_S, metavar="S",
         help="seconds to wait for the server's answer (default: %(default)g)",
     )  # fmt: skip
-    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="serve over TLS with this certificate (PEM)")
-    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key (PEM)")
+    parser.add_argument(
+        "--tls-cert", type=Path, metavar="FILE", help="serve https with this certificate (PEM, chain and all)"
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key (PEM, no passphrase)")
     args = parser.parse_args(argv)
     if (args.tls_cert is None) != (args.tls_key is None):
         parser.error("--tls-cert and --tls-key go together")
@@ -104,7 +120,8 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(number)
 
 
-def _own_port(text: str) -> int:
+def page_port(text: str) -> int:
+    """An argument of argparse: the number of a TCP port, or 0 for a free one."""
     return 0 if text == "0" else port(text)
 
 

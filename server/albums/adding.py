@@ -11,12 +11,12 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from protocol.album_messages import AlbumAddZip, AlbumIngested, AlbumZipTaken
+from protocol.album_messages import AlbumAddZip, AlbumFoldersListed, AlbumIngested, AlbumZipTaken
 from server.albums import additions, catalogue
 from server.albums.additions import Addition, Tally
 from server.albums.database import Database
 from server.albums.deathwatch import DeathWatch
-from server.albums.folders import folder_below, order, pictures_in, read_file
+from server.albums.folders import folder_below, listing, order, pictures_in, read_file
 from server.albums.ingest import Ingest
 from server.albums.jobs import Job, Stopped
 from server.albums.limits import AlbumLimits
@@ -72,6 +72,10 @@ class Adding:
         """What earlier servers did not finish."""
         with self._db.reading() as db:
             return additions.under_way(db)
+
+    def folders(self, wanted: str) -> AlbumFoldersListed:
+        """What could be imported. Raises BadRequest."""
+        return listing(self._import_root, wanted)
 
     def forget_gone(self) -> None:
         """Removes the uploads of albums that have been deleted."""

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from protocol.album_messages import MAX_FOLDERS, AlbumFoldersListed
 from server.albums.limits import AlbumLimits
 from server.albums.pictures import EXTENSIONS
 from server.errors import BadRequest
@@ -24,6 +25,30 @@ def folder_below(root: Path | None, wanted: str) -> Path:
     if not folder.is_relative_to(top) or not folder.is_dir():
         raise BadRequest("there is no such folder below the import root")
     return folder
+
+
+def listing(root: Path | None, wanted: str) -> AlbumFoldersListed:
+    """What lies in the folder called `wanted`: no link and no hidden one, as an import would not enter it.
+
+    Raises BadRequest.
+    """
+    if root is None:
+        return AlbumFoldersListed(allowed=False, folders=(), total=0, pictures=0)
+    folders, pictures = [], 0
+    try:
+        with os.scandir(folder_below(root, wanted)) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif entry.is_file(follow_symlinks=False):
+                    pictures += Path(entry.name).suffix.lower() in EXTENSIONS
+    except OSError as error:
+        raise BadRequest(f"this folder can't be read: {error.strerror}") from error
+    # A name that is no Unicode can't be said on the wire, nor asked for
+    names = sorted(name for name in folders if name.isprintable())
+    return AlbumFoldersListed(True, tuple(names[:MAX_FOLDERS]), len(names), pictures)
 
 
 def pictures_in(folder: Path) -> Iterator[Path]:

@@ -84,6 +84,7 @@ class AlbumService:
             wire.AlbumRename: self.rename,
             wire.AlbumStatus: self.status,
             wire.AlbumAdd: self.add,
+            wire.AlbumFolders: self.folders,
             wire.AlbumRemove: self.remove,
             wire.AlbumPhotos: self.photos,
             wire.AlbumPhoto: self.photo,
@@ -176,6 +177,10 @@ class AlbumService:
     def import_folder(self, message: wire.AlbumImport, /, *, follower: Follower) -> None:
         """Raises UnknownAlbum, BadRequest, Busy."""
         self._run(self._adding.folder_asked(self._album(message.album), message.folder), follower)
+
+    def folders(self, message: wire.AlbumFolders, /) -> wire.AlbumFoldersListed:
+        """Raises BadRequest."""
+        return self._adding.folders(message.folder)
 
     def remove(self, message: wire.AlbumRemove, /) -> wire.AlbumRemoved:
         """Raises UnknownAlbum, BadRequest."""

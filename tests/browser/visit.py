@@ -15,13 +15,14 @@ _REFUSED = re.compile(r"status of (\d+)")
 
 
 class Visit:
-    """`refusals`: statuses that a test brings about on purpose."""
+    """`refusals`: statuses that a test brings about on purpose; `ends`: the gateway itself goes away on purpose."""
 
     def __init__(self, context: BrowserContext, web: Web) -> None:
         self.context = context
         self.web = web
         self.complaints: list[str] = []
         self.refusals: set[int] = set()
+        self.ends = False
         self.page: Page = context.new_page()
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
@@ -29,6 +30,10 @@ class Visit:
 
     def go(self, path: str) -> None:
         self.page.goto(self.web.url + path)
+
+    def leave(self) -> None:
+        """Away from the page: an address that differs only behind its # would not be loaded anew."""
+        self.page.goto("about:blank")
 
     def named(self, role: str, name: str, *, exact: bool = False) -> Locator:
         """What a screen reader calls so."""
@@ -59,6 +64,8 @@ class Visit:
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
+            return
+        if self.ends and "ERR_CONNECTION_REFUSED" in message.text:
             return
         refused = _REFUSED.search(message.text)
         if refused is None or int(refused[1]) not in self.refusals:

@@ -307,6 +307,22 @@ class TestAdding:
             with refused(ErrorCode.INVALID_REQUEST):
                 albums.import_folder("Import", outside)
 
+    def test_the_folders_that_it_could_be(self, albums: AlbumClient, tmp_path: Path) -> None:
+        root = tmp_path / "import"
+        for name in ("holiday/day 2", "holiday/day 1", "holiday/.trash", "empty"):
+            (root / name).mkdir(parents=True)
+        for name in ("a.png", "b.JPG", "notes.txt", ".hidden.png"):
+            (root / "holiday" / name).touch()
+        (tmp_path / "secret").mkdir()
+        (root / "out").symlink_to(tmp_path / "secret")
+        top = albums.folders()
+        assert (top.allowed, top.folders, top.total, top.pictures) == (True, ("empty", "holiday"), 2, 0)
+        holiday = albums.folders("holiday")
+        assert (holiday.folders, holiday.pictures) == (("day 1", "day 2"), 2)
+        for outside in ("../secret", str(tmp_path / "secret"), "out", "missing", "holiday/a.png"):
+            with refused(ErrorCode.INVALID_REQUEST):
+                albums.folders(outside)
+
     def test_quotas(self, tmp_path: Path) -> None:
         limits = AlbumLimits(albums=1, photos=2, photo_bytes=2000)
         with album_service(tmp_path, limits=limits) as service, serving_albums(service) as client:

@@ -131,6 +131,14 @@ def test_adding_again_adds_nothing(trip: Run) -> None:
     assert (code, out) == (0, "0 photos added, 5 there already\n")
 
 
+def test_folders_of_the_server(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "import" / "holiday" / "day 1").mkdir(parents=True)
+    (tmp_path / "import" / "holiday" / "a.png").write_bytes(portrait(ADA))
+    assert run("folders")[:2] == (0, "holiday\n0 pictures in this folder itself\n")
+    assert run("folders", "holiday")[:2] == (0, "holiday/day 1\n1 picture in this folder itself\n")
+    assert json.loads(run("folders", "--json")[1])["folders"] == ["holiday"]
+
+
 def test_what_is_asked_wrongly(run: Run) -> None:
     assert run("status", "Nowhere")[0] == 3
     run("create", "Trip")

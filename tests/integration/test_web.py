@@ -376,7 +376,13 @@ class TestToken:
         inside = Visitor(locked, cookie, html.decode().split('name="csrf-token" content="', 1)[1].split('"', 1)[0])
         assert inside.op("people")[0] == 200
         assert visitor.op("people")[0] == 401
-        assert inside.send("POST", "/logout")[0] == 204
+        form = re.search(r'<form method="post" action="/logout">.*?</form>', html.decode())  # needs no script
+        assert form is not None
+        assert f'name="csrf" value="{inside.csrf}"' in form[0]
+        assert log_out(inside, "0" * 64)[1]["location"] == "/identify"
+        assert inside.op("people")[0] == 200  # a form of another session logs nobody out
+        status, headers, _ = log_out(inside, inside.csrf)
+        assert (status, headers["location"]) == (303, "/login")
         assert inside.op("people")[0] == 401
 
 
@@ -422,6 +428,13 @@ def test_wrong_flags_are_told_in_a_line(flags: list[str], capsys: pytest.Capture
 def log_in(visitor: Visitor, token: str) -> tuple[int, dict[str, str], bytes]:
     body = f"csrf={visitor.csrf}&token={quote(token)}".encode()
     return visitor.send("POST", "/login", body, content_type="application/x-www-form-urlencoded")
+
+
+def log_out(visitor: Visitor, csrf: str) -> tuple[int, dict[str, str], bytes]:
+    """As a form sends it, without the header that scripts add."""
+    headers = {"Cookie": visitor.cookie, "Origin": visitor.page.url}
+    headers["Content-Type"] = "application/x-www-form-urlencoded"
+    return visitor.page.request("POST", "/logout", f"csrf={csrf}".encode(), headers)
 
 
 def multipart(fields: dict[str, bytes], pictures: list[bytes]) -> tuple[bytes, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -30,41 +31,50 @@ from tests.support.living_server import living_service
 
 @contextlib.contextmanager
 def facewire_server(
-    room: Path, *, port: int = 0, token: str | None = None, **limits: float
+    room: Path,
+    *,
+    port: int = 0,
+    token: str | None = None,
+    import_root: Path | None = None,
+    albums: AlbumLimits | None = None,
+    **limits: float,
 ) -> Iterator[tuple[str, int]]:
     """The address of a server that keeps everything in `room`, which may have served before."""
     with living_service(room / "gallery.db") as (service, _):
         registry = GalleryRegistry(service)
-        albums = AlbumService(
-            AlbumSettings(room / "albums", None, AlbumLimits()), service.analyser, PlainJudge(), registry
-        )
-        dispatcher = Dispatcher(service, token=token, albums=albums)
+        settings = AlbumSettings(room / "albums", import_root, albums or AlbumLimits())
+        kept = AlbumService(settings, service.analyser, PlainJudge(), registry)
+        dispatcher = Dispatcher(service, token=token, albums=kept)
         listener = Listener(dispatcher, "127.0.0.1", port, limits=TcpLimits(**limits))  # type: ignore[arg-type]
         listener.start()
         try:
             yield listener.address
         finally:
             stopped = listener.stop()
-            albums.close()
+            kept.close()
             assert stopped, "the server could not end its threads"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A running gateway, over real HTTP."""
+    """A running gateway, over real HTTP; with `tls` (what to trust), over HTTPS."""
 
     host: str
     port: int
+    tls: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers (names in lower case) and body of one request; nothing is added to it but Host."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
+        if self.tls is None:
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
+        else:
+            connection = http.client.HTTPSConnection(self.host, self.port, timeout=PATIENCE_S, context=self.tls)
         try:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
@@ -103,9 +113,9 @@ class Visitor:
 
 
 @contextlib.contextmanager
-def web_page(server: tuple[str, int], **settings: object) -> Iterator[Page]:
-    """A gateway for that server on a free port."""
-    chosen = WebSettings(server=server, port=0, **settings)  # type: ignore[arg-type]
+def web_page(server: tuple[str, int], *, port: int = 0, **settings: object) -> Iterator[Page]:
+    """A gateway for that server, on a free port unless told otherwise."""
+    chosen = WebSettings(server=server, port=port, **settings)  # type: ignore[arg-type]
     with listen(chosen) as listening:
         server_ = uvicorn.Server(web_config(chosen, create_app(chosen)))
         thread = threading.Thread(target=server_.run, kwargs={"sockets": [listening]}, name="facewire-web-test")
@@ -114,7 +124,8 @@ def web_page(server: tuple[str, int], **settings: object) -> Iterator[Page]:
             time.sleep(0.01)
         try:
             host, port = listening.getsockname()[:2]
-            yield Page(host, port)
+            trusted = None if chosen.tls_cert is None else ssl.create_default_context(cafile=chosen.tls_cert)
+            yield Page(host, port, trusted)
         finally:
             server_.should_exit = True
             thread.join(PATIENCE_S)

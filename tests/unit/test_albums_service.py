@@ -51,6 +51,7 @@ def test_in_process_and_over_a_socket_the_answers_are_equal(tmp_path: Path) -> N
             wire.AlbumPhoto("Trip", 1),
             wire.AlbumPhoto("Trip", 1, 20),
             wire.AlbumFace("Trip", 1),
+            wire.AlbumFolders(),
         ):
             assert client.ask(body, object) == ask(service, body)
         for body in (
@@ -60,6 +61,7 @@ def test_in_process_and_over_a_socket_the_answers_are_equal(tmp_path: Path) -> N
             wire.AlbumLabel("Trip", person, "\x07"),
             wire.AlbumUndo("Trip"),
             wire.AlbumImport("Trip", "../.."),
+            wire.AlbumFolders("../.."),
             wire.AlbumSearch("Trip", (wire.AlbumWanted((wire.AlbumSample(b"no"),)),)),
             wire.AlbumExportRead("nothing"),
         ):

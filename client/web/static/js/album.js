@@ -1,20 +1,24 @@
 // One album: what is in it, adding to it, the work under way, and its views.
 
-import { address, form, op } from "./api.js";
-import { ask, button, byId, el, duration, errorState, megabytes, meter, plural } from "./dom.js";
+import { address, form, importFolder, lastImport, op, parting } from "./api.js";
+import { ask, button, byId, el, duration, errorState, megabytes, meter, plural, redraw, tell } from "./dom.js";
+import { pickFolder } from "./album_folders.js";
+import { loading } from "./grid.js";
 import { showFind } from "./album_find.js";
 import { showPeople, showPerson } from "./album_people.js";
 import { showPhotos } from "./album_photos.js";
 import { showSuggestions } from "./album_suggest.js";
-import { failed, notice, whenOnline } from "./shell.js";
+import { failed, notice } from "./shell.js";
 import { chosen, dropped, Upload } from "./uploads.js";
 
 const LOOK_MS = 1000;
 let album = new URLSearchParams(location.search).get("album");
 let info = null;
 let upload = null;
+let importing = null;       // a folder of the server's own: what the gateway says of it
+let canImport = false;      // does the server let its folders be imported?
 let work = null;            // of the processing: {total, begun, first}
-let shown = null;           // the view on the screen: {close?, stale?}
+let shown = null;           // the view on the screen: {close?, stale?(finished), online?}
 let timer;
 
 const TABS = [
@@ -38,6 +42,10 @@ async function load({ view = true } = {}) {
   try {
     info = await op("album.status", { album });
   } catch (error) {
+    const away = error.code === "offline" || error.code === "gateway";
+    if (away && shown) return;  // the banner says so; what is on the screen stays
+    shown?.close?.();
+    shown = null;
     byId("view").replaceChildren(errorState(error, load));
     byId("tabs").replaceChildren();
     byId("actions").replaceChildren();
@@ -65,9 +73,10 @@ function drawHead() {
   const undo = button("Undo", { name: "undo", onclick: () => change(() => op("album.undo", { album }), { undoable: false }) });
   undo.disabled = !info.undo;
   undo.title = info.undo ? `Take back: ${info.undo}` : "Nothing to take back";
-  byId("actions").replaceChildren(
+  redraw(byId("actions"),
     button("Add photos", { name: "upload", kind: "primary", onclick: context.addFiles }),
     button("Add a folder", { name: "folder", onclick: context.addFolder }),
+    canImport ? button("From the server", { name: "folder", title: "A folder of the server's own disk", onclick: importSome }) : null,
     undo,
     button("", { name: "download", "aria-label": "Download the album as a ZIP", title: "Download the album as a ZIP", onclick: () => download({}) }),
     button("", { name: "edit", "aria-label": "Rename the album", title: "Rename the album", onclick: rename }),
@@ -77,13 +86,11 @@ function drawHead() {
 
 function drawTabs() {
   const current = tabOf(location.hash);
-  const focused = document.activeElement?.closest("#tabs")?.contains(document.activeElement) ? document.activeElement.id : null;
-  byId("tabs").replaceChildren(...TABS.map(({ key, label, count }) => el("button", {
+  redraw(byId("tabs"), TABS.map(({ key, label, count }) => el("button", {
     type: "button", role: "tab", id: `tab-${key}`, "aria-selected": String(key === current), "aria-controls": "view", tabindex: key === current ? 0 : -1,
     on: { click: () => { location.hash = `#/${key}`; } },
   }, label, count ? el("span", { class: "count" }, count().toLocaleString("en")) : null)));
   byId("view").setAttribute("aria-labelledby", `tab-${current}`);
-  if (focused) byId(focused)?.focus();
 }
 
 byId("tabs").addEventListener("keydown", (event) => {
@@ -113,7 +120,10 @@ function route() {
   else shown = TABS.find((tab) => tab.key === tabOf(location.hash)).show(container, context);
 }
 
-addEventListener("hashchange", () => { route(); byId("view").focus({ preventScroll: true }); });
+addEventListener("hashchange", () => {
+  route();
+  if (!byId("tabs").contains(document.activeElement)) byId("view").focus({ preventScroll: true });  // arrows go on from tab to tab
+});
 
 // Makes a correction, says it, and shows its effect at once.
 async function change(make, { undoable = true, then } = {}) {
@@ -123,6 +133,7 @@ async function change(make, { undoable = true, then } = {}) {
     await load({ view: false });
     if (then) then();
     else route();
+    if (document.activeElement === document.body) byId("view").focus({ preventScroll: true });  // what had it is gone
   } catch (error) {
     failed(error);
   }
@@ -185,14 +196,24 @@ async function add(items) {
   upload = new Upload(album, items, drawWorkSoon);
   drawWork();
   await upload.run();
-  if (upload.refused.length) notice(`${plural(upload.refused.length, "file")} not taken, ${upload.refused[0].name}: ${upload.refused[0].reason}`, { bad: true });
-  if (upload.problem) failed(upload.problem);
+  sayRefused(upload.refused, upload.refused.length);
   try {
     await op("album.process", { album });
   } catch (error) {
     failed(error);
   }
   load();
+}
+
+function sayRefused(refused, total) {
+  if (!total) return;
+  notice(`${plural(total, "file")} not taken, ${refused[0].name}: ${refused[0].reason}`, { bad: true, action: total > 1 ? "All of them" : undefined,
+    onclick: () => tell(`${plural(total, "file")} not taken`, refused.map(({ name, reason }) => ({ name, reasons: [reason] }))) });
+}
+
+// The same files once more: what has arrived is recognised, and a ZIP goes on at the byte where it stopped.
+function goOn() {
+  if (upload?.finished && upload.problem) add(upload.items);
 }
 
 let drawing = false;
@@ -210,6 +231,21 @@ function drawWork() {
       `${megabytes(upload.sent)} of ${megabytes(upload.bytes)} · ${megabytes(upload.bytesPerSecond || 0)}/s · ${duration(upload.secondsLeft)}`,
       "Keep this page open. What has arrived is kept; drop the same again to go on after a break.", button("Stop", { small: true, onclick: () => upload.stop() })));
   }
+  if (upload?.finished && upload.problem) {
+    tasks.push(task("The upload stopped", upload.sent / Math.max(1, upload.bytes), `${megabytes(upload.sent)} of ${megabytes(upload.bytes)}`, `${upload.problem.message} What has arrived is kept.`,
+      el("span", { class: "row" }, button("Go on", { kind: "primary", small: true, onclick: goOn }), button("Leave it", { small: true, onclick: () => { upload = null; drawWork(); } }))));
+  }
+  if (importing?.running) {
+    const { done, total, folder } = importing;
+    const seconds = (performance.now() - importing.begun) / 1000;
+    const rate = (done - importing.first) / seconds;
+    tasks.push(task(`Importing ${folder || "the folder"} from the server`, done / Math.max(1, total), total ? `${done} of ${plural(total, "file")} · ${rate.toFixed(1)} a second · ${duration((total - done) / rate)}` : "waiting",
+      "The server does this: you can close the page."));
+  } else if (importing?.error) {
+    const { folder, error } = importing;
+    tasks.push(task("The import stopped", importing.done / Math.max(1, importing.total), "", `${folder}: ${error.message} What was added is kept.`,
+      el("span", { class: "row" }, button("Go on", { kind: "primary", small: true, onclick: () => beginImport(folder) }), button("Leave it", { small: true, onclick: () => { importing = null; drawWork(); } }))));
+  }
   if (info?.processing) {
     work ??= { first: info.waiting, begun: performance.now() };
     work.first = Math.max(work.first, info.waiting);
@@ -222,7 +258,7 @@ function drawWork() {
     work = null;
     if (info?.waiting && !(upload && !upload.finished)) tasks.push(task(`${plural(info.waiting, "photo")} not looked at yet`, 0, "", "Faces are found when you say so.", button("Find people", { kind: "primary", small: true, onclick: process })));
   }
-  byId("progress").replaceChildren(...tasks);
+  redraw(byId("progress"), tasks);
 }
 
 function task(title, share, facts, text, action) {
@@ -230,6 +266,56 @@ function task(title, share, facts, text, action) {
   bar.removeAttribute("aria-hidden");
   Object.entries({ role: "progressbar", "aria-label": title, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(100 * share) }).forEach(([key, value]) => bar.setAttribute(key, value));
   return el("div", { class: "card task" }, el("div", {}, el("h2", {}, title), el("p", { class: "sub" }, text)), el("div", {}, el("p", { class: "facts" }, facts), action ?? null), bar);
+}
+
+// ---------------------------------------------------------------------------------------------- folders of the server
+
+async function learnImports() {
+  try {
+    canImport = (await op("album.folders", {})).allowed;
+    if (!canImport || importing?.running) return;
+    if (info) drawHead();
+    const last = await lastImport(album);
+    if (last?.running) followImport(last);
+  } catch (error) {
+    // an older server has nothing to offer here; that one is away is said above
+    if (!["unsupported_op", "offline", "gateway"].includes(error.code)) failed(error);
+  }
+}
+
+async function importSome() {
+  const folder = await pickFolder();
+  if (folder !== null) beginImport(folder);
+}
+
+async function beginImport(folder) {
+  try {
+    followImport(await importFolder(album, folder));
+  } catch (error) {
+    failed(error);
+  }
+}
+
+async function followImport(now) {
+  const first = now.done;
+  const begun = performance.now();
+  for (;;) {
+    importing = { ...now, first, begun };
+    drawWork();
+    if (!now.running) break;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    try {
+      now = await lastImport(album) ?? { ...now, running: false, error: { message: "The gateway was started again." } };
+    } catch (error) {
+      if (!["offline", "gateway"].includes(error.code)) now = { ...now, running: false, error };  // else: asked again
+    }
+  }
+  if (now.result) {
+    const { added, duplicates, skipped, skipped_total: total } = now.result;
+    notice(`${plural(added, "photo")} imported${duplicates ? `, ${duplicates} there already` : ""}.`);
+    sayRefused(skipped, total);
+  }
+  load();
 }
 
 async function process() {
@@ -263,4 +349,14 @@ document.addEventListener("drop", (event) => {
   dropHere(event.dataTransfer);
 });
 addEventListener("beforeunload", (event) => { if (upload && !upload.finished) event.preventDefault(); });
-whenOnline(load);
+addEventListener("pagehide", () => { if (upload && !upload.finished) parting("album.process", { album }); });  // what has arrived is looked at
+document.addEventListener("facewire:server", async (event) => {
+  if (event.detail !== "online") return;
+  if (shown) (shown.online ?? shown.stale)?.(true);
+  await load({ view: false });
+  learnImports();
+  if (upload?.problem && ["offline", "gateway"].includes(upload.problem.code)) goOn();
+});
+loading(byId("view"));
+load();
+learnImports();

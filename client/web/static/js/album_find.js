@@ -1,7 +1,7 @@
 // Find somebody: by one or several pictures, a wrong face in them left out; several people, together or any of them.
 
-import { form, op, upload } from "./api.js";
-import { button, el, errorState, icon, percent, plural, state } from "./dom.js";
+import { everything, form, upload } from "./api.js";
+import { button, el, errorState, icon, percent, plural, redraw, state } from "./dom.js";
 import { openPhotos, photoTile } from "./album_photos.js";
 import { boxes } from "./faces.js";
 import { Grid, loading } from "./grid.js";
@@ -18,13 +18,14 @@ export function showFind(container, context) {
   let grid = null;
   let known = [];
   let asked = 0;
+  let broken = false;
   const side = el("div", {});
   const results = el("div", { "aria-live": "polite" });
   container.replaceChildren(el("div", { class: "find" }, side, results));
 
   async function loadKnown() {
     try {
-      known = (await op("album.people", { album })).people.filter((person) => person.name);
+      known = (await everything("album.people", "people", { album })).filter((person) => person.name);
       drawSide();
     } catch (error) {
       failed(error);
@@ -35,7 +36,7 @@ export function showFind(container, context) {
 
   function drawSide() {
     const several = wanted.length > 1;
-    side.replaceChildren(...wanted.map(group),
+    redraw(side, wanted.map(group),
       el("div", { class: "row" }, button("And somebody else", { name: "plus", small: true, onclick: () => { wanted.push({ samples: [], people: [] }); drawSide(); } })),
       several ? el("fieldset", { class: "choice wanted card" }, el("legend", { class: "visually-hidden" }, "Photos that show"), radio("any", "any of them"), radio("all", "all of them together")) : "");
   }
@@ -105,6 +106,7 @@ export function showFind(container, context) {
 
   async function search() {
     const mine = ++asked;
+    broken = false;
     const { said, pictures } = question();
     grid?.close();
     grid = null;
@@ -112,7 +114,7 @@ export function showFind(container, context) {
       results.replaceChildren(state("search", "Who are you looking for?", "With one picture of somebody you get every photo of theirs. With several of the same person, more of them are found."));
       return;
     }
-    const ask = (offset, limit) => form("/api/album/search", "search", { album, wanted: said, together, show, offset, limit }, pictures);
+    const ask = (offset, limit, signal) => form("/api/album/search", "search", { album, wanted: said, together, show, offset, limit }, pictures, signal);
     const room = el("div", {});
     results.replaceChildren(room);
     loading(room, { height: 150 });
@@ -120,7 +122,7 @@ export function showFind(container, context) {
       const found = await ask(0, PAGE);
       if (mine === asked) draw(found, ask, said, pictures);
     } catch (error) {
-      if (mine === asked) results.replaceChildren(errorState(error, search));
+      if (mine === asked) { broken = true; results.replaceChildren(errorState(error, search)); }
     }
   }
 
@@ -143,7 +145,7 @@ export function showFind(container, context) {
       return;
     }
     grid = new Grid(room, {
-      label: "Photos found", minWidth: 150, gap: 6, cellHeight: (width) => Math.round(width), load: async (offset, limit) => (await ask(offset, limit)).photos,
+      label: "Photos found", minWidth: 150, gap: 6, cellHeight: (width) => Math.round(width), load: async (offset, limit, signal) => (await ask(offset, limit, signal)).photos,
       cell: (one, index) => photoTile(album, one.photo, () => openPhotos(album, found.total, async (place) => { const item = await grid.item(place); return item && { ...item.photo, matches: item.matches }; }, matchesOf).open(index), one.similarity.toFixed(2)),
     });
     grid.show(found.total, found.photos);
@@ -157,5 +159,5 @@ export function showFind(container, context) {
   drawSide();
   search();
   loadKnown();
-  return { close: () => grid?.close() };
+  return { close: () => grid?.close(), online: () => { loadKnown(); if (broken) search(); } };
 }

@@ -1,15 +1,16 @@
 // The people of an album: a grid of their best faces, and one person's page.
 
-import { address, op } from "./api.js";
-import { ask, button, el, errorState, plural, state } from "./dom.js";
+import { address, everything, op } from "./api.js";
+import { ask, button, el, errorState, plural, redraw, state } from "./dom.js";
 import { mergeable } from "./drag.js";
 import { Grid, loading, picture } from "./grid.js";
 import { photoGrid } from "./album_photos.js";
+import { pickPerson } from "./album_pick.js";
 import { failed, notice } from "./shell.js";
 
 export const faceAddress = (album, face, size = 320) => address("/api/album/face", { album, face, size });
 
-const called = (person) => person.name ?? "Not named yet";
+export const called = (person) => person.name ?? "Not named yet";
 
 export function showPeople(container, context) {
   const { album } = context;
@@ -32,7 +33,7 @@ export function showPeople(container, context) {
       }
       grid = new Grid(room, {
         label: "People of this album", minWidth: 148, cellHeight: (width) => Math.round(width + 60), cell: tile,
-        load: async (offset, limit) => (await op("album.people", { album, hidden, offset, limit })).people,
+        load: async (offset, limit, signal) => (await op("album.people", { album, hidden, offset, limit }, signal)).people,
       });
       grid.show(total, people);
     } catch (error) {
@@ -101,12 +102,18 @@ export function showPerson(container, context, number) {
   const selection = el("div", { class: "selection", role: "toolbar", "aria-label": "Of the chosen faces", hidden: true });
   const faceRoom = el("div", {});
   const photoRoom = el("div", {});
-  container.replaceChildren(head, selection, el("h2", { class: "section-title" }, "Faces"), faceRoom, el("h2", { class: "section-title" }, "Photos"), photoRoom);
+  const parts = [head, selection, el("h2", { class: "section-title" }, "Faces"), faceRoom, el("h2", { class: "section-title" }, "Photos"), photoRoom];
 
   async function load() {
+    if (!faces) {
+      container.replaceChildren(...parts);
+      loading(faceRoom, { minWidth: 104, height: 104, count: 6 });
+      loading(photoRoom, { height: 150 });
+    }
     try {
-      const [shownPeople, hiddenPeople, page] = await Promise.all([op("album.people", { album }), op("album.people", { album, hidden: true }), op("album.faces", { album, person: number, limit: 100 })]);
-      people = [...shownPeople.people, ...hiddenPeople.people];
+      const everyone = (hidden) => everything("album.people", "people", { album, hidden });
+      const [shownPeople, hiddenPeople, page] = await Promise.all([everyone(false), everyone(true), op("album.faces", { album, person: number, limit: 100 })]);
+      people = [...shownPeople, ...hiddenPeople];
       person = people.find((one) => one.person === number);
       if (!person) {
         container.replaceChildren(state("people", "This person is gone", "They may have been merged with somebody, or taken back.", el("a", { class: "button primary", href: "#/people" }, "All people of this album")));
@@ -116,13 +123,15 @@ export function showPerson(container, context, number) {
       faces?.close();
       faces = new Grid(faceRoom, {
         label: "Faces", minWidth: 104, gap: 12, cellHeight: (width) => Math.round(width), cell: tile,
-        load: async (offset, limit) => (await op("album.faces", { album, person: number, offset, limit })).faces,
+        load: async (offset, limit, signal) => (await op("album.faces", { album, person: number, offset, limit }, signal)).faces,
       });
       faces.show(page.total, page.faces);
       photos?.close();
       photos = photoGrid(photoRoom, context, { person: number });
     } catch (error) {
-      container.replaceChildren(errorState(error, () => showPerson(container, context, number)));
+      faces?.close();
+      faces = null;
+      container.replaceChildren(errorState(error, load));
     }
   }
 
@@ -141,7 +150,7 @@ export function showPerson(container, context, number) {
       button(person.hidden ? "Show again" : "Hide", { name: "hide", small: true, onclick: () => context.change(() => op("album.hide", { album, person: number, hidden: !person.hidden })) }),
       person.name ? button("Enrol in the gallery", { name: "people", small: true, onclick: enrol }) : null,
     ];
-    head.replaceChildren(el("div", { class: "person-head" }, picture(faceAddress(album, person.face), ""),
+    redraw(head, el("div", { class: "person-head" }, picture(faceAddress(album, person.face), ""),
       el("div", {}, form, el("p", { class: "sub" }, `${plural(person.faces, "face")} in ${plural(person.photos, "photo")}`), el("div", { class: "row" }, actions))));
   }
 
@@ -182,14 +191,12 @@ export function showPerson(container, context, number) {
   }
 
   async function merge() {
-    const named = people.filter((one) => one !== person && one.name);
-    if (!named.length) {
-      notice("Nobody else has a name yet. Drop one person on another in the grid, or name somebody first.");
+    const others = people.filter((one) => one !== person);
+    if (!others.length) {
+      notice("There is nobody else in this album.");
       return;
     }
-    const answer = await ask({ title: "Who is it really?", fields: [{ name: "name", label: "Name", options: named.map((one) => one.name) }], action: "Merge" });
-    const other = answer && named.find((one) => one.name === answer.name.trim());
-    if (answer && !other) notice("Nobody in this album has that name.", { bad: true });
+    const other = await pickPerson(others, { title: `${called(person)}: who is it really?`, text: "You can take it back.", action: "Merge", face: (one) => faceAddress(album, one.face, 160) });
     if (other) context.change(() => op("album.merge", { album, people: [other.person, number] }), { then: () => { location.hash = `#/person/${other.person}`; } });
   }
 

@@ -23,16 +23,18 @@ export function showPhotos(container, context) {
   }
 
   draw();
-  return { close: () => grid?.close(), stale: (finished) => { if (finished) draw(); } };
+  return { close: () => grid?.close(), stale: (finished) => { if (finished) draw(); }, online: () => grid?.online() };
 }
 
-// Photos of the album, all or some (`show`, `person`), in `container`; {close} ends it.
+// Photos of the album, all or some (`show`, `person`), in `container`; {close} ends it, {online} asks again what failed.
 export function photoGrid(container, context, which) {
   const { album } = context;
   let grid = null;
   let closed = false;
+  let broken = false;
 
   async function load() {
+    broken = false;
     loading(container, { height: 150 });
     try {
       const { photos, total } = await op("album.photos", { album, ...which, limit: 200 });
@@ -43,17 +45,18 @@ export function photoGrid(container, context, which) {
       }
       grid = new Grid(container, {
         label: "Photos", minWidth: 150, gap: 6, cellHeight: (width) => Math.round(width),
-        load: async (offset, limit) => (await op("album.photos", { album, ...which, offset, limit })).photos,
+        load: async (offset, limit, signal) => (await op("album.photos", { album, ...which, offset, limit }, signal)).photos,
         cell: (photo, index) => photoTile(album, photo, () => openPhotos(album, total, (place) => grid.item(place)).open(index)),
       });
       grid.show(total, photos);
     } catch (error) {
+      broken = true;
       if (!closed) container.replaceChildren(errorState(error, load));
     }
   }
 
   load();
-  return { close: () => { closed = true; grid?.close(); } };
+  return { close: () => { closed = true; grid?.close(); }, online: () => { if (broken) load(); } };
 }
 
 export function photoTile(album, photo, onopen, note = "") {

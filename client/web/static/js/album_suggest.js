@@ -40,7 +40,7 @@ export function showSuggestions(container, context) {
       el("div", { class: "row center" },
         choice("Yes, one person", "Y", "primary", () => answer(true)), choice("No, two", "N", "", () => answer(false)), button("Skip", { kind: "quiet", onclick: skip })),
       el("p", { class: "sub" }, `${one.similarity.toFixed(2)} similar · settles ${plural(one.faces, "face")} · ${plural(waiting.length, "question")} left`)));
-    container.querySelector(".button").focus({ preventScroll: true });
+    if (document.activeElement === document.body || container.contains(document.activeElement)) container.querySelector(".button").focus({ preventScroll: true });
   }
 
   async function answer(same) {

@@ -1,22 +1,23 @@
 // The albums: what there is, and a new one.
 
 import { address, op } from "./api.js";
-import { byId, el, errorState, megabytes, plural, state } from "./dom.js";
+import { button, byId, el, errorState, megabytes, plural, redraw, state } from "./dom.js";
 import { loading, picture } from "./grid.js";
 import { failed, whenOnline } from "./shell.js";
 
-const LIMIT = 200;
+const PAGE = 100;
 const FACES = 4;
+let shown = PAGE;
 
 async function load() {
   const list = byId("list");
   if (!list.firstChild) loading(list, { minWidth: 290, height: 180, count: 4 });
   try {
-    const { albums, total } = await op("album.list", { limit: LIMIT });
+    const { albums, total } = await op("album.list", { limit: shown });
     byId("count").textContent = plural(total, "album");
-    list.replaceChildren(total ? el("div", { class: "album-list" }, albums.map(card))
-      : state("albums", "No album yet", "Name one above, and then drop photos, a whole folder or a ZIP into it. Everybody in it is found for you."));
-    if (total > albums.length) list.append(el("p", { class: "sub" }, `and ${total - albums.length} more`));
+    redraw(list, total ? el("div", { class: "album-list" }, albums.map(card))
+      : state("albums", "No album yet", "Name one above, and then drop photos, a whole folder or a ZIP into it. Everybody in it is found for you."),
+    total > albums.length ? el("div", { class: "row center more" }, button(`Show ${Math.min(PAGE, total - albums.length)} more`, { onclick: () => { shown += PAGE; load(); } })) : null);
   } catch (error) {
     byId("count").textContent = "";
     list.replaceChildren(errorState(error, load));

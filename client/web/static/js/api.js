@@ -63,19 +63,37 @@ export function op(name, keys = {}, signal = undefined) {
   return send(`/api/op/${name}`, { method: "POST", body: JSON.stringify(keys), headers: { "Content-Type": "application/json" }, signal });
 }
 
+// Every item of a list that comes in pages; `key` is what the answer calls them.
+export async function everything(name, key, keys = {}) {
+  const items = [];
+  for (;;) {
+    const page = await op(name, { ...keys, offset: items.length, limit: 1000 });
+    items.push(...page[key]);
+    if (!page[key].length || items.length >= page.total) return items;
+  }
+}
+
+// Begins to import a folder of the server's own disk; how far the last import into an album is, null where there was none.
+export const importFolder = (album, folder) => send("/api/album/import", { method: "POST", body: JSON.stringify({ album, folder }), headers: { "Content-Type": "application/json" } });
+export const lastImport = (album) => send(address("/api/album/import", { album }), {});
+
+// Sent even while the page is being closed.
+export const parting = (name, keys) => fetch(`/api/op/${name}`, { method: "POST", body: JSON.stringify(keys), headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, credentials: "same-origin", keepalive: true }).catch(() => null);
+
+const maxPicture = Number(document.body.dataset.maxPicture);
+
 // A picture, or a piece of a ZIP, as it is.
-export function upload(address, parameters, body, signal = undefined) {
+export async function upload(address, parameters, body, signal = undefined) {
+  if (body.size > maxPicture) throw new ApiError("too_large", `This picture has more than the ${Math.floor(maxPicture / 1048576)} MiB that can be sent.`, 413);
   return send(`${address}?${query(parameters)}`, { method: "POST", body, headers: { "Content-Type": "application/octet-stream" }, signal });
 }
 
 // A form with one part of JSON and pictures.
-export function form(address, part, keys, pictures = []) {
+export function form(address, part, keys, pictures = [], signal = undefined) {
   const data = new FormData();
   data.append(part, JSON.stringify(keys));
   pictures.forEach((picture) => data.append("picture", picture, "picture"));
-  return send(address, { method: "POST", body: data });
+  return send(address, { method: "POST", body: data, signal });
 }
-
-export const logOut = () => send("/logout", { method: "POST" });
 
 export const address = (path, parameters) => `${path}?${query(parameters)}`;

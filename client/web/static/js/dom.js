@@ -37,6 +37,21 @@ export function button(label, { name, kind = "", small = false, onclick, ...rest
     name ? icon(name) : null, label || null);
 }
 
+// Replaces what is in `container`, and keeps the focus: on what is called the same, or else stands in the same place.
+export function redraw(container, ...children) {
+  const reachable = () => [...container.querySelectorAll("a[href], button, input, select")];
+  const called = (one) => one.id || one.getAttribute("aria-label") || one.textContent;
+  const before = reachable();
+  const place = before.indexOf(document.activeElement);
+  const name = place < 0 ? null : called(before[place]);
+  container.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
+  if (place < 0) return;
+  const after = reachable();
+  const unique = before.filter((one) => called(one) === name).length === 1;  // else the name says nothing
+  const there = (unique && after.find((one) => called(one) === name)) || after[Math.min(place, after.length - 1)];
+  there?.focus({ preventScroll: true });
+}
+
 export const byId = (id) => document.getElementById(id);
 
 export const percent = (share) => `${Math.round(share * 100)} %`;
@@ -77,10 +92,24 @@ export function errorState(error, retry) {
   return state(offline ? "unplug" : "question", title, text, retry ? button("Try again", { onclick: retry }) : null);
 }
 
-// A question in a dialog. Resolves to the form's values, or null where it was closed.
+// Something to read in a dialog: what was refused, and each reason. `entries`: [{name, reasons: [text]}].
+export function tell(title, entries) {
+  const heading = el("h2", { id: `title-${crypto.randomUUID()}` }, title);
+  const dialog = el("dialog", { "aria-labelledby": heading.id }, el("form", { method: "dialog" }, heading,
+    el("ul", { class: "refusals", tabindex: 0, "aria-labelledby": heading.id }, entries.map(({ name, reasons }) => el("li", {}, el("strong", {}, name), reasonList(reasons)))),
+    el("div", { class: "row" }, el("button", { class: "button primary", type: "submit", autofocus: true }, "Close"))));
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+export const reasonList = (reasons) => el("ul", { class: "reasons" }, reasons.map((reason) => el("li", {}, reason)));
+
+// A question in a dialog, of texts and `pictures`. Resolves to the form's values, or null where it was closed.
 export function ask({ title, text, fields = [], action, danger = false }) {
   return new Promise((resolve) => {
     const inputs = fields.map((field) => {
+      if (field.pictures) return el("label", { class: "field" }, el("span", {}, field.label), el("input", { type: "file", name: field.name, accept: "image/*", multiple: true, required: true }));
       const list = field.options ? `options-${crypto.randomUUID()}` : undefined;
       const input = el("input", { name: field.name, value: field.value ?? "", required: !field.optional, maxlength: 200, autocomplete: "off", list, placeholder: field.placeholder });
       const options = field.options ? el("datalist", { id: list }, field.options.map((value) => el("option", { value }))) : null;
@@ -92,7 +121,10 @@ export function ask({ title, text, fields = [], action, danger = false }) {
         el("button", { class: `button ${danger ? "danger" : "primary"}`, type: "submit" }, action)));
     const dialog = el("dialog", { "aria-labelledby": heading.id }, form);
     let values = null;
-    form.addEventListener("submit", () => { values = Object.fromEntries(new FormData(form)); });
+    form.addEventListener("submit", () => {
+      values = Object.fromEntries(new FormData(form));
+      form.querySelectorAll("input[type=file]").forEach((input) => { values[input.name] = [...input.files]; });
+    });
     dialog.addEventListener("close", () => { dialog.remove(); resolve(values); });
     document.body.append(dialog);
     dialog.showModal();

@@ -1,6 +1,6 @@
 // Faces: boxes on a picture, and cards beside it.
 
-import { el, icon, meter, percent } from "./dom.js";
+import { el, icon, meter, percent, reasonList } from "./dom.js";
 
 const SIGN = { match: "check", ambiguous: "question", unknown: "question" };
 
@@ -58,7 +58,7 @@ export function hoverCard(face) {
     el("ol", {}, face.candidates.map((one) => el("li", {}, el("span", {}, one.name), el("span", {}, one.similarity.toFixed(2))))));
 }
 
-// A card; `source` shows the picture, `onenrol(name)` is called when somebody says who it is.
+// A card; `source` shows the picture, `onenrol(name)` is called when somebody says who it is, and resolves to the reasons why not.
 export function faceCard(face, { source, size, selected, onselect, onenrol }) {
   const crop_ = source ? el("span", { class: "face-crop" }, crop(source, size, face.box)) : el("span", { class: "face-crop" });
   const facts = face.similarity === null ? ["nobody is enrolled yet"]
@@ -100,13 +100,16 @@ function enrolForm(face, onenrol) {
   const input = el("input", { name: "name", required: true, maxlength: 200, autocomplete: "off", list: "known-people", placeholder: "Name" });
   const form = el("form", { class: "enrol" }, el("label", { class: "field" }, el("span", {}, face.decision === "match" ? "Enrol this face, too, as" : "Enrol this face as"), input),
     el("button", { class: "button primary", type: "submit" }, "Enrol"));
+  const why = el("div", { role: "alert" });
+  form.append(why);
   if (face.decision === "match") input.value = face.name;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const submit = form.querySelector(".button");
     submit.disabled = true;
     try {
-      await onenrol(input.value.trim());
+      const refused = await onenrol(input.value.trim());
+      why.replaceChildren(...(refused.length ? [el("p", { class: "problem" }, "Not enrolled"), reasonList(refused)] : []));
     } finally {
       submit.disabled = false;
     }

@@ -1,23 +1,30 @@
 // A grid of any length that holds only what is near the screen.
 //
 // Cells have one size, so a chunk's height is known before it is loaded: the scroll bar is right from the start, and
-// nothing jumps. A chunk is fetched when it comes near, and emptied when it is far away again.
+// nothing jumps. A chunk is fetched when it comes near, given up when it has gone before its items came, and emptied
+// when it is far away again. Arrows, Home, End, Page Up and Page Down move the focus, wherever it leads.
 
-import { el, setStyle } from "./dom.js";
+import { button, el, plural, setStyle } from "./dom.js";
 
 const ROWS = 8;             // of a chunk
 const NEAR = "900px 0px";   // above and below the screen
+const MOST_KEPT = 3000;     // items remembered, so that going back a little asks for nothing
+const SKIPPABLE = 30;       // more cells than that can be jumped over with one Tab
 
 export class Grid {
-  // `load(offset, limit)` resolves to the items; `cell(item, index)` gives an element; `cellHeight(width)` in pixels.
+  // `load(offset, limit, signal)` resolves to the items; `cell(item, index)` gives an element; `cellHeight(width)` in pixels.
   constructor(container, { load, cell, minWidth = 150, gap = 16, cellHeight, label }) {
-    Object.assign(this, { container, load, cell, minWidth, gap, cellHeight });
+    Object.assign(this, { container, load, cell, minWidth, gap, cellHeight, label });
     this.root = el("div", { class: "vgrid", role: "list", "aria-label": label });
-    container.replaceChildren(this.root);
+    this.after = el("span", { tabindex: -1 });
+    this.skip = el("button", { type: "button", class: "skip-grid", hidden: true, on: { click: () => this.after.focus() } });
+    container.replaceChildren(this.skip, this.root, this.after);
     this.watch = new IntersectionObserver((seen) => seen.forEach((one) => this.turn(one.target, one.isIntersecting)), { rootMargin: NEAR });
     this.resize = new ResizeObserver(() => this.layOut());
+    this.root.addEventListener("keydown", (event) => this.key(event));
+    this.online = (event) => event.detail === "online" && this.root.querySelectorAll("[data-failed]").forEach((chunk) => this.fill(chunk));
+    document.addEventListener("facewire:server", this.online);
     this.total = 0;
-    this.generation = 0;
   }
 
   // Shows `total` items, loaded as they are needed. `first`: the first items, where they are there already.
@@ -25,7 +32,8 @@ export class Grid {
     this.total = total;
     this.cache = new Map(first.map((item, index) => [index, item]));
     this.columns = 0;
-    this.generation += 1;
+    this.skip.hidden = total <= SKIPPABLE;
+    this.skip.textContent = `Skip ${plural(total, "entry", "entries")}: ${this.label}`;
     this.resize.observe(this.root);
     this.layOut();
   }
@@ -40,37 +48,45 @@ export class Grid {
     this.columns = columns;
     this.height = height;
     setStyle(this.root, { "--columns": columns, "--gap": `${this.gap}px`, "--cell": `${height}px` });
+    this.giveUp();
     this.watch.disconnect();
     const size = columns * ROWS;
-    const chunks = [];
+    this.chunks = [];
     for (let offset = 0; offset < this.total; offset += size) {
       const count = Math.min(size, this.total - offset);
       const rows = Math.ceil(count / columns);
-      chunks.push(el("div", { class: "vgrid-chunk", role: "presentation", data: { offset, count }, style: { height: `${rows * (height + this.gap)}px` } }));
+      this.chunks.push(el("div", { class: "vgrid-chunk", role: "presentation", data: { offset, count }, style: { height: `${rows * (height + this.gap)}px` } }));
     }
-    this.root.replaceChildren(...chunks);
-    chunks.forEach((chunk) => this.watch.observe(chunk));
+    this.root.replaceChildren(...this.chunks);
+    this.chunks.forEach((chunk) => this.watch.observe(chunk));
   }
 
-  async turn(chunk, near) {
-    if (!near) {
-      if (!chunk.contains(document.activeElement)) chunk.replaceChildren();
-      return;
+  turn(chunk, near) {
+    if (near) {
+      if (!chunk.firstChild) this.fill(chunk);
+    } else if (!chunk.contains(document.activeElement)) {
+      chunk.stopping?.abort();
+      chunk.replaceChildren();
     }
-    if (chunk.firstChild) return;
-    const offset = Number(chunk.dataset.offset);
-    const count = Number(chunk.dataset.count);
-    const generation = this.generation;
+  }
+
+  // Resolves when the chunk shows its items, or what is wrong.
+  async fill(chunk) {
+    const [offset, count] = [Number(chunk.dataset.offset), Number(chunk.dataset.count)];
+    delete chunk.dataset.failed;
     if (!this.has(offset, count)) {
       chunk.replaceChildren(...Array.from({ length: count }, () => el("div", { class: "vgrid-cell skeleton", "aria-hidden": "true" })));
+      chunk.stopping?.abort();
+      const stopping = chunk.stopping = new AbortController();
       try {
-        const items = await this.load(offset, count);
-        if (generation !== this.generation) return;
-        items.forEach((item, place) => this.cache.set(offset + place, item));
+        this.remember(offset, await this.load(offset, count, stopping.signal));
       } catch (error) {
-        chunk.replaceChildren(el("p", { class: "sub" }, error.message));
+        if (error.name === "AbortError" || stopping.signal.aborted) return;
+        chunk.dataset.failed = "";
+        chunk.replaceChildren(el("div", { class: "vgrid-failed" }, el("p", {}, error.message), button("Try again", { small: true, onclick: () => this.fill(chunk) })));
         return;
       }
+      if (stopping.signal.aborted) return;
     }
     if (!chunk.isConnected) return;
     const cells = [];
@@ -82,6 +98,14 @@ export class Grid {
     chunk.replaceChildren(...cells);
   }
 
+  remember(offset, items) {
+    items.forEach((item, place) => { this.cache.delete(offset + place); this.cache.set(offset + place, item); });
+    for (const index of this.cache.keys()) {
+      if (this.cache.size <= MOST_KEPT) return;
+      this.cache.delete(index);
+    }
+  }
+
   has(offset, count) {
     for (let index = offset; index < offset + count; index += 1) if (!this.cache.has(index)) return false;
     return true;
@@ -89,17 +113,55 @@ export class Grid {
 
   // The item there, loaded if need be: for a lightbox that walks past the edge of what is on the screen.
   async item(index) {
-    if (!this.cache.has(index)) {
-      const items = await this.load(index, Math.min(50, this.total - index));
-      items.forEach((item, place) => this.cache.set(index + place, item));
-    }
+    if (!this.cache.has(index)) this.remember(index, await this.load(index, Math.min(50, this.total - index)));
     return this.cache.get(index);
   }
 
+  // ------------------------------------------------------------------------------------------ by keyboard
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.target.closest("input:not(.pick)")) return;
+    const from = event.target.closest(".vgrid-cell")?.getAttribute("aria-posinset") - 1;
+    const page = this.columns * Math.max(1, Math.floor(innerHeight / (this.height + this.gap)) - 1);
+    const to = { ArrowRight: from + 1, ArrowLeft: from - 1, ArrowDown: from + this.columns, ArrowUp: from - this.columns, PageDown: from + page, PageUp: from - page, Home: 0, End: this.total - 1 }[event.key];
+    if (!(from >= 0) || to === undefined) return;
+    event.preventDefault();
+    const single = event.key.startsWith("Arrow");
+    if (single && (to < 0 || to >= this.total)) return;
+    this.focus(Math.max(0, Math.min(this.total - 1, to)));
+  }
+
+  // Moves the focus to a cell, which is loaded first where it is far away.
+  async focus(index) {
+    const mine = this.going = Symbol(index);
+    const chunk = this.chunks[Math.floor(index / (this.columns * ROWS))];
+    const found = () => chunk.querySelector(`[aria-posinset="${index + 1}"]`)?.querySelector("a[href], button, input");
+    if (!found()) {
+      chunk.scrollIntoView({ block: index === this.total - 1 ? "end" : "start" });
+      await this.fill(chunk);
+    }
+    if (this.going !== mine) return;  // another key was quicker
+    found()?.focus({ preventScroll: true });
+    found()?.scrollIntoView({ block: "nearest" });
+    for (const one of this.chunks) if (one !== chunk && one.firstChild && !this.isNear(one)) one.replaceChildren();
+  }
+
+  // A chunk that held the focus was kept when it went; now it may go.
+  isNear(chunk) {
+    const { top, bottom } = chunk.getBoundingClientRect();
+    const margin = Number.parseInt(NEAR, 10);
+    return bottom > -margin && top < innerHeight + margin;
+  }
+
+  giveUp() {
+    this.chunks?.forEach((chunk) => chunk.stopping?.abort());
+  }
+
   close() {
-    this.generation += 1;
+    this.giveUp();
     this.watch.disconnect();
     this.resize.disconnect();
+    document.removeEventListener("facewire:server", this.online);
   }
 }
 

@@ -1,14 +1,14 @@
 // Identify: pictures dropped, chosen or pasted, and the camera.
 
-import { op, upload } from "./api.js";
+import { connection, op, upload } from "./api.js";
 import { Camera } from "./camera.js";
-import { byId, el, plural } from "./dom.js";
+import { byId, el, plural, reasonList, redraw } from "./dom.js";
+import { enrolOne, reasonsOf } from "./enrol.js";
 import { boxTitle, boxes, faceCard, fit, hoverCard, who } from "./faces.js";
 import { failed, notice } from "./shell.js";
 
 const AT_ONCE = 3;          // pictures under way: the server works on several
 const MAX_SIDE = 12000;
-const maxPicture = Number(document.body.dataset.maxPicture);
 const stage = byId("stage");
 const canvas = byId("canvas");
 const panel = byId("panel");
@@ -19,6 +19,7 @@ let current = null;
 let selected = 0;
 let underWay = 0;
 let camera = null;
+const beginning = panel.firstElementChild;
 let shown = null;           // what the cards are about: {answer, source, title, enrol}
 
 // ---------------------------------------------------------------------------------------------- pictures
@@ -47,7 +48,6 @@ async function askAbout(shot) {
   shot.state = "asking";
   underWay += 1;
   try {
-    if (shot.file.size > maxPicture) throw new Error(`This picture has more than the ${Math.floor(maxPicture / 1048576)} MiB that can be sent.`);
     shot.answer = await upload("/api/identify", { k: 5 }, shot.file);
     shot.state = "done";
   } catch (error) {
@@ -168,7 +168,6 @@ function select(index) {
 
 function drawPanel(answer, source, title, enrol) {
   shown = { answer, source, title, enrol };
-  const focused = panel.contains(document.activeElement) ? [...panel.querySelectorAll(".face-top")].indexOf(document.activeElement) : -1;
   const usable = source && !source.failed ? source : null;
   const cards = answer.faces.map((face, index) => faceCard(face, {
     source: usable, size: answer.image, selected: index === selected, onselect: () => select(index),
@@ -176,34 +175,34 @@ function drawPanel(answer, source, title, enrol) {
   }));
   const head = el("div", { class: "panel-head" }, el("h2", {}, answer.faces.length ? plural(answer.faces.length, "face") : "No face"), el("span", { class: "facts", title }, title));
   const none = el("p", { class: "sub" }, "That is an answer, not an error: try a picture in which a face is larger, or turned to the camera.");
-  panel.replaceChildren(head, ...(cards.length ? cards : [none]));
+  redraw(panel, head, cards.length ? cards : none);
   byId("stage-facts").textContent = `${answer.image.width} × ${answer.image.height} · ${Math.round(answer.timing_ms.total ?? 0)} ms on the server`;
-  if (focused >= 0) panel.querySelectorAll(".face-top")[focused]?.focus();
 }
 
 function enrolFrom(shot, face) {
   return async (name) => {
-    const [x, y, width, height] = face.box;
-    await enrol(name, shot.file, shot.file.name, { x: x + width / 2, y: y + height / 2 });
+    const refused = await enrol(name, shot.file, shot.file.name, face);
+    if (refused.length) return refused;
     shot.state = "waiting";
     askNext();
+    return [];
   };
 }
 
-async function enrol(name, picture, label, point) {
+// Resolves to the reasons why not, if there are any.
+async function enrol(name, picture, label, face) {
+  const [x, y, width, height] = face.box;
   try {
-    const answer = await upload("/api/enrol", { name, label, ...point }, picture);
-    if (answer.rejected.length) {
-      notice(`Not enrolled: ${answer.rejected[0].message}`, { bad: true });
-      return;
-    }
+    const answer = await enrolOne(name, picture, { label, x: x + width / 2, y: y + height / 2 });
+    if (answer.rejected.length) return answer.rejected.flatMap(reasonsOf);
     notice(`${answer.person.name} is enrolled with ${plural(answer.person.templates, "face")}.`, {
       action: "Undo",
       onclick: () => op("undo", { count: 1, last: answer.event.id }).then(() => { notice("Taken back."); refresh(); }).catch(failed),
     });
     loadNames();
+    return [];
   } catch (error) {
-    failed(error);
+    return [error.message];
   }
 }
 
@@ -217,7 +216,7 @@ function refresh() {
 
 function drawStrip() {
   strip.hidden = shots.length < 2;
-  strip.replaceChildren(...shots.map((shot) => {
+  redraw(strip, shots.map((shot) => {
     const done = shot.state === "done";
     const words = { done: done && plural(shot.answer.faces.length, "face"), error: "failed", waiting: "waiting", asking: "being looked at" }[shot.state];
     const count = done || shot.state === "error" ? el("span", { class: "strip-count", data: { state: shot.state }, "aria-hidden": "true" }, done ? String(shot.answer.faces.length) : "!") : null;
@@ -231,6 +230,8 @@ function drawStrip() {
 async function startCamera() {
   if (camera) return;
   camera = new Camera({ onanswer: onFrame, onend: onCameraEnd });
+  byId("stage-note").hidden = false;
+  byId("stage-note").textContent = "Waiting for the camera: the browser may ask you to allow it.";
   try {
     await camera.start();
   } catch (error) {
@@ -270,9 +271,9 @@ function onFrame(message, blob, bitmap) {
   if (now === lastPanel || typing) return;
   lastPanel = now;
   drawPanel(answer, bitmap, "camera", (face) => async (name) => {
-    const [x, y, width, height] = face.box;
-    await enrol(name, blob, "camera", { x: x + width / 2, y: y + height / 2 });
-    lastPanel = "";
+    const refused = await enrol(name, blob, "camera", face);
+    if (!refused.length) lastPanel = "";
+    return refused;
   });
 }
 
@@ -285,7 +286,7 @@ function onCameraEnd(reason) {
   else {
     canvas.replaceChildren();
     setStage("empty");
-    panel.replaceChildren(el("div", { class: "state small" }, el("p", { class: "state-title" }, "Faces show up here")));
+    panel.replaceChildren(beginning);
   }
 }
 
@@ -311,6 +312,14 @@ document.addEventListener("paste", (event) => { if (event.clipboardData.files.le
 document.addEventListener("dragover", (event) => { event.preventDefault(); if ([...event.dataTransfer.types].includes("Files")) document.body.classList.add("dropping"); });
 document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
 document.addEventListener("drop", (event) => { event.preventDefault(); document.body.classList.remove("dropping"); addFiles(event.dataTransfer.files); });
+document.addEventListener("facewire:server", () => {  // what went unanswered is asked again
+  if (connection() !== "online") return;
+  shots.filter((shot) => shot.state === "error" && ["offline", "gateway"].includes(shot.error.code)).forEach((shot) => { shot.state = "waiting"; shot.error = null; });
+  if (current) draw();
+  drawStrip();
+  askNext();
+  loadNames();
+});
 addEventListener("resize", () => { if (current) draw(); else if (camera) layOut(camera.video.videoWidth, camera.video.videoHeight); });
 addEventListener("pagehide", () => camera?.stop());
 loadNames();

@@ -1,5 +1,6 @@
 // A photo as large as the screen: arrows, zoom, boxes. Ours, because the boxes must stay on the faces while zooming.
 
+import { connection } from "./api.js";
 import { button, el, plural } from "./dom.js";
 import { boxes, fit } from "./faces.js";
 
@@ -23,6 +24,7 @@ export class Lightbox {
       this.view);
     this.previous = button("", { name: "left", kind: "on-dark lightbox-step previous", "aria-label": "Previous photo", onclick: () => this.step(-1) });
     this.next = button("", { name: "right", kind: "on-dark lightbox-step next", "aria-label": "Next photo", onclick: () => this.step(1) });
+    this.view.append(this.previous, this.next);
     this.dialog.addEventListener("keydown", (event) => this.key(event));
     this.dialog.addEventListener("close", () => this.dialog.remove());
     this.resize = () => this.layOut();
@@ -44,29 +46,56 @@ export class Lightbox {
 
   async show(index) {
     this.index = index;
-    this.previous.disabled = index === 0;
-    this.next.disabled = index === this.total - 1;
-    const item = await this.item(index);
+    // Not `disabled`: a button that is takes the focus away, and then no key is heard any more
+    this.previous.setAttribute("aria-disabled", String(index === 0));
+    this.next.setAttribute("aria-disabled", String(index === this.total - 1));
+    if (!this.current) this.title.replaceChildren("Loading …");
+    let item;
+    try {
+      item = await this.item(index);
+    } catch (error) {
+      if (this.index === index) this.fail(index, error);
+      return;
+    }
     if (this.index !== index || !item) return;
     this.current = item;
     this.title.replaceChildren(item.name, el("span", {}, `${index + 1} of ${plural(this.total, "photo")}${item.facts ? ` · ${item.facts}` : ""}`));
     this.saveLink.href = this.save(item);
     this.picture = el("div", { class: "lightbox-picture" });
     const image = el("img", { src: item.full, alt: item.name, draggable: "false" });
-    image.addEventListener("error", () => this.picture.replaceWith(el("p", {}, "This photo can't be shown; it can be saved.")));
+    image.addEventListener("error", () => {
+      if (this.index !== index) return;
+      if (connection() === "online") this.picture.replaceChildren(el("p", { class: "lightbox-problem" }, "This photo can't be shown; it can be saved."));
+      else this.fail(index, new Error("The server can't be reached."));
+    });
     this.picture.append(image);
-    this.view.replaceChildren(this.picture, this.previous, this.next);
+    this.put(this.picture);
     this.zoom = 1;
     this.x = this.y = 0;
     this.layOut();
     try {
       const faces = await this.faces(item);
       if (this.index !== index) return;
-      this.picture.append(...boxes(faces, item, (face) => face, (place) => { if (faces[place].href) location.assign(faces[place].href); }));
+      this.picture.append(...boxes(faces, item, (face) => face, (place) => { if (faces[place].href) { this.dialog.close(); location.assign(faces[place].href); } }));
       this.applyBoxes();
     } catch {
       // the photo is there; the boxes come when the server does
     }
+  }
+
+  fail(index, error) {
+    this.current = null;
+    this.title.replaceChildren(`Photo ${index + 1} of ${plural(this.total, "photo")}`);
+    this.put(el("div", { class: "lightbox-problem" }, el("p", {}, error.message), button("Try again", { kind: "on-dark", onclick: () => this.show(index) })));
+  }
+
+  // Shows one thing, and leaves the buttons beside it where they are, for one of them may have the focus.
+  put(element) {
+    const focused = this.onView?.contains(document.activeElement);
+    this.onView?.remove();
+    this.onView = element;
+    this.view.prepend(element);
+    if (focused) this.next.focus();
   }
 
   layOut() {
@@ -89,6 +118,7 @@ export class Lightbox {
 
   // Keeps the point under the pointer (or the middle) where it is.
   zoomBy(factor, clientX, clientY) {
+    if (!this.current) return;
     const room = this.view.getBoundingClientRect();
     const atX = clientX === undefined ? 0 : clientX - room.left - room.width / 2;
     const atY = clientY === undefined ? 0 : clientY - room.top - room.height / 2;
@@ -107,7 +137,7 @@ export class Lightbox {
 
   applyBoxes() {
     this.boxButton.setAttribute("aria-pressed", String(this.showBoxes));
-    this.picture.querySelectorAll(".box").forEach((box) => { box.hidden = !this.showBoxes; });
+    this.picture?.querySelectorAll(".box").forEach((box) => { box.hidden = !this.showBoxes; });
   }
 
   key(event) {

@@ -1,8 +1,9 @@
 // People: everybody enrolled, searched by name; the last changes, and taking them back.
 
-import { address, op, upload } from "./api.js";
+import { address, op } from "./api.js";
 import { ask, button, byId, el, errorState, icon, plural, state } from "./dom.js";
 import { mergeable } from "./drag.js";
+import { enrolFiles } from "./enrol.js";
 import { Grid, loading, picture } from "./grid.js";
 import { failed, notice, whenOnline } from "./shell.js";
 
@@ -39,7 +40,7 @@ function draw({ people, total }) {
   }
   grid = new Grid(byId("grid"), {
     label: "People", minWidth: 148, cellHeight: (width) => Math.round(width + 60), cell: tile,
-    load: async (offset, limit) => (await op("people", { offset, limit, contains })).people,
+    load: async (offset, limit, signal) => (await op("people", { offset, limit, contains }, signal)).people,
   });
   grid.show(total, people);
 }
@@ -100,29 +101,10 @@ const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeSty
 const when = (at) => format.format(new Date(at));
 
 async function enrol() {
-  const answer = await ask({ title: "Enrol somebody", text: "Choose their pictures next: one face each works best.", fields: [{ name: "name", label: "Name" }], action: "Choose pictures" });
+  const answer = await ask({ title: "Enrol somebody", text: "One face in each picture works best.", fields: [{ name: "name", label: "Name" }, { name: "pictures", label: "Pictures", pictures: true }], action: "Enrol" });
   const name = answer?.name.trim();
   if (!name) return;
-  const chooser = el("input", { type: "file", accept: "image/*", multiple: true });
-  chooser.addEventListener("change", () => enrolFiles(name, [...chooser.files]));
-  chooser.click();
-}
-
-async function enrolFiles(name, files) {
-  const refused = [];
-  let done = 0;
-  for (const file of files) {
-    try {
-      const { rejected } = await upload("/api/enrol", { name, label: file.name }, file);
-      if (rejected.length) refused.push(`${file.name}: ${rejected[0].message}`);
-      else done += 1;
-    } catch (error) {
-      refused.push(`${file.name}: ${error.message}`);
-      if (error.code === "offline" || error.code === "gateway") break;
-    }
-  }
-  if (done) notice(`${name} is enrolled with ${plural(done, "new picture")}.`);
-  if (refused.length) notice(`Not enrolled: ${refused.slice(0, 3).join("; ")}${refused.length > 3 ? ` and ${refused.length - 3} more` : ""}`, { bad: true });
+  await enrolFiles(name, answer.pictures);
   load();
 }
 

@@ -1,7 +1,8 @@
 // One person of the gallery: their enrolled faces, and everything that can be put right about them.
 
-import { address, op, upload } from "./api.js";
-import { ask, button, byId, el, errorState, plural, state } from "./dom.js";
+import { address, op } from "./api.js";
+import { ask, button, byId, el, errorState, plural, redraw, state } from "./dom.js";
+import { enrolFiles } from "./enrol.js";
 import { Grid, loading, picture } from "./grid.js";
 import { failed, notice, whenOnline } from "./shell.js";
 
@@ -30,7 +31,7 @@ function draw({ person, created, templates }) {
   byId("name").textContent = name;
   document.title = `${name} · facewire`;
   byId("count").textContent = `${plural(person.templates, "face")} · enrolled ${new Date(created).toLocaleDateString(undefined, { dateStyle: "medium" })}`;
-  byId("actions").replaceChildren(
+  redraw(byId("actions"),
     button("Add pictures", { name: "plus", kind: "primary", onclick: add }),
     button("Rename", { name: "edit", onclick: rename }),
     button("Merge into …", { name: "merge", onclick: merge }),
@@ -45,7 +46,7 @@ function draw({ person, created, templates }) {
   }
   grid = new Grid(byId("grid"), {
     label: "Faces", minWidth: 132, cellHeight: (width) => Math.round(width + 54), cell: tile,
-    load: async (offset, limit) => (await op("show", { name, offset, limit: Math.min(limit, 100) })).templates,
+    load: async (offset, limit, signal) => (await op("show", { name, offset, limit: Math.min(limit, 100) }, signal)).templates,
   });
   grid.show(person.templates, templates);
 }
@@ -161,22 +162,11 @@ async function remove() {
   change(() => op("remove", { name }));
 }
 
-function add() {
-  const chooser = el("input", { type: "file", accept: "image/*", multiple: true });
-  chooser.addEventListener("change", async () => {
-    const refused = [];
-    for (const file of chooser.files) {
-      try {
-        const { rejected } = await upload("/api/enrol", { name, label: file.name }, file);
-        refused.push(...rejected.map((one) => `${file.name}: ${one.message}`));
-      } catch (error) {
-        refused.push(`${file.name}: ${error.message}`);
-      }
-    }
-    if (refused.length) notice(`Not enrolled: ${refused.slice(0, 3).join("; ")}`, { bad: true });
-    load();
-  });
-  chooser.click();
+async function add() {
+  const answer = await ask({ title: `More pictures of ${name}`, text: "One face in each picture works best.", fields: [{ name: "pictures", label: "Pictures", pictures: true }], action: "Enrol" });
+  if (!answer) return;
+  await enrolFiles(name, answer.pictures);
+  load();
 }
 
 whenOnline(load);

@@ -1,6 +1,6 @@
-// What every view has around it: is the server there, what has just happened, logging out.
+// What every view has around it: is the server there, and what has just happened.
 
-import { connection, logOut, op } from "./api.js";
+import { connection, op } from "./api.js";
 import { button, byId, el, icon, plural } from "./dom.js";
 
 const NOTICE_MS = 7000;
@@ -70,7 +70,9 @@ if (byId("status")) {
   showConnection();
   look();
 }
-byId("logout")?.addEventListener("click", async () => {
-  await logOut();
-  location.assign("/login");
+// What looks like a button is pressed with Enter, too; a browser's own chooser of files takes only the space bar.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.target.matches("input[type=file]")) return;
+  event.preventDefault();
+  event.target.click();
 });

@@ -46,7 +46,7 @@ export function chosen(files) {
 export class Upload {
   // `onchange(upload)` after every photo and piece: {files, done, bytes, sent, added, duplicates, refused, speed, finished}
   constructor(album, items, onchange) {
-    Object.assign(this, { album, onchange, done: 0, sent: 0, added: 0, duplicates: 0, refused: [], finished: false, problem: null });
+    Object.assign(this, { album, items, onchange, done: 0, sent: 0, added: 0, duplicates: 0, refused: [], finished: false, problem: null });
     this.photos = items.filter(({ file }) => !isZip(file));
     this.zips = items.filter(({ file }) => isZip(file));
     this.files = items.length;
@@ -77,7 +77,7 @@ export class Upload {
       }));
       for (const zip of this.zips) await this.sendZip(zip);
     } catch (error) {
-      this.problem = error.name === "AbortError" ? new Error("Stopped. Drop the same again to go on.") : error;
+      this.problem = error.name === "AbortError" ? new Error("You stopped it.") : error;
       this.stopping.abort();
     }
     this.finished = true;

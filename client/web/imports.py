@@ -1,0 +1,117 @@
+"""Imports of the server's own folders into albums: begun by a page, gone on with when it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from client.face_client import FaceClient
+from client.web.answers import FAILURES, failure
+from client.web.bodies import BodyError, read_json, text
+from client.web.gateway import Gateway, session_of
+from client.web.pool import Overloaded
+from client.web.sessions import Session
+from protocol.album_messages import AlbumImport, AlbumInfo, AlbumIngested, AlbumProcess
+from protocol.messages import Progress
+from protocol.shapes import from_plain, to_plain
+
+_MAX_RUNNING = 4  # each holds one of the pool's sixteen threads for as long as it takes
+_MAX_KEPT = 100  # whose end somebody may still come to see
+
+
+@dataclass(slots=True)
+class Import:
+    """One import. Used by the event loop's thread, but for `news`, which the asking thread replaces whole."""
+
+    folder: str
+    news: tuple[int, int] = (0, 0)  # files looked at, of how many
+    result: AlbumIngested | None = None
+    error: object = None  # as the API answers errors
+
+    @property
+    def running(self) -> bool:
+        """Is it under way?"""
+        return self.result is None and self.error is None
+
+    def plain(self) -> dict[str, object]:
+        """As the page reads it."""
+        done, total = self.news
+        said = {"folder": self.folder, "running": self.running, "done": done, "total": total, "error": self.error}
+        return said | {"result": None if self.result is None else to_plain(self.result)}
+
+
+class Imports:
+    """Every import of this gateway; used by the event loop's thread only."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._known: OrderedDict[tuple[str | None, str], Import] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
+
+    def of(self, session: Session, album: str) -> Import | None:
+        """The last one into that album."""
+        return self._known.get((session.token, album))
+
+    def begin(self, session: Session, wanted: AlbumImport) -> Import:
+        """A new one, or that which fills the album already. Raises Overloaded."""
+        key = session.token, wanted.album
+        known = self._known.get(key)
+        if known is not None and known.running:
+            return known
+        if len(self._tasks) >= _MAX_RUNNING:
+            raise Overloaded("as many folders as this page can follow are being imported; try again later")
+        begun = self._known[key] = Import(wanted.folder)
+        self._known.move_to_end(key)
+        while len(self._known) > _MAX_KEPT:
+            self._known.popitem(last=False)
+        task = asyncio.ensure_future(self._run(session, wanted, begun))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return begun
+
+    async def _run(self, session: Session, wanted: AlbumImport, begun: Import) -> None:
+        def ask(client: FaceClient) -> AlbumIngested:
+            return client.ask(wanted, AlbumIngested, hear)
+
+        def hear(news: Progress) -> None:
+            begun.news = news.done, news.total
+
+        try:
+            ingested = await self._gateway.ask(session, ask)  # asked twice, it goes on where it was
+            await self._gateway.ask(
+                session, lambda client: client.ask(AlbumProcess(wanted.album, wait=False), AlbumInfo), changes=True
+            )
+            begun.result = ingested
+        except FAILURES as what:
+            begun.error = json.loads(bytes(failure(what).body))["error"]
+
+
+async def begin(request: Request) -> JSONResponse:
+    """Begins to import `folder` into `album`, and then to look for faces."""
+    wanted: AlbumImport = from_plain(AlbumImport, await read_json(request), strict=True)
+    begun = imports_of(request).begin(session_of(request), wanted)
+    if begun.folder != wanted.folder:
+        raise BodyError(409, "conflict", f"the folder '{begun.folder}' is being imported into this album already")
+    return JSONResponse(begun.plain(), 202)
+
+
+async def look(request: Request) -> JSONResponse:
+    """How far the last import into `album` is; null where there was none."""
+    found = imports_of(request).of(session_of(request), text(request, "album"))
+    return JSONResponse(None if found is None else found.plain())
+
+
+def imports_of(request: Request) -> Imports:
+    """The application's Imports."""
+    imports = request.app.state.imports
+    assert isinstance(imports, Imports)
+    return imports
+
+
+ROUTES = [Route("/api/album/import", begin, methods=["POST"]), Route("/api/album/import", look)]

@@ -1,0 +1,45 @@
+// Choosing a person of an album by face or name: what dropping one on another does, for keyboards and fingers.
+
+import { button, el, plural } from "./dom.js";
+import { picture } from "./grid.js";
+
+const MOST = 60;  // faces shown at once; typing a name finds the others
+
+// Resolves to one of `people`, or null where the dialog was closed. `face(person)` is the address of their picture.
+export function pickPerson(people, { title, text, action, face }) {
+  return new Promise((resolve) => {
+    let chosen = null;
+    const heading = el("h2", { id: `title-${crypto.randomUUID()}` }, title);
+    const search = el("input", { type: "search", autocomplete: "off", maxlength: 200, placeholder: "Search by name" });
+    const choices = el("fieldset", { class: "pick-people" });
+    const submit = el("button", { class: "button primary", type: "submit" }, action);
+    const form = el("form", { method: "dialog" }, heading, text ? el("p", {}, text) : null,
+      people.length > 8 ? el("label", { class: "field" }, el("span", { class: "visually-hidden" }, "Search by name"), search) : null, choices,
+      el("div", { class: "row" }, button("Cancel", { onclick: () => dialog.close() }), submit));
+    const dialog = el("dialog", { "aria-labelledby": heading.id }, form);
+
+    function draw() {
+      const words = search.value.trim().toLowerCase();
+      const found = people.filter((person) => !words || (person.name ?? "").toLowerCase().includes(words));
+      choices.replaceChildren(el("legend", { class: "visually-hidden" }, title), ...found.slice(0, MOST).map(choice),
+        found.length > MOST ? el("p", {}, `and ${plural(found.length - MOST, "more", "more")}: type a name`) : "", found.length ? "" : el("p", {}, "Nobody by that name."));
+      submit.disabled = !chosen;
+    }
+
+    function choice(person) {
+      const input = el("input", { type: "radio", name: "person", value: person.person, class: "visually-hidden" });
+      input.checked = chosen === person;
+      input.addEventListener("change", () => { chosen = person; submit.disabled = false; });
+      return el("label", {}, input, picture(face(person)), el("span", {}, el("strong", {}, person.name ?? "Not named yet"), el("span", {}, plural(person.photos, "photo"))));
+    }
+
+    let picked = null;
+    search.addEventListener("input", draw);
+    form.addEventListener("submit", () => { picked = chosen; });
+    dialog.addEventListener("close", () => { dialog.remove(); resolve(picked); });
+    draw();
+    document.body.append(dialog);
+    dialog.showModal();
+    (form.querySelector("input[type=search]") ?? choices.querySelector("input")).focus();
+  });
+}
