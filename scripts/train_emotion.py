@@ -11,9 +11,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.emotion_training.data import load_split
-from scripts.emotion_training.loop import Recipe, Training
+from scripts.emotion_training.loop import SERVED_SIZE, Recipe, Training
 from scripts.emotion_training.publish import publish
-from scripts.emotion_training.schedule import SERVED_SIZE
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def main() -> None:
     arguments = parse()
     arguments.run.mkdir(parents=True, exist_ok=True)
-    recipe = Recipe(seed=arguments.seed)
+    recipe = Recipe(seed=arguments.seed, epochs=arguments.epochs)
     split = load_split(arguments.shared)
     training = Training(split, recipe, arguments.run, arguments.threads)
     training.resume()
@@ -37,6 +36,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint, curve and held-out parts")
     parser.add_argument("--models", type=Path, default=ROOT / "data/models", help="where the network is published")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--epochs", type=int, default=Recipe.epochs)
     parser.add_argument("--publish-only", action="store_true", help="publish the last checkpoint as it is")
     parser.add_argument("--threads", type=int, default=2, help="at most so many")
     return parser.parse_args()

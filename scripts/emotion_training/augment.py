@@ -23,7 +23,7 @@ NOISE = 0.015
 """Of full white; at 0.03 dark pictures drowned in it, by eye."""
 BLUR_CHANCE, BLUR_SIDES = 0.05, (20, 36)
 """Some faces are seen as if only 20 to 36 px large, as distant people in real photographs are."""
-ERASE_CHANCE, ERASE_SIDE = 0.25, (0.15, 0.4)
+ERASE_CHANCE, ERASE_SIDE = 0.1, (0.15, 0.4)
 
 
 def augment(pixels: Tensor, size: int, generator: torch.Generator) -> Tensor:

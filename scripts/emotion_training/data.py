@@ -53,17 +53,13 @@ class Split:
     choice_fer: Faces
     choice_raf: Faces
     raf_report: Faces
-    public_alone: Faces
-    """FER2013's public test without the pictures that have a twin in what was trained on or set aside."""
 
 
 def load_split(shared: Path) -> Split:
     """Read both data sets below `shared` and set parts aside by content.
 
-    Twins (see `group_twins`) always fall on the same side of what we set aside; a picture with a twin in FER2013's
-    public test is not chosen on. It is trained on, as by everybody who reports on the official splits: 465 of public
-    test's 3,589 pictures have a twin in the train part, and as many, unknown to us, in the field's private test.
-    `public_alone` is without them, so that this score can be told beside.
+    Twins (see `group_twins`) always fall on the same side; a picture with a twin in FER2013's public test, or in any
+    part set aside, is not trained on, and one with a twin in public test is not chosen on either.
     """
     fer = read_faces(shared / FER_TRAIN, folder_label)
     public = read_faces(shared / FER_PUBLIC, folder_label)
@@ -77,15 +73,8 @@ def load_split(shared: Path) -> Split:
     raf_report = free & everything.raf & (draw < RAF_REPORT)
     choice_raf = free & everything.raf & (draw >= RAF_REPORT) & (draw < RAF_REPORT + RAF_CHOICE)
     set_aside = choice_fer | raf_report | choice_raf
-    train = ~is_public & ~np.isin(groups, groups[set_aside])
-    alone = is_public & ~np.isin(groups, groups[~is_public])
-    return Split(
-        train=everything.take(train),
-        choice_fer=everything.take(choice_fer),
-        choice_raf=everything.take(choice_raf),
-        raf_report=everything.take(raf_report),
-        public_alone=everything.take(alone),
-    )
+    train = free & ~np.isin(groups, groups[set_aside])
+    return Split(*(everything.take(part) for part in (train, choice_fer, choice_raf, raf_report)))
 
 
 def read_faces(archive: Path, label: Callable[[PurePosixPath], str], raf: bool = False) -> Faces:

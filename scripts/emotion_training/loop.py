@@ -16,34 +16,37 @@ from scripts.emotion_training.augment import augment, mix
 from scripts.emotion_training.data import LABELS, Faces, Split
 from scripts.emotion_training.network import build_network
 from scripts.emotion_training.replicas import Replicas
-from scripts.emotion_training.schedule import CYCLES, SERVED_SIZE, Cycle, Schedule
+from scripts.emotion_training.schedule import Schedule
 
 CHECKPOINT = "checkpoint.pt"
 REPORT_EVERY = 20  # batches: a few seconds
+SERVED_SIZE = 40
+"""Pixels a side of the served view."""
 SETTLING = 4096
 """Pictures from which the averaged network's batch statistics are taken."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained how, over cycles of the learning rate (see schedule.py)."""
+    """What is trained how."""
 
     seed: int = 0
-    cycles: tuple[Cycle, ...] = CYCLES
+    epochs: int = 64
     batch: int = 96
     part: int = 24  # pictures that batch normalisation sees together
+    rate: float = 0.06
+    warmup_epochs: float = 1.0
     momentum: float = 0.9
     decay: float = 5e-4
     smoothing: float = 0.1
     mixup: float = 0.2  # Beta(0.2, 0.2): mostly a trace of the other picture
     mixup_chance: float = 0.5
-    mixup_until: float = 0.8  # part of a cycle; its last epochs see pictures as they are served
+    mixup_until: float = 0.8  # part of the run; the last epochs see pictures as they are served
+    # (part of the run done, pixels a side): small views first, since early epochs learn as much from 28 px at half the
+    # cost (progressive resizing, Tan & Le 2021); the network must end at the size it is served at, for trained at
+    # 32 px it scored 0.48 there and 0.18 at 44.
+    phases: tuple[tuple[float, int], ...] = ((0.0, 28), (0.3, 34), (0.55, SERVED_SIZE))
     average: float = 0.999  # of batches: about three epochs
-    # From the second cycle on a picture's target is half its label, half what the network has been saying of it
-    # (self-adaptive training, Huang et al. 2020): a tenth of FER2013's labels are wrong, and after the first cycle the
-    # network had learned 87 % of them by heart while getting 66 % of unseen pictures right.
-    belief: float = 0.5
-    belief_memory: float = 0.9  # of a picture's belief, kept each time it is seen unmixed
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,6 @@ class Part:
     size: int
     seed: int
     mixed: bool
-    believed: bool
-    """Whether the network's own beliefs are half of the targets."""
     share: float
     """Of the batch, by which their loss counts."""
 
@@ -66,7 +67,7 @@ class Training:
     def __init__(self, split: Split, recipe: Recipe, folder: Path, threads: int) -> None:
         torch.manual_seed(recipe.seed)
         self.split, self.recipe, self.folder = split, recipe, folder
-        self.schedule = Schedule(recipe.cycles)
+        self.schedule = Schedule(recipe.rate, recipe.warmup_epochs, recipe.epochs)
         self.network = build_network(len(LABELS)).to(memory_format=torch.channels_last)
         self.average = AveragedModel(self.network, multi_avg_fn=warming_average(recipe.average))
         matrices = [p for p in self.network.parameters() if p.ndim > 1]
@@ -74,8 +75,7 @@ class Training:
         groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}]
         self.optimiser = torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=True)
         self.pixels = torch.from_numpy(split.train.pixels)
-        self.labels = smooth_labels(split.train, recipe.smoothing)
-        self.beliefs = self.labels.clone()  # a picture is in one part of a batch: no two threads write one row
+        self.targets = smooth_labels(split.train, recipe.smoothing)
         self.epoch = 0
         self.replicas = Replicas(self.network, threads, self.loss)
 
@@ -89,7 +89,6 @@ class Training:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch = state["epoch"]
-        self.beliefs = state["beliefs"]
 
     def save(self) -> None:
         """Write the checkpoint beside the old one first, so that a power cut leaves one of them whole."""
@@ -98,7 +97,6 @@ class Training:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "epoch": self.epoch,
-            "beliefs": self.beliefs,
         }
         partial = self.folder / (CHECKPOINT + ".partial")
         torch.save(state, partial)
@@ -106,7 +104,7 @@ class Training:
 
     def run(self) -> None:
         """Train to the end, saving and logging after every epoch."""
-        while self.epoch < self.schedule.epochs:
+        while self.epoch < self.recipe.epochs:
             started = time.monotonic()
             loss, size = self.train_epoch()
             self.epoch += 1
@@ -127,10 +125,9 @@ class Training:
 
     def train_epoch(self) -> tuple[float, int]:
         """One pass over the pictures: mean loss, and the side the views had."""
-        recipe = self.recipe
-        cycle, number_of_cycle, done = self.schedule.place(self.epoch)
+        recipe, done = self.recipe, self.epoch / self.recipe.epochs
         generator = torch.Generator().manual_seed(recipe.seed * 1000 + self.epoch)
-        size = next(side for start, side in reversed(cycle.phases) if done >= start)
+        size = next(side for start, side in reversed(recipe.phases) if done >= start)
         order = torch.randperm(len(self.pixels), generator=generator)
         batches = order.split(recipe.batch)[:-1]  # a small last batch would only disturb the batch statistics
         total = 0.0
@@ -139,7 +136,7 @@ class Training:
                 group["lr"] = self.schedule.rate_at(self.epoch + number / len(batches))
             mixed = done < recipe.mixup_until
             parts = [
-                Part(pictures, size, draw_seed(generator), mixed, number_of_cycle > 0, recipe.part / recipe.batch)
+                Part(pictures, size, draw_seed(generator), mixed, recipe.part / recipe.batch)
                 for pictures in chosen.split(recipe.part)
             ]
             total += self.replicas.gradients(parts)
@@ -152,16 +149,10 @@ class Training:
     def loss(self, network: nn.Module, part: Part) -> Tensor:
         """What this part adds to its batch's loss."""
         generator = torch.Generator().manual_seed(part.seed)
-        views, targets = augment(self.pixels[part.chosen], part.size, generator), self.labels[part.chosen]
-        if part.believed:
-            targets = targets.lerp(self.beliefs[part.chosen], self.recipe.belief)
-        mixed = part.mixed and chance(self.recipe.mixup_chance, generator)
-        if mixed:
+        views, targets = augment(self.pixels[part.chosen], part.size, generator), self.targets[part.chosen]
+        if part.mixed and chance(self.recipe.mixup_chance, generator):
             views, targets = mix(views, targets, self.recipe.mixup, generator)
         logits = network(views.contiguous(memory_format=torch.channels_last))
-        if part.believed and not mixed:
-            said = logits.detach().softmax(1)
-            self.beliefs[part.chosen] = said.lerp(self.beliefs[part.chosen], self.recipe.belief_memory)
         return F.cross_entropy(logits, targets) * part.share
 
     def settle(self, size: int) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 from scripts.emotion_training import calibrate
 from scripts.emotion_training.data import FER_PUBLIC, FER_TRAIN, LABELS, RAF_TRAIN, Split, write_pictures
 from scripts.emotion_training.export import export_onnx, write_spec
-from scripts.emotion_training.schedule import SERVED_SIZE
+from scripts.emotion_training.loop import SERVED_SIZE
 from scripts.evaluation.confusion_plot import save_confusion
 from scripts.evaluation.emotion import Framing, class_names, confusion, measure, read_all
 from scripts.evaluation.pictures import labelled_pictures
@@ -38,7 +38,6 @@ def publish(network: nn.Module, split: Split, shared: Path, run: Path, target: P
         "fer2013 set aside for choosing": held_out / "choice-fer2013",
         "rafdb set aside for choosing": held_out / "choice-rafdb",
         "fer2013 public_test": shared / FER_PUBLIC,
-        "fer2013 public_test without twins": held_out / "report-fer2013-alone",
         "rafdb set aside for reporting": held_out / "report-rafdb",
     }
     spec = EmotionSpec("emotion", onnx_path, LABELS, SERVED_SIZE, SIDE, DOWN, temperature=1.0, certain_at=0.0)
@@ -49,7 +48,7 @@ def publish(network: nn.Module, split: Split, shared: Path, run: Path, target: P
     for name, (truth, logits) in answered.items():
         rows = calibrate.probabilities(logits, spec.temperature)
         scores[name] = measure(truth, rows, spec)
-        if "choosing" not in name and "without" not in name:
+        if "choosing" not in name:
             picture = target / f"emotion_confusion_{name.split()[0]}.png"
             save_confusion(picture, confusion(truth, rows.argmax(1), len(LABELS)), LABELS)
     write_spec(target / "emotion.json", onnx_path, spec_fields(spec, scores))
@@ -59,7 +58,6 @@ def write_held_out(split: Split, shared: Path, folder: Path) -> Path:
     write_pictures(shared / FER_TRAIN, split.choice_fer, folder / "choice-fer2013")
     write_pictures(shared / RAF_TRAIN, split.choice_raf, folder / "choice-rafdb")
     write_pictures(shared / RAF_TRAIN, split.raf_report, folder / "report-rafdb")
-    write_pictures(shared / FER_PUBLIC, split.public_alone, folder / "report-fer2013-alone")
     return folder
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from protocol.messages import EMOTIONS
 from scripts.emotion_training.calibrate import fit_certainty, fit_temperature, probabilities
 from scripts.emotion_training.data import draw_by_content, group_twins
-from scripts.emotion_training.schedule import Cycle, Schedule
+from scripts.emotion_training.schedule import Schedule
 from scripts.evaluation.calibration import calibration_error
 from scripts.evaluation.emotion import class_names, confusion, measure
 from scripts.evaluation.pictures import labelled_pictures
@@ -222,10 +222,6 @@ def test_certain_answers_are_right_often_enough() -> None:
     assert fit_certainty(confidence, np.zeros(701, bool)) == 1
 
 
-def test_the_learning_rate_warms_up_and_falls_to_zero_in_every_cycle() -> None:
-    first, second = Cycle(10, 0.1, ((0.0, 28), (0.5, 40))), Cycle(4, 0.05, ((0.0, 40),))
-    whole = Schedule((first, second))
-    assert whole.epochs == 14
-    assert [whole.rate_at(at) for at in (0, 1, 9.999999, 11, 14)] == pytest.approx([0, 0.1, 0, 0.05, 0], abs=1e-6)
-    assert [whole.place(at)[:2] for at in (0, 9.9, 10, 14)] == [(first, 0), (first, 0), (second, 1), (second, 1)]
-    assert whole.place(12)[2] == pytest.approx(0.5)
+def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
+    whole = Schedule(peak=0.1, warmup=1, epochs=10)
+    assert [whole.rate_at(0), whole.rate_at(1), whole.rate_at(10)] == pytest.approx([0, 0.1, 0])
