@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from server.errors import ModelMismatch
-from server.gallery.graph import FEWEST_CANDIDATES, GRAPH_ERROR, MOST_CANDIDATES, Graph, GraphIndex
+from server.gallery.graph import FEWEST_CANDIDATES, GRAPH_ERROR, MOST_CANDIDATES, Graph, GraphIndex, expansion_for
 from server.gallery.index import ExactIndex
 from server.gallery.rows import Chunk, Rows
 from tests.support.galleries import people_like, random_units, unit, without_image
@@ -151,3 +151,8 @@ def test_many_are_answered_as_one_after_the_other(asked: int) -> None:
             one, _ = graph.nearest(probe, count)
             assert row[: len(one)].tolist() == one.tolist()
             assert (row[len(one) :] == -1).all()
+
+
+def test_larger_graphs_are_searched_more_widely() -> None:
+    assert expansion_for(0) == expansion_for(40_000) == 256
+    assert 500 <= expansion_for(100_000) <= 520 < expansion_for(1_000_000)
