@@ -18,6 +18,7 @@ from client import FaceClient
 from protocol.messages import Identified
 from scripts.benchmarking.deepface_process import DeepFaceProcess, deepface_home
 from scripts.serving import Server, server_process
+from server.errors import StartError
 from server.gallery.gallery import Gallery
 from server.spec import EmbeddingSpec
 from server.vision.analyser import Analyser
@@ -80,6 +81,9 @@ class Bench:
         """The gallery's templates as a .npy file, for DeepFace to search in."""
         path = self.room / "gallery.npy"
         with Gallery.open(self.db) as gallery:
+            if gallery.spec.model != DEFAULT_MODEL:
+                again = f"scripts/create_db.py data/sample/people --model {DEFAULT_MODEL} --rebuild --db {self.db}"
+                raise StartError(f"{self.db} is {gallery.spec.model}'s, not {DEFAULT_MODEL}'s: {again}", exit_code=2)
             np.save(path, gallery.templates().embeddings)
         return path
 
