@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from server.durable import fsync_path
 from server.errors import OverLimit
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -43,7 +44,7 @@ class Originals:
         target = self.path(sha256)
         target.parent.mkdir(exist_ok=True)
         written.replace(target)
-        _sync_folder(target.parent)
+        fsync_path(target.parent)
 
     def path(self, sha256: str) -> Path:
         """Where an original lies."""
@@ -65,11 +66,3 @@ class Originals:
         for path in self._kept.glob("*/*"):
             if _SHA256.fullmatch(path.name) and not is_known(path.name):
                 path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

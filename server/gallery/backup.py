@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from server.durable import fsync_path
 from server.errors import StartError
 from server.gallery.connection import check_ours, connect, discard_companions
 from server.gallery.records import Counts
@@ -49,7 +50,7 @@ def save(db: Path, target: Path) -> Content:
             _copy(source, fresh)
         content = check(fresh)
         os.replace(fresh, target)  # noqa: PTH105 - the name says that it is atomic
-        _fsync(target.parent)
+        fsync_path(target.parent)
     finally:
         fresh.unlink(missing_ok=True)
         discard_companions(fresh)
@@ -98,10 +99,10 @@ def restore(source: Path, db: Path, *, other_spec: bool, keep: Callable[[], obje
             with closing(connect(ready, "rw")) as fresh, closing(connect(db, "rw")) as target:
                 fresh.backup(target)
         else:
-            _fsync(ready)
+            fsync_path(ready)
             discard_companions(db)
             os.replace(ready, db)  # noqa: PTH105 - the name says that it is atomic
-            _fsync(db.parent)
+            fsync_path(db.parent)
     finally:
         _discard(ready)
     return content
@@ -140,7 +141,7 @@ def _copy(source: sqlite3.Connection, path: Path) -> None:
         source.backup(target)
         # A single file: a copy that is moved elsewhere must not miss its log.
         target.execute("PRAGMA journal_mode = DELETE")
-    _fsync(path)
+    fsync_path(path)
 
 
 def _content(connection: sqlite3.Connection, path: Path) -> Content:
@@ -163,11 +164,3 @@ def _content(connection: sqlite3.Connection, path: Path) -> Content:
 def _discard(path: Path) -> None:
     path.unlink(missing_ok=True)
     discard_companions(path)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

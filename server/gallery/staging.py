@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from server.durable import fsync_path
 from server.errors import ModelMismatch, StartError
 from server.gallery import journal
 from server.gallery.connection import discard_companions
@@ -123,10 +124,10 @@ class Staging:
 
     def _rename(self) -> None:
         # Closing folded the write-ahead log into the file; both the file and its new name must be on disk to stay.
-        _fsync(self._path)
+        fsync_path(self._path)
         discard_companions(self._target)
         os.replace(self._path, self._target)  # noqa: PTH105 - the name says that it is atomic
-        _fsync(self._target.parent)
+        fsync_path(self._target.parent)
 
     def _merge(self, relinks: Sequence[Relink], removed: Sequence[int], *, rebuild: bool) -> None:
         target = Store.open(self._target)
@@ -266,11 +267,3 @@ def _columns(target: Store, table: str, but: Sequence[str]) -> list[str]:
     """The columns of a built table that are copied as they are; both databases are of this version."""
     names = (str(row[1]) for row in target.execute(f"PRAGMA built.table_info({table})"))
     return [name for name in names if name not in but]
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +17,7 @@ from scripts.create_db import main as create_db
 from scripts.migrate_model import main as migrate_model
 from tests.support.synthetic_engine import SyntheticEngine, portrait
 from tests.support.synthetic_server import MODEL, synthetic_server
-
-PATIENCE_S = 30.0
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 class World:
@@ -67,15 +65,6 @@ def nearest(client: FaceClient, number: int) -> str | None:
     """Who a painted face is, if it is enrolled."""
     (face,) = client.identify(portrait(number, shade=1)).faces
     return face.candidates[0].name if face.candidates and face.similarity and face.similarity > 0.99 else None
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    limit = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > limit:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 @contextmanager

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,10 +19,10 @@ from server.gallery.gallery import Gallery
 from server.gallery.store import Store
 from server.spec import EmbeddingSpec
 from tests.support.galleries import picture, random_units, spec, unit
+from tests.support.waiting import PATIENCE_S, eventually
 
 EAST, NORTH, UP = unit(1, 0, 0, 0), unit(0, 1, 0, 0), unit(0, 0, 1, 0)
 NO_EXACT = 64  # bytes: four templates of four dimensions; beyond, a graph
-PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -69,15 +68,6 @@ def view(gallery: Gallery) -> tuple[object, ...]:
         rows.person_ids.tolist(),
         [gallery.search(probe, 5) for probe in probes],
     )
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    limit = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > limit:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_nothing_new_is_nothing_to_do(server: Gallery) -> None:
