@@ -233,7 +233,7 @@ def test_a_gateway_that_was_started_again(tmp_path: Path, visiting: Visiting) ->
         furnish(address)
         with web_page(address) as web:
             visit = visiting(web)
-            visit.refusals, visit.ends = {403}, True
+            visit.refusals = {403}
             visit.go("/people")
             visit.page.locator(VIEWS["people"].full).wait_for()
         look_now(visit)

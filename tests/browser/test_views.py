@@ -42,7 +42,7 @@ def test_a_view_that_loses_its_server_keeps_what_it_shows(tmp_path: Path, visiti
             client.enrol("Ada", portrait(7))
         with web_page(address) as web:
             visit = visiting(web)
-            visit.refusals, visit.ends = {503}, True
+            visit.refusals = {503}
             visit.go("/people")
             visit.shows(".tile strong", ["Ada"])
     # Both are gone now: the page says which of its programs to start

@@ -15,14 +15,13 @@ _REFUSED = re.compile(r"status of (\d+)")
 
 
 class Visit:
-    """`refusals`: statuses that a test brings about on purpose; `ends`: the gateway itself goes away on purpose."""
+    """`refusals`: statuses that a test brings about on purpose."""
 
     def __init__(self, context: BrowserContext, web: Web) -> None:
         self.context = context
         self.web = web
         self.complaints: list[str] = []
         self.refusals: set[int] = set()
-        self.ends = False
         self.page: Page = context.new_page()
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
@@ -65,7 +64,7 @@ class Visit:
     def _console(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
             return
-        if self.ends and "ERR_CONNECTION_REFUSED" in message.text:
+        if self.web.gone.is_set() and "net::ERR_" in message.text:
             return
         refused = _REFUSED.search(message.text)
         if refused is None or int(refused[1]) not in self.refusals:

@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
@@ -57,11 +57,15 @@ def facewire_server(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A running gateway, over real HTTP; with `tls` (what to trust), over HTTPS."""
+    """A running gateway, over real HTTP; with `tls` (what to trust), over HTTPS.
+
+    `gone` is set before it stops listening: from then on a browser that still looks at it is refused.
+    """
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
+    gone: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
@@ -122,10 +126,12 @@ def web_page(server: tuple[str, int], *, port: int = 0, **settings: object) -> I
         thread.start()
         while not server_.started and thread.is_alive():
             time.sleep(0.01)
+        host, port = listening.getsockname()[:2]
+        trusted = None if chosen.tls_cert is None else ssl.create_default_context(cafile=chosen.tls_cert)
+        page = Page(host, port, trusted)
         try:
-            host, port = listening.getsockname()[:2]
-            trusted = None if chosen.tls_cert is None else ssl.create_default_context(cafile=chosen.tls_cert)
-            yield Page(host, port, trusted)
+            yield page
         finally:
+            page.gone.set()
             server_.should_exit = True
             thread.join(PATIENCE_S)
