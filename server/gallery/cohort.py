@@ -8,6 +8,7 @@ that is shipped is a model of people, not people: see data/models/README.md.
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,6 +75,13 @@ class Cohort:
 
     def __len__(self) -> int:
         return len(self._members)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names what its scales depend on besides the embeddings."""
+        digest = hashlib.sha256(self._members.tobytes())
+        digest.update(repr((self._nearest, NEAR, SMALLEST_ROOM, LARGEST_ROOM)).encode())
+        return digest.hexdigest()
 
     def statistics(self, embeddings: NDArray[np.float32]) -> Statistics:
         """Of (n, d) unit embeddings: mean and deviation, (n,) each, of the similarities to the nearest members."""

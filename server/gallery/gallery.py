@@ -27,6 +27,7 @@ from server.gallery.names import person_name
 from server.gallery.readers import Readers
 from server.gallery.records import Copy, Counts, KeptTemplate, Match, NewPicture, PersonRecord, Templates
 from server.gallery.rows import unscaled
+from server.gallery.scale_file import ScaleFile
 from server.gallery.showing import shown
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store
@@ -51,7 +52,11 @@ class Gallery:
         self._measure = unscaled if cohort is None else cohort.scales
         self.cohort = cohort
         self._keeper = keeper
-        self._writer = Writer(store, path, keeper, self._measure)
+        self._scale_file = None if cohort is None else ScaleFile(path, cohort)
+        of_rows = unscaled if self._scale_file is None else self._scale_file.measure
+        self._writer = Writer(store, path, keeper, of_rows, self._forget)
+        if self._scale_file is not None:
+            self._scale_file.keep(self._snapshot.rows)
         self._readers = Readers(path)
         self._watch: Watch | None = None
         # Why nothing may be compared with what is enrolled, or None. Replaced as a whole.
@@ -257,6 +262,12 @@ class Gallery:
         self.close()
 
     # ------------------------------------------------------------------------------------------ helpers
+
+    def _forget(self) -> None:
+        """Somebody was erased: what lies beside the database goes with them."""
+        self._keeper.purge()
+        if self._scale_file is not None:
+            self._scale_file.remove()
 
     def _changed(self, op: Op, edit: Callable[[Store, Draft], None]) -> Change:
         _, event = self._writer.change(op, edit)

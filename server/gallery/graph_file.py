@@ -14,12 +14,12 @@ import logging
 import mmap
 import os
 import struct
-import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from server.durable import replacing
 from server.gallery.connection import INDEX_SUFFIX
 from server.gallery.graph import IDENTITY, Graph
 from server.gallery.rows import Rows
@@ -86,15 +86,10 @@ class GraphFile:
         if label == self._on_disk or not len(graph):
             return
         try:
-            descriptor, name = tempfile.mkstemp(prefix=f"{self._path.name}-", dir=self._path.parent)
-            staging = Path(name)
-            try:
-                with os.fdopen(descriptor, "r+b") as file:
-                    graph.save(staging)
+            with replacing(self._path) as staging:
+                graph.save(staging)
+                with staging.open("r+b") as file:
                     _sign(file, json.dumps(label).encode())
-                staging.replace(self._path)
-            finally:
-                staging.unlink(missing_ok=True)
             self._on_disk = label
         except (OSError, RuntimeError) as error:
             _log.warning("%s can't be written (%s): the next start builds the graph anew", self._path, error)
@@ -121,5 +116,3 @@ def _sign(file: BinaryIO, label: bytes) -> None:
     digest.update(label)
     file.seek(0, os.SEEK_END)
     file.write(label + FOOTER.pack(len(label), digest.digest(), MARK))
-    file.flush()
-    os.fsync(file.fileno())

@@ -32,17 +32,22 @@ RETRY_AFTER_MS = 1000
 class Writer:
     """The one connection that writes, and the snapshot that follows it. Thread-safe; writers wait for each other."""
 
-    def __init__(self, store: Store, path: Path, keeper: GraphKeeper, measure: Measure) -> None:
-        """Raises StartError where templates are damaged."""
+    def __init__(
+        self, store: Store, path: Path, keeper: GraphKeeper, measure: Measure, forget: Callable[[], None]
+    ) -> None:
+        """`forget`: rids the disk of what lies beside the database, once somebody was erased.
+
+        Raises StartError where templates are damaged."""
         self._store = store
         self._measure = measure
         self._path = path
         self._keeper = keeper
+        self._forget = forget
         # Guards the connection, and the order in which commits are published. Readers don't take it.
         self._writing = threading.Lock()
         self._publish(load(store, path, keeper, measure))
         if erasing.is_pending(store):
-            keeper.purge()
+            forget()
             erasing.wipe(store, path)
 
     @property
@@ -119,7 +124,7 @@ class Writer:
         self._snapshot = snapshot
         self._keeper.follow(snapshot.rows)
         if erased:
-            self._keeper.purge()
+            self._forget()
 
 
 def load(store: Store, path: Path, keeper: GraphKeeper, measure: Measure) -> Snapshot:
