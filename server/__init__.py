@@ -1,10 +1,10 @@
-"""The server. Importing it tells OpenBLAS, before NumPy loads it, to let its threads sleep between products.
+"""The server. Importing it tells OpenBLAS, before NumPy loads it, to work in the thread that calls it.
 
-They wait for more work in a loop of some 25 ms. A face is held against the cohort by one small product, so a core was
-kept busy by nothing while FaceNet needed it: 46 ms of processor time a product instead of 1, and half the answers a
-second (docs/decisions/0009).
+Products here are small, and callers many: a face is held against the cohort by one, and searched for by another. With
+threads of its own OpenBLAS spends more processor time on handing them out and waiting for them than they save, just
+when FaceNet wants every core: 10 ms a picture (docs/decisions/0009).
 """
 
 import os
 
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # its smallest: two to the power of 4 cycles
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -31,7 +31,7 @@ EXPANSION_SEARCH_UP_TO, EXPANSION_SEARCH_GROWTH = 40_000, 0.75
 """Among more templates it looks at more of them, to this power of their number: of strangers' best among 100,000, 256
 found 0.980, 384 0.9925, 512 0.995, which is the power 0.75."""
 
-FEWEST_CANDIDATES, MOST_CANDIDATES = 128, 2048
+FEWEST_CANDIDATES, MOST_CANDIDATES = 256, 4096
 """How many templates the graph is asked for, first and at most. The first is less than it looks at anyway and enough to
 put right what i8 confuses; where the last doesn't show k people, k is so large or so much was removed just here that
 the exact search answers."""

@@ -147,8 +147,8 @@ def test_nothing_is_unpickled() -> None:
     assert users_of("pickle") | users_of("marshal") | users_of("shelve") == set()
 
 
-def test_openblas_is_told_to_let_its_threads_sleep_before_numpy_loads_it() -> None:
+def test_openblas_is_told_to_have_no_threads_before_numpy_loads_it() -> None:
     """Told later it does not listen, and its threads keep FaceNet from a core (docs/decisions/0009)."""
-    told = "import os, sys, server; print('numpy' in sys.modules, os.environ['OPENBLAS_THREAD_TIMEOUT'])"
+    told = "import os, sys, server; print('numpy' in sys.modules, os.environ['OPENBLAS_NUM_THREADS'])"
     ran = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["False", "4"]
+    assert ran.stdout.split() == ["False", "1"]
