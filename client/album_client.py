@@ -71,6 +71,7 @@ from protocol.album_messages import (
     ShowFound,
     Together,
 )
+from protocol.gallery_messages import Acceptable
 from protocol.messages import Progress, RequestBody, Result
 
 ZIP_PIECE = 1024 * 1024  # bytes of an uploaded ZIP a frame: as `export_read` the other way
@@ -276,9 +277,10 @@ class AlbumClient:
         """Which people without a name does the gallery know? With `apply` they get these names."""
         return self._asker.ask(AlbumRecognise(album, apply), AlbumRecognised)
 
-    def enrol(self, album: str, person: int, templates: int = 5) -> AlbumEnrolled:
-        """Enrols a named person in the gallery with their best faces."""
-        return self._asker.ask(AlbumEnrol(album, person, templates), AlbumEnrolled)
+    def enrol(self, album: str, person: int, templates: int = 5, *, accept: Sequence[Acceptable] = ()) -> AlbumEnrolled:
+        """Enrols a named person in the gallery with their best faces; `accept`: reasons not to leave one out for, "all"
+        for none."""
+        return self._asker.ask(AlbumEnrol(album, person, templates, tuple(accept)), AlbumEnrolled)
 
     # ------------------------------------------------------------------------------------------ finding
 

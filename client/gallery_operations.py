@@ -71,12 +71,20 @@ class GalleryOperations(ABC):
         labels: Sequence[str] = (),
         several: Literal["refuse", "main"] = "refuse",
         accept: Sequence[Acceptable] = (),
+        points: Sequence[tuple[float, float]] = (),
     ) -> Enrolled:
         """Add pictures to a person in one change: those that can be enrolled are, `rejected` says why others not.
 
-        `accept`: as for `enrol`.
+        `accept`: as for `enrol`; `points`: one in the face that is meant of each picture, or none.
         """
-        request = Enrol(name, images=tuple(images), labels=tuple(labels), several=several, accept=tuple(accept))
+        request = Enrol(
+            name,
+            images=tuple(images),
+            labels=tuple(labels),
+            several=several,
+            accept=tuple(accept),
+            points=tuple(points),
+        )
         return cast(Enrolled, self._ask(request))
 
     def people(self, offset: int = 0, limit: int | None = None, *, contains: str = "") -> PeopleListed:

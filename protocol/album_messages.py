@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 
 from protocol.checks import in_range
 from protocol.errors import InvalidRequest
+from protocol.gallery_messages import MAX_ACCEPTED, MAX_IMAGES, Acceptable, Shortcoming
 
 PhotoState = Literal["waiting", "faces", "no_faces", "unreadable"]
 Show = Literal["all", "waiting", "faces", "no_faces", "unreadable"]
@@ -599,23 +600,40 @@ class AlbumRecognised:
 
 @dataclass(frozen=True, slots=True)
 class AlbumEnrol:
-    """Enrols a named person of the album in the gallery, with at most `templates` of their best faces."""
+    """Enrols a named person of the album in the gallery, with at most `templates` of their best faces.
+
+    They pass the same gate as pictures that are enrolled by `enrol`; `accept` as there.
+    """
 
     op: ClassVar[str] = "album.enrol"
     album: str
     person: int
     templates: int = 5
+    accept: tuple[Acceptable, ...] = ()
 
     def __post_init__(self) -> None:
-        in_range("templates", self.templates, 1, 100)
+        in_range("templates", self.templates, 1, MAX_IMAGES)
+        in_range("accept", len(self.accept), 0, MAX_ACCEPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumLeftOut:
+    """A face that was not enrolled, and the name of its photo; the rest as in `Rejection`."""
+
+    face: int
+    photo: str
+    reason: str
+    message: str
+    shortcomings: tuple[Shortcoming, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumEnrolled:
-    """Answer of `enrol`: how many templates the gallery has of them now."""
+    """Answer of `enrol`: how many templates the gallery has of them now, and which faces it did not take."""
 
     name: str
     templates: int
+    left_out: tuple[AlbumLeftOut, ...] = ()
 
 
 # ---------------------------------------------------------------------------------------------- search

@@ -48,7 +48,7 @@ class Enrol:
     One `image` that can't be enrolled is an error; of many, those that can are, and the answer says why others not.
     `labels`: what matches show as the pictures, one each (file names, say); they are only shown, never opened.
     `several`: what to do with a picture of several faces: refuse it, or take the largest central one (`main`).
-    `at`: of one `image`, a point (x, y) in the face that is meant, in pixels as shown.
+    `at`: of one `image`, a point (x, y) in the face that is meant, in pixels as shown; `points`: of `images`, one each.
     `accept`: reasons for which no picture is to be refused; `all` for every one of them. Of a duplicate the very same
     bytes are still not kept twice.
     """
@@ -61,6 +61,7 @@ class Enrol:
     several: Literal["refuse", "main"] = "refuse"
     at: tuple[float, float] | None = None
     accept: tuple[Acceptable, ...] = ()
+    points: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         in_range("accept", len(self.accept), 0, MAX_ACCEPTED)
@@ -73,11 +74,17 @@ class Enrol:
             raise InvalidRequest(f"a label has at most {MAX_LABEL} characters")
         if self.at is not None and self.image is None:
             raise InvalidRequest("'at' is a point in one 'image'")
+        if self.points and len(self.points) != len(self.images):
+            raise InvalidRequest(f"{len(self.images)} 'images' need as many 'points', or none")
 
     @property
     def pictures(self) -> tuple[bytes, ...]:
         """All of them, in the order in which the answer counts them."""
         return self.images if self.image is None else (self.image,)
+
+    def point(self, index: int) -> tuple[float, float] | None:
+        """A point in the face that is meant of a picture, where one was said."""
+        return self.points[index] if self.points else self.at
 
     def accepts(self, reason: Refusal) -> bool:
         """Is a picture to be enrolled in spite of that?"""

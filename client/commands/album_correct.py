@@ -6,7 +6,9 @@ import argparse
 
 from client.album_client import AlbumClient
 from client.commands.album_common import add_album, number, person_line, person_number, say, say_changed
-from client.report import printable
+from client.commands.common import EXIT_ALL_MATCHED, EXIT_SOME_UNMATCHED
+from client.commands.enrol import add_accept, refusal
+from client.report import counted, printable
 from protocol.album_messages import AlbumHistoryListed
 
 
@@ -144,14 +146,19 @@ def add_enrol(parser: argparse.ArgumentParser) -> None:
     """The options of enrol."""
     _add_person(parser)
     parser.add_argument("--templates", type=number, default=5, metavar="N", help="best faces (default: %(default)s)")
+    add_accept(parser)
 
 
 def enrol(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Enrols a named person in the gallery."""
-    enrolled = albums.enrol(arguments.album, _person(albums, arguments), min(arguments.templates, 100))
-    line = f"{printable(enrolled.name)}: {enrolled.templates} templates in the gallery"
-    say(enrolled, [line], as_json=arguments.json)
-    return 0
+    enrolled = albums.enrol(
+        arguments.album, _person(albums, arguments), min(arguments.templates, 100), accept=arguments.accept
+    )
+    lines = [f"{printable(one.photo)}: {refusal(one)}" for one in enrolled.left_out]
+    lines.append(f"{printable(enrolled.name)}: {counted(enrolled.templates, 'template')} in the gallery")
+    say(enrolled, lines, as_json=arguments.json)
+    refused = any(one.reason != "duplicate" for one in enrolled.left_out)
+    return EXIT_SOME_UNMATCHED if refused else EXIT_ALL_MATCHED
 
 
 def _add_person(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from client.commands.common import (
 )
 from client.pictures import NoSuchPicture, find_pictures
 from client.report import counted, printable
+from protocol.album_messages import AlbumLeftOut
 from protocol.gallery_messages import Acceptable, Rejection
 
 BATCH_PICTURES = 16  # in one request and one change: some seconds of the server's work
@@ -48,14 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="refuse",
         help="a picture of several faces is refused, or its largest central face is taken (default: %(default)s)",
     )
-    parser.add_argument(
-        "--accept",
-        action="append",
-        choices=get_args(Acceptable),
-        default=[],
-        metavar="REASON",
-        help=f"refuse no picture for this reason; may be given again ({', '.join(get_args(Acceptable))})",
-    )
+    add_accept(parser)
     add_server_arguments(parser)
 
 
@@ -85,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             doubts = {doubt.index: f"enrolled, but {printable(doubt.message)}" for doubt in answer.doubts}
             for index, (path, _) in enumerate(readable):
                 rejection = reasons.get(index)
-                said = doubts.get(index, "enrolled") if rejection is None else _refusal(rejection)
+                said = doubts.get(index, "enrolled") if rejection is None else refusal(rejection)
                 print(f"{printable(str(path))}: {said}", flush=True)
                 if rejection is not None and rejection.reason != "duplicate":
                     exit_code = max(exit_code, EXIT_SOME_UNMATCHED)
@@ -97,7 +91,20 @@ def run(arguments: argparse.Namespace) -> int:
     return exit_code
 
 
-def _refusal(rejection: Rejection) -> str:
+def add_accept(parser: argparse.ArgumentParser) -> None:
+    """`--accept`, for whatever enrols."""
+    parser.add_argument(
+        "--accept",
+        action="append",
+        choices=get_args(Acceptable),
+        default=[],
+        metavar="REASON",
+        help=f"refuse no picture for this reason; may be given again ({', '.join(get_args(Acceptable))})",
+    )
+
+
+def refusal(rejection: Rejection | AlbumLeftOut) -> str:
+    """Why a picture was not enrolled, in one line."""
     reasons = [shortcoming.reason for shortcoming in rejection.shortcomings] or [rejection.reason]
     return f"{', '.join(reasons)}: {printable(rejection.message)}"
 

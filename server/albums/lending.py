@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.gallery_messages import Enrol, Enrolled
 from server.gallery.cohort import Statistics
-from server.gallery.records import NewPicture
 
 
 class Judge(Protocol):
@@ -53,6 +52,6 @@ class Registry(Protocol):
         """Who this is, if somebody enrolled."""
         ...
 
-    def enrol(self, name: str, pictures: Sequence[NewPicture]) -> int:
-        """Adds templates to a person, who is added where unknown; how many they have now."""
+    def enrol(self, message: Enrol) -> Enrolled:
+        """Adds pictures to a person, who is added where unknown, as far as they are good enough."""
         ...

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from protocol.album_messages import (
+    AlbumEnrol,
     AlbumEnrolled,
+    AlbumLeftOut,
     AlbumRecognised,
     AlbumRecognition,
     AlbumSuggested,
     AlbumSuggestion,
 )
+from protocol.gallery_messages import MAX_LABEL, Acceptable, Enrol, Rejection
 from server.albums import clustering, corrections, faces
 from server.albums.database import Database
 from server.albums.lending import Registry
+from server.albums.originals import Originals
+from server.albums.pictures import for_the_detector
 from server.albums.vectors import VectorStore, group_means
 from server.errors import BadRequest
-from server.gallery.records import NewPicture
+
+HELD_BYTES = 64 * 1024 * 1024
+"""Photos in memory at once while a person is enrolled."""
 
 
 class GalleryTies:
     """Thread-safe; holds nothing but its tools."""
 
-    def __init__(self, db: Database, vectors: VectorStore, registry: Registry) -> None:
+    def __init__(self, db: Database, originals: Originals, vectors: VectorStore, registry: Registry) -> None:
         self._db = db
+        self._originals = originals
         self._vectors = vectors
         self._registry = registry
 
@@ -73,21 +82,56 @@ class GalleryTies:
             event = corrections.recognised(db, album, current) if current else None
         return AlbumRecognised(tuple(current), event)
 
-    def enrol(self, album: int, person: int, templates: int) -> AlbumEnrolled:
-        """Enrols a person's best faces, one a photo. Raises UnknownPerson; BadRequest for one without a name."""
+    def enrol(self, album: int, message: AlbumEnrol) -> AlbumEnrolled:
+        """Enrols a person's best faces, one a photo. Raises UnknownPerson; BadRequest for one without a name.
+
+        Their photos go the way of all pictures that are enrolled: through the gallery's checks, which need to see them,
+        and to a template with a crop, which can be shown and embedded by another model.
+        """
         with self._db.reading() as db:
-            name = faces.person_row(db, album, person)["name"]
+            name = faces.person_row(db, album, message.person)["name"]
             if name is None:
                 raise BadRequest("only somebody with a name can be enrolled: label them first")
-            pictures = [
-                NewPicture(
-                    sha256=row["sha256"],
-                    size_bytes=row["size"],
-                    path=row["photo_name"],
-                    width=row["width"],
-                    height=row["height"],
-                    templates=(faces.template(row),),
-                )
-                for row in faces.best_faces(db, person, templates)
-            ]
-        return AlbumEnrolled(name, self._registry.enrol(name, pictures))
+            rows = faces.best_faces(db, message.person, message.templates)
+        left_out: list[AlbumLeftOut] = []
+        templates = 0
+        for some in _held_at_once(rows):
+            enrolled = self._registry.enrol(_enrolment(name, some, self._originals.read, message.accept))
+            unread = [some[one.index] for one in enrolled.rejected if one.reason == "invalid_image"]
+            left_out += [_left_out(some[one.index], one) for one in enrolled.rejected if some[one.index] not in unread]
+            if unread:  # what only Pillow reads
+                enrolled = self._registry.enrol(_enrolment(name, unread, self._converted, message.accept))
+                left_out += [_left_out(unread[one.index], one) for one in enrolled.rejected]
+            templates = enrolled.person.templates if enrolled.person else 0
+        return AlbumEnrolled(name, templates, tuple(left_out))
+
+    def _converted(self, sha256: str) -> bytes:
+        return for_the_detector(self._originals.read(sha256))
+
+
+def _enrolment(
+    name: str, rows: Sequence[sqlite3.Row], read: Callable[[str], bytes], accept: tuple[Acceptable, ...]
+) -> Enrol:
+    return Enrol(
+        name,
+        images=tuple(read(row["sha256"]) for row in rows),
+        labels=tuple(row["photo_name"][-MAX_LABEL:] for row in rows),
+        points=tuple((row["x"] + row["w"] / 2, row["y"] + row["h"] / 2) for row in rows),
+        accept=accept,
+    )
+
+
+def _held_at_once(rows: Sequence[sqlite3.Row]) -> Iterator[Sequence[sqlite3.Row]]:
+    """Parts whose photos are of at most HELD_BYTES together, or one."""
+    start, held = 0, 0
+    for number, row in enumerate(rows):
+        if number > start and held + row["size"] > HELD_BYTES:
+            yield rows[start:number]
+            start, held = number, 0
+        held += row["size"]
+    if rows:
+        yield rows[start:]
+
+
+def _left_out(row: sqlite3.Row, rejection: Rejection) -> AlbumLeftOut:
+    return AlbumLeftOut(row["id"], row["photo_name"], rejection.reason, rejection.message, rejection.shortcomings)

@@ -64,7 +64,7 @@ class AlbumService:
         self._adding = Adding(settings.root, settings.import_root, self._db, self._ingest, self._limits)
         self._search = Search(self._db, self._vectors, engine, judge, self._limits)
         self._exports = Exports(settings.root, self._db, self._originals, self._limits)
-        self._ties = GalleryTies(self._db, self._vectors, registry)
+        self._ties = GalleryTies(self._db, self._originals, self._vectors, registry)
         self._processed = Jobs("albums")
         self._added = Jobs("albums-adding")
         self._processed.start()
@@ -303,7 +303,7 @@ class AlbumService:
 
     def enrol(self, message: wire.AlbumEnrol, /) -> wire.AlbumEnrolled:
         """See AlbumEnrol."""
-        return self._ties.enrol(self._album(message.album), message.person, message.templates)
+        return self._ties.enrol(self._album(message.album), message)
 
     # ------------------------------------------------------------------------------------------ finding
 

@@ -68,7 +68,7 @@ def look_at(message: Enrol, analyser: Analyser, limits: QualityLimits, abandoned
         label = message.labels[index] if message.labels else hashlib.sha256(data).hexdigest()[:16]
         try:
             picture = analyser.faces(data)
-            face = _face_meant(picture, message)
+            face = _face_meant(picture, message, index)
         except SeveralFaces as error:
             refused.append(Refused(index, error, (Shortcoming("several_faces", len(picture.faces), 1),)))
             continue
@@ -102,16 +102,16 @@ def embed(chosen: Sequence[Chosen], analyser: Analyser, abandoned: Abandoned) ->
     ]
 
 
-def _face_meant(picture: Picture, message: Enrol) -> FoundFace:
+def _face_meant(picture: Picture, message: Enrol, index: int) -> FoundFace:
     """Raises NoFace and SeveralFaces."""
-    faces = picture.faces
-    if message.at is not None:
-        faces = tuple(face for face in faces if _contains(face.box, *message.at))
+    faces, at = picture.faces, message.point(index)
+    if at is not None:
+        faces = tuple(face for face in faces if _contains(face.box, *at))
         if not faces:
-            raise NoFace(f"no face was found at ({message.at[0]:g}, {message.at[1]:g})")
+            raise NoFace(f"no face was found at ({at[0]:g}, {at[1]:g})")
     if not faces:
         raise NoFace("no face was found: send a picture that shows one")
-    if len(faces) > 1 and message.at is None and message.several == "refuse" and not message.accepts("several_faces"):
+    if len(faces) > 1 and at is None and message.several == "refuse" and not message.accepts("several_faces"):
         raise SeveralFaces(
             f"{len(faces)} faces were found: send a picture of one person, or say which face is meant ('at', 'several')"
         )

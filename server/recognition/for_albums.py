@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.gallery_messages import Enrol, Enrolled
 from server.gallery.cohort import Cohort, Statistics, normalise
-from server.gallery.records import NewPicture
 from server.recognition.decision import Decider
 from server.recognition.service import RecognitionService
 
@@ -63,6 +62,6 @@ class GalleryRegistry:
             return None
         return GalleryMatch(matches[0].name, matches[0].similarity, threshold)
 
-    def enrol(self, name: str, pictures: Sequence[NewPicture]) -> int:
-        """Adds templates; how many the person has now."""
-        return self._service.gallery.enrol(name, pictures).person.templates
+    def enrol(self, message: Enrol) -> Enrolled:
+        """As everybody's pictures are enrolled."""
+        return self._service.enrol(message)

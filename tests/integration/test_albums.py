@@ -20,9 +20,11 @@ from protocol.errors import ErrorCode
 from protocol.messages import Progress
 from server.albums.limits import AlbumLimits
 from server.albums.service import AlbumService
+from server.gallery.gallery import Gallery
+from server.gallery.records import KeptTemplate
 from tests.support.albums import album_service, serving_albums
-from tests.support.pictures import saved
-from tests.support.synthetic_engine import SyntheticEngine, draw, portrait
+from tests.support.pictures import opened, saved
+from tests.support.synthetic_engine import SyntheticEngine, draw, portrait, tiny
 
 ADA, BEN, CLEO = 5, 22, 41  # numbers of colours, which are people
 LEFT, RIGHT = (2.0, 10.0, 24.0, 24.0), (34.0, 10.0, 24.0, 24.0)
@@ -66,6 +68,12 @@ def of(albums: AlbumClient, number: int, album: str = "Trip") -> AlbumPerson:
     persons = {match.person for photo in found.photos for match in photo.matches}
     (person,) = persons
     return next(entry for entry in albums.all_people(album) if entry.person == person)
+
+
+def templates_of(name: str, room: Path) -> tuple[KeptTemplate, ...]:
+    """What the gallery beside the albums has of a person."""
+    with Gallery.open(room / "gallery.db") as gallery:
+        return gallery.show(name, 0, 100, crops=True)[1]
 
 
 def refused(code: ErrorCode) -> pytest.RaisesExc[ServerRefused]:
@@ -195,6 +203,37 @@ class TestStory:
         assert [person.name for person in trip.all_people("Later")] == ["Ada"]
         trip.undo("Later")
         assert trip.status("Later").named == 0
+
+    def test_who_is_enrolled_passes_the_same_gate_as_everybody(self, albums: AlbumClient, tmp_path: Path) -> None:
+        albums.create("Trip")
+        albums.add("Trip", "near.png", portrait(ADA))
+        albums.add("Trip", "far.png", tiny(ADA))
+        albums.add("Trip", "both.png", draw((BEN, LEFT), (ADA, RIGHT)))
+        albums.process("Trip")
+        ada = of(albums, ADA)
+        albums.label("Trip", ada.person, "Ada")
+        enrolled = albums.enrol("Trip", ada.person)
+        assert enrolled.templates == 2
+        (left_out,) = enrolled.left_out
+        assert (left_out.photo, left_out.reason) == ("far.png", "too_small")
+        assert left_out.shortcomings[0].measured < left_out.shortcomings[0].limit
+        assert {face.face for face in albums.all_faces("Trip") if face.person == ada.person} > {left_out.face}
+        kept = templates_of("Ada", tmp_path)
+        assert {one.image for one in kept} == {"near.png", "both.png"}
+        assert all(one.crop for one in kept), "a crop is what is shown, and what another model embeds"
+        again = albums.enrol("Trip", ada.person, accept=["too_small"])
+        assert again.templates == 3
+        assert {one.reason for one in again.left_out} == {"duplicate"}
+
+    def test_what_only_pillow_reads_is_enrolled_too(self, albums: AlbumClient, tmp_path: Path) -> None:
+        albums.create("Trip")
+        albums.add("Trip", "ada.heic", saved(opened(portrait(ADA)), "HEIF", quality=95))
+        albums.add("Trip", "ada.png", portrait(ADA, shade=1))
+        albums.process("Trip")
+        ada = of(albums, ADA)
+        albums.label("Trip", ada.person, "Ada")
+        assert albums.enrol("Trip", ada.person).templates == 2
+        assert {one.image for one in templates_of("Ada", tmp_path)} == {"ada.heic", "ada.png"}
 
 
 class TestAdding:

@@ -13,7 +13,7 @@ import pytest
 from client.cli import main
 from client.commands.album import COMMANDS
 from tests.support.albums import album_service, listening
-from tests.support.synthetic_engine import draw, portrait
+from tests.support.synthetic_engine import draw, portrait, tiny
 
 ADA, BEN, CLEO = 5, 22, 41
 Run = Callable[..., tuple[int, str, str]]
@@ -93,6 +93,21 @@ def test_corrections(trip: Run) -> None:
     history = trip("history", "Trip")[1]
     assert history.count("\n") == 8
     assert history.count("(undone)") == 1
+
+
+def test_enrolling_says_which_faces_were_not_taken_and_why(run: Run) -> None:
+    Path("ada.png").write_bytes(portrait(ADA))
+    Path("far.png").write_bytes(tiny(ADA))
+    assert run("create", "Trip")[0] == run("add", "Trip", "ada.png", "far.png")[0] == run("process", "Trip")[0] == 0
+    person = json.loads(run("people", "Trip", "--json")[1])["people"][0]["person"]
+    run("label", "Trip", str(person), "Ada")
+    code, out, _ = run("enrol", "Trip", "Ada")
+    assert code == 1
+    assert out.splitlines()[0].startswith("far.png: too_small: the face is too small (")
+    assert out.splitlines()[1] == "Ada: 1 template in the gallery"
+    code, out, _ = run("enrol", "Trip", "Ada", "--accept", "too_small")
+    assert code == 0
+    assert out.splitlines()[-1] == "Ada: 2 templates in the gallery"
 
 
 def test_search_and_export(trip: Run) -> None:

@@ -32,7 +32,9 @@ REFUSING = {
     ),
     album.AlbumHistory: st.builds(album.AlbumHistory, **_pages),
     album.AlbumSuggest: st.builds(album.AlbumSuggest, limit=st.integers(1, album.MAX_ALBUM_PAGE)),
-    album.AlbumEnrol: st.builds(album.AlbumEnrol, templates=st.integers(1, 100)),
+    album.AlbumEnrol: st.builds(
+        album.AlbumEnrol, templates=st.integers(1, 100), accept=st.sampled_from([(), ("blurred",), ("all",)])
+    ),
     album.AlbumSearch: st.builds(
         album.AlbumSearch, wanted=st.lists(_wanted, min_size=1, max_size=2).map(tuple), **_pages
     ),
