@@ -113,11 +113,6 @@ def normalise(similarity: NDArray[np.float32], one: Statistics, other: Statistic
     return np.asarray(1 - (1 - similarity) / np.sqrt(room(one) * room(other)), np.float32)
 
 
-def similarity_at(normalised: NDArray[np.float32], one: Statistics, other: Statistics) -> NDArray[np.float32]:
-    """The similarity that `normalise` maps to `normalised`."""
-    return np.asarray(1 - (1 - normalised) * np.sqrt(room(one) * room(other)), np.float32)
-
-
 def room(statistics: Statistics) -> NDArray[np.float32]:
     """How far (1 - similarity) a face's near strangers are: those NEAR deviations above the nearest members' mean;
     from SMALLEST_ROOM to LARGEST_ROOM."""

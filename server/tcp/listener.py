@@ -65,11 +65,6 @@ class Listener:
         with self._lock:
             self._started = True
 
-    def serve_forever(self) -> None:
-        """Starts, and blocks until `stop` has been called and is done."""
-        self.start()
-        self._ended.wait()
-
     def stop(self, grace_s: float = 5.0) -> bool:
         """Accepts no more, finishes what is under way, refuses the rest, and ends every thread within `grace_s`.
 

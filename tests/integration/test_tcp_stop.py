@@ -108,23 +108,6 @@ def test_a_second_stop_is_harmless_and_nobody_can_connect_any_more() -> None:
             RawClient(served.address)
 
 
-def test_serve_forever_returns_when_stopped() -> None:
-    listener = Listener(Dispatcher(FakeService()), "127.0.0.1", 0)
-    serving_thread = threading.Thread(target=listener.serve_forever)
-    serving_thread.start()
-    while True:  # until it listens
-        try:
-            raw = RawClient(listener.address)
-        except ConnectionRefusedError:
-            continue
-        break
-    with raw:
-        assert raw.ask(op="ping")["ok"]
-    assert listener.stop()
-    serving_thread.join(PATIENCE_S)
-    assert not serving_thread.is_alive()
-
-
 def test_a_listener_that_never_started_gives_its_port_back() -> None:
     first = Listener(Dispatcher(FakeService()), "127.0.0.1", 0)
     assert first.stop()

@@ -14,7 +14,7 @@ from scripts.evaluation.groups import measured
 from scripts.evaluation.scoring import Scorer
 from scripts.train_cohort import Recipe, trained
 from server.errors import ModelMismatch, StartError
-from server.gallery.cohort import DEFAULT_PATH, Cohort, Statistics, normalise, similarity_at
+from server.gallery.cohort import DEFAULT_PATH, Cohort, Statistics, normalise
 from server.spec import EmbeddingSpec
 from server.vision.models import model_card
 
@@ -63,9 +63,6 @@ def test_normalising_is_symmetric_and_broadcasts() -> None:
     other = Statistics(columns.mean[6], columns.deviation[6])
     assert matrix[3, 6] == pytest.approx(normalise(similarity[3, 6], one, other), abs=1e-5)
     assert normalise(similarity[3, 6], one, other) == normalise(similarity[3, 6], other, one)
-    assert similarity_at(normalise(similarity[3, 6], one, other), one, other) == pytest.approx(
-        similarity[3, 6], abs=1e-6
-    )
 
 
 def test_a_crowded_face_needs_more_similarity() -> None:
