@@ -86,9 +86,7 @@ async def logout(request: Request) -> Response:
 
 async def session(request: Request) -> Response:
     """What a view says of itself in its HTML, for the worker that uploads while no view is open."""
-    return JSONResponse(
-        {"csrf": session_of(request).csrf, "max_picture": gateway_of(request).settings.max_picture}
-    )
+    return JSONResponse({"csrf": session_of(request).csrf, "max_picture": gateway_of(request).settings.max_picture})
 
 
 async def favicon(_: Request) -> Response:

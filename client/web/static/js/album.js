@@ -12,7 +12,7 @@ import { whenDropped } from "./drag.js";
 import { chosen, dropped } from "./dropped.js";
 import { loading } from "./grid.js";
 import { failed, notice } from "./shell.js";
-import { add as upload, follow as followUploads, uploads, whileRenaming } from "./uploading.js";
+import { add as upload, follow as followUploads, prepare, uploads, whileRenaming } from "./uploading.js";
 
 const LOOK_MS = 1000;
 let album = new URLSearchParams(location.search).get("album");
@@ -203,8 +203,8 @@ let sending = 0;  // uploads to this album that have not ended
 function showUploads() {
   const before = sending;
   sending = uploads().filter((one) => one.album === album && one.state === "ready").length;
+  drawWork();
   if (sending < before) load();  // what has arrived is there, and looked at
-  else drawWork();
 }
 
 const drawWork = () => redraw(byId("progress"), ...uploadTasks(album, failed), imports.task(), processingTask(info, { idle: !sending, process }));
@@ -238,6 +238,7 @@ document.addEventListener("facewire:server", async (event) => {
   imports.learn();
 });
 followUploads(showUploads);
+prepare();
 loading(byId("view"));
 load();
 imports.learn();

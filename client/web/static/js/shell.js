@@ -84,11 +84,24 @@ async function look() {
   } catch (error) {
     if (error.code === "unauthorized") return;
   }
+  lookSoon();
+}
+
+function lookSoon() {
+  clearTimeout(timer);
   timer = setTimeout(look, LOOK_MS[connection()]);
 }
 
+let waiting = false;
+
+function heedWaiting() {  // the worker knows first that the server is away
+  const before = waiting;
+  waiting = uploads().some(({ waitsFor }) => waitsFor);
+  if (waiting && !before && connection() === "online") look();
+}
+
 if (byId("status")) {
-  document.addEventListener("facewire:server", showConnection);
+  document.addEventListener("facewire:server", () => { showConnection(); lookSoon(); });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) clearTimeout(timer);
     else {
@@ -99,6 +112,7 @@ if (byId("status")) {
   showConnection();
   look();
   follow(tellUploads);
+  follow(heedWaiting);
   begin();
 }
 // What looks like a button is pressed with Enter, too; a browser's own chooser of files takes only the space bar.

@@ -79,6 +79,9 @@ function worker() {
   return registering;
 }
 
+// Starts the worker before it is needed: when something is dropped, its gateway may be away.
+export const prepare = () => window.isSecureContext && worker().catch(() => null);
+
 let trusted = null;
 
 async function register() {
@@ -196,19 +199,21 @@ export async function leave(id) {
   return mine;
 }
 
-// What changes an album's name: uploads to it pause, and go on under the name that `change` resolves to.
+// Renames an album: uploads to it pause meanwhile, and go on under the name that `change` resolves to.
 export async function whileRenaming(album, change) {
-  const waiting = [...kept.values()].filter((one) => one.album === album && one.state === "ready");
-  for (const { id } of waiting) await stop(id);
+  const mine = [...kept.values()].filter((one) => one.album === album && one.state !== "finished");
+  const ready = mine.filter(({ state }) => state === "ready");
+  if (!mine.length) return change();
+  for (const { id } of ready) await stop(id);
   let to = album;
   try {
     to = await change();
   } finally {
-    for (const { id } of waiting) {
-      await alter(id, (batch) => { batch.album = to; });
-      await goOn(id);
-    }
+    for (const { id } of mine) await alter(id, (batch) => { batch.album = to; });
+    for (const { id } of ready) await goOn(id);
+    await look();
   }
+  return to;
 }
 
 async function look({ others = true } = {}) {
