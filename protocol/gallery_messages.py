@@ -48,7 +48,7 @@ class Enrol:
     One `image` that can't be enrolled is an error; of many, those that can are, and the answer says why others not.
     `labels`: what matches show as the pictures, one each (file names, say); they are only shown, never opened.
     `several`: what to do with a picture of several faces: refuse it, or take the largest central one (`main`).
-    `at`: of one `image`, a point (x, y) in the face that is meant, in pixels as shown.
+    `at`: of one picture, a point (x, y) in the face that is meant, in pixels as shown.
     `accept`: reasons for which no picture is to be refused; `all` for every one of them. Of a duplicate the very same
     bytes are still not kept twice.
     """
@@ -71,8 +71,8 @@ class Enrol:
             raise InvalidRequest(f"{len(self.pictures)} pictures need as many 'labels', or none")
         if any(len(label) > MAX_LABEL for label in self.labels):
             raise InvalidRequest(f"a label has at most {MAX_LABEL} characters")
-        if self.at is not None and self.image is None:
-            raise InvalidRequest("'at' is a point in one 'image'")
+        if self.at is not None and len(self.pictures) != 1:
+            raise InvalidRequest("'at' is a point in one picture")
 
     @property
     def pictures(self) -> tuple[bytes, ...]:

@@ -15,7 +15,7 @@ from client.web.answers import error, result
 from client.web.bodies import BodyError, number, read_body, text
 from client.web.gateway import gateway_of, session_of
 from protocol.album_messages import AlbumAddZip, AlbumZipTaken
-from protocol.gallery_messages import Acceptable
+from protocol.gallery_messages import Acceptable, Enrol, Enrolled
 
 Answer = TypeVar("Answer")
 
@@ -64,17 +64,15 @@ async def detect(request: Request) -> JSONResponse:
 
 async def enrol(request: Request) -> JSONResponse:
     """Adds the picture to `name`; `x` and `y` are a point in the face that is meant, where there are several; `accept`:
-    reasons not to refuse it for, with commas between them."""
+    reasons not to refuse it for, with commas between them. A picture that is refused is in the answer's `rejected`."""
     name, label = text(request, "name"), text(request, "label", "")
     at = None
     if "x" in request.query_params:
         at = (_coordinate(request, "x"), _coordinate(request, "y"))
     image = await _image(request)
-    accept = _reasons(request)
-    answer = await _ask(
-        request, lambda client: client.enrol(name, image, label=label or None, at=at, accept=accept), changes=True
-    )
-    return result(answer)
+    # `images`, though there is one: of one `image` the reasons would come as an error's words
+    wanted = Enrol(name, images=(image,), labels=(label,) if label else (), at=at, accept=tuple(_reasons(request)))
+    return result(await _ask(request, lambda client: client.ask(wanted, Enrolled), changes=True))
 
 
 async def template_crop(request: Request) -> Response:

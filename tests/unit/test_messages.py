@@ -44,7 +44,7 @@ def test_people_checks_its_page() -> None:
         (Enrol, {"name": "Ann", "images": (b"a",) * 101}),
         (Enrol, {"name": "Ann", "images": (b"a", b"b"), "labels": ("one",)}),
         (Enrol, {"name": "Ann", "image": b"a", "labels": ("x" * 1001,)}),
-        (Enrol, {"name": "Ann", "images": (b"a",), "at": (1.0, 2.0)}),
+        (Enrol, {"name": "Ann", "images": (b"a", b"b"), "at": (1.0, 2.0)}),
         (Show, {"name": "Ann", "limit": 101}),
         (Merge, {"names": (), "into": "Ann"}),
         (Split, {"name": "Ann", "templates": (), "to": "Bob"}),

@@ -97,12 +97,24 @@ export function errorState(error, retry) {
   return state(offline ? "unplug" : "question", title, text, retry ? button("Try again", { onclick: retry }) : null);
 }
 
-// Something to read in a dialog: what was refused, and each reason. `entries`: [{name, reasons: [text]}].
+// Something to read in a dialog: what was refused, and each reason. `entries`: [{name, reasons: [text], action}]; the
+// action {label, act} is a button, and what `act` resolves to replaces the entry.
 export function tell(title, entries) {
   const heading = el("h2", { id: freshId("title") }, title);
+  const close = el("button", { class: "button primary", type: "submit", autofocus: true }, "Close");
+  const entry = ({ name, reasons, action }) => {
+    const item = el("li", {}, el("strong", {}, name), reasonList(reasons));
+    const act = async (event) => {
+      event.target.disabled = true;
+      item.replaceWith(entry(await action.act()));
+      close.focus();
+    };
+    if (action) item.append(button(action.label, { small: true, "aria-label": `${action.label}: ${name}`, onclick: act }));
+    return item;
+  };
   const dialog = el("dialog", { "aria-labelledby": heading.id }, el("form", { method: "dialog" }, heading,
-    el("ul", { class: "refusals", tabindex: 0, "aria-labelledby": heading.id }, entries.map(({ name, reasons }) => el("li", {}, el("strong", {}, name), reasonList(reasons)))),
-    el("div", { class: "row" }, el("button", { class: "button primary", type: "submit", autofocus: true }, "Close"))));
+    el("ul", { class: "refusals", tabindex: 0, "aria-labelledby": heading.id }, entries.map(entry)),
+    el("div", { class: "row" }, close)));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
