@@ -52,8 +52,9 @@ export async function batches() {
   return (await result((await reading("batches")).getAll())).sort((one, other) => one.since - other.since);
 }
 
-// Is there room for that many bytes more?
+// Is there room for that many bytes more? Where a browser does not say, the attempt will tell.
 export async function hasRoom(bytes) {
+  if (!navigator.storage?.estimate) return true;
   const { quota, usage } = await navigator.storage.estimate();
   return bytes * SPARE < quota - usage;
 }

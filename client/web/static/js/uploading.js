@@ -109,7 +109,8 @@ async function poke() {
     clearTimeout(timer);  // it could be started once, and can't now: what waits goes on waiting
     return;
   }
-  registration.active.postMessage("go");
+  if (!registration.active) registering = null;  // whoever logged out in another tab has ended it
+  registration.active?.postMessage("go");
   await registration.sync?.register("uploads").catch(() => null);  // not everywhere, and it may be forbidden
 }
 
