@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,21 +40,24 @@ _END = """() => {
 _END_OF_PAGE = "() => document.documentElement.scrollHeight - innerHeight"
 _PLACE = "() => scrollY"
 HEADINGS = (
-    "| how | screens/s | frames | median ms | p95 | longest | over 33 ms | over 50 ms | long tasks | longest ms "
-    "| main thread, CPU ms a frame: script, style, layout, all | load |\n|---|" + "---|" * 11
+    "| how | screens/s | frames | median ms | p95 | longest | over 33 ms | over 50 ms | tasks over 50 ms | longest ms "
+    "| tasks over 50 ms of CPU | longest CPU ms | CPU ms a frame: script, style, layout, all | load |\n|---|"
+    + "---|"
+    * 13
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Milliseconds between frames, and of tasks over 50 ms. `busy`: seconds of the main thread by kind; `load`: of the
-    whole machine."""
+    """Milliseconds between frames, of tasks over 50 ms, and of processor time (`cpu`) of every task of the main thread;
+    `busy`: its processor time in seconds, by kind; `load`: of the whole machine."""
 
     how: str
     screens: float
     seconds: float
     intervals: tuple[float, ...]
     long_tasks: tuple[float, ...]
+    cpu: tuple[float, ...]
     busy: dict[str, float]
     load: float
 
@@ -64,7 +68,7 @@ class Frames:
             f"| {self.how} | {self.screens / self.seconds:.1f} | {len(between)} | {np.median(between):.1f} "
             f"| {np.percentile(between, 95):.1f} | {between.max():.0f} | {(between > 33.4).mean():.1%} "
             f"| {(between > 50).mean():.1%} | {len(self.long_tasks)} | {max(self.long_tasks, default=0):.0f} "
-            f"| {busy} | {self.load:.1f} |"
+            f"| {sum(task > 50 for task in self.cpu)} | {max(self.cpu, default=0):.0f} | {busy} | {self.load:.1f} |"
         )
 
 
@@ -108,6 +112,9 @@ def measured(page: Page, how: str, scroll: Callable[[], None]) -> Frames:
     # time that the thread has had, not what the machine's other programs made it wait for
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     before = _busy(session.send("Performance.getMetrics"))
+    browser = page.context.browser
+    assert browser is not None
+    browser.start_tracing(page=page, categories=["toplevel"])
     page.evaluate(_BEGIN)
     begun = time.monotonic()
     scroll()
@@ -115,9 +122,25 @@ def measured(page: Page, how: str, scroll: Callable[[], None]) -> Frames:
     said = page.evaluate(_END)
     after = _busy(session.send("Performance.getMetrics"))
     session.detach()
+    cpu = _task_times(json.loads(browser.stop_tracing()))
     screens = page.evaluate("() => document.documentElement.scrollHeight / innerHeight")
     busy = {kind: after[kind] - before[kind] for kind in after}
-    return Frames(how, screens, seconds, tuple(said["frames"]), tuple(said["tasks"]), busy, os.getloadavg()[0])
+    return Frames(how, screens, seconds, tuple(said["frames"]), tuple(said["tasks"]), cpu, busy, os.getloadavg()[0])
+
+
+def _task_times(trace: dict[str, Any]) -> tuple[float, ...]:
+    """Milliseconds of processor time of each task of the main threads that show pages."""
+    events = trace["traceEvents"]
+    mains = {
+        (one["pid"], one["tid"])
+        for one in events
+        if one["name"] == "thread_name" and one["args"]["name"] == "CrRendererMain"
+    }
+    return tuple(
+        one["tdur"] / 1000
+        for one in events
+        if one["name"] == "RunTask" and "tdur" in one and (one["pid"], one["tid"]) in mains
+    )
 
 
 def _busy(metrics: dict[str, list[dict[str, float]]]) -> dict[str, float]:

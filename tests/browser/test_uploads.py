@@ -222,10 +222,13 @@ def test_a_worker_that_was_killed_goes_on_when_a_page_is_opened(
 
 def test_every_page_shows_it_and_can_stop_it(servers: Servers, visiting: Visiting, photos: list[Path]) -> None:
     visit = on_the_album(servers, visiting)
+    other = visit.context.new_page()
+    other.goto(f"{servers.web.url}/albums")
+    other.get_by_text("nobody found yet").wait_for()
     servers.off("server")
     choose(visit.page, photos)
     visit.says(SAFE)
-    other = visit.context.new_page()
+    other.get_by_text("uploading, 0 % of").wait_for()
     other.goto(f"{servers.web.url}/album?album=Trip")
     other.get_by_text("Uploading 13 files").wait_for()
     other.get_by_role("button", name="Stop").click()
@@ -305,9 +308,7 @@ def test_logging_out_leaves_no_picture_in_the_browser(servers: Servers, visiting
     visit = visiting(servers.web)
     visit.refusals = {503}
     visit.go("/login")
-    visit.page.get_by_label("Token").fill("open sesame")
-    visit.page.keyboard.press("Enter")
-    visit.says("Faces show up here")
+    log_in(visit)
     visit.go("/album?album=Trip")
     visit.says("This album is empty")
     servers.off("server")
@@ -318,6 +319,32 @@ def test_logging_out_leaves_no_picture_in_the_browser(servers: Servers, visiting
     visit.says("This server asks for its token")
     assert visit.page.evaluate(OUTBOX) == [0, 0]
     assert visit.page.evaluate("async () => (await navigator.serviceWorker.getRegistrations()).length") == 0
+
+
+@pytest.mark.parametrize("servers", ["open sesame"], indirect=True)
+def test_a_login_that_was_lost_is_waited_for(servers: Servers, visiting: Visiting, photos: list[Path]) -> None:
+    visit = visiting(servers.web)
+    visit.refusals = {401, 503}
+    visit.go("/login")
+    log_in(visit)
+    visit.go("/album?album=Trip")
+    visit.says("This album is empty")
+    servers.off("web")  # logins live in its memory
+    choose(visit.page, photos)
+    visit.says(SAFE)
+    servers.web_on()
+    visit.go("/albums")
+    visit.says("This server asks for its token")
+    assert visit.page.evaluate(OUTBOX) == [1, 13]
+    log_in(visit)
+    visit.says("14 photos added to Trip")
+    assert servers.arrived(photos=14, people=3)
+
+
+def log_in(visit: Visit) -> None:
+    visit.page.get_by_label("Token").fill("open sesame")
+    visit.page.keyboard.press("Enter")
+    visit.says("Faces show up here")
 
 
 def test_a_page_that_was_closed_while_it_copied_says_how_many_are_missing(servers: Servers, visiting: Visiting) -> None:
@@ -375,6 +402,11 @@ def test_a_zip_dropped_again_goes_on_at_the_byte_that_the_server_has(
 
 
 NO_WORKERS = "Object.defineProperty(Navigator.prototype, 'serviceWorker', {get: () => undefined});"
+FULL = """const put = IDBObjectStore.prototype.put;
+IDBObjectStore.prototype.put = function (row) {
+    if (this.name === 'files') throw new DOMException('the disk is full', 'QuotaExceededError');
+    return put.call(this, row);
+};"""
 NO_ROOM = "StorageManager.prototype.estimate = async () => ({quota: 1000, usage: 0});"
 
 
@@ -383,9 +415,10 @@ NO_ROOM = "StorageManager.prototype.estimate = async () => ({quota: 1000, usage:
     [
         (NO_WORKERS, "127.0.0.1", "this browser sends files from open pages only"),
         (NO_ROOM, "127.0.0.1", "these files do not fit into the browser's own storage"),
+        (FULL, "127.0.0.1", "the browser could not keep a copy of these files"),
         ("", "photos.example", "only on this machine (localhost) or over TLS"),
     ],
-    ids=["no service worker", "no room", "plain http elsewhere"],
+    ids=["no service worker", "no room", "less room than it said", "plain http elsewhere"],
 )
 def test_where_the_browser_cannot_the_page_sends_and_must_stay(
     servers: Servers, visiting: Visiting, photos: list[Path], script: str, host: str, reason: str
