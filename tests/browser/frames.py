@@ -139,7 +139,7 @@ def _task_times(trace: dict[str, Any]) -> tuple[float, ...]:
     return tuple(
         one["tdur"] / 1000
         for one in events
-        if one["name"] == "RunTask" and "tdur" in one and (one["pid"], one["tid"]) in mains
+        if one["name"] == "ThreadControllerImpl::RunTask" and "tdur" in one and (one["pid"], one["tid"]) in mains
     )
 
 
