@@ -32,12 +32,13 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "img-src 'self' blob:",  # blob: pictures that were chosen, and not yet sent
         "media-src 'self' blob:",
         "connect-src 'self'",
+        "worker-src 'self'",
         "manifest-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
         "require-trusted-types-for 'script'",  # no text becomes HTML, not even by mistake
-        "trusted-types 'none'",
+        "trusted-types upload-worker",  # the one address that uploading.js starts a worker from
     )
 )
 HEADERS: Mapping[str, str] = {

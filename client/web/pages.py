@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from client.errors import ClientError, Unauthorized
@@ -79,7 +79,14 @@ async def logout(request: Request) -> Response:
     if not csrf_is_right((await _fields(request)).get("csrf", ""), session):
         return RedirectResponse("/identify", 303)  # an old form, or not ours: nothing is forgotten
     gateway_of(request).sessions.forget(session.id)
-    return RedirectResponse("/login", 303)
+    response = RedirectResponse("/login", 303)
+    response.headers["Clear-Site-Data"] = '"storage"'  # pictures that still waited to be uploaded
+    return response
+
+
+async def session(request: Request) -> Response:
+    """What a view says of itself in its HTML, for the worker that uploads while no view is open."""
+    return JSONResponse({"csrf": session_of(request).csrf, "max_picture": gateway_of(request).settings.max_picture})
 
 
 async def favicon(_: Request) -> Response:
@@ -160,4 +167,5 @@ ROUTES = [
     Route("/album", album),
     Route("/login", login, methods=["GET", "POST"]),
     Route("/logout", logout, methods=["POST"]),
+    Route("/api/session", session),
 ]

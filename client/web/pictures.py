@@ -64,15 +64,16 @@ async def detect(request: Request) -> JSONResponse:
 
 async def enrol(request: Request) -> JSONResponse:
     """Adds the picture to `name`; `x` and `y` are a point in the face that is meant, where there are several; `accept`:
-    reasons not to refuse it for, with commas between them."""
+    reasons not to refuse it for, with commas between them. A picture that is refused is in the answer's `rejected`."""
     name, label = text(request, "name"), text(request, "label", "")
-    at = None
-    if "x" in request.query_params:
-        at = (_coordinate(request, "x"), _coordinate(request, "y"))
+    points = [(_coordinate(request, "x"), _coordinate(request, "y"))] if "x" in request.query_params else []
+    labels, accept = [label] if label else [], _reasons(request)
     image = await _image(request)
-    accept = _reasons(request)
+    # As one of many: of one alone the reasons would come as an error's words.
     answer = await _ask(
-        request, lambda client: client.enrol(name, image, label=label or None, at=at, accept=accept), changes=True
+        request,
+        lambda client: client.enrol_many(name, [image], labels=labels, accept=accept, points=points),
+        changes=True,
     )
     return result(answer)
 

@@ -1,24 +1,29 @@
-"""Ten thousand photos in a real browser, from the first to the last, at both widths: what it holds and asks for.
+"""Ten thousand photos in a real browser, from the first to the last, at both widths: what it holds, asks for and draws.
 
     python -m tests.browser.ten_thousand [--photos 10000]
 
 Prints one line a width, and fails (exit code 1) where a photo is missing or shown twice, or where the number of
-elements or the heap grows with the number of photos. Takes some minutes: most of them add the photos.
+elements or the heap grows with the number of photos. Then a table of the time between frames while somebody scrolls
+through all of it, by wheel and by the scroll bar. Takes some minutes: many of them add the photos.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client import FaceClient
 from tests.browser.conftest import FLAGS, WIDTHS
+from tests.browser.frames import HEADINGS, Frames, by_scroll_bar, by_wheel, measured
 from tests.browser.scrolling import Traffic, heap_mb, scroll_through
 from tests.browser.test_many import MOST_NODES, MOST_REQUESTS, MOST_TILES, fill
 from tests.support.web_server import Page as Web
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 MOST_GROWTH_MB = 12.0  # of the heap from the first photo to the last: 3,000 remembered entries are 2 MB
+DRAG_S = 15.0  # from the top to the bottom by the scroll bar: seven hundred photos a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ def main() -> int:
     """Gives the exit code."""
     parser = argparse.ArgumentParser("ten_thousand.py", description=__doc__)
     parser.add_argument("--photos", type=int, default=10_000, help="(default: %(default)s)")
+    parser.add_argument("--pace", type=float, default=4, help="screens a second by wheel (default: %(default)g)")
     parser.add_argument("--chromium", default=shutil.which("chromium") or "chromium", help="(default: %(default)s)")
     args = parser.parse_args()
     from playwright.sync_api import sync_playwright
@@ -83,6 +90,18 @@ def main() -> int:
             for width in WIDTHS:
                 reports.append(measure(browser, web, width, args.photos))
                 print(reports[-1], flush=True)
+            browser.close()
+            print(f"\nframes, {os.cpu_count()} cores, Chromium {browser.version} without a GPU\n{HEADINGS}", flush=True)
+            # Playwright hides scroll bars, and then nobody can draw one
+            browser = playwright.chromium.launch(
+                executable_path=args.chromium,
+                headless=True,
+                args=list(FLAGS),
+                ignore_default_args=["--hide-scrollbars"],
+            )
+            for width in WIDTHS:
+                for frames in smoothness(browser, web, width, args.pace):
+                    print(frames, flush=True)
             browser.close()
     return 0 if all(report.holds(args.photos) for report in reports) else 1
 
@@ -109,6 +128,20 @@ def measure(browser: Browser, web: Web, width: str, photos: int) -> Report:
         width, right, len(seen.doubles), seen.steps, seen.most_tiles, seen.most_nodes, traffic.total, traffic.most,
         first, last, by_key, taken,
     )  # fmt: skip
+
+
+def smoothness(browser: Browser, web: Web, width: str, pace: float) -> Iterator[Frames]:
+    """How evenly it scrolls, in a new profile each time, so that nothing is in the browser's cache."""
+    across, down = WIDTHS[width]
+    for how in ("wheel", "scroll bar"):
+        context = browser.new_context(viewport={"width": across, "height": down})
+        page = context.new_page()
+        page.goto(f"{web.url}/album?album=Many#/photos")
+        if how == "wheel":
+            yield measured(page, f"{width}, {how}", partial(by_wheel, page, screens_a_second=pace))
+        else:
+            yield measured(page, f"{width}, {how}", partial(by_scroll_bar, page, seconds=DRAG_S))
+        context.close()
 
 
 def end_by_key(page: Page, last: str) -> bool:

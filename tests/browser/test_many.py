@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from client import FaceClient
 from tests.browser.conftest import WIDTHS, Visiting
 from tests.browser.scrolling import Traffic, scroll_through
-from tests.support.synthetic_engine import draw
+from tests.support.synthetic_engine import draw, portrait
 from tests.support.web_server import Page, facewire_server, web_page
 
 MANY = 600
@@ -135,3 +136,34 @@ def test_a_part_that_could_not_be_loaded_says_so_and_comes_when_asked(many: Page
     page.unroute("**/api/op/album.photos")
     page.locator(".vgrid-failed").last.get_by_role("button", name="Try again").click()
     page.get_by_role("button", name="00599.jpg").wait_for()
+
+
+def test_more_albums_than_a_page_of_them(web: Page, visiting: Visiting) -> None:
+    visitor = web.visitor()
+    for number in range(103):
+        assert visitor.op("album.create", album=f"Album {number:03d}")[0] == 200
+    visit = visiting(web)
+    visit.go("/albums")
+    visit.says("103 albums")
+    assert visit.page.locator(".album-card").count() == 100
+    visit.named("button", "Show 3 more").click()
+    visit.page.locator(".album-card").nth(102).wait_for()
+    names = visit.page.locator(".album-card h2").all_inner_texts()
+    assert sorted(names) == [f"Album {number:03d}" for number in range(103)]
+    assert visit.named("button", "Show").count() == 0
+
+
+def test_more_people_than_a_page_of_them(tmp_path: Path, visiting: Visiting) -> None:
+    """Of the gallery: the list is asked for as somebody scrolls."""
+    with facewire_server(tmp_path) as address:
+        with FaceClient(*address, timeout=300) as client:
+            for number in range(150):
+                client.enrol(f"Person {number:03d}", portrait(number, shade=number + 1), accept=["all"])
+        with web_page(address) as web:
+            visit = visiting(web)
+            visit.go("/people")
+            visit.says("150 people")
+            visit.page.evaluate("() => scrollTo(0, document.documentElement.scrollHeight)")
+            last = visit.page.locator(".tile", has_text="Person 149")
+            last.wait_for()
+            last.locator("img").wait_for()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from tests.browser.conftest import Visiting
@@ -45,3 +46,27 @@ def test_a_server_that_allows_none_offers_none(web: Page, visiting: Visiting) ->
     visit.says("This album is empty")
     assert visit.named("button", "Add a folder").count() > 0
     assert visit.named("button", "From the server").count() == 0
+
+
+def test_an_import_that_was_cut_off_goes_on_when_told(tmp_path: Path, visiting: Visiting) -> None:
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    (folder / "ada.png").write_bytes(portrait(7))
+    (tmp_path / "served").mkdir()
+    with contextlib.ExitStack() as served:
+        address = served.enter_context(facewire_server(tmp_path / "served", import_root=folder))
+        with web_page(address) as web:
+            assert web.visitor().op("album.create", album="Trip")[0] == 200
+            visit = visiting(web)
+            visit.refusals = {503}
+            visit.go("/album?album=Trip")
+            visit.named("button", "From the server").click()
+            visit.says("1 picture and 0 folders in here")
+            served.close()
+            visit.named("button", "Import this folder").click()
+            visit.says("The import stopped")
+            visit.says("What was added is kept.")
+            served.enter_context(facewire_server(tmp_path / "served", port=address[1], import_root=folder))
+            visit.named("button", "Go on").click()
+            visit.says("1 photo imported.")
+            visit.page.locator("#view .tile").wait_for()

@@ -1,14 +1,14 @@
 // Choosing a folder of the server's own disk, below the one that its owner allows.
 
 import { op } from "./api.js";
-import { button, el, errorState, icon, plural, redraw } from "./dom.js";
+import { button, el, errorState, freshId, icon, plural, redraw } from "./dom.js";
 
 // Resolves to the folder's name, relative to that root ("" is the root itself), or null where the dialog was closed.
 export function pickFolder() {
   return new Promise((resolve) => {
     let at = "";
     let picked = null;
-    const heading = el("h2", { id: `title-${crypto.randomUUID()}` }, "Import a folder of the server");
+    const heading = el("h2", { id: freshId("title") }, "Import a folder of the server");
     const where = el("nav", { class: "folder-path", "aria-label": "Folder" });
     const list = el("div", { class: "folder-list" });
     const facts = el("p", { role: "status" });

@@ -3,6 +3,7 @@
 import { address, everything, op } from "./api.js";
 import { ask, button, el, errorState, plural, redraw, state } from "./dom.js";
 import { mergeable } from "./drag.js";
+import { enrolFromAlbum } from "./enrol.js";
 import { Grid, loading, picture } from "./grid.js";
 import { photoGrid } from "./album_photos.js";
 import { pickPerson } from "./album_pick.js";
@@ -202,8 +203,7 @@ export function showPerson(container, context, number) {
 
   async function enrol() {
     try {
-      const { name, templates } = await op("album.enrol", { album, person: number });
-      notice(`${name} is in the gallery with ${plural(templates, "face")}: Identify knows them now.`);
+      await enrolFromAlbum(album, number);
     } catch (error) {
       failed(error);
     }

@@ -1,6 +1,6 @@
 // Choosing a person of an album by face or name: what dropping one on another does, for keyboards and fingers.
 
-import { button, el, plural } from "./dom.js";
+import { button, el, freshId, plural } from "./dom.js";
 import { picture } from "./grid.js";
 
 const MOST = 60;  // faces shown at once; typing a name finds the others
@@ -9,7 +9,7 @@ const MOST = 60;  // faces shown at once; typing a name finds the others
 export function pickPerson(people, { title, text, action, face }) {
   return new Promise((resolve) => {
     let chosen = null;
-    const heading = el("h2", { id: `title-${crypto.randomUUID()}` }, title);
+    const heading = el("h2", { id: freshId("title") }, title);
     const search = el("input", { type: "search", autocomplete: "off", maxlength: 200, placeholder: "Search by name" });
     const choices = el("fieldset", { class: "pick-people" });
     const submit = el("button", { class: "button primary", type: "submit" }, action);

@@ -1,9 +1,10 @@
 // The albums: what there is, and a new one.
 
 import { address, op } from "./api.js";
-import { button, byId, el, errorState, megabytes, plural, redraw, state } from "./dom.js";
+import { button, byId, el, errorState, megabytes, percent, plural, redraw, state } from "./dom.js";
 import { loading, picture } from "./grid.js";
 import { failed, whenOnline } from "./shell.js";
+import { follow, uploads } from "./uploading.js";
 
 const PAGE = 100;
 const FACES = 4;
@@ -22,6 +23,16 @@ async function load() {
     byId("count").textContent = "";
     list.replaceChildren(errorState(error, load));
   }
+  showUploads();
+}
+
+function showUploads() {
+  const now = uploads().filter(({ state }) => state === "ready");
+  byId("list").querySelectorAll("[data-uploads]").forEach((line) => {
+    const mine = now.filter(({ album }) => album === line.dataset.uploads);
+    const sum = (key) => mine.reduce((total, one) => total + one[key], 0);
+    line.textContent = mine.length ? `uploading, ${percent(sum("sent") / Math.max(1, sum("bytes")))} of ${megabytes(sum("bytes"))}` : "";
+  });
 }
 
 function card(album) {
@@ -30,7 +41,7 @@ function card(album) {
   const people = album.people ? `${plural(album.people, "person", "people")}, ${album.named} with a name` : "nobody found yet";
   if (album.people) showFaces(faces, album.album);
   return el("a", { class: "card album-card", href: address("/album", { album: album.album }) }, faces,
-    el("div", { class: "album-text" }, el("h2", {}, album.album), el("p", {}, `${plural(album.photos, "photo")}, ${megabytes(album.size_bytes)}${work}`), el("p", {}, people)));
+    el("div", { class: "album-text" }, el("h2", {}, album.album), el("p", {}, `${plural(album.photos, "photo")}, ${megabytes(album.size_bytes)}${work}`), el("p", {}, people), el("p", { data: { uploads: album.album } })));
 }
 
 async function showFaces(container, album) {
@@ -53,4 +64,5 @@ byId("create").addEventListener("submit", async (event) => {
     failed(error);
   }
 });
+follow(showUploads);
 whenOnline(load);

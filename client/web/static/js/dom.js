@@ -52,6 +52,11 @@ export function redraw(container, ...children) {
   there?.focus({ preventScroll: true });
 }
 
+let numbers = 0;
+
+// An id that nothing else on the page has. (crypto.randomUUID is there over TLS and on localhost only.)
+export const freshId = (kind) => `${kind}-${numbers += 1}`;
+
 export const byId = (id) => document.getElementById(id);
 
 export const percent = (share) => `${Math.round(share * 100)} %`;
@@ -92,12 +97,24 @@ export function errorState(error, retry) {
   return state(offline ? "unplug" : "question", title, text, retry ? button("Try again", { onclick: retry }) : null);
 }
 
-// Something to read in a dialog: what was refused, and each reason. `entries`: [{name, reasons: [text]}].
+// Something to read in a dialog: what was refused, and each reason. `entries`: [{name, reasons: [text], action}]; the
+// action {label, act} is a button, and what `act` resolves to replaces the entry.
 export function tell(title, entries) {
-  const heading = el("h2", { id: `title-${crypto.randomUUID()}` }, title);
+  const heading = el("h2", { id: freshId("title") }, title);
+  const close = el("button", { class: "button primary", type: "submit", autofocus: true }, "Close");
+  const entry = ({ name, reasons, action }) => {
+    const item = el("li", {}, el("strong", {}, name), reasonList(reasons));
+    const act = async (event) => {
+      event.target.disabled = true;
+      item.replaceWith(entry(await action.act()));
+      close.focus();
+    };
+    if (action) item.append(button(action.label, { small: true, "aria-label": `${action.label}: ${name}`, onclick: act }));
+    return item;
+  };
   const dialog = el("dialog", { "aria-labelledby": heading.id }, el("form", { method: "dialog" }, heading,
-    el("ul", { class: "refusals", tabindex: 0, "aria-labelledby": heading.id }, entries.map(({ name, reasons }) => el("li", {}, el("strong", {}, name), reasonList(reasons)))),
-    el("div", { class: "row" }, el("button", { class: "button primary", type: "submit", autofocus: true }, "Close"))));
+    el("ul", { class: "refusals", tabindex: 0, "aria-labelledby": heading.id }, entries.map(entry)),
+    el("div", { class: "row" }, close)));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
@@ -110,12 +127,12 @@ export function ask({ title, text, fields = [], action, danger = false }) {
   return new Promise((resolve) => {
     const inputs = fields.map((field) => {
       if (field.pictures) return el("label", { class: "field" }, el("span", {}, field.label), el("input", { type: "file", name: field.name, accept: "image/*", multiple: true, required: true }));
-      const list = field.options ? `options-${crypto.randomUUID()}` : undefined;
+      const list = field.options ? freshId("options") : undefined;
       const input = el("input", { name: field.name, value: field.value ?? "", required: !field.optional, maxlength: 200, autocomplete: "off", list, placeholder: field.placeholder });
       const options = field.options ? el("datalist", { id: list }, field.options.map((value) => el("option", { value }))) : null;
       return el("label", { class: "field" }, el("span", {}, field.label), input, options);
     });
-    const heading = el("h2", { id: `title-${crypto.randomUUID()}` }, title);
+    const heading = el("h2", { id: freshId("title") }, title);
     const form = el("form", { method: "dialog" }, heading, text ? el("p", {}, text) : null, inputs,
       el("div", { class: "row" }, button("Cancel", { onclick: () => dialog.close() }),
         el("button", { class: `button ${danger ? "danger" : "primary"}`, type: "submit" }, action)));

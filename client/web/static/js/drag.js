@@ -1,4 +1,4 @@
-// Dropping one person on another, which merges them. By keyboard the same is a button's dialog, elsewhere.
+// Dropping: one person on another, which merges them (by keyboard the same is a button's dialog, elsewhere), and files.
 
 let dragged = null;
 
@@ -25,4 +25,18 @@ export function mergeable(tile, person, onmerge) {
     onmerge(dragged, person);
   });
   return tile;
+}
+
+const carriesFiles = (event) => [...event.dataTransfer.types].includes("Files");
+
+// `ondrop(transfer)` when files are dropped anywhere on the page.
+export function whenDropped(ondrop) {
+  document.addEventListener("dragover", (event) => { if (carriesFiles(event)) { event.preventDefault(); document.body.classList.add("dropping"); } });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
+  document.addEventListener("drop", (event) => {
+    document.body.classList.remove("dropping");
+    if (!carriesFiles(event) || event.defaultPrevented) return;
+    event.preventDefault();
+    ondrop(event.dataTransfer);
+  });
 }

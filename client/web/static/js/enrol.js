@@ -1,44 +1,95 @@
-// Enrolling pictures: each that was refused is named, with every reason that the server gave.
+// Enrolling pictures: each that was refused is named, with every reason and its numbers, and may be enrolled anyway.
 
-import { upload } from "./api.js";
-import { plural, tell } from "./dom.js";
+import { op, upload } from "./api.js";
+import { percent, plural, tell } from "./dom.js";
 import { notice } from "./shell.js";
 
-const NAMES = new Set(["index", "reason", "message"]);  // of a refusal: its place, the reason's code, the reason in words
+const WORDS = {
+  too_small: ({ measured, limit }) => `The face is too small: ${Math.round(measured)} pixels, at least ${Math.round(limit)} are needed.`,
+  blurred: ({ measured, limit }) => `The face is blurred: its sharpness is ${measured.toFixed(3)}, at least ${limit.toFixed(3)} is needed.`,
+  turned_away: ({ measured, limit }) => `The face is turned away by ${angle(measured)}: at most ${angle(limit)} are taken.`,
+  too_dark: ({ measured, limit }) => `The face is too dark: its brightness varies by ${Math.round(measured)} levels of 255, at least ${Math.round(limit)} are needed.`,
+  too_bright: ({ measured, limit }) => `The face is too bright: ${percent(measured)} of it are white, at most ${percent(limit)} are taken.`,
+  partly_outside: ({ measured, limit }) => `The face is partly outside of the picture: ${percent(measured)} of it, at most ${percent(limit)} are taken.`,
+  several_faces: ({ measured }) => `${Math.round(measured)} faces are in the picture: enrolled anyway, it is the largest one in the middle.`,
+  duplicate: ({ measured, limit }, message) => `${sentence(message)} ${measured ? `They differ by ${percent(measured)}, copies by less than ${percent(limit)}.` : "It is the very same file."}`,
+};
 
-// The reasons of one refusal as lines: its message, and whatever else came with it, numbers and all.
-export function reasonsOf(refusal) {
-  return [refusal.message, ...Object.entries(refusal).filter(([key]) => !NAMES.has(key)).flatMap(([key, value]) => lines(key, value))];
+const angle = (tangent) => `${Math.round(Math.atan(tangent) * 180 / Math.PI)}°`;
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
+
+// The reasons of one refusal as lines, numbers and all; the server's own words where this page has none.
+export function reasonsOf({ message, shortcomings }) {
+  const own = sentence(message.replace(/ If not, accept \w+$/, ""));
+  return shortcomings.length ? shortcomings.map((one) => WORDS[one.reason]?.(one, message) ?? own) : [own];
 }
 
-function lines(key, value) {
-  if (value === null || value === undefined || value === false) return [];
-  if (Array.isArray(value)) return value.flatMap((item) => (typeof item === "string" ? [item] : lines(key, item)));
-  if (typeof value !== "object") return [`${words(key)}: ${number(value)}`];
-  const { message, ...rest } = value;
-  const facts = Object.entries(rest).filter(([, one]) => typeof one !== "object").map(([name, one]) => `${words(name)} ${number(one)}`);
-  return message ? [message] : [facts.join(", ")];
+// What must be accepted for a refused picture to be enrolled all the same; null where nothing helps.
+export function acceptable({ shortcomings }) {
+  const hopeless = !shortcomings.length || shortcomings.some(({ reason, measured }) => reason === "duplicate" && !measured);
+  return hopeless ? null : shortcomings.map(({ reason }) => reason);
 }
 
-const words = (key) => key.replaceAll("_", " ");
-const number = (value) => (typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(3) : String(value));
+// One picture of `name`; `more`: a label, a point, and reasons that are accepted. Resolves to the answer; what was refused
+// is in `rejected`. What it was enrolled in spite of is said.
+export async function enrolOne(name, picture, { accept = [], ...more }) {
+  const answer = await upload("/api/enrol", { name, ...more, accept: accept.join(",") || undefined }, picture);
+  answer.doubts.forEach((doubt) => notice(`${name} is enrolled, but ${reasonsOf(doubt).join(" ").replace(/^It /, "it ")}`, { bad: true }));
+  return answer;
+}
 
-// One picture of `name`; `more` is a label and a point. Resolves to the answer; what was refused is in `rejected`.
-export const enrolOne = (name, picture, more) => upload("/api/enrol", { name, ...more }, picture);
-
-export async function enrolFiles(name, files) {
+// Several pictures of `name`; `onenrolled` whenever some of them are.
+export async function enrolFiles(name, files, onenrolled) {
   const refused = [];
   let done = 0;
   for (const file of files) {
     try {
-      const { rejected } = await enrolOne(name, file, { label: file.name });
-      if (rejected.length) refused.push({ name: file.name, reasons: rejected.flatMap(reasonsOf) });
-      else done += 1;
+      const { rejected: [rejection] } = await enrolOne(name, file, { label: file.name });
+      if (!rejection) done += 1;
+      else refused.push(refusal(file.name, rejection, async (accept) => {
+        const { rejected: [other] } = await enrolOne(name, file, { label: file.name, accept });
+        if (!other) onenrolled();
+        return other;
+      }));
     } catch (error) {
       refused.push({ name: file.name, reasons: [error.message] });
       if (error.code === "offline" || error.code === "gateway") break;
     }
   }
-  if (done) notice(`${name} is enrolled with ${plural(done, "new picture")}.`);
+  if (done) {
+    notice(`${name} is enrolled with ${plural(done, "new picture")}.`);
+    onenrolled();
+  }
   if (refused.length) tell(`${refused.length} of ${plural(files.length, "picture")} not enrolled`, refused);
+}
+
+// The best faces of an album's person. Raises what the server refuses altogether.
+export async function enrolFromAlbum(album, person) {
+  const send = (accept) => op("album.enrol", { album, person, accept });
+  const { name, templates, left_out: leftOut } = await send([]);
+  const refused = leftOut.filter(isNews);
+  if (templates) notice(`${name} is in the gallery with ${plural(templates, "face")}: Identify knows them now.`);
+  if (!refused.length) return;
+  tell(`${plural(refused.length, "face")} of ${name} not enrolled`, refused.map((one) => refusal(one.photo, one, async (accept) => {
+    const answer = await send(accept);
+    return answer.left_out.filter(isNews).find(({ face }) => face === one.face);
+  })));
+}
+
+const isNews = ({ reason }) => reason !== "duplicate";  // what the gallery has already is as it should be
+
+// An entry of the dialog that says why not: "Enrol anyway" accepts the reasons that were given, and no others.
+// `again(accept)` tries it, and resolves to what it is refused for then, if it is.
+function refusal(name, rejection, again, accepted = []) {
+  const reasons = acceptable(rejection);
+  const anyway = reasons && { label: "Enrol anyway", act: async () => {
+    const accept = [...accepted, ...reasons];
+    try {
+      const other = await again(accept);
+      return other ? refusal(name, other, again, accept) : { name, reasons: ["Enrolled."] };
+    } catch (error) {
+      return { name, reasons: [error.message] };
+    }
+  } };
+  return { name, reasons: reasonsOf(rejection), action: anyway };
 }

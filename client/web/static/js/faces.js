@@ -1,6 +1,6 @@
 // Faces: boxes on a picture, and cards beside it.
 
-import { el, icon, meter, percent, reasonList } from "./dom.js";
+import { button, el, icon, meter, percent, reasonList } from "./dom.js";
 
 const SIGN = { match: "check", ambiguous: "question", unknown: "question" };
 
@@ -58,7 +58,8 @@ export function hoverCard(face) {
     el("ol", {}, face.candidates.map((one) => el("li", {}, el("span", {}, one.name), el("span", {}, one.similarity.toFixed(2))))));
 }
 
-// A card; `source` shows the picture, `onenrol(name)` is called when somebody says who it is, and resolves to the reasons why not.
+// A card; `source` shows the picture, `onenrol(name, accept)` is called when somebody says who it is, and resolves to null,
+// or why not: {reasons, accept: what can be accepted, or null}.
 export function faceCard(face, { source, size, selected, onselect, onenrol }) {
   const crop_ = source ? el("span", { class: "face-crop" }, crop(source, size, face.box)) : el("span", { class: "face-crop" });
   const facts = face.similarity === null ? ["nobody is enrolled yet"]
@@ -103,17 +104,20 @@ function enrolForm(face, onenrol) {
   const why = el("div", { role: "alert" });
   form.append(why);
   if (face.decision === "match") input.value = face.name;
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const submit = form.querySelector(".button");
+  const submit = form.querySelector(".button");
+  const enrol = async (accept) => {
     submit.disabled = true;
+    why.replaceChildren();
     try {
-      const refused = await onenrol(input.value.trim());
-      why.replaceChildren(...(refused.length ? [el("p", { class: "problem" }, "Not enrolled"), reasonList(refused)] : []));
+      const refused = await onenrol(input.value.trim(), accept);
+      if (!refused) return;
+      why.append(el("p", { class: "problem" }, "Not enrolled"), reasonList(refused.reasons));
+      if (refused.accept) why.append(button("Enrol anyway", { small: true, onclick: () => enrol([...accept, ...refused.accept]) }));
     } finally {
       submit.disabled = false;
     }
-  });
+  };
+  form.addEventListener("submit", (event) => { event.preventDefault(); enrol([]); });
+  input.addEventListener("input", () => why.replaceChildren());  // the reasons were about another name
   return form;
 }
-

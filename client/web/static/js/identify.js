@@ -2,15 +2,15 @@
 
 import { connection, op, upload } from "./api.js";
 import { Camera } from "./camera.js";
-import { byId, el, plural, reasonList, redraw } from "./dom.js";
-import { enrolOne, reasonsOf } from "./enrol.js";
-import { boxTitle, boxes, faceCard, fit, hoverCard, who } from "./faces.js";
+import { byId, el, plural, redraw } from "./dom.js";
+import { acceptable, enrolOne, reasonsOf } from "./enrol.js";
+import { whenDropped } from "./drag.js";
+import { faceCard } from "./faces.js";
+import { canvas, drawBoxes, idle, layOut, press, setStage } from "./identify_stage.js";
 import { failed, notice } from "./shell.js";
 
 const AT_ONCE = 3;          // pictures under way: the server works on several
 const MAX_SIDE = 12000;
-const stage = byId("stage");
-const canvas = byId("canvas");
 const panel = byId("panel");
 const strip = byId("strip");
 
@@ -66,27 +66,7 @@ function show(shot) {
   draw();
 }
 
-// ---------------------------------------------------------------------------------------------- the stage
-
-function layOut(width, height, limit = 3) {
-  const narrow = matchMedia("(max-width: 700px)").matches;
-  const room = stage.getBoundingClientRect();
-  const roomHeight = narrow ? Math.min(innerHeight * 0.62, room.width * height / width) : room.height;
-  const fitted = fit(width, height, room.width, roomHeight, limit);
-  canvas.style.width = `${fitted.width}px`;
-  canvas.style.height = `${fitted.height}px`;
-}
-
-function setStage(name, { busy = false, note = "" } = {}) {
-  stage.dataset.state = name;
-  stage.toggleAttribute("data-busy", busy);
-  byId("welcome").hidden = name !== "empty";
-  canvas.hidden = name === "empty";
-  byId("tools").hidden = name === "empty";
-  const line = byId("stage-note");
-  line.hidden = !note;
-  line.textContent = note;
-}
+// ---------------------------------------------------------------------------------------------- one picture
 
 async function draw() {
   const shot = current;
@@ -107,7 +87,7 @@ async function draw() {
   if (naturalWidth && naturalWidth < MAX_SIDE) layOut(naturalWidth, naturalHeight);
   canvas.replaceChildren(shot.image);
   if (shot.answer) {
-    drawBoxes(shot.answer);
+    drawBoxes(shot.answer, selected, select);
     drawPanel(shot.answer, shot.image, shot.file.name, (face) => enrolFrom(shot, face));
   } else if (shot.error) {
     panel.replaceChildren(problem(shot));
@@ -128,38 +108,10 @@ function problem(shot) {
     el("button", { class: "button", type: "button", on: { click: () => { shot.state = "waiting"; shot.error = null; draw(); askNext(); } } }, "Try again"));
 }
 
-function drawBoxes(answer) {
-  canvas.querySelectorAll(".box, .hover-card").forEach((old) => old.remove());
-  const describe = (face) => ({ label: who(face), decision: face.decision, title: boxTitle(face) });
-  const all = boxes(answer.faces, answer.image, describe, (index) => select(index));
-  all.forEach((box, index) => {
-    const face = answer.faces[index];
-    const showCard = () => placeCard(box, face, answer.image);
-    const hideCard = () => canvas.querySelector(".hover-card")?.remove();
-    box.setAttribute("aria-pressed", String(index === selected));
-    box.addEventListener("pointerenter", showCard);
-    box.addEventListener("focus", () => { if (box.matches(":focus-visible")) showCard(); });
-    box.addEventListener("pointerleave", hideCard);
-    box.addEventListener("blur", hideCard);
-  });
-  canvas.append(...all);
-}
-
-function placeCard(box, face, size) {
-  canvas.querySelector(".hover-card")?.remove();
-  const card = hoverCard(face);
-  if (!card) return;
-  const [x, y, width] = face.box;
-  const right = (x + width / 2) / size.width < 0.5;
-  card.style.setProperty(right ? "left" : "right", `calc(${100 * (right ? (x + width) / size.width : 1 - x / size.width)}% + 12px)`);
-  card.style.top = `${Math.min(100 * y / size.height, 60)}%`;
-  canvas.append(card);
-}
-
 function select(index) {
   selected = index;
   if (!shown) return;
-  canvas.querySelectorAll(".box").forEach((box, place) => box.setAttribute("aria-pressed", String(place === index)));
+  press(index);
   drawPanel(shown.answer, shown.source, shown.title, shown.enrol);
   panel.querySelectorAll(".face")[index]?.scrollIntoView({ block: "nearest" });
 }
@@ -171,7 +123,7 @@ function drawPanel(answer, source, title, enrol) {
   const usable = source && !source.failed ? source : null;
   const cards = answer.faces.map((face, index) => faceCard(face, {
     source: usable, size: answer.image, selected: index === selected, onselect: () => select(index),
-    onenrol: (name) => enrol(face)(name),
+    onenrol: enrol(face),
   }));
   const head = el("div", { class: "panel-head" }, el("h2", {}, answer.faces.length ? plural(answer.faces.length, "face") : "No face"), el("span", { class: "facts", title }, title));
   const none = el("p", { class: "sub" }, "That is an answer, not an error: try a picture in which a face is larger, or turned to the camera.");
@@ -180,29 +132,30 @@ function drawPanel(answer, source, title, enrol) {
 }
 
 function enrolFrom(shot, face) {
-  return async (name) => {
-    const refused = await enrol(name, shot.file, shot.file.name, face);
-    if (refused.length) return refused;
+  return async (name, accept) => {
+    const refused = await enrol(name, shot.file, shot.file.name, face, accept);
+    if (refused) return refused;
     shot.state = "waiting";
     askNext();
-    return [];
+    return null;
   };
 }
 
-// Resolves to the reasons why not, if there are any.
-async function enrol(name, picture, label, face) {
+// Resolves to why not, null where it is done.
+async function enrol(name, picture, label, face, accept) {
   const [x, y, width, height] = face.box;
   try {
-    const answer = await enrolOne(name, picture, { label, x: x + width / 2, y: y + height / 2 });
-    if (answer.rejected.length) return answer.rejected.flatMap(reasonsOf);
+    const answer = await enrolOne(name, picture, { label, x: x + width / 2, y: y + height / 2, accept });
+    const [rejection] = answer.rejected;
+    if (rejection) return { reasons: reasonsOf(rejection), accept: acceptable(rejection) };
     notice(`${answer.person.name} is enrolled with ${plural(answer.person.templates, "face")}.`, {
       action: "Undo",
       onclick: () => op("undo", { count: 1, last: answer.event.id }).then(() => { notice("Taken back."); refresh(); }).catch(failed),
     });
     loadNames();
-    return [];
+    return null;
   } catch (error) {
-    return [error.message];
+    return { reasons: [error.message], accept: null };
   }
 }
 
@@ -253,7 +206,7 @@ let lastPanel = "";
 
 function onFrame(message, blob, bitmap) {
   if (!camera) return;
-  stage.removeAttribute("data-busy");
+  idle();
   if (message.error) {
     if (message.error.code === "unauthorized") location.assign("/login");
     byId("stage-note").hidden = false;
@@ -263,16 +216,16 @@ function onFrame(message, blob, bitmap) {
   byId("stage-note").hidden = true;
   const answer = message.answer;
   if (selected >= answer.faces.length) selected = 0;
-  drawBoxes(answer);
+  drawBoxes(answer, selected, select);
   byId("stage-facts").textContent = `live · ${Math.round(answer.timing_ms.total ?? 0)} ms on the server · ${message.dropped} late frames dropped`;
   // The cards are drawn anew only when somebody else is seen, so that they can be read, and typed into.
   const now = answer.faces.map((face) => `${face.decision}${face.name}`).join("|");
   const typing = panel.contains(document.activeElement) && document.activeElement.tagName === "INPUT";
   if (now === lastPanel || typing) return;
   lastPanel = now;
-  drawPanel(answer, bitmap, "camera", (face) => async (name) => {
-    const refused = await enrol(name, blob, "camera", face);
-    if (!refused.length) lastPanel = "";
+  drawPanel(answer, bitmap, "camera", (face) => async (name, accept) => {
+    const refused = await enrol(name, blob, "camera", face, accept);
+    if (!refused) lastPanel = "";
     return refused;
   });
 }
@@ -309,9 +262,7 @@ byId("files").addEventListener("change", (event) => { addFiles(event.target.file
 byId("camera-start").addEventListener("click", startCamera);
 byId("camera-toggle").addEventListener("click", () => (camera ? camera.stop() : startCamera()));
 document.addEventListener("paste", (event) => { if (event.clipboardData.files.length) addFiles(event.clipboardData.files); });
-document.addEventListener("dragover", (event) => { event.preventDefault(); if ([...event.dataTransfer.types].includes("Files")) document.body.classList.add("dropping"); });
-document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
-document.addEventListener("drop", (event) => { event.preventDefault(); document.body.classList.remove("dropping"); addFiles(event.dataTransfer.files); });
+whenDropped((transfer) => addFiles(transfer.files));
 document.addEventListener("facewire:server", () => {  // what went unanswered is asked again
   if (connection() !== "online") return;
   shots.filter((shot) => shot.state === "error" && ["offline", "gateway"].includes(shot.error.code)).forEach((shot) => { shot.state = "waiting"; shot.error = null; });

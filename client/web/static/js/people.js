@@ -104,8 +104,7 @@ async function enrol() {
   const answer = await ask({ title: "Enrol somebody", text: "One face in each picture works best.", fields: [{ name: "name", label: "Name" }, { name: "pictures", label: "Pictures", pictures: true }], action: "Enrol" });
   const name = answer?.name.trim();
   if (!name) return;
-  await enrolFiles(name, answer.pictures);
-  load();
+  await enrolFiles(name, answer.pictures, load);
 }
 
 let typing;

@@ -165,8 +165,7 @@ async function remove() {
 async function add() {
   const answer = await ask({ title: `More pictures of ${name}`, text: "One face in each picture works best.", fields: [{ name: "pictures", label: "Pictures", pictures: true }], action: "Enrol" });
   if (!answer) return;
-  await enrolFiles(name, answer.pictures);
-  load();
+  await enrolFiles(name, answer.pictures, load);
 }
 
 whenOnline(load);

@@ -1,7 +1,8 @@
 // What every view has around it: is the server there, and what has just happened.
 
 import { connection, op } from "./api.js";
-import { button, byId, el, icon, plural } from "./dom.js";
+import { button, byId, el, icon, plural, tell } from "./dom.js";
+import { begin, follow, leave, uploads } from "./uploading.js";
 
 const NOTICE_MS = 7000;
 const LOOK_MS = { online: 20000, offline: 4000, gateway: 4000 };
@@ -26,6 +27,28 @@ export function notice(text, { bad = false, action, onclick } = {}) {
 
 export function failed(error) {
   if (error.name !== "AbortError" && error.code !== "unauthorized") notice(error.message, { bad: true });
+}
+
+// What was not taken, of `total` files: the first of `refused` at once, all when asked.
+export function sayRefused(refused, total) {
+  if (!total) return;
+  const title = `${plural(total, "file")} not taken`;
+  notice(`${title}, ${refused[0].name}: ${refused[0].reason}`, { bad: true, action: total > 1 ? "All of them" : undefined,
+    onclick: () => tell(total > refused.length ? `${title}, the first ${refused.length}` : title, refused.map(({ name, reason }) => ({ name, reasons: [reason] }))) });
+}
+
+const told = new Set();
+
+// Uploads end while any page is open, or none: the first that somebody looks at says how.
+function tellUploads() {
+  if (document.hidden) return;
+  uploads().filter(({ id, state }) => state === "finished" && !told.has(id)).forEach(async ({ id, album, added, duplicates, refused, refusals, problem }) => {
+    told.add(id);
+    if (!await leave(id)) return;
+    if (added || duplicates) notice(`${plural(added, "photo")} added to ${album}${duplicates ? `, ${duplicates.toLocaleString("en")} there already` : ""}.`);
+    sayRefused(refused, refusals);
+    if (problem) notice(`${album}: ${problem}`, { bad: true });
+  });
 }
 
 // Calls `load` now, and again when a server that was away is back.
@@ -61,14 +84,36 @@ async function look() {
   } catch (error) {
     if (error.code === "unauthorized") return;
   }
+  lookSoon();
+}
+
+function lookSoon() {
+  clearTimeout(timer);
   timer = setTimeout(look, LOOK_MS[connection()]);
 }
 
+let waiting = false;
+
+function heedWaiting() {  // the worker knows first that the server is away
+  const before = waiting;
+  waiting = uploads().some(({ waitsFor }) => waitsFor);
+  if (waiting && !before && connection() === "online") look();
+}
+
 if (byId("status")) {
-  document.addEventListener("facewire:server", showConnection);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); else clearTimeout(timer); });
+  document.addEventListener("facewire:server", () => { showConnection(); lookSoon(); });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) clearTimeout(timer);
+    else {
+      look();
+      tellUploads();
+    }
+  });
   showConnection();
   look();
+  follow(tellUploads);
+  follow(heedWaiting);
+  begin();
 }
 // What looks like a button is pressed with Enter, too; a browser's own chooser of files takes only the space bar.
 document.addEventListener("keydown", (event) => {

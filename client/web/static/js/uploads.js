@@ -1,94 +1,96 @@
-// Photos, folders and ZIPs on their way to an album.
+// Sending what was dropped to an album. Runs in the service worker, or in a page where there is none, and so knows
+// neither a document nor where the files lie: a batch hands them over (batches.js, outbox.js).
 //
-// What has arrived is kept: whoever drops the same folder or ZIP again, after a lost connection or a closed page, goes
-// on where it stopped. A photo that is there already is recognised by its sha256 and not sent; a ZIP goes on at the
-// byte that the server has.
+// What has arrived is kept by the server: a photo that is there already is recognised by its sha256 and not sent, and a
+// ZIP goes on at the byte that the server has. Whatever is away (the network, the gateway, the server) is waited for.
 
-import { op, upload } from "./api.js";
+import { ApiError } from "./asking.js";
 
 const AT_ONCE = 4;
 const PIECE = 2 * 1024 * 1024;
-const TRIES = 5;
-const PICTURE = /\.(jpe?g|png|webp|bmp|tiff?|gif|hei[cf])$/i;
 const PAGE = 1000;
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-export const isZip = (file) => /\.zip$/i.test(file.name) || file.type === "application/zip";
-
-// {file, name} of everything dropped, folders and all that is in them.
-export async function dropped(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.length) return chosen(transfer.files);
-  const found = [];
-  for (const entry of entries) await walk(entry, found);
-  return found;
-}
-
-async function walk(entry, found) {
-  if (entry.isFile) {
-    const file = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
-    if (PICTURE.test(file.name) || isZip(file)) found.push({ file, name: entry.fullPath.replace(/^\//, "") });
-    return;
-  }
-  const reader = entry.createReader();
-  for (;;) {  // a reader gives a hundred at a time
-    const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
-    if (!some.length) return;
-    for (const one of some) await walk(one, found);
-  }
-}
-
-export function chosen(files) {
-  return [...files].filter((file) => PICTURE.test(file.name) || isZip(file)).map((file) => ({ file, name: file.webkitRelativePath || file.name }));
-}
+const PAUSE_MS = { first: 500, longest: 10000 };
+const AWAY = new Set(["offline", "gateway", "busy", "timeout"]);
+const ENDS_ALL = new Set(["unauthorized", "stale", "forbidden", "unknown_album", "storage"]);  // not a fault of one file
 
 export class Upload {
-  // `onchange(upload)` after every photo and piece: {files, done, bytes, sent, added, duplicates, refused, speed, finished}
-  constructor(album, items, onchange) {
-    Object.assign(this, { album, items, onchange, done: 0, sent: 0, added: 0, duplicates: 0, refused: [], finished: false, problem: null });
-    this.photos = items.filter(({ file }) => !isZip(file));
-    this.zips = items.filter(({ file }) => isZip(file));
-    this.files = items.length;
-    this.bytes = items.reduce((sum, { file }) => sum + file.size, 0);
+  // `held`: the batch; `onchange(upload)` after every photo, piece, and change of what it waits for.
+  constructor(held, asking, maxPicture, onchange) {
+    Object.assign(this, { held, asking, maxPicture, onchange });
+    this.partly = 0;        // bytes of a ZIP under way
+    this.waitsFor = null;   // the error of what is away
     this.stopping = new AbortController();
+    this.sleepers = new Set();
+    this.clock();
   }
 
-  get secondsLeft() {
-    const seconds = (performance.now() - this.begun) / 1000;
-    return this.sent ? (this.bytes - this.sent) * seconds / this.sent : NaN;
+  // The rate is that since the last break.
+  clock() {
+    this.begun = performance.now();
+    this.first = this.held.batch.sent + this.partly;
   }
 
-  get bytesPerSecond() {
-    return this.sent / ((performance.now() - this.begun) / 1000);
+  // How it is, as plain data that can be sent to other pages.
+  get news() {
+    const { batch } = this.held;
+    const sent = batch.sent + this.partly;
+    const speed = (sent - this.first) / ((performance.now() - this.begun) / 1000);  // bytes a second
+    const waitsFor = this.waitsFor && { code: this.waitsFor.code, message: this.waitsFor.message };
+    return { ...batch, sent, speed, secondsLeft: sent > this.first ? (batch.bytes - sent) / speed : NaN, waitsFor };
   }
 
   stop() {
     this.stopping.abort();
+    this.wake();
   }
 
+  // What was away may be back: asks at once.
+  wake() {
+    this.sleepers.forEach((end) => end());
+  }
+
+  // Resolves when everything was sent. Rejects with AbortError after stop(), with an ApiError where nothing more can be sent.
   async run() {
-    this.begun = performance.now();
     try {
-      await this.learnKnown();
-      const queue = [...this.photos];
-      await Promise.all(Array.from({ length: AT_ONCE }, async () => {
-        while (queue.length && !this.stopping.signal.aborted) await this.sendPhoto(queue.shift());
-      }));
-      for (const zip of this.zips) await this.sendZip(zip);
+      await this.patiently(() => this.learnKnown());
+      await Promise.all(Array.from({ length: AT_ONCE }, () => this.sendAll(false)));
+      await this.sendAll(true);
+      await this.patiently(() => this.process());
     } catch (error) {
-      this.problem = error.name === "AbortError" ? new Error("You stopped it.") : error;
-      this.stopping.abort();
+      this.stop();
+      await this.process().catch(() => null);  // what has arrived is looked at; why the rest has not is what matters
+      throw error;
     }
-    this.finished = true;
-    this.onchange(this);
+  }
+
+  async sendAll(zips) {
+    for (;;) {
+      this.stopping.signal.throwIfAborted();
+      const item = await this.held.take(zips);
+      if (!item) return;
+      await this.held.settle(item, await this.outcomeOf(item, zips));
+      if (zips) this.partly = 0;
+      this.onchange(this);
+    }
+  }
+
+  async outcomeOf(item, isZip) {
+    try {
+      return isZip ? await this.sendZip(item.file) : await this.sendPhoto(item);
+    } catch (error) {
+      if (error.name === "AbortError" || ENDS_ALL.has(error.code)) throw error;
+      return { refused: [{ name: item.name, reason: error.message }] };
+    }
+  }
+
+  process() {
+    return this.asking.op("album.process", { album: this.held.batch.album });
   }
 
   async learnKnown() {
     this.known = new Map();
-    if (!this.photos.length || !crypto.subtle) return;
     for (let offset = 0; ; offset += PAGE) {
-      const { photos, total } = await op("album.photos", { album: this.album, offset, limit: PAGE }, this.stopping.signal);
+      const { photos, total } = await this.asking.op("album.photos", { album: this.held.batch.album, offset, limit: PAGE }, this.stopping.signal);
       photos.forEach((photo) => this.known.set(photo.name, photo));
       if (offset + PAGE >= total) return;
     }
@@ -96,70 +98,85 @@ export class Upload {
 
   async isKnown({ file, name }) {
     const there = this.known.get(name);
-    if (!there || there.size_bytes !== file.size) return false;
+    if (!there || there.size_bytes !== file.size || !crypto.subtle) return false;
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
     return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("") === there.sha256;
   }
 
   async sendPhoto(item) {
-    try {
-      if (await this.isKnown(item)) this.duplicates += 1;
-      else if ((await this.patiently(() => upload("/api/album/add", { album: this.album, name: item.name }, item.file, this.stopping.signal))).duplicate) this.duplicates += 1;
-      else this.added += 1;
-    } catch (error) {
-      if (error.name === "AbortError" || ["offline", "gateway", "unknown_album", "storage"].includes(error.code)) throw error;
-      this.refused.push({ name: item.name, reason: error.message });
-    }
-    this.done += 1;
-    this.sent += item.file.size;
-    this.onchange(this);
+    if (await this.isKnown(item)) return { duplicates: 1 };
+    const { duplicate } = await this.post("/api/album/add", { name: item.name }, item.file);
+    return duplicate ? { duplicates: 1 } : { added: 1 };
   }
 
-  async sendZip({ file }) {
-    const key = `zip:${this.album}:${file.name}:${file.size}:${file.lastModified}`;
-    const { id, received } = JSON.parse(localStorage.getItem(key) ?? "{}");
-    let [number, offset] = [id ?? "", received ?? 0];
-    this.sent += offset;
-    for (;;) {
-      const piece = file.slice(offset, offset + PIECE);
-      const last = offset + piece.size >= file.size;
-      let taken;
+  async sendZip(file) {
+    let { upload = "", received = 0 } = await this.held.place(file) ?? {};
+    this.partly = received;
+    this.clock();
+    for (let fresh = !upload; ; ) {
+      const piece = file.slice(received, received + PIECE);
+      const last = received + piece.size >= file.size;
       try {
-        taken = await this.patiently(() => upload("/api/album/zip", { album: this.album, upload: number || undefined, offset, last: last ? 1 : 0 }, piece, this.stopping.signal));
-      } catch (error) {
-        if (number && error.code === "invalid_request") {  // the server has forgotten that upload: from the beginning
-          localStorage.removeItem(key);
-          this.sent -= offset;
-          [number, offset] = ["", 0];
-          continue;
+        const taken = await this.post("/api/album/zip", { upload: upload || undefined, offset: received, last: last ? 1 : 0 }, piece);
+        ({ upload, received } = taken);
+        if (taken.ingested) {
+          await this.held.keepPlace(file, null);
+          const { added, duplicates, skipped: refused, skipped_total: refusals } = taken.ingested;
+          return { added, duplicates, refused, refusals };
         }
-        throw error;
+      } catch (error) {
+        if (error.name === "AbortError" || ENDS_ALL.has(error.code)) throw error;
+        await this.held.keepPlace(file, null);
+        if (fresh || error.code !== "invalid_request") throw error;
+        fresh = true;  // the server has forgotten that upload: from the beginning
+        [upload, received] = ["", 0];
+        continue;
+      } finally {
+        this.partly = received;
       }
-      this.sent += taken.received - offset;
-      [number, offset] = [taken.upload, taken.received];
-      if (taken.ingested) {
-        localStorage.removeItem(key);
-        this.added += taken.ingested.added;
-        this.duplicates += taken.ingested.duplicates;
-        this.refused.push(...taken.ingested.skipped);
-        this.done += 1;
-        this.onchange(this);
-        return;
-      }
-      localStorage.setItem(key, JSON.stringify({ id: number, received: offset }));
+      await this.held.keepPlace(file, { upload, received });
       this.onchange(this);
     }
   }
 
-  // A lost connection is waited out: what was sent twice does no harm.
-  async patiently(send) {
-    for (let attempt = 1; ; attempt += 1) {
+  post(path, keys, body) {
+    return this.patiently(() => this.asking.upload(path, { album: this.held.batch.album, ...keys }, body, this.maxPicture, this.stopping.signal), body);
+  }
+
+  // Asks until there is an answer: what was sent twice does no harm. `body`: what must be readable for that.
+  async patiently(ask, body = null) {
+    for (let wait = PAUSE_MS.first; ; wait = Math.min(2 * wait, PAUSE_MS.longest)) {
+      this.stopping.signal.throwIfAborted();
       try {
-        return await send();
+        const answer = await ask();
+        if (this.waitsFor) {
+          this.waitsFor = null;
+          this.clock();
+        }
+        return answer;
       } catch (error) {
-        if (attempt === TRIES || this.stopping.signal.aborted || !["offline", "gateway", "busy", "timeout"].includes(error.code)) throw error;
-        await pause(500 * 2 ** attempt);
+        if (!AWAY.has(error.code)) throw error;
+        if (error.code === "gateway" && body) await readable(body);  // a file that has gone looks like a lost gateway
+        this.waitsFor = error;
+        this.onchange(this);
       }
+      await this.sleep(wait);
     }
+  }
+
+  sleep(ms) {
+    return new Promise((resolve) => {
+      const end = () => { clearTimeout(timer); this.sleepers.delete(end); resolve(); };
+      const timer = setTimeout(end, ms);
+      this.sleepers.add(end);
+    });
+  }
+}
+
+async function readable(blob) {
+  try {
+    await blob.slice(0, 1).arrayBuffer();
+  } catch {
+    throw new ApiError("unreadable", "It can't be read any more: it was moved, changed or deleted.");
   }
 }

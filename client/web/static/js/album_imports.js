@@ -1,0 +1,82 @@
+// Importing a folder of the server's own disk into an album: the gateway follows it, so the page may be closed.
+
+import { importFolder, lastImport, op } from "./api.js";
+import { pickFolder } from "./album_folders.js";
+import { task } from "./album_work.js";
+import { pause } from "./asking.js";
+import { button, duration, plural } from "./dom.js";
+import { failed, notice, sayRefused } from "./shell.js";
+
+const LOOK_MS = 1000;
+
+export class Imports {
+  // `album()` gives its name; `ondraw` when there is news, `onallowed` when the server turns out to allow imports, `onend`.
+  constructor(album, { ondraw, onallowed, onend }) {
+    Object.assign(this, { album, ondraw, onallowed, onend });
+    this.allowed = false;
+    this.now = null;  // what the gateway says of the last one, and {first, begun} for the rate
+  }
+
+  // Does the server let its folders be imported, and is one on its way?
+  async learn() {
+    try {
+      this.allowed = (await op("album.folders", {})).allowed;
+      if (!this.allowed || this.now?.running) return;
+      this.onallowed();
+      const last = await lastImport(this.album());
+      if (last?.running) this.follow(last);
+    } catch (error) {
+      // an older server has nothing to offer here; that one is away is said above
+      if (!["unsupported_op", "offline", "gateway"].includes(error.code)) failed(error);
+    }
+  }
+
+  async choose() {
+    const folder = await pickFolder();
+    if (folder !== null) this.begin(folder);
+  }
+
+  async begin(folder) {
+    try {
+      this.follow(await importFolder(this.album(), folder));
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  async follow(now) {
+    const since = { first: now.done, begun: performance.now() };
+    for (;;) {
+      this.now = { ...now, ...since };
+      this.ondraw();
+      if (!now.running) break;
+      await pause(LOOK_MS);
+      try {
+        now = await lastImport(this.album()) ?? { ...now, running: false, error: { message: "The gateway was started again." } };
+      } catch (error) {
+        if (!["offline", "gateway"].includes(error.code)) now = { ...now, running: false, error };  // else: asked again
+      }
+    }
+    if (now.result) {
+      const { added, duplicates, skipped, skipped_total: total } = now.result;
+      notice(`${plural(added, "photo")} imported${duplicates ? `, ${duplicates} there already` : ""}.`);
+      sayRefused(skipped, total);
+    }
+    this.onend();
+  }
+
+  // Its card, or null.
+  task() {
+    if (!this.now) return null;
+    const { running, done, total, folder, error, first, begun } = this.now;
+    const share = done / Math.max(1, total);
+    if (running) {
+      const rate = (done - first) / ((performance.now() - begun) / 1000);
+      return task(`Importing ${folder || "the folder"} from the server`, share, total ? `${done} of ${plural(total, "file")} · ${rate.toFixed(1)} a second · ${duration((total - done) / rate)}` : "waiting",
+        "The server does this: you can close the page.");
+    }
+    if (!error) return null;
+    return task("The import stopped", share, "", `${folder}: ${error.message} What was added is kept.`,
+      button("Go on", { kind: "primary", small: true, onclick: () => this.begin(folder) }), button("Leave it", { small: true, onclick: () => { this.now = null; this.ondraw(); } }));
+  }
+}

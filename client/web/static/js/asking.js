@@ -1,0 +1,72 @@
+// Questions to the gateway, from a page or from a worker: there may be no document. Every failure is an ApiError.
+
+export class ApiError extends Error {
+  constructor(code, message, status = 0, retryAfterMs = null) {
+    super(message);
+    this.code = code;
+    this.status = status;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const query = (parameters) => new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null)).toString();
+
+export const address = (path, parameters) => `${path}?${query(parameters)}`;
+
+export class Asking {
+  // `token()` resolves to the CSRF token that every change carries; `heard(code)` is told how each answer was: "online",
+  // or an error's code.
+  constructor(token, heard = () => {}) {
+    this.token = token;
+    this.heard = heard;
+  }
+
+  async send(path, options = {}, patience = 3) {
+    const token = await this.token();
+    let response;
+    try {
+      response = await fetch(path, { ...options, headers: { "X-CSRF-Token": token, ...options.headers }, credentials: "same-origin" });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      this.heard("gateway");
+      throw new ApiError("gateway", "The program that shows this page is not running any more. Start it again: python web_app.py");
+    }
+    if (response.ok) {
+      this.heard("online");
+      return response.status === 204 ? null : response.json();
+    }
+    const error = await errorOf(response);
+    this.heard(error.code);
+    if (error.code === "busy" && patience > 0) {  // the server says when to come back
+      await pause(error.retryAfterMs ?? 500);
+      return this.send(path, options, patience - 1);
+    }
+    throw error;
+  }
+
+  // An operation of the wire, by its name and keys.
+  op(name, keys = {}, signal = undefined) {
+    return this.json(`/api/op/${name}`, keys, signal);
+  }
+
+  json(path, keys, signal = undefined) {
+    return this.send(path, { method: "POST", body: JSON.stringify(keys), headers: { "Content-Type": "application/json" }, signal });
+  }
+
+  // A picture, or a piece of a ZIP, as it is; `most` bytes are taken.
+  upload(path, parameters, body, most, signal = undefined) {
+    if (body.size > most) return Promise.reject(new ApiError("too_large", `This picture has more than the ${Math.floor(most / 1048576)} MiB that can be sent.`, 413));
+    return this.send(address(path, parameters), { method: "POST", body, headers: { "Content-Type": "application/octet-stream" }, signal });
+  }
+}
+
+async function errorOf(response) {
+  try {
+    const { error } = await response.json();
+    return new ApiError(error.code, error.message, response.status, error.retry_after_ms);
+  } catch {
+    return new ApiError("internal", `The page's gateway failed (${response.status}).`, response.status);
+  }
+}

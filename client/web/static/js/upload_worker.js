@@ -1,0 +1,108 @@
+// The service worker that sends what lies in the outbox, also while no page is open. It answers for no page: it has no
+// fetch handler, and below /static/js/ there is none.
+//
+// A browser lets it run for some minutes after the last page was closed, and wakes it again where it has Background
+// Sync; any page of ours that is opened makes it go on, too. It may be ended at any moment: the outbox is the truth.
+
+import { ApiError, Asking, pause } from "./asking.js";
+import { alter, batches, drop, KeptBatch } from "./outbox.js";
+import { Upload } from "./uploads.js";
+
+const NEWS_MS = 200;
+const STALE_MS = 2000;
+const channel = new BroadcastChannel("facewire-uploads");
+let session = null;     // {csrf, max_picture}: what a page has in its HTML
+let upload = null;      // under way
+let running = null;
+let again = false;
+let announcing = null;
+
+const asking = new Asking(async () => session?.csrf ?? "");
+
+async function openSession() {
+  session = await asking.send("/api/session");
+}
+
+// Sends everything that waits. One at a time, also beside an older version of this worker that has not ended yet.
+function goOn() {
+  again = true;
+  upload?.wake();
+  running ??= navigator.locks.request("facewire-uploads", sendAll).finally(() => {
+    running = null;
+    return again ? goOn() : null;
+  });
+  return running;
+}
+
+async function sendAll() {
+  while (again) {
+    again = false;
+    for (;;) {
+      const batch = (await batches()).find((one) => one.state === "ready");
+      if (!batch) break;
+      if (!await send(batch)) return;
+    }
+  }
+}
+
+// Resolves to whether others may follow.
+async function send(batch) {
+  const held = new KeptBatch(batch);
+  upload = new Upload(held, asking, Infinity, announceSoon);
+  try {
+    await upload.patiently(openSession);
+    upload.maxPicture = session.max_picture;
+    await upload.run();
+    const lost = held.batch.files - held.batch.copied;
+    await end(batch.id, "finished", lost ? `The page was closed before ${lost} of the files had been copied. Drop them again.` : null);
+  } catch (error) {
+    return await failed(batch.id, error);
+  } finally {
+    upload = null;
+    await announce();
+  }
+  return true;
+}
+
+async function failed(id, error) {
+  switch (error.code) {
+    case "unauthorized": return false;  // somebody must log in first
+    case "stale":  // the gateway was started again: it has another token
+      await pause(STALE_MS);
+      return true;
+    case "unknown_album":
+      if (await end(id, "finished", "The album is gone, and what was still to come was dropped.")) await drop(id);
+      return true;
+    default:
+      if (error.name !== "AbortError") await end(id, "stopped", error.message);
+      return true;
+  }
+}
+
+// Whether it was still to be sent: somebody may have stopped it, or given it up.
+async function end(id, state, problem) {
+  const batch = await alter(id, (one) => (one.state === "ready" ? Object.assign(one, { state, problem }) : false));
+  return batch?.state === state;
+}
+
+// ---------------------------------------------------------------------------------------------- pages
+
+function announceSoon() {
+  announcing ??= setTimeout(announce, NEWS_MS);
+}
+
+async function announce() {
+  clearTimeout(announcing);
+  announcing = null;
+  const now = upload?.news;
+  channel.postMessage({ news: (await batches()).map((batch) => (batch.id === now?.id ? { ...now, ...batch, sent: now.sent } : batch)) });
+}
+
+channel.addEventListener("message", ({ data }) => {
+  if (data.stop && data.stop === upload?.held.batch.id) upload.stop();
+});
+addEventListener("install", () => skipWaiting());
+addEventListener("message", (event) => event.waitUntil(Promise.all([goOn(), announce()])));
+addEventListener("sync", (event) => event.waitUntil(goOn().then(async () => {
+  if ((await batches()).some(({ state }) => state === "ready")) throw new ApiError("unfinished", "The browser should come back to it.");
+})));

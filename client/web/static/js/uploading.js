@@ -1,0 +1,228 @@
+// Uploads as a page sees them: it puts what was dropped into the outbox, and a service worker sends it, so that the page
+// may be closed. Where a browser can't do that, the page itself sends, and says that it must stay open.
+
+import { asking, maxPicture, parting } from "./api.js";
+import { HeldBatch } from "./batches.js";
+import { isZip } from "./dropped.js";
+import { alter, batches, forget, hasRoom, keep } from "./outbox.js";
+import { Upload } from "./uploads.js";
+
+const WORKER = "/static/js/upload_worker.js";
+const POKE_MS = 20000;   // a browser ends a worker that it has not heard of for some minutes
+const NEWS_MS = 200;
+
+const channel = "BroadcastChannel" in window ? new BroadcastChannel("facewire-uploads") : null;
+const kept = new Map();     // of the outbox: id -> what the worker says of it
+const copying = new Set();  // ids of those that this page copies
+const held = new Map();     // uploads by this page itself: id -> {upload, why, state, problem}
+const listeners = new Set();
+let timer;
+
+// ---------------------------------------------------------------------------------------------- what there is
+
+// Every upload. `keepOpen`: why the page must not be closed yet, null where it may.
+export function uploads() {
+  const own = [...held.values()].map(({ upload, ...more }) => ({ ...upload.news, ...more }));
+  return [...own, ...[...kept.values()].map((one) => ({ ...one, keepOpen: copying.has(one.id) ? "copying" : null }))];
+}
+
+// Calls `tell` whenever something has changed.
+export function follow(tell) {
+  listeners.add(tell);
+}
+
+let drawing = null;
+
+function changed() {  // a thousand small photos a second would only draw
+  drawing ??= setTimeout(() => { drawing = null; listeners.forEach((tell) => tell()); }, NEWS_MS);
+}
+
+function hear(news) {
+  kept.clear();
+  news.forEach((batch) => kept.set(batch.id, batch));
+  clearTimeout(timer);
+  if (news.some(({ state }) => state === "ready")) timer = setTimeout(poke, POKE_MS);
+  changed();
+}
+
+// Looks into the outbox, and makes the worker go on where it is not empty.
+export async function begin() {
+  if (!window.isSecureContext || !channel) return;
+  channel.addEventListener("message", ({ data }) => {
+    if (data.news) hear(data.news);
+    else if (data.look) look({ others: false });
+  });
+  document.addEventListener("facewire:server", ({ detail }) => { if (detail === "online") wake(); });
+  try {
+    const found = await batches();
+    hear(found);
+    if (found.some(({ state }) => state === "ready")) await poke();
+  } catch {
+    // no database here: then nothing waits in it, and what is dropped is sent by the page
+  }
+}
+
+function wake() {
+  held.forEach(({ upload }) => upload.wake());
+  if ([...kept.values()].some(({ state }) => state === "ready")) poke();
+}
+
+// ---------------------------------------------------------------------------------------------- the worker
+
+// The address as Trusted Types want it: no other can become a worker.
+const address = () => window.trustedTypes?.createPolicy("upload-worker", { createScriptURL: () => WORKER }).createScriptURL("") ?? WORKER;
+let registering = null;
+
+// The registration of a worker that runs. Rejects where the browser has no such thing.
+function worker() {
+  registering ??= register().catch((error) => { registering = null; throw error; });
+  return registering;
+}
+
+// Starts the worker before it is needed: when something is dropped, its gateway may be away.
+export const prepare = () => window.isSecureContext && worker().catch(() => null);
+
+let trusted = null;
+
+async function register() {
+  trusted ??= address();
+  const registration = await navigator.serviceWorker.register(trusted, { type: "module", updateViaCache: "none" });
+  const one = registration.active ?? registration.waiting ?? registration.installing;
+  await new Promise((resolve, reject) => {
+    const look = () => {
+      if (one.state === "activated") resolve();
+      if (one.state === "redundant") reject(new Error("The browser could not start the worker."));
+    };
+    one.addEventListener("statechange", look);
+    look();
+  });
+  return registration;
+}
+
+async function poke() {
+  clearTimeout(timer);
+  timer = setTimeout(poke, POKE_MS);
+  let registration;
+  try {
+    registration = await worker();
+  } catch {
+    clearTimeout(timer);  // it could be started once, and can't now: what waits goes on waiting
+    return;
+  }
+  if (!registration.active) registering = null;  // whoever logged out in another tab has ended it
+  registration.active?.postMessage("go");
+  await registration.sync?.register("uploads").catch(() => null);  // not everywhere, and it may be forbidden
+}
+
+// ---------------------------------------------------------------------------------------------- adding
+
+// Begins to upload; resolves when the page may be closed, or has sent everything itself.
+export async function add(album, items) {
+  const why = await whyNot(items);
+  if (why) return sendHere(album, items, why);
+  let id = null;
+  const copied = (batch) => {
+    id = batch.id;
+    copying.add(id);
+    kept.set(id, { ...kept.get(id), ...batch });
+    changed();
+    poke();
+  };
+  try {
+    await keep(album, items, isZip, copied);
+    copying.delete(id);
+    changed();
+    return poke();
+  } catch (error) {
+    copying.delete(id);
+    await look();
+    if (error.name === "AbortError") return null;  // somebody gave it up
+    return sendHere(album, items, "the browser could not keep a copy of these files");  // what has arrived is not sent twice
+  }
+}
+
+async function whyNot(items) {
+  if (!window.isSecureContext) return "browsers send files from closed pages only on this machine (localhost) or over TLS";
+  try {
+    await worker();
+    await batches();
+  } catch {
+    return "this browser sends files from open pages only";
+  }
+  const bytes = items.reduce((sum, { file }) => sum + file.size, 0);
+  return await hasRoom(bytes) ? null : "these files do not fit into the browser's own storage";
+}
+
+async function sendHere(album, items, keepOpen) {
+  const batch = new HeldBatch(album, items, isZip);
+  const one = { upload: new Upload(batch, asking, maxPicture, changed), keepOpen, state: "ready", problem: null, items };
+  held.set(batch.batch.id, one);
+  changed();
+  try {
+    await one.upload.run();
+    Object.assign(one, { state: "finished", keepOpen: null });
+  } catch (error) {
+    Object.assign(one, { state: "stopped", keepOpen: null, problem: error.name === "AbortError" ? null : error.message });
+  }
+  changed();
+}
+
+// ---------------------------------------------------------------------------------------------- what somebody does
+
+export async function stop(id) {
+  held.get(id)?.upload.stop();
+  if (held.has(id)) return;
+  await alter(id, (batch) => (batch.state === "ready" ? Object.assign(batch, { state: "stopped", problem: null }) : false));
+  channel.postMessage({ stop: id });
+  await look();
+}
+
+export async function goOn(id) {
+  const one = held.get(id);
+  if (one) {
+    held.delete(id);
+    sendHere(one.upload.held.batch.album, one.items, await whyNot(one.items) ?? "this upload began in it");
+    return;
+  }
+  await alter(id, (batch) => Object.assign(batch, { state: "ready", problem: null }));
+  await look();
+  await poke();
+}
+
+// Forgets an upload; resolves to whether this page did it, and no other.
+export async function leave(id) {
+  if (held.delete(id)) {
+    changed();
+    return true;
+  }
+  const mine = await forget(id);
+  await look();
+  return mine;
+}
+
+// Renames an album: uploads to it pause meanwhile, and go on under the name that `change` resolves to.
+export async function whileRenaming(album, change) {
+  const mine = [...kept.values()].filter((one) => one.album === album && one.state !== "finished");
+  const ready = mine.filter(({ state }) => state === "ready");
+  if (!mine.length) return change();
+  for (const { id } of ready) await stop(id);
+  let to = album;
+  try {
+    to = await change();
+  } finally {
+    for (const { id } of mine) await alter(id, (batch) => { batch.album = to; });
+    for (const { id } of ready) await goOn(id);
+    await look();
+  }
+  return to;
+}
+
+async function look({ others = true } = {}) {
+  const found = await batches();
+  hear(found.map((batch) => ({ ...kept.get(batch.id), ...batch })));
+  if (others) channel.postMessage({ look: true });
+}
+
+const mustStay = () => uploads().some(({ keepOpen, state }) => keepOpen && state === "ready");
+addEventListener("beforeunload", (event) => { if (mustStay()) event.preventDefault(); });
+addEventListener("pagehide", () => held.forEach(({ upload, state }) => { if (state === "ready") parting("album.process", { album: upload.held.batch.album }); }));  // what has arrived is looked at
