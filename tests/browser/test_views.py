@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +12,9 @@ from client import FaceClient
 from tests.browser.conftest import CAMERA_FACE, WIDTHS, Visiting
 from tests.support.synthetic_engine import draw, portrait
 from tests.support.web_server import Page, facewire_server, web_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 HOSTILE = '<img src=x onerror="document.title=1">'
 
@@ -48,6 +52,24 @@ def test_a_view_that_loses_its_server_keeps_what_it_shows(tmp_path: Path, visiti
     # Both are gone now: the page says which of its programs to start
     visit.page.get_by_label("Search by name").fill("a")
     visit.says("This page lost its gateway")
+
+
+@pytest.mark.parametrize(
+    ("view", "button"), [("identify", "Use the camera"), ("people", "Enrol somebody"), ("albums", "Create")]
+)
+def test_buttons_wait_for_the_script_that_listens_to_them(
+    web: Page, visiting: Visiting, view: str, button: str
+) -> None:
+    """Pressed before, "Create" would send the form to nowhere, and the name would be gone."""
+    visit = visiting(web)
+    held: list[Route] = []
+    visit.page.route(f"**/static/js/{view}.js", lambda route: held.append(route))
+    with visit.page.expect_request(f"**/static/js/{view}.js"):
+        visit.page.goto(f"{web.url}/{view}", wait_until="commit")
+    visit.named("button", button).first.wait_for()
+    assert visit.named("button", button).first.is_disabled()
+    held[0].continue_()
+    visit.named("button", button).first.click(trial=True)
 
 
 def test_a_hostile_name_stays_a_name(web: Page, visiting: Visiting) -> None:

@@ -100,6 +100,12 @@ function heedWaiting() {  // the worker knows first that the server is away
   if (waiting && !before && connection() === "online") look();
 }
 
+// Buttons that came with the page wait for whoever listens to them: the view's own module has run when this has.
+setTimeout(() => document.querySelectorAll("[data-waits]").forEach((one) => {
+  one.disabled = false;
+  delete one.dataset.waits;
+}));
+
 if (byId("status")) {
   document.addEventListener("facewire:server", () => { showConnection(); lookSoon(); });
   document.addEventListener("visibilitychange", () => {
