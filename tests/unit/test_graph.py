@@ -32,6 +32,18 @@ class ListedGraph:
         return self._ids[best], float(cosines[best[-1]]) if len(best) == count else -np.inf
 
 
+class ForgetfulGraph(ListedGraph):
+    """There is no way to some of its templates."""
+
+    def __init__(self, rows: Rows, forgotten: NDArray[np.int64]) -> None:
+        super().__init__(rows)
+        self._forgotten = forgotten
+
+    def nearest(self, embedding: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], float]:
+        ids, last = super().nearest(embedding, count)
+        return ids[~np.isin(ids, self._forgotten)], last
+
+
 def rows_of(vectors: NDArray[np.float32], owners: NDArray[np.int64], first_id: int = 1) -> Rows:
     ids = range(first_id, first_id + len(vectors))
     return Rows.load(len(vectors), vectors.shape[1], [Chunk(vectors, ids, ids, owners.tolist())])
@@ -70,11 +82,24 @@ def test_what_was_removed_is_not_found() -> None:
     everything = crowd(1500, 300)
     probe = probes(1)[0]
     rows = everything
-    for row in np.argsort(-(everything.embeddings @ probe))[:200]:
+    for row in np.argsort(-(everything.embeddings @ probe))[: FEWEST_CANDIDATES + 44]:
         rows = without_image(rows, int(everything.image_ids[row]))
     graph = ListedGraph(everything)
     assert GraphIndex(rows, graph).search(probe, 3) == ExactIndex(rows.embeddings, rows.person_ids).search(probe, 3)
     assert graph.asked == [FEWEST_CANDIDATES, 4 * FEWEST_CANDIDATES]
+
+
+def test_a_template_that_the_graph_overlooks_is_found_through_another_of_its_person() -> None:
+    """As in large graphs: there is a way to one of a person's templates, and to their nearest none."""
+    rows = crowd(1200, 300)
+    known = rows_of(rows.embeddings, rows.person_ids)
+    graph = ForgetfulGraph(known, forgotten=known.template_ids[::3])
+    index, exact = GraphIndex(rows, graph), ExactIndex(rows.embeddings, rows.person_ids, rows.scales)
+    by_others = np.setdiff1d(np.arange(len(rows)), np.arange(0, len(rows), 3))
+    overlooked = [row for row in range(0, 600, 3) if rows.person_ids[row] in rows.person_ids[by_others]]
+    assert len(overlooked) > 150
+    found = [index.search(rows.embeddings[row], 1) == exact.search(rows.embeddings[row], 1) for row in overlooked]
+    assert np.mean(found) > 0.95, "but for those whose other pictures are far from this one"
 
 
 def test_older_rows_do_not_see_what_came_later() -> None:
