@@ -281,6 +281,7 @@ def test_an_album_renamed_meanwhile_gets_them_under_its_new_name(
     visit.named("button", "Stop").click()
     servers.server_on()
     visit.page.locator("#offline").wait_for(state="hidden")
+    visit.refusals |= {404}  # the page may just ask for the album under its old name
     visit.named("button", "Rename the album").click()
     visit.page.get_by_label("New name").fill("Journey")
     visit.named("dialog", "Rename the album").get_by_role("button", name="Rename").click()

@@ -64,10 +64,13 @@ class Visit:
     def _console(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
             return
-        if self.web.gone.is_set() and "net::ERR_" in message.text:
+        gone = self.web.gone.is_set()
+        if gone and "net::ERR_" in message.text:
             return
         refused = _REFUSED.search(message.text)
-        if refused is None or int(refused[1]) not in self.refusals:
+        # A page that a gateway before gave out has a token that the next one does not take.
+        expected = self.refusals | {403} if gone else self.refusals
+        if refused is None or int(refused[1]) not in expected:
             self.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
 
     def _asked(self, url: str) -> None:

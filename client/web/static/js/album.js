@@ -37,11 +37,15 @@ const context = {
 
 // ---------------------------------------------------------------------------------------------- the state of it
 
+let renaming = false;
+
 async function load({ view = true } = {}) {
   clearTimeout(timer);
+  const asked = album;
   try {
     info = await op("album.status", { album });
   } catch (error) {
+    if (renaming || asked !== album) return;  // it has another name by now, and is loaded under that
     const away = error.code === "offline" || error.code === "gateway";
     if (away && shown) return;  // the banner says so; what is on the screen stays
     shown?.close?.();
@@ -157,6 +161,7 @@ async function download(what, pictures = []) {
 async function rename() {
   const answer = await ask({ title: "Rename the album", fields: [{ name: "to", label: "New name", value: album }], action: "Rename" });
   if (!answer) return;
+  renaming = true;
   try {
     album = await whileRenaming(album, async () => {
       info = await op("album.rename", { album, to: answer.to.trim() });
@@ -166,6 +171,8 @@ async function rename() {
     load();
   } catch (error) {
     failed(error);
+  } finally {
+    renaming = false;
   }
 }
 
