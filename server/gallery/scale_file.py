@@ -54,17 +54,19 @@ class ScaleFile:
 
     def keep(self, rows: Rows) -> None:
         """Write the scales of `rows` where the file lacks many of them. A failure is logged."""
+        if len(rows) < FRESH_ROWS:
+            return
         keys, first = np.unique(_hashes(rows.embeddings), return_index=True)
         if np.isin(keys, self._known[0], assume_unique=True, invert=True).sum() < FRESH_ROWS:
             return
-        known = keys, rows.scales[first]
+        scales = rows.scales[first]
         try:
             with replacing(self._path) as staging, staging.open("wb") as file:
-                np.savez(file, cohort=np.array(self._cohort.fingerprint), keys=known[0], scales=known[1])
+                np.savez(file, cohort=np.array(self._cohort.fingerprint), keys=keys, scales=scales)
         except OSError as error:
             _log.warning("%s can't be written (%s): the next start measures everybody again", self._path, error)
             return
-        self._known = known
+        self._known = keys, scales
 
     def remove(self) -> None:
         """Forget everybody, here and on the disk. Raises OSError where the file can't be deleted."""
