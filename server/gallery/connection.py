@@ -22,19 +22,16 @@ templates in a few seconds."""
 
 
 INDEX_SUFFIX = "-index"
-"""What the search graph's file is called after its database (see graph_file)."""
-
-SCALES_SUFFIX = "-scales"
-"""The same for the file of scales (see scale_file)."""
+"""What the index file is called after its database (see index_file)."""
 
 
 def discard_companions(path: Path) -> None:
     """Remove what a database that is no longer at `path` left beside it.
 
-    SQLite would replay a stranger's write-ahead log into the next database of that name; the search graph and the
-    scales are of faces that somebody meant to delete. The caller makes sure that there is no database at `path`.
+    SQLite would replay a stranger's write-ahead log into the next database of that name; the index is of faces that
+    somebody meant to delete. The caller makes sure that there is no database at `path`.
     """
-    for suffix in ("-wal", "-shm", "-journal", INDEX_SUFFIX, SCALES_SUFFIX):
+    for suffix in ("-wal", "-shm", "-journal", INDEX_SUFFIX):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 

@@ -21,13 +21,12 @@ from server.gallery import edits, journal
 from server.gallery.cohort import DEFAULT_PATH as COHORT
 from server.gallery.cohort import Cohort
 from server.gallery.events import Change, Draft, Enrolment, Erasure, Event, Op, Undoing
-from server.gallery.graph_keeper import EXACT_BYTES, GraphKeeper
-from server.gallery.index import check_query
+from server.gallery.index import EXACT_BYTES, check_query
+from server.gallery.index_file import IndexFile
 from server.gallery.names import person_name
 from server.gallery.readers import Readers
 from server.gallery.records import Copy, Counts, KeptTemplate, Match, NewPicture, PersonRecord, Templates
 from server.gallery.rows import unscaled
-from server.gallery.scale_file import ScaleFile
 from server.gallery.showing import shown
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store
@@ -46,17 +45,15 @@ class Gallery:
     another process wrote for too long, and StorageFailed where the disk is full, read-only or broken.
     """
 
-    def __init__(self, store: Store, path: Path, keeper: GraphKeeper, cohort: Cohort | None) -> None:
+    def __init__(self, store: Store, path: Path, exact_bytes: int, cohort: Cohort | None) -> None:
         """Use `open` or `create`."""
         self._spec = store.spec
         self._measure = unscaled if cohort is None else cohort.scales
         self.cohort = cohort
-        self._keeper = keeper
-        self._scale_file = None if cohort is None else ScaleFile(path, cohort)
-        of_rows = unscaled if self._scale_file is None else self._scale_file.measure
-        self._writer = Writer(store, path, keeper, of_rows, self._forget)
-        if self._scale_file is not None:
-            self._scale_file.keep(self._snapshot.rows)
+        self._index_file = IndexFile(path, cohort)
+        # Somebody was erased: what lies beside the database goes with them.
+        self._writer = Writer(store, path, self._index_file.derive, exact_bytes, forget=self._index_file.remove)
+        self._index_file.keep(self._snapshot.rows)
         self._readers = Readers(path)
         self._watch: Watch | None = None
         # Why nothing may be compared with what is enrolled, or None. Replaced as a whole.
@@ -68,8 +65,8 @@ class Gallery:
 
         Where `cohort` is of the gallery's embeddings, people are ranked by similarities normalised by it.
 
-        Where its embeddings take more than `exact_bytes`, the index file beside it is opened, or built in the
-        background and written; until it is there every search is exact.
+        Embeddings of more than `exact_bytes` are searched by their sketches. What search derives from embeddings is
+        read from the index file beside the database, or derived (a millisecond for a dozen templates) and written.
 
         Raises StartError with one line for the user: missing, not a database, not ours, newer than this version,
         without a spec, damaged.
@@ -88,7 +85,7 @@ class Gallery:
 
     @classmethod
     def _over(cls, store: Store, path: Path, exact_bytes: int, cohort: Path) -> Self:
-        return cls(store, path, GraphKeeper(path, store.spec, exact_bytes), Cohort.load(cohort, store.spec))
+        return cls(store, path, exact_bytes, Cohort.load(cohort, store.spec))
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -236,22 +233,11 @@ class Gallery:
     # ------------------------------------------------------------------------------------------ life
 
     def close(self) -> None:
-        """Close the database; a writer under way finishes first. Searching goes on working on what is in memory.
-
-        A large gallery saves its index beside the database, for the next start.
-        """
+        """Close the database; a writer under way finishes first. Searching goes on working on what is in memory."""
         if self._watch is not None:
             self._watch.close()
         self._writer.close()
         self._readers.close()
-        self._keeper.close()
-
-    def wait_until_indexed(self, timeout_s: float | None = None) -> bool:
-        """Wait until search is as fast as it gets, for benchmarks and tests; it is right all the time.
-
-        False where that took longer than `timeout_s`.
-        """
-        return self._keeper.wait_until_settled(timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -262,12 +248,6 @@ class Gallery:
         self.close()
 
     # ------------------------------------------------------------------------------------------ helpers
-
-    def _forget(self) -> None:
-        """Somebody was erased: what lies beside the database goes with them."""
-        self._keeper.purge()
-        if self._scale_file is not None:
-            self._scale_file.remove()
 
     def _changed(self, op: Op, edit: Callable[[Store, Draft], None]) -> Change:
         _, event = self._writer.change(op, edit)

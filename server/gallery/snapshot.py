@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from server.gallery.index import Index
 from server.gallery.records import Counts, Match, Person, PersonRecord, distance_at
 from server.gallery.rows import Rows
 
@@ -19,9 +18,6 @@ from server.gallery.rows import Rows
 class Snapshot:
     """Rows with the names and paths that their ids stand for. `version` grows from snapshot to snapshot; `event`: the
     newest of the journal that is in it; while `epoch` (see `Store.epoch`) stays, ids stand for the same.
-
-    `index_over`: the best index over rows that there is at the moment. It is asked at every search, for a faster one
-    may have become ready since; it costs nothing, since every index looks at the rows where they lie.
     """
 
     version: int
@@ -30,12 +26,11 @@ class Snapshot:
     rows: Rows
     people: Mapping[int, Person]
     paths: Mapping[int, str]
-    index_over: Callable[[Rows], Index]
 
     def search(self, embedding: NDArray[np.float32], k: int, scale: float) -> tuple[Match, ...]:
         """The k nearest people to a probe of this scale; equally near ones by name, so that an answer never depends on
         row order."""
-        hits = self.index_over(self.rows).search(embedding, k)
+        hits = self.rows.index.search(embedding, k)
         matches = [
             Match(
                 name=self.people[hit.person_id].name,

@@ -16,8 +16,7 @@ from server.errors import Busy, ModelMismatch, StartError, StorageFailed
 from server.gallery import erasing, journal
 from server.gallery.delta import applied, read_delta
 from server.gallery.events import Draft, Event, Op
-from server.gallery.graph_keeper import GraphKeeper
-from server.gallery.rows import Measure, Rows
+from server.gallery.rows import Derive, Rows
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store
 
@@ -32,20 +31,18 @@ RETRY_AFTER_MS = 1000
 class Writer:
     """The one connection that writes, and the snapshot that follows it. Thread-safe; writers wait for each other."""
 
-    def __init__(
-        self, store: Store, path: Path, keeper: GraphKeeper, measure: Measure, forget: Callable[[], None]
-    ) -> None:
+    def __init__(self, store: Store, path: Path, derive: Derive, exact_bytes: int, forget: Callable[[], None]) -> None:
         """`forget`: rids the disk of what lies beside the database, once somebody was erased.
 
         Raises StartError where templates are damaged."""
         self._store = store
-        self._measure = measure
+        self._derive = derive
+        self._exact_bytes = exact_bytes
         self._path = path
-        self._keeper = keeper
         self._forget = forget
         # Guards the connection, and the order in which commits are published. Readers don't take it.
         self._writing = threading.Lock()
-        self._publish(load(store, path, keeper, measure))
+        self._publish(load(store, path, derive, exact_bytes))
         if erasing.is_pending(store):
             forget()
             erasing.wipe(store, path)
@@ -116,22 +113,21 @@ class Writer:
         same = self._store.epoch() == self._snapshot.epoch
         delta = read_delta(self._store, self._snapshot.event) if same else None
         if delta is None:
-            return _read(self._store, self._keeper, self._measure, after=self._snapshot), True
+            return _read(self._store, self._derive, self._exact_bytes, after=self._snapshot), True
         return applied(self._snapshot, delta), delta.erased
 
     def _publish(self, snapshot: Snapshot, erased: bool = False) -> None:
         """Let readers see `snapshot`. By one thread at a time."""
         self._snapshot = snapshot
-        self._keeper.follow(snapshot.rows)
         if erased:
             self._forget()
 
 
-def load(store: Store, path: Path, keeper: GraphKeeper, measure: Measure) -> Snapshot:
+def load(store: Store, path: Path, derive: Derive, exact_bytes: int) -> Snapshot:
     """What is committed: rows, people and paths of one instant. Raises StartError where templates are damaged."""
     try:
         with store.reading():
-            return _read(store, keeper, measure)
+            return _read(store, derive, exact_bytes)
     except (ModelMismatch, ValueError, sqlite3.DatabaseError) as error:
         raise StartError(f"{path} is damaged: {error}; restore a backup or build it anew") from error
 
@@ -156,15 +152,13 @@ _STORAGE = {
 }
 
 
-def _read(store: Store, keeper: GraphKeeper, measure: Measure, after: Snapshot | None = None) -> Snapshot:
+def _read(store: Store, derive: Derive, exact_bytes: int, after: Snapshot | None = None) -> Snapshot:
     """Everything anew, in the caller's transaction."""
-    lineage = after.rows.lineage + 1 if after else 0
     return Snapshot(
         version=after.version + 1 if after else 1,
         event=journal.newest(store),
         epoch=store.epoch(),
-        rows=Rows.load(store.template_count(), store.spec.dimension, store.template_chunks(), measure, lineage=lineage),
+        rows=Rows.load(store.template_count(), store.spec.dimension, store.template_chunks(), derive, exact_bytes),
         people={person.id: person for person in store.people()},
         paths=dict(store.image_paths()),
-        index_over=keeper.index_over,
     )

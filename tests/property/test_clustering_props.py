@@ -192,7 +192,7 @@ def test_sums_are_what_all_pairs_say(album: Album, cohort: Yardstick) -> None:
 @settings(max_examples=60, deadline=None)
 @given(albums(settled=False), st.sampled_from(COHORTS))
 def test_nothing_is_left_that_should_be_joined(album: Album, cohort: Yardstick) -> None:
-    """By comparing all clusters with each other, where the graph knows only the nearest."""
+    """By comparing all clusters with each other, where the search for candidates looks at the nearest only."""
     names, member_of = np.unique(clustered(album, cohort), return_inverse=True)
     clusters = Clusters(
         album.embeddings,

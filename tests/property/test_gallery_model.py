@@ -34,7 +34,7 @@ class LivingGallery(RuleBasedStateMachine):
         super().__init__()
         self.room = tempfile.TemporaryDirectory()
         self.path = Path(self.room.name) / "people.db"
-        # A graph from the first template on, so that what comes back after an undoing is searched by it too.
+        # Searched by sketches from the first template on.
         self.gallery = Gallery.create(self.path, spec(), exact_bytes=0)
         self.people: People = {}
         self.past: list[People] = []
@@ -168,10 +168,6 @@ class LivingGallery(RuleBasedStateMachine):
     def reopen(self) -> None:
         self.gallery.close()
         self.gallery = Gallery.open(self.path, exact_bytes=0)
-
-    @rule()
-    def wait_for_the_graph(self) -> None:
-        assert self.gallery.wait_until_indexed(20)
 
     # -------------------------------------------------------------------------------------- what must hold
 

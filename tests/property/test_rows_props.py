@@ -5,11 +5,21 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from server.gallery.rows import Chunk, Rows
+from server.gallery.rows import Chunk, Rows, derived_by
+from server.gallery.sketch import sketch
 from tests.support.galleries import random_units
 
 VECTORS = random_units(np.random.default_rng(2), 24, 4)
+
+LARGE = 6 * 4 * 4
+"""Bytes: more than six rows are sketched here."""
+
+
+def measure(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (0.5 + embeddings[:, 0] / 4).astype(np.float32)
+
 
 States = dict[int, tuple[int, int]]
 """Picture and person of each template."""
@@ -25,6 +35,9 @@ def check(rows: Rows, states: States) -> None:
     assert rows.template_ids.tolist() == ids
     assert np.array_equal(rows.embeddings, VECTORS[ids])
     assert rows.embeddings.flags.c_contiguous
+    assert np.array_equal(rows.scales, measure(VECTORS[ids]))
+    if rows.sketches is not None:
+        assert np.array_equal(rows.sketches, sketch(VECTORS[ids]).T)
     assert rows.image_ids.tolist() == [states[one][0] for one in ids]
     assert rows.person_ids.tolist() == [states[one][1] for one in ids]
 
@@ -34,24 +47,22 @@ edits = st.lists(st.dictionaries(st.integers(1, 23), st.none() | owners, min_siz
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(edits, st.lists(st.booleans(), min_size=12, max_size=12))
-def test_any_edits(steps: list[dict[int, tuple[int, int] | None]], branches: list[bool]) -> None:
+@given(edits, st.lists(st.booleans(), min_size=12, max_size=12), st.sampled_from([0, LARGE, LARGE * 1000]))
+def test_any_edits(steps: list[dict[int, tuple[int, int] | None]], branches: list[bool], exact_bytes: int) -> None:
     """A step gives templates another owner, adds them, brings them back or takes them away (None). Where `branches`
-    says so, the step is done twice from the same rows, and once in vain."""
+    says so, the step is done twice from the same rows, and once in vain. `exact_bytes`: all, some or none are
+    sketched."""
     states: States = {1: (1, 1), 2: (1, 1), 3: (2, 2)}
-    rows = Rows.load(3, 4, [chunk(states)])
-    past, ever, lineage = [(rows, states)], set(states), 0
+    rows = Rows.load(3, 4, [chunk(states)], derived_by(measure), exact_bytes)
+    past = [(rows, states)]
+    assert (rows.sketches is not None) == (exact_bytes == 0)
     for step, branch in zip(steps, branches, strict=False):
         after = {one: owner for one, owner in {**states, **step}.items() if owner is not None}
         touched = np.array(sorted(step), dtype=np.int64)
         current = chunk({one: after[one] for one in step if one in after})
         if branch:
             rows.edited(touched, current)
-        if any(one not in states and one <= max(ever) for one in after):
-            lineage += 1
         rows, states = rows.edited(touched, current), after
-        ever |= set(states)
-        assert rows.lineage == lineage
         past.append((rows, states))
         for older, its_states in past:
             check(older, its_states)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.gallery.gallery import Gallery
-from server.gallery.graph_keeper import EXACT_BYTES
+from server.gallery.index import EXACT_BYTES
 from server.recognition.decision import Decider
 from server.recognition.service import RecognitionService
 from server.tcp.dispatch import Dispatcher

@@ -106,7 +106,6 @@ HIDDEN = {
     "openvino": "server.vision.runtime",
     "dlib": "server.vision.dlib_models",
     "sqlite_utils": "server.gallery.store",
-    "usearch": "server.gallery.graph",
     "msgpack": "protocol.codec",
     "pillow_heif": "server.albums.pictures",
 }
@@ -117,7 +116,7 @@ def test_one_module_imports_a_library(library: str) -> None:
     assert {user for user in users_of(library) if not inside(user, "scripts")} == {HIDDEN[library]}
 
 
-@pytest.mark.parametrize("library", ["sqlite_utils", "usearch", "msgpack", "openvino", "dlib"])
+@pytest.mark.parametrize("library", ["sqlite_utils", "msgpack", "openvino", "dlib"])
 def test_scripts_go_through_that_module_too(library: str) -> None:
     assert not any(inside(user, "scripts") for user in users_of(library))
 
@@ -131,7 +130,7 @@ def test_the_wire_is_pure() -> None:
 
 def test_a_start_waits_for_no_library_that_it_does_not_need() -> None:
     """Each of these takes from a fifth of a second to several, and memory; sqlite_utils brings pandas along."""
-    slow = {"tensorflow", "deepface", "pandas", "sqlite_utils", "usearch", "matplotlib", "faiss"}
+    slow = {"tensorflow", "deepface", "pandas", "sqlite_utils", "matplotlib", "faiss"}
     code = f"import sys, server.app; print(sorted({slow!r} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

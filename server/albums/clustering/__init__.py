@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from server.albums.clustering.agglomeration import agglomerate
 from server.albums.clustering.clusters import Clusters, Indices
 from server.albums.clustering.evidence import SPREAD, evidence_asked
-from server.albums.clustering.neighbours import EXACT_PRODUCTS, candidates
+from server.albums.clustering.neighbours import candidates
 from server.albums.clustering.normalisation import FITTED, Floats, Scale, scale_of, weights
 from server.albums.clustering.standing import numbered, standing
 from server.gallery.cohort import Statistics
 
 __all__ = ["FITTED", "Scale", "Suggestion", "cluster", "scale_of", "suggestions"]
+
+SUGGESTED_PRODUCTS = 400_000_000
+"""Clusters are compared so many times, five seconds, for suggestions: each of 20,000 with all others, or fewer."""
 
 UNLIKELY = 0.05
 """Joins less likely than this are not worth a question."""
@@ -88,7 +91,7 @@ def suggestions(
     of_each = weights(len(embeddings), statistics, scale)
     clusters = Clusters(embeddings, of_each, _counted(photos), member_of, nobody, _pairs(different))
     # The largest first, where there are too many to compare each with all others.
-    asking = np.argsort(-clusters.counts, kind="stable")[: EXACT_PRODUCTS // len(numbers)]
+    asking = np.argsort(-clusters.counts, kind="stable")[: SUGGESTED_PRODUCTS // len(numbers)]
     first, second = candidates(clusters, asking)
     faces = np.minimum(clusters.counts[first], clusters.counts[second])
     # `evidence_asked` is where one person and two are equally likely; a direction's evidence counts 1 / SPREAD^2 times.

@@ -6,22 +6,17 @@ import numpy as np
 
 from server.albums.clustering.clusters import Clusters, Indices
 from server.albums.clustering.normalisation import Floats
-from server.gallery.graph import Graph
 
 NEIGHBOURS = 32
 """Of a cluster, by the cosine of the summed embeddings. Clusters that grow are asked again, so a person with more
 pictures than this is found too."""
 
-EXACT_PRODUCTS = 400_000_000
-"""Up to so many comparisons (20,000 clusters with each other) all are made; above, a graph proposes."""
+BLOCK_PRODUCTS = 16_000_000
+"""Comparisons made at once: 64 MB."""
 
-BLOCK_PRODUCTS = 4_000_000
-"""Comparisons made at once: 16 MB, and 32 MB to order them."""
-
-GRAPH_ROWS = 1024
-EXPANSION = 128
-"""How widely the graph is searched, at half the cost of the gallery's 256. Of 20,000 faces of 1,781 people it finds as
-many of the neighbours that could be joined (a similarity over 0.5)."""
+PEAKS = 2048
+"""Of each cluster's comparisons the largest of about so many groups tell which are worth ordering: to order 100,000
+takes longer than to make them."""
 
 
 def candidates(clusters: Clusters, asking: Indices) -> tuple[Indices, Indices]:
@@ -30,35 +25,37 @@ def candidates(clusters: Clusters, asking: Indices) -> tuple[Indices, Indices]:
     count = min(NEIGHBOURS, len(everyone) - 1)
     if count < 1 or not len(asking):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    nearest = _exact if len(asking) * len(everyone) <= EXACT_PRODUCTS else _proposed
     # One more, for each is its own nearest.
-    found = nearest(clusters.sums, everyone, asking, count + 1)
+    found = _nearest(clusters.sums, everyone, asking, count + 1)
     one, other = np.repeat(asking, count + 1), found.ravel()
-    real = (one != other) & (other >= 0)
+    real = one != other
     keys = np.unique(np.minimum(one, other)[real] * len(clusters.alive) + np.maximum(one, other)[real])
     return np.divmod(keys, len(clusters.alive))
 
 
-def _exact(sums: Floats, everyone: Indices, asking: Indices, count: int) -> Indices:
+def _nearest(sums: Floats, everyone: Indices, asking: Indices, count: int) -> Indices:
+    """(asking, count): the nearest of everyone to each who asks, in any order. All are compared."""
     directions = _directions(sums, everyone)
     rows = max(1, BLOCK_PRODUCTS // len(everyone))
     found = np.empty((len(asking), count), np.int64)
     for start in range(0, len(asking), rows):
-        block = asking[start : start + rows]
-        products = _directions(sums, block) @ directions.T
-        found[start : start + rows] = everyone[np.argpartition(products, -count, axis=1)[:, -count:]]
+        products = _directions(sums, asking[start : start + rows]) @ directions.T
+        found[start : start + rows] = everyone[_largest(products, count)]
     return found
 
 
-def _proposed(sums: Floats, everyone: Indices, asking: Indices, count: int) -> Indices:
-    graph = Graph(sums.shape[1], EXPANSION)
-    for start in range(0, len(everyone), GRAPH_ROWS):
-        block = everyone[start : start + GRAPH_ROWS]
-        graph.add(block, _directions(sums, block))
-    found = np.empty((len(asking), count), np.int64)
-    for start in range(0, len(asking), GRAPH_ROWS):
-        block = asking[start : start + GRAPH_ROWS]
-        found[start : start + GRAPH_ROWS] = graph.nearest_of_each(_directions(sums, block), count)
+def _largest(products: Floats, count: int) -> Indices:
+    """(n, count): the columns of the largest of each row, in any order; `count` is far below PEAKS."""
+    group = max(1, products.shape[1] // PEAKS)
+    even = products.shape[1] - products.shape[1] % group
+    grouped = products[:, :even].reshape(len(products), group, -1).max(axis=1)
+    peaks = np.concatenate([grouped, products[:, even:]], axis=1)
+    # As many peaks are no smaller than this, so none of the largest is.
+    least = np.partition(peaks, -count, axis=1)[:, -count]
+    found = np.empty((len(products), count), np.int64)
+    for row, (values, at_least) in enumerate(zip(products, least, strict=True)):
+        columns = np.flatnonzero(values >= at_least)
+        found[row] = columns[np.argpartition(values[columns], -count)[-count:]]
     return found
 
 

@@ -1,4 +1,4 @@
-"""The file of scales is a shortcut: what a gallery answers is the same with it, without it and with a broken one."""
+"""The index file is a shortcut: what a gallery answers is the same with it, without it and with a broken one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from server.gallery.cohort import Cohort
 from server.gallery.gallery import Gallery
-from server.gallery.rows import Chunk, Rows
-from server.gallery.scale_file import FRESH_ROWS, ScaleFile
+from server.gallery.index_file import FRESH_ROWS, IndexFile
+from server.gallery.rows import Chunk, Derived, Rows
+from server.gallery.sketch import sketch
 from tests.support.galleries import picture, random_units, spec
 
 DIMENSION = 16
@@ -28,15 +29,25 @@ def people(count: int, first: int = 0) -> NDArray[np.float32]:
 
 
 def rows(embeddings: NDArray[np.float32], scales: NDArray[np.float32]) -> Rows:
+    """With the scales and the sketches that they are given, whatever they are."""
     ids = range(1, len(embeddings) + 1)
-    return Rows.load(len(ids), DIMENSION, [Chunk(embeddings, ids, ids, ids)], lambda _: scales)
+    derived = Derived(scales, sketch(-embeddings))
+    return Rows.load(len(ids), DIMENSION, [Chunk(embeddings, ids, ids, ids)], lambda *_: derived, exact_bytes=0)
 
 
 def remembered(db: Path, cohort: Cohort = COHORT, count: int = MANY) -> NDArray[np.float32]:
-    """A file of scales that no cohort would say, so that whoever has them has read it."""
+    """A file of scales and sketches that nobody would derive, so that whoever has them has read it."""
     scales = np.linspace(0.3, 0.7, count).astype(np.float32)
-    ScaleFile(db, cohort).keep(rows(people(count), scales))
+    file = IndexFile(db, cohort)
+    file.derive(people(count), True)
+    file.keep(rows(people(count), scales))
     return scales
+
+
+def assert_derived(found: Derived, embeddings: NDArray[np.float32]) -> None:
+    np.testing.assert_allclose(found.scales, COHORT.scales(embeddings), atol=1e-6)
+    assert found.sketches is not None
+    assert np.array_equal(found.sketches, sketch(embeddings))
 
 
 @pytest.fixture
@@ -44,30 +55,59 @@ def db(tmp_path: Path) -> Path:
     return tmp_path / "people.db"
 
 
-def test_what_was_measured_is_not_measured_again(db: Path) -> None:
+def test_what_was_derived_is_not_derived_again(db: Path) -> None:
     scales = remembered(db)
-    assert np.array_equal(ScaleFile(db, COHORT).measure(people(MANY)), scales)
+    found = IndexFile(db, COHORT).derive(people(MANY), True)
+    assert np.array_equal(found.scales, scales)
+    assert found.sketches is not None
+    assert np.array_equal(found.sketches, sketch(-people(MANY)))
 
 
-def test_who_came_since_is_measured(db: Path) -> None:
+def test_who_came_since_is_derived(db: Path) -> None:
     scales = remembered(db)
     fresh = people(5, first=MANY)
-    found = ScaleFile(db, COHORT).measure(np.concatenate([fresh[:2], people(MANY), fresh[2:]]))
-    assert np.array_equal(found[2:-3], scales)
-    np.testing.assert_allclose(np.concatenate([found[:2], found[-3:]]), COHORT.scales(fresh), atol=1e-6)
+    found = IndexFile(db, COHORT).derive(np.concatenate([fresh[:2], people(MANY), fresh[2:]]), True)
+    assert found.sketches is not None
+    assert np.array_equal(found.scales[2:-3], scales)
+    assert np.array_equal(found.sketches[2:-3], sketch(-people(MANY)))
+    ends = Derived(*(np.concatenate([one[:2], one[-3:]]) for one in (found.scales, found.sketches)))
+    assert_derived(ends, fresh)
+
+
+def test_a_gallery_that_became_large_is_sketched_and_written_again(db: Path) -> None:
+    scales = np.linspace(0.3, 0.7, MANY).astype(np.float32)
+    small, ids = IndexFile(db, COHORT), range(1, MANY + 1)
+    assert small.derive(people(MANY), False).sketches is None
+    small.keep(Rows.load(MANY, DIMENSION, [Chunk(people(MANY), ids, ids, ids)], lambda *_: Derived(scales, None)))
+    large = IndexFile(db, COHORT)
+    assert np.array_equal(large.derive(people(MANY), False).scales, scales)
+    assert_derived(large.derive(people(MANY), True), people(MANY))
+    large.keep(rows(people(MANY), scales))
+    assert np.array_equal(IndexFile(db, COHORT).derive(people(MANY), True).scales, scales)
 
 
 def test_a_few_who_came_since_do_not_make_it_write(db: Path) -> None:
     remembered(db)
-    written = db.with_name("people.db-scales").stat().st_mtime_ns
-    file = ScaleFile(db, COHORT)
+    written = db.with_name("people.db-index").stat().st_mtime_ns
+    file = IndexFile(db, COHORT)
+    file.derive(people(MANY + 20), True)
     file.keep(rows(people(MANY + 20), np.full(MANY + 20, 0.5, np.float32)))
-    assert db.with_name("people.db-scales").stat().st_mtime_ns == written
+    assert db.with_name("people.db-index").stat().st_mtime_ns == written
 
 
 def test_another_cohort_says_otherwise(db: Path) -> None:
     remembered(db, OTHER)
-    np.testing.assert_allclose(ScaleFile(db, COHORT).measure(people(MANY)), COHORT.scales(people(MANY)), atol=1e-6)
+    assert_derived(IndexFile(db, COHORT).derive(people(MANY), True), people(MANY))
+
+
+def test_a_gallery_without_a_cohort_has_sketches_only(db: Path) -> None:
+    file = IndexFile(db, None)
+    found = file.derive(people(MANY), True)
+    file.keep(rows(people(MANY), found.scales))
+    again = IndexFile(db, None).derive(people(MANY), True)
+    assert (again.scales == 1).all()
+    assert again.sketches is not None
+    assert np.array_equal(again.sketches, sketch(-people(MANY)))
 
 
 def cut_off(file: Path) -> None:
@@ -98,36 +138,45 @@ def absurd(file: Path) -> None:
     file.with_suffix(".npz").replace(file)
 
 
-def objects(file: Path) -> None:
-    np.savez(file.with_suffix(".npz"), keys=np.array([{}], dtype=object), cohort=COHORT.fingerprint, scales=[0.5])
+def of_fewer_bits(file: Path) -> None:
+    with np.load(file) as stored:
+        kept = dict(stored)
+    np.savez(file.with_suffix(".npz"), **(kept | {"sketches": kept["sketches"][:, :-1]}))
     file.with_suffix(".npz").replace(file)
 
 
-@pytest.mark.parametrize("spoil", [cut_off, flipped, emptied, unsorted, absurd, objects])
+def objects(file: Path) -> None:
+    with np.load(file) as stored:
+        kept = dict(stored)
+    np.savez(file.with_suffix(".npz"), **(kept | {"keys": np.array([{}], dtype=object)}))
+    file.with_suffix(".npz").replace(file)
+
+
+@pytest.mark.parametrize("spoil", [cut_off, flipped, emptied, unsorted, absurd, of_fewer_bits, objects])
 def test_a_spoilt_file_counts_as_none(
     db: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
 ) -> None:
     remembered(db)
-    spoil(db.with_name("people.db-scales"))
-    file = ScaleFile(db, COHORT)
+    spoil(db.with_name("people.db-index"))
+    file = IndexFile(db, COHORT)
     assert "is of no use" in caplog.text
-    np.testing.assert_allclose(file.measure(people(MANY)), COHORT.scales(people(MANY)), atol=1e-6)
+    assert_derived(file.derive(people(MANY), True), people(MANY))
     file.keep(rows(people(MANY), COHORT.scales(people(MANY))))
     caplog.clear()
-    ScaleFile(db, COHORT)
+    IndexFile(db, COHORT)
     assert caplog.text == ""
 
 
 def test_a_file_that_cannot_be_written_is_logged(db: Path, caplog: pytest.LogCaptureFixture) -> None:
-    db.with_name("people.db-scales").mkdir()  # not a read-only folder, since root writes to those
+    db.with_name("people.db-index").mkdir()  # not a read-only folder, since root writes to those
     remembered(db)
     assert "can't be written" in caplog.text
-    assert [entry.name for entry in db.parent.iterdir()] == ["people.db-scales"]
+    assert [entry.name for entry in db.parent.iterdir()] == ["people.db-index"]
 
 
 @given(st.integers(0, DIMENSION - 1), st.integers(0, 31))
 def test_every_bit_of_an_embedding_counts(place: int, bit: int) -> None:
-    from server.gallery.scale_file import _hashes
+    from server.gallery.index_file import _hashes
 
     embeddings = people(2)
     embeddings[1] = embeddings[0]
@@ -150,7 +199,7 @@ class TestInAGallery:
         return path
 
     def test_the_next_start_has_the_same_scales_and_erasing_removes_the_file(self, db: Path, cohort: Path) -> None:
-        file = db.with_name("people.db-scales")
+        file = db.with_name("people.db-index")
         with Gallery.create(db, spec(DIMENSION), cohort=cohort) as gallery:
             for number, embedding in enumerate(people(MANY)):
                 gallery.enrol(f"person {number % 40}", [picture(f"{number}.jpg", embedding)])
@@ -167,4 +216,4 @@ class TestInAGallery:
     def test_a_new_database_does_not_inherit_the_file(self, db: Path, cohort: Path) -> None:
         remembered(db)
         Gallery.create(db, spec(DIMENSION), cohort=cohort).close()
-        assert not db.with_name("people.db-scales").exists()
+        assert not db.with_name("people.db-index").exists()

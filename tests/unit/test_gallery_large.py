@@ -1,0 +1,193 @@
+"""A gallery that is searched by sketches: what it answers is what the exact search answers, whatever happens to it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from server.gallery.gallery import Gallery
+from server.gallery.index_file import FRESH_ROWS
+from server.gallery.records import Match
+from tests.support.galleries import people_like, picture, random_units, spec
+
+DIMENSION = 16
+PEOPLE, TEMPLATES = 10, FRESH_ROWS + 88
+SMALL = 50 * DIMENSION * 4
+"""Bytes: galleries of more than fifty templates are large here."""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "people.db"
+
+
+def index_file(path: Path) -> Path:
+    return path.with_name("people.db-index")
+
+
+def opened(path: Path) -> Gallery:
+    return Gallery.open(path, exact_bytes=SMALL)
+
+
+def fill(gallery: Gallery, seed: int = 0, count: int = TEMPLATES) -> None:
+    """`count` templates of PEOPLE people, an enrolment each person."""
+    vectors, owners = people_like(np.random.default_rng(seed), PEOPLE, count, DIMENSION)
+    for person in range(PEOPLE):
+        mine = np.flatnonzero(owners == person)
+        gallery.enrol(f"P{person}", [picture(f"{seed}/{number}", vectors[number]) for number in mine])
+
+
+@pytest.fixture
+def built(path: Path) -> Path:
+    """A closed gallery at `path` that was opened once since it was filled."""
+    with Gallery.create(path, spec(DIMENSION), exact_bytes=SMALL) as gallery:
+        fill(gallery)
+    opened(path).close()
+    return path
+
+
+def remove_somebody(gallery: Gallery, count: int = 1) -> None:
+    """The first `count` templates that `fill` enrols."""
+    _, owners = people_like(np.random.default_rng(0), PEOPLE, TEMPLATES, DIMENSION)
+    for number in range(count):
+        gallery.remove_picture(f"P{owners[number]}", picture(f"0/{number}").sha256)
+
+
+def answers(gallery: Gallery) -> list[tuple[Match, ...]]:
+    return [gallery.search(probe, 3) for probe in random_units(np.random.default_rng(8), 20, DIMENSION)]
+
+
+def exact_answers(path: Path) -> list[tuple[Match, ...]]:
+    """The oracle: what is on disk, searched exactly."""
+    with Gallery.open(path) as gallery:
+        return answers(gallery)
+
+
+def test_it_grows_large_and_keeps_its_index_for_the_next_start(path: Path) -> None:
+    with Gallery.create(path, spec(DIMENSION), exact_bytes=SMALL) as gallery:
+        fill(gallery)
+        assert answers(gallery) == exact_answers(path)
+    assert index_file(path).exists()
+    written = index_file(path).stat().st_mtime_ns
+    with opened(path) as gallery:
+        assert answers(gallery) == exact_answers(path)
+    assert index_file(path).stat().st_mtime_ns >= written
+    written = index_file(path).stat().st_mtime_ns
+    with opened(path) as gallery:
+        assert answers(gallery) == exact_answers(path)
+    assert index_file(path).stat().st_mtime_ns == written, "nothing changed, nothing is written"
+
+
+def test_changes_show_at_once(built: Path) -> None:
+    probe = random_units(np.random.default_rng(3), 1, DIMENSION)[0]
+    with opened(built) as gallery:
+        gallery.enrol("New", [picture("new", probe)])
+        assert gallery.search(probe, 1)[0].name == "New"
+        assert answers(gallery) == exact_answers(built)
+        gallery.remove_picture("New", picture("new", probe).sha256)
+        assert gallery.search(probe, 1)[0].name != "New"
+        remove_somebody(gallery, 40)
+        assert answers(gallery) == exact_answers(built)
+    with opened(built) as gallery:
+        assert answers(gallery) == exact_answers(built)
+
+
+def test_the_file_of_another_database_is_not_believed(built: Path) -> None:
+    """Somebody put another database in this one's place, with as many templates under the same ids."""
+    another = built.with_name("another.db")
+    with Gallery.create(another, spec(DIMENSION)) as gallery:
+        fill(gallery, seed=7)
+    another.replace(built)
+    with opened(built) as gallery:
+        assert answers(gallery) == exact_answers(built)
+
+
+def test_a_new_database_does_not_inherit_the_file(built: Path) -> None:
+    assert index_file(built).exists()
+    built.unlink()
+    Gallery.create(built, spec(DIMENSION)).close()
+    assert not index_file(built).exists()
+
+
+def test_it_may_be_emptied_and_filled_again(built: Path) -> None:
+    with opened(built) as gallery:
+        for person in range(PEOPLE):
+            gallery.remove(f"P{person}")
+        assert answers(gallery) == [()] * 20
+        fill(gallery, seed=1)
+        assert answers(gallery) == exact_answers(built)
+
+
+def test_what_comes_back_by_an_undoing_is_found_at_once(built: Path) -> None:
+    with opened(built) as gallery:
+        before = answers(gallery)
+        remove_somebody(gallery, 80)
+        assert answers(gallery) != before
+        gallery.undo(80)
+        assert answers(gallery) == before
+    with opened(built) as gallery:
+        assert answers(gallery) == before
+
+
+def test_everybody_is_found_while_others_come_and_go(built: Path) -> None:
+    """Searches beside enrolments and removals: those who stay are always found, a newcomer from the first moment."""
+    vectors, owners = people_like(np.random.default_rng(0), PEOPLE, TEMPLATES, DIMENSION)
+    newcomers = random_units(np.random.default_rng(11), 45, DIMENSION)
+    done, wrong = threading.Event(), []
+
+    with opened(built) as gallery:
+
+        def look(first: int) -> None:
+            number = first
+            while not done.is_set():
+                match = gallery.search(vectors[number % TEMPLATES], 1)[0]
+                if match.name != f"P{owners[number % TEMPLATES]}" or match.similarity < 0.999:
+                    wrong.append(match)
+                number += 1
+
+        def come_and_go(first: int) -> None:
+            for number in range(first, first + 15):
+                new = picture(f"new/{number}", newcomers[number])
+                gallery.enrol(f"New{number}", [new])
+                if gallery.search(newcomers[number], 1)[0].name != f"New{number}":
+                    wrong.append(number)
+                if number % 2:
+                    gallery.remove_picture(f"New{number}", new.sha256)
+
+        lookers = [threading.Thread(target=look, args=(first,)) for first in (0, TEMPLATES // 2)]
+        comers = [threading.Thread(target=come_and_go, args=(first,)) for first in (0, 15, 30)]
+        for thread in (*lookers, *comers):
+            thread.start()
+        for thread in comers:
+            thread.join()
+        done.set()
+        for thread in lookers:
+            thread.join()
+        assert wrong == []
+        assert answers(gallery) == exact_answers(built)
+
+
+def test_the_erased_are_not_in_the_file(built: Path) -> None:
+    with opened(built) as gallery:
+        leftover = built.with_name("people.db-index-killed")  # of a writer that was killed
+        leftover.write_bytes(b"whose vectors?")
+        gallery.erase("P3")
+        assert not leftover.exists()
+        assert not index_file(built).exists()
+        assert answers(gallery) == exact_answers(built)
+    opened(built).close()
+    with opened(built) as gallery, np.load(index_file(built)) as stored:
+        assert len(stored["keys"]) == gallery.counts().templates
+
+
+def test_another_process_forgets_the_erased_too(built: Path) -> None:
+    with opened(built) as ours, opened(built) as theirs:
+        theirs.erase("P3")
+        index_file(built).write_bytes(b"written by us before we heard of it")
+        assert ours.refresh()
+        assert not index_file(built).exists()
+        assert not ours.refresh()
+        assert answers(ours) == answers(theirs) == exact_answers(built)
