@@ -1,7 +1,8 @@
 """1:N, open set: rank-1, FNIR at FPIR 1 % and 5 %, and for each requested FPIR the one the server's threshold obtains.
 
 DIR has one sub-folder a person. Of the people with two pictures or more, a random half is enrolled with one picture
-each and probed with their others; everybody else is a stranger, with one picture each. Repeated, and averaged.
+each and probed with their others; everybody else is a stranger, with one picture each. Repeated, and averaged. With
+--templates N of the people with more than N pictures, and with N each.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from scripts.evaluation.pictures import image_files
 from scripts.evaluation.scoring import Scorer
 from server.errors import StartError
 from server.gallery.records import Templates
-from server.recognition.calibration import shift_of
+from server.recognition.calibration import crowd_of, shift_of
 
 HELP = "1:N rank-1, FNIR at FPIR, and the FPIR obtained for the one asked for"
 FPIRS = (0.01, 0.05)
@@ -26,6 +27,9 @@ FPIRS = (0.01, 0.05)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--people", type=int, metavar="N", help="enrol N people (default: half of those who can be)")
+    parser.add_argument(
+        "--templates", type=int, default=1, metavar="N", help="enrol N pictures of each (default: %(default)s)"
+    )
     parser.add_argument("--repeats", type=int, default=10, metavar="N", help="random galleries (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the choice (default: %(default)s)")
     embedding.add_arguments(parser)
@@ -39,7 +43,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     owner = np.array([path.relative_to(arguments.images).parts[0] for path in embedded.paths])
     choice = np.random.default_rng(arguments.seed)
     scorer = Scorer(embedded.spec)
-    trials = [_Trial(embedded, owner, arguments.people, choice, scorer) for _ in range(arguments.repeats)]
+    trials = [_Trial(embedded, owner, arguments, choice, scorer) for _ in range(arguments.repeats)]
     genuine = np.concatenate([trial.genuine for trial in trials])
     strangers = np.concatenate([trial.strangers for trial in trials])
     right = np.concatenate([trial.right for trial in trials])
@@ -64,6 +68,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             for fpir in FPIRS
         },
         "people": people,
+        "templates": arguments.templates,
         "probes": len(genuine),
         "strangers": len(strangers),
         "repeats": arguments.repeats,
@@ -79,28 +84,32 @@ class _Trial:
         self,
         embedded: embedding.Embedded,
         owner: NDArray[np.str_],
-        people: int | None,
+        arguments: argparse.Namespace,
         choice: np.random.Generator,
         scorer: Scorer,
     ) -> None:
         names, first, counts = np.unique(owner, return_index=True, return_counts=True)
-        able = np.flatnonzero(counts > 1)
-        wanted = people or len(able) // 2
-        if not 1 <= wanted <= len(able):
-            raise StartError(f"{wanted} people can't be enrolled: {len(able)} have two pictures or more", exit_code=2)
+        each = arguments.templates
+        able = np.flatnonzero(counts > each)
+        wanted = arguments.people or len(able) // 2
+        if each < 1 or not 1 <= wanted <= len(able):
+            found = f"{len(able)} have more than {each} pictures"
+            raise StartError(f"{wanted} people can't be enrolled with {each} each: {found}", exit_code=2)
         enrolled = choice.permutation(able)[:wanted]
-        gallery = np.array([choice.choice(np.flatnonzero(owner == names[person])) for person in enrolled])
+        mine = [np.flatnonzero(owner == names[person]) for person in enrolled]
+        gallery = np.concatenate([choice.choice(pictures, each, replace=False) for pictures in mine])
+        owners = np.repeat(np.arange(wanted), each)
         known = np.isin(owner, names[enrolled])
         probes = np.setdiff1d(np.flatnonzero(known), gallery)
         strangers = np.setdiff1d(first, np.flatnonzero(known))
         self.people = wanted
-        similarities = scorer.matrix(embedded.probes[probes], embedded.templates[gallery])
-        self.genuine = similarities.max(axis=1)
-        self.right = owner[gallery][similarities.argmax(axis=1)] == owner[probes]
-        self.strangers = scorer.matrix(embedded.probes[strangers], embedded.templates[gallery]).max(axis=1)
         enrolled_templates = embedded.templates[gallery]
-        templates = Templates(enrolled_templates, np.arange(wanted), scorer.scales(enrolled_templates))
+        scores = scorer.people(embedded.probes[probes], enrolled_templates, owners)
+        self.genuine = scores.max(axis=1)
+        self.right = names[enrolled][scores.argmax(axis=1)] == owner[probes]
+        self.strangers = scorer.people(embedded.probes[strangers], enrolled_templates, owners).max(axis=1)
+        templates = Templates(enrolled_templates, owners, scorer.scales(enrolled_templates))
         shift = shift_of(templates, scorer.decider.prior)
-        thresholds = {fpir: scorer.decider_at(fpir).threshold(wanted, shift) for fpir in FPIRS}
+        thresholds = {fpir: scorer.decider_at(fpir).threshold(crowd_of(owners), shift) for fpir in FPIRS}
         self.accepted = {fpir: float(np.mean(self.strangers >= at)) for fpir, at in thresholds.items()}
         self.missed = {fpir: ~self.right | (self.genuine < at) for fpir, at in thresholds.items()}

@@ -235,10 +235,10 @@ class _Judge:
         kept = [(name, self._rows[path]) for name, path in zip(self._owners, paths, strict=True) if path in self._rows]
         owners = np.array([name for name, _ in kept])
         templates = self._embedded.templates[[row for _, row in kept]]
-        scores = self.scorer.matrix(self._probes, templates)
-        genuine, right = scores.max(axis=1), owners[scores.argmax(axis=1)] == self._probed
-        strangers = self.scorer.matrix(self._strangers, templates).max(axis=1)
         people, numbers = np.unique(owners, return_inverse=True)
+        scores = self.scorer.people(self._probes, templates, numbers)
+        genuine, right = scores.max(axis=1), people[scores.argmax(axis=1)] == self._probed
+        strangers = self.scorer.people(self._strangers, templates, numbers).max(axis=1)
         gallery = Templates(templates, np.asarray(numbers, np.int64), self.scorer.scales(templates))
         shift, crowd = shift_of(gallery, self.scorer.decider.prior), crowd_of(gallery.person_ids)
         asked = {fpir: self.scorer.decider_at(fpir).threshold(crowd, shift) for fpir in FPIRS}

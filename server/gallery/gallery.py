@@ -103,8 +103,9 @@ class Gallery:
     def _snapshot(self) -> Snapshot:
         return self._writer.snapshot
 
-    def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Match, ...]:
-        """The `k` people nearest to a probe, each by their best template, most similar first, equals by name.
+    def search(self, embedding: NDArray[np.float32], k: int, *, means: bool = True) -> tuple[Match, ...]:
+        """The `k` people nearest to a probe, most similar first, equals by name: each by their best template or, where
+        that is nearer and unless without `means`, by the mean direction of all of theirs.
 
         `embedding`: (d,) float32 of unit length. Fewer than `k` where fewer are enrolled; none in an empty gallery.
         Raises ModelMismatch for another dimension, or where another model was seen to have taken over the database;
@@ -112,7 +113,7 @@ class Gallery:
         """
         self.check_current()
         check_query(embedding, self.spec.dimension, k)
-        return self._snapshot.search(embedding, k, float(self._measure(embedding[None])[0]))
+        return self._snapshot.search(embedding, k, float(self._measure(embedding[None])[0]), means=means)
 
     def scales(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n,) for (n, d) unit embeddings: 1 - (1 - similarity) / (scale * scale) compares two; 1 without a cohort."""

@@ -28,14 +28,15 @@ BLOCK_ROWS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A person's best template: its row, the person's id, the cosine, and what ranked it.
+    """A person's best template: its row, the person's id, the cosine, the row's scale, and what ranked it.
 
-    `nearness`: (similarity - 1) / the row's scale, at most 0; the similarity less 1 where no scales are used.
+    `nearness`: (similarity - 1) / scale, at most 0; the similarity less 1 where no scales are used.
     """
 
     row: int
     person_id: int
     similarity: float
+    scale: float
     nearness: float
 
 
@@ -138,7 +139,14 @@ def nearest_people(
     if len(best) > k:
         best = best[nearness[best] >= nearness[best[k - 1]]]
     return tuple(
-        Hit(int(rows[at]), int(person_ids[rows[at]]), float(similarities[at]), float(nearness[at])) for at in best
+        Hit(
+            int(rows[at]),
+            int(person_ids[rows[at]]),
+            float(similarities[at]),
+            float(scales[rows[at]]),
+            float(nearness[at]),
+        )
+        for at in best
     )
 
 

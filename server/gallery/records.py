@@ -106,11 +106,11 @@ def similarity_for(normalised: float, scale: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A person's best template for a probe.
+    """How near a person is to a probe, by their best template or by the mean direction of all of theirs.
 
     `similarity`: cosine, -1 to 1; `distance`: Euclidean between the unit vectors, 0 to 2; `image`: the path of the
-    picture that the template was taken from. `scale`: of this probe and this template, from the cohort (see
-    `normalised`); 1 without one.
+    picture that the best template was taken from. `scale`: of this probe and what it was compared with, from the
+    cohort (see `normalised`); 1 without one.
     """
 
     name: str

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from server.gallery.means import SPARE_PEOPLE, with_means
 from server.gallery.records import Counts, Match, Person, PersonRecord, distance_at
 from server.gallery.rows import Rows
 
@@ -27,19 +28,22 @@ class Snapshot:
     people: Mapping[int, Person]
     paths: Mapping[int, str]
 
-    def search(self, embedding: NDArray[np.float32], k: int, scale: float) -> tuple[Match, ...]:
-        """The k nearest people to a probe of this scale; equally near ones by name, so that an answer never depends on
-        row order."""
-        hits = self.rows.index.search(embedding, k)
+    def search(self, embedding: NDArray[np.float32], k: int, scale: float, *, means: bool) -> tuple[Match, ...]:
+        """The k nearest people to a probe of this scale, by their templates or also by the `means` of several; equally
+        near ones by name, so that an answer never depends on row order."""
+        rows = self.rows
+        hits = rows.index.search(embedding, k + SPARE_PEOPLE if means else k)
+        if means:
+            hits = with_means(rows.embeddings, rows.person_ids, rows.scales, hits, embedding)
         matches = [
             Match(
                 name=self.people[hit.person_id].name,
                 similarity=hit.similarity,
                 distance=distance_at(hit.similarity),
-                image=self.paths[int(self.rows.image_ids[hit.row])],
-                template_id=int(self.rows.template_ids[hit.row]),
+                image=self.paths[int(rows.image_ids[hit.row])],
+                template_id=int(rows.template_ids[hit.row]),
                 person_id=hit.person_id,
-                scale=scale * float(self.rows.scales[hit.row]),
+                scale=scale * hit.scale,
             )
             for hit in hits
         ]

@@ -70,7 +70,7 @@ class OthersFinder:
         own_scales = np.concatenate([templates.scales[theirs], scales])
         found: list[Elsewhere | None] = []
         for number, (embedding, scale) in enumerate(zip(embeddings, scales, strict=True)):
-            nearest = self._gallery.search(embedding, 1)
+            nearest = self._gallery.search(embedding, 1, means=False)
             if not nearest or nearest[0].name == name or nearest[0].normalised < threshold:
                 found.append(None)
                 continue
