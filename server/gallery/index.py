@@ -43,11 +43,11 @@ class Hit:
 class Index(Protocol):
     """What the gallery asks of an index."""
 
-    def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Hit, ...]:
+    def search(self, embedding: NDArray[np.float32], k: int, spare: int = 0) -> tuple[Hit, ...]:
         """The `k` nearest people by `Hit.nearness`, nearest first, each with their best template.
 
         People whose nearness equals the k-th's are all there, so there may be more than `k`: who of them is named
-        is the caller's choice. Raises ModelMismatch for another dimension, ValueError for a vector that is not unit.
+        is the caller's choice. About `spare` more follow, who need not be the very next. Raises ModelMismatch for another dimension, ValueError for a vector that is not unit.
         """
         ...
 
@@ -97,11 +97,12 @@ class ExactIndex:
     def __len__(self) -> int:
         return len(self._person_ids)
 
-    def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Hit, ...]:
+    def search(self, embedding: NDArray[np.float32], k: int, spare: int = 0) -> tuple[Hit, ...]:
         """See `Index.search`."""
         check_query(embedding, self._embeddings.shape[1], k)
         if not len(self):
             return ()
+        k += spare
         coarse = self._embeddings @ embedding
         coarse -= 1
         coarse /= self._scales

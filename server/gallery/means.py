@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from server.gallery.index import Hit
 
 SPARE_PEOPLE = 2
-"""So many people beyond those asked for are looked at: whoever comes first by the mean was always among the first four
-by templates, and mostly among the first two."""
+"""About so many people beyond those asked for are looked at: whoever comes first by the mean was always among the first
+four by templates, and mostly among the first two."""
 
 
 def with_means(

@@ -99,7 +99,7 @@ class SketchIndex:
     def __len__(self) -> int:
         return len(self._person_ids)
 
-    def search(self, embedding: NDArray[np.float32], k: int) -> tuple[Hit, ...]:
+    def search(self, embedding: NDArray[np.float32], k: int, spare: int = 0) -> tuple[Hit, ...]:
         """See `Index.search`: the same but for what the class says may be missed."""
         check_query(embedding, self._embeddings.shape[1], k)
         if not len(self):
@@ -108,7 +108,7 @@ class SketchIndex:
         first, reached = self._first(embedding, k, hopes, peaks)
         chosen = hopes >= reached
         chosen[first] = True
-        return self._compared(np.flatnonzero(chosen), embedding, k)
+        return self._compared(np.flatnonzero(chosen), embedding, k + spare)
 
     def _hopes(self, embedding: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(n,): the greatest nearness that each row may have by its sketch; and the peaks among them."""

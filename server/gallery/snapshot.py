@@ -32,7 +32,7 @@ class Snapshot:
         """The k nearest people to a probe of this scale, by their templates or also by the `means` of several; equally
         near ones by name, so that an answer never depends on row order."""
         rows = self.rows
-        hits = rows.index.search(embedding, k + SPARE_PEOPLE if means else k)
+        hits = rows.index.search(embedding, k, SPARE_PEOPLE if means else 0)
         if means:
             hits = with_means(rows.embeddings, rows.person_ids, rows.scales, hits, embedding)
         matches = [

@@ -98,7 +98,7 @@ class TestCopies:
     def test_ids_given_after_the_copy_are_not_given_again(self, server: Gallery, db: Path, copy: Path) -> None:
         """Somebody may remember them: a client, or a server that has not looked yet."""
         run("save", copy, "--db", db)
-        probe = unit(1, 1, 0, 0)
+        probe = unit(0, 0, 1, 1)
         server.enrol("Cleo", [picture("c", probe)])
         used = server.search(probe, 1)[0].template_id
         assert run("restore", copy, "--db", db) == 0

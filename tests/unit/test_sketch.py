@@ -71,6 +71,17 @@ def test_the_nearest_are_those_of_the_exact_search(k: int) -> None:
     assert np.mean(found) >= 0.96
 
 
+def test_spare_people_follow_those_asked_for() -> None:
+    vectors, owners = people_like(np.random.default_rng(0), 900, 3000, 64)
+    rows = rows_of(vectors, owners)
+    for probe in vectors[:20]:
+        for index in (index_of(rows), exact_of(rows)):
+            found = index.search(probe, 2, spare=3)
+            assert len(found) == len({hit.person_id for hit in found}) == 5
+            assert found[:2] == index.search(probe, 2)
+            assert [hit.nearness for hit in found] == sorted((hit.nearness for hit in found), reverse=True)
+
+
 @pytest.mark.parametrize("count", [1, 5, FIRST - 1, FIRST, FIRST + 1, 70_000])
 def test_galleries_of_any_size(count: int) -> None:
     """A handful, as many as are compared in any case, and more than are looked at together."""
