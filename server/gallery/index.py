@@ -47,7 +47,8 @@ class Index(Protocol):
         """The `k` nearest people by `Hit.nearness`, nearest first, each with their best template.
 
         People whose nearness equals the k-th's are all there, so there may be more than `k`: who of them is named
-        is the caller's choice. About `spare` more follow, who need not be the very next. Raises ModelMismatch for another dimension, ValueError for a vector that is not unit.
+        is the caller's choice. About `spare` more follow, who need not be the very next. Raises ModelMismatch for
+        another dimension, ValueError for a vector that is not unit.
         """
         ...
 
