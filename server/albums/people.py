@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -27,6 +28,10 @@ from server.errors import BadRequest
 
 HELD_BYTES = 64 * 1024 * 1024
 """Photos in memory at once while a person is enrolled."""
+
+
+_Held = tuple[sqlite3.Row, bytes]
+"""A face, and its photo."""
 
 
 class GalleryTies:
@@ -96,27 +101,34 @@ class GalleryTies:
         left_out: list[AlbumLeftOut] = []
         templates = 0
         for some in _held_at_once(rows):
-            enrolled = self._registry.enrol(_enrolment(name, some, self._originals.read, message.accept))
-            unread = [some[one.index] for one in enrolled.rejected if one.reason == "invalid_image"]
-            left_out += [_left_out(some[one.index], one) for one in enrolled.rejected if some[one.index] not in unread]
+            held = self._read(some)
+            if not held:
+                continue
+            enrolled = self._registry.enrol(_enrolment(name, held, message.accept))
+            unread = {one.index for one in enrolled.rejected if one.reason == "invalid_image"}
+            left_out += [_left_out(held[one.index][0], one) for one in enrolled.rejected if one.index not in unread]
             if unread:  # what only Pillow reads
-                enrolled = self._registry.enrol(_enrolment(name, unread, self._converted, message.accept))
-                left_out += [_left_out(unread[one.index], one) for one in enrolled.rejected]
+                converted = [(held[index][0], for_the_detector(held[index][1])) for index in sorted(unread)]
+                enrolled = self._registry.enrol(_enrolment(name, converted, message.accept))
+                left_out += [_left_out(converted[one.index][0], one) for one in enrolled.rejected]
             templates = enrolled.person.templates if enrolled.person else 0
         return AlbumEnrolled(name, templates, tuple(left_out))
 
-    def _converted(self, sha256: str) -> bytes:
-        return for_the_detector(self._originals.read(sha256))
+    def _read(self, rows: Sequence[sqlite3.Row]) -> list[_Held]:
+        """Faces with their photos, less those whose photo was deleted since they were chosen."""
+        held = []
+        for row in rows:
+            with contextlib.suppress(FileNotFoundError):
+                held.append((row, self._originals.read(row["sha256"])))
+        return held
 
 
-def _enrolment(
-    name: str, rows: Sequence[sqlite3.Row], read: Callable[[str], bytes], accept: tuple[Acceptable, ...]
-) -> Enrol:
+def _enrolment(name: str, held: Sequence[_Held], accept: tuple[Acceptable, ...]) -> Enrol:
     return Enrol(
         name,
-        images=tuple(read(row["sha256"]) for row in rows),
-        labels=tuple(row["photo_name"][-MAX_LABEL:] for row in rows),
-        points=tuple((row["x"] + row["w"] / 2, row["y"] + row["h"] / 2) for row in rows),
+        images=tuple(photo for _, photo in held),
+        labels=tuple(row["photo_name"][-MAX_LABEL:] for row, _ in held),
+        points=tuple((row["x"] + row["w"] / 2, row["y"] + row["h"] / 2) for row, _ in held),
         accept=accept,
     )
 

@@ -236,6 +236,17 @@ class TestStory:
         assert {one.image for one in templates_of("Ada", tmp_path)} == {"ada.heic", "ada.png"}
 
 
+    def test_a_photo_that_is_deleted_meanwhile_is_passed_over(self, trip: AlbumClient, tmp_path: Path) -> None:
+        """Between choosing a person's best faces and reading their photos: all that is left of one is its row."""
+        ada = of(trip, ADA)
+        trip.label("Trip", ada.person, "Ada")
+        originals = [path for path in (tmp_path / "albums" / "originals").rglob("*") if path.is_file()]
+        (deleted,) = (path for path in originals if path.read_bytes() == portrait(ADA, shade=1))
+        deleted.unlink()
+        assert trip.enrol("Trip", ada.person).templates == 3
+        assert "day 1/ada 1.png" not in {one.image for one in templates_of("Ada", tmp_path)}
+
+
 class TestAdding:
     def test_the_same_picture_is_stored_once(self, albums: AlbumClient, tmp_path: Path) -> None:
         for album in ("one", "two"):
