@@ -235,7 +235,6 @@ class TestStory:
         assert albums.enrol("Trip", ada.person).templates == 2
         assert {one.image for one in templates_of("Ada", tmp_path)} == {"ada.heic", "ada.png"}
 
-
     def test_a_photo_that_is_deleted_meanwhile_is_passed_over(self, trip: AlbumClient, tmp_path: Path) -> None:
         """Between choosing a person's best faces and reading their photos: all that is left of one is its row."""
         ada = of(trip, ADA)
