@@ -165,6 +165,20 @@ def test_the_rest_arrives_while_no_page_is_open(
     assert servers.arrived(photos=14, people=3)
 
 
+def test_an_upload_that_ends_before_the_page_draws_it_shows(
+    servers: Servers, visiting: Visiting, photos: list[Path]
+) -> None:
+    """A page draws uploads five times a second, or less often where its timers are slowed; a photo takes less."""
+    visit = visiting(servers.web)
+    visit.context.add_init_script(
+        "{const real = setTimeout; window.setTimeout = (f, ms, ...more) => real(f, ms === 200 ? 2000 : ms, ...more);}"
+    )
+    visit.go("/album?album=Trip")
+    visit.says("This album is empty")
+    choose(visit.page, photos[:1])
+    visit.says("1 person")
+
+
 def test_a_gateway_that_was_started_again_is_no_obstacle(
     servers: Servers, visiting: Visiting, photos: list[Path]
 ) -> None:

@@ -12,7 +12,7 @@ import { whenDropped } from "./drag.js";
 import { chosen, dropped } from "./dropped.js";
 import { loading } from "./grid.js";
 import { failed, notice } from "./shell.js";
-import { add as upload, follow as followUploads, prepare, uploads, whileRenaming } from "./uploading.js";
+import { add as upload, endings, follow as followUploads, prepare, uploads, whileRenaming } from "./uploading.js";
 
 const LOOK_MS = 1000;
 let album = new URLSearchParams(location.search).get("album");
@@ -205,16 +205,17 @@ async function add(items) {
   }
 }
 
-let sending = 0;  // uploads to this album that have not ended
+let known = 0;  // endings of uploads to this album that were seen
 
 function showUploads() {
-  const before = sending;
-  sending = uploads().filter((one) => one.album === album && one.state === "ready").length;
   drawWork();
-  if (sending < before) load();  // what has arrived is there, and looked at
+  if (known === endings(album)) return;
+  known = endings(album);
+  load();  // what has arrived is there, and looked at
 }
 
-const drawWork = () => redraw(byId("progress"), ...uploadTasks(album, failed), imports.task(), processingTask(info, { idle: !sending, process }));
+const isSending = () => uploads().some((one) => one.album === album && one.state === "ready");
+const drawWork = () => redraw(byId("progress"), ...uploadTasks(album, failed), imports.task(), processingTask(info, { idle: !isSending(), process }));
 
 async function process() {
   try {

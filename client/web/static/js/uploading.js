@@ -31,9 +31,33 @@ export function follow(tell) {
   listeners.add(tell);
 }
 
+// How many uploads to an album have ended, or were seen to be told of and forgotten by another page.
+export const endings = (album) => ended.get(album) ?? 0;
+
+const going = new Map();    // id -> album
+const over = new Set();     // ids of those that are counted
+const ended = new Map();    // album -> how many
+
+function count() {
+  const now = uploads();
+  for (const { id, album, state } of now) {
+    if (state !== "ready") continue;
+    going.set(id, album);
+    over.delete(id);  // it may have been stopped before
+  }
+  const gone = [...going].filter(([id]) => !now.some((one) => one.id === id));
+  for (const [id, album] of [...now.filter(({ state }) => state !== "ready").map((one) => [one.id, one.album]), ...gone]) {
+    going.delete(id);
+    if (!over.has(id)) ended.set(album, endings(album) + 1);
+    over.add(id);
+  }
+}
+
 let drawing = null;
 
-function changed() {  // a thousand small photos a second would only draw
+function changed() {
+  count();  // at once: a small upload begins and ends between two drawings
+  // a thousand small photos a second would only draw
   drawing ??= setTimeout(() => { drawing = null; listeners.forEach((tell) => tell()); }, NEWS_MS);
 }
 
