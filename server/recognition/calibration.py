@@ -32,7 +32,7 @@ WORTH_OF_PRIOR = 100
 SEVERAL = 0.85
 """A person with n templates, and their mean, comes as near to a stranger as n to this power people with one each.
 Measured on LFW with 2, 4 and 8 templates a person in galleries of 50 to 200 (docs/decisions/0011): counting people
-alone, the prior let three to five times as many strangers in as asked."""
+alone, the prior let two to five times as many strangers in as asked, by the best template without the mean."""
 
 LARGEST_SAMPLE = 1000
 WORK = 20_000_000

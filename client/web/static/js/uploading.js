@@ -31,7 +31,7 @@ export function follow(tell) {
   listeners.add(tell);
 }
 
-// How many uploads to an album have ended, or were seen to be told of and forgotten by another page.
+// How many uploads to an album have ended since this page was opened; one that vanished, since another page told of it, has.
 export const endings = (album) => ended.get(album) ?? 0;
 
 const going = new Map();    // id -> album
