@@ -13,10 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from server.gallery.cohort import DEFAULT_PATH, Cohort
+from server.gallery.cohort import DEFAULT_PATH, Cohort, measure_by
 from server.gallery.inventory import Held, held
 from server.gallery.records import Templates
-from server.gallery.rows import unscaled
 from server.gallery.staging import Staging
 from server.gallery.store import Store
 from server.recognition.calibration import crowd_of, shift_of
@@ -51,8 +50,7 @@ def suspects(db: Path, staging: Staging, spec: EmbeddingSpec, *, rebuild: bool) 
     names, people = np.unique(np.array(new.names + old.names), return_inverse=True)
     cohort = Cohort.load(DEFAULT_PATH, spec)
     embeddings = np.concatenate([new.embeddings, old.embeddings])
-    measure = unscaled if cohort is None else cohort.scales
-    templates = Templates(embeddings, np.asarray(people, np.int64), measure(embeddings))
+    templates = Templates(embeddings, np.asarray(people, np.int64), measure_by(cohort)(embeddings))
     decider = Decider(spec, DEFAULT_FPIR, normalised=cohort is not None)
     threshold = decider.threshold(crowd_of(templates.person_ids), shift_of(templates, decider.prior))
     found = elsewhere_among(templates, [str(name) for name in names], np.arange(len(new.names)), threshold)

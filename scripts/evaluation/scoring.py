@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from server.gallery.cohort import DEFAULT_PATH, Cohort
-from server.gallery.rows import unscaled
+from server.gallery.cohort import DEFAULT_PATH, Cohort, measure_by
 from server.recognition.decision import Decider
 from server.spec import EmbeddingSpec
 from server.vision.runtime import Floats
@@ -18,7 +17,7 @@ class Scorer:
     def __init__(self, spec: EmbeddingSpec, fpir: float = 0.01) -> None:
         cohort = Cohort.load(DEFAULT_PATH, spec)
         self.normalised = cohort is not None
-        self.scales = unscaled if cohort is None else cohort.scales
+        self.scales = measure_by(cohort)
         self._spec = spec
         self.decider = self.decider_at(fpir)
 

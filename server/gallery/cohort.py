@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from server.errors import StartError
 from server.gallery.index import check_unit
+from server.gallery.rows import Measure, unscaled
 from server.spec import EmbeddingSpec
 
 DEFAULT_PATH = Path(__file__).resolve().parents[2] / "data" / "models" / "cohort-facenet512.npz"
@@ -101,6 +102,11 @@ class Cohort:
         similarities.partition(cut, axis=1)
         nearest = similarities[:, cut:]
         return Statistics(nearest.mean(axis=1), nearest.std(axis=1))
+
+
+def measure_by(cohort: Cohort | None) -> Measure:
+    """What people are ranked by: similarity held against the cohort, or plain similarity where a spec has none."""
+    return unscaled if cohort is None else cohort.scales
 
 
 def normalise(similarity: NDArray[np.float32], one: Statistics, other: Statistics) -> NDArray[np.float32]:

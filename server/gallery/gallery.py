@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from server.errors import ModelMismatch, StartError, StorageFailed
 from server.gallery import edits, journal
 from server.gallery.cohort import DEFAULT_PATH as COHORT
-from server.gallery.cohort import Cohort
+from server.gallery.cohort import Cohort, measure_by
 from server.gallery.events import Change, Draft, Enrolment, Erasure, Event, Op, Undoing
 from server.gallery.index import EXACT_BYTES, check_query
 from server.gallery.index_file import IndexFile
 from server.gallery.names import person_name
 from server.gallery.readers import Readers
 from server.gallery.records import Copy, Counts, KeptTemplate, Match, NewPicture, PersonRecord, Templates
-from server.gallery.rows import unscaled
 from server.gallery.showing import shown
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store
@@ -48,7 +47,7 @@ class Gallery:
     def __init__(self, store: Store, path: Path, exact_bytes: int, cohort: Cohort | None) -> None:
         """Use `open` or `create`."""
         self._spec = store.spec
-        self._measure = unscaled if cohort is None else cohort.scales
+        self._measure = measure_by(cohort)
         self.cohort = cohort
         self._index_file = IndexFile(path, cohort)
         # Somebody was erased: what lies beside the database goes with them.

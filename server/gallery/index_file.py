@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.durable import replacing
-from server.gallery.cohort import Cohort
+from server.gallery.cohort import Cohort, measure_by
 from server.gallery.connection import INDEX_SUFFIX
-from server.gallery.rows import Derived, Rows, unscaled
+from server.gallery.rows import Derived, Rows
 from server.gallery.sketch import BITS, SEED, WORDS, sketch
 
 FRESH_ROWS = 512
@@ -51,7 +51,7 @@ class IndexFile:
 
     def __init__(self, db: Path, cohort: Cohort | None) -> None:
         self._path = db.with_name(db.name + INDEX_SUFFIX)
-        self._measure = unscaled if cohort is None else cohort.scales
+        self._measure = measure_by(cohort)
         self._kind = f"{'no cohort' if cohort is None else cohort.fingerprint}; {BITS} bits, seed {SEED}"
         self._known = self._read()
         self._fresh = 0
