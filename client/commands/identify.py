@@ -78,7 +78,7 @@ def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--draw", type=Path, metavar="DIR", help="write the pictures there, with boxes and names")
-    parser.add_argument("--no-emotion", dest="emotion", action="store_false", help="don't ask how they feel")
+    parser.add_argument("--no-emotion", dest="with_emotion", action="store_false", help="don't ask how they feel")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -108,7 +108,7 @@ def ask_about(paths: list[Path], asker: Asker, arguments: argparse.Namespace) ->
     """Asks, prints, draws; gives the exit code."""
     printer = _Printer(arguments)
     reader = _Reader(paths, printer)
-    for outcome in asker.identify_many(reader, k=arguments.k, emotion=arguments.emotion):
+    for outcome in asker.identify_many(reader, k=arguments.k, emotion=arguments.with_emotion):
         path, picture = reader.sent.popleft()
         if isinstance(outcome, ServerRefused):
             printer.failed(path, str(outcome.code), outcome.message)
