@@ -3,8 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.evaluation.calibration import calibration_error
-
 TEMPERATURES = np.geomspace(0.25, 4.0, 400)
 """Steps of 0.7 %: finer than 2,500 pictures can tell."""
 CERTAIN_ACCURACY = 0.9
@@ -18,22 +16,30 @@ def probabilities(logits: NDArray[np.float64], temperature: float) -> NDArray[np
     return np.asarray(raised / raised.sum(1, keepdims=True))
 
 
-def fit_temperature(parts: list[tuple[NDArray[np.float64], NDArray[np.int64]]]) -> float:
-    """The temperature of least expected calibration error over (logits, labels) of several data sets, each weighing the
-    same however large it is.
+def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """The temperature at which the mean confidence comes nearest to the accuracy.
 
     The likeliest one, as Guo et al. 2017 fit it, cares most for rare confident errors, which labels that are wrong one
-    time in ten have plenty of: it gave 0.86 and errors of 0.051 and 0.027 on FER2013 and RAF-DB, this 0.036 and 0.033.
+    time in ten have plenty of; that of the least calibration error follows the noise of fifteen small bins.
     """
+    accuracy = (logits.argmax(1) == labels).mean()
+    return float(min(TEMPERATURES, key=lambda step: abs(probabilities(logits, step).max(1).mean() - accuracy)))
 
-    def cost(temperature: float) -> float:
-        errors = []
-        for logits, labels in parts:
-            chances = probabilities(logits, temperature)
-            errors.append(calibration_error(chances.max(1), chances.argmax(1) == labels))
-        return float(np.mean(errors))
 
-    return float(min(TEMPERATURES, key=cost))
+def fit_weight(
+    parts: list[tuple[tuple[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]], weights: NDArray[np.float64]
+) -> float:
+    """The weight of the second logits beside the first that finds the true label likeliest, at the temperature that
+    suits it best; over ((labels, logits), other logits) of several data sets, each weighing the same."""
+
+    def loss(weight: float, temperature: float) -> float:
+        losses = []
+        for (labels, logits), others in parts:
+            chances = probabilities(weight * others + (1 - weight) * logits, temperature)
+            losses.append(-np.log(chances[np.arange(len(labels)), labels] + 1e-12).mean())
+        return float(np.mean(losses))
+
+    return float(min(weights, key=lambda weight: min(loss(weight, step) for step in TEMPERATURES[::20])))
 
 
 def fit_certainty(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:

@@ -20,13 +20,13 @@ computes in float32 as before; the large layers come last, where rounding has li
 OPSET = 17
 
 
-def export_onnx(network: nn.Module, size: int, path: Path) -> None:
-    """Write (n, 1, size, size) grey faces in 0..1 -> (n, 7) logits, for any n; batch normalisation is folded away."""
+def export_onnx(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:
+    """Write faces (n, *shape) -> (n, 7) logits, for any n; batch normalisation is folded away."""
     network.eval()
     # The exporter built on TorchScript folds batch normalisation into the convolutions; the newer one leaves it.
     torch.onnx.export(
         network,
-        (torch.zeros(1, 1, size, size),),
+        (torch.zeros(1, *shape),),
         str(path),
         input_names=["faces"],
         output_names=["logits"],
@@ -70,9 +70,12 @@ def rounded(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.f
     return np.rint(weight / scales).astype(np.int8), scales
 
 
-def write_spec(path: Path, network: Path, fields: dict[str, Any]) -> None:
-    """Write `fields` and the sha256 of `network`, which lies beside, as the JSON file that the server reads."""
-    digest = hashlib.sha256(network.read_bytes()).hexdigest()
-    path.write_text(
-        json.dumps({"onnx": {"file": network.name, "sha256": digest}} | fields, indent=2) + "\n", encoding="utf-8"
-    )
+def write_spec(path: Path, network: Path, head: Path, fields: dict[str, Any]) -> None:
+    """Write `fields`, and the names and sha256s of the networks that lie beside, as the JSON file the server reads."""
+    files = {"onnx": _file(network)} | fields
+    files["head"] = {"onnx": _file(head)} | fields["head"]
+    path.write_text(json.dumps(files, indent=2) + "\n", encoding="utf-8")
+
+
+def _file(network: Path) -> dict[str, str]:
+    return {"file": network.name, "sha256": hashlib.sha256(network.read_bytes()).hexdigest()}

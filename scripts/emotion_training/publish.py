@@ -11,12 +11,16 @@ from torch import nn
 from scripts.emotion_training import calibrate
 from scripts.emotion_training.data import FER_PUBLIC, FER_TRAIN, LABELS, RAF_TRAIN, Split, write_pictures
 from scripts.emotion_training.export import export_onnx, write_spec
-from scripts.emotion_training.loop import SERVED_SIZE
+from scripts.emotion_training.maps import CARD, WHOLE
+from scripts.emotion_training.pixels import SERVED_SIZE
 from scripts.evaluation.confusion_plot import save_confusion
 from scripts.evaluation.emotion import Framing, class_names, confusion, measure, read_all
 from scripts.evaluation.pictures import labelled_pictures
-from server.vision.emotion import EmotionReader, EmotionSpec
+from server.vision.embedder import Embedder
+from server.vision.emotion import Calibration, EmotionReader, EmotionSpec, HeadSpec
+from server.vision.opening import VisionSettings, open_embedder
 from server.vision.runtime import open_network
+from server.vision.weights import WeightsFinder
 
 SIDE, DOWN = 0.88, 0.04
 """The server's crop relative to YuNet's box. FER2013's pictures are 0.96 of its longer side, 0.01 of it lower than its
@@ -24,15 +28,23 @@ middle; RAF-DB's 0.83 and 0.04 (medians of the parts set aside, enlarged to 200 
 Found by YuNet and cropped again, RAF-DB's scored 0.76 to 0.77 from 0.85 to 0.92 and 0.73 at 1.0; FER2013's, 0.66, 0.65
 and 0.65."""
 
+WEIGHTS = np.arange(0.0, 1.01, 0.05)
+"""Of the head's logits beside the network's, to choose from."""
+
+SIDES = {"fer2013": 48.0, "rafdb": 100.0}
+"""Pixels a side of the data sets' pictures."""
+MAPS = (8, 8, 896)
+UNCALIBRATED = Calibration(((1.0, 1.0),), certain_at=0.0)
+
 Answers = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""True label numbers (n,) and logits (n, 7), up to a constant."""
 
 
-def publish(network: nn.Module, split: Split, shared: Path, run: Path, target: Path) -> None:
-    """Write emotion.onnx, emotion.json and the confusion pictures into `target`; the parts set aside, as folders of
+def publish(network: nn.Module, head: nn.Module, split: Split, shared: Path, run: Path, target: Path) -> None:
+    """Write both networks, emotion.json and the confusion pictures into `target`; the parts set aside, as folders of
     pictures for scripts/evaluate.py, into `run`/held-out."""
     target.mkdir(parents=True, exist_ok=True)
-    onnx_path = target / "emotion.onnx"
-    export_onnx(network, SERVED_SIZE, onnx_path)
+    spec, riding = exported(network, head, target)
     held_out = write_held_out(split, shared, run / "held-out")
     sources = {
         "fer2013 set aside for choosing": held_out / "choice-fer2013",
@@ -40,18 +52,34 @@ def publish(network: nn.Module, split: Split, shared: Path, run: Path, target: P
         "fer2013 public_test": shared / FER_PUBLIC,
         "rafdb set aside for reporting": held_out / "report-rafdb",
     }
-    spec = EmotionSpec("emotion", onnx_path, LABELS, SERVED_SIZE, SIDE, DOWN, temperature=1.0, certain_at=0.0)
-    reader = EmotionReader(spec, open_network(onnx_path))
-    answered = {name: answers(reader, path) for name, path in sources.items()}
-    spec = calibrated(spec, [answered[name] for name in sources if "choosing" in name])
-    scores = {}
-    for name, (truth, logits) in answered.items():
-        rows = calibrate.probabilities(logits, spec.temperature)
-        scores[name] = measure(truth, rows, spec)
-        if "choosing" not in name:
-            picture = target / f"emotion_confusion_{name.split()[0]}.png"
-            save_confusion(picture, confusion(truth, rows.argmax(1), len(LABELS)), LABELS)
-    write_spec(target / "emotion.json", onnx_path, spec_fields(spec, scores))
+    reader = EmotionReader(spec, open_network(spec.onnx))
+    embedder = open_embedder(CARD, VisionSettings(), WeightsFinder(shared / "deepface", None), spec)
+    alone, head_alone = (
+        {name: answers(reader, path, carrier) for name, path in sources.items()} for carrier in (None, embedder)
+    )
+    weight = calibrate.fit_weight(
+        [(alone[name], head_alone[name][1]) for name in sources if "choosing" in name], WEIGHTS
+    )
+    together = {
+        name: (truth, weight * head_alone[name][1] + (1 - weight) * logits) for name, (truth, logits) in alone.items()
+    }
+    head = replace(riding, weight=round(weight, 2), calibration=calibrated(together))
+    spec = replace(spec, calibration=calibrated(alone), head=head)
+    fields = spec_fields(spec, head) | {
+        "scores": scores(together, head.calibration, target),
+        "scores_alone": scores(alone, spec.calibration, None),
+    }
+    write_spec(target / "emotion.json", spec.onnx, head.onnx, fields)
+
+
+def exported(network: nn.Module, head: nn.Module, target: Path) -> tuple[EmotionSpec, HeadSpec]:
+    """The networks' files in `target`, with no calibration yet: the head counts alone where it rides."""
+    onnx, head_onnx = target / "emotion.onnx", target / "emotion_head.onnx"
+    export_onnx(network, (1, SERVED_SIZE, SERVED_SIZE), onnx)
+    export_onnx(head, MAPS, head_onnx)
+    riding = HeadSpec(head_onnx, CARD.name, str(CARD.maps), weight=1.0, whole=WHOLE, calibration=UNCALIBRATED)
+    spec = EmotionSpec("emotion", onnx, LABELS, SERVED_SIZE, SIDE, DOWN, UNCALIBRATED, riding)
+    return spec, riding
 
 
 def write_held_out(split: Split, shared: Path, folder: Path) -> Path:
@@ -61,32 +89,68 @@ def write_held_out(split: Split, shared: Path, folder: Path) -> Path:
     return folder
 
 
-def answers(reader: EmotionReader, pictures: Path) -> Answers:
-    """True label numbers and logits (up to a constant) of labelled pictures, taken whole."""
-    truth, rows = read_all(Framing(reader, None), labelled_pictures(pictures, class_names(LABELS)))
+def answers(reader: EmotionReader, pictures: Path, embedder: Embedder | None) -> Answers:
+    """What is said of labelled pictures, taken whole."""
+    truth, rows = read_all(Framing(reader, None, embedder), labelled_pictures(pictures, class_names(LABELS)))
     return truth, np.log(rows + 1e-12)
 
 
-def calibrated(spec: EmotionSpec, choice: list[Answers]) -> EmotionSpec:
-    """The spec with the temperature and certainty fitted on what it answered at temperature 1."""
-    temperature = calibrate.fit_temperature([(logits, truth) for truth, logits in choice])
-    rows = np.concatenate([calibrate.probabilities(logits, temperature) for _, logits in choice])
-    right = rows.argmax(1) == np.concatenate([truth for truth, _ in choice])
-    certain_at = calibrate.fit_certainty(rows.max(1), right)
-    return replace(spec, temperature=round(temperature, 4), certain_at=certain_at)
+def calibrated(answered: dict[str, Answers]) -> Calibration:
+    """Fitted on the parts set aside for choosing: a temperature for each data set, at the size of its pictures."""
+    chosen = {name: answers for name, answers in answered.items() if "choosing" in name}
+    temperatures = tuple(
+        (side_of(name), round(calibrate.fit_temperature(logits, truth), 4)) for name, (truth, logits) in chosen.items()
+    )
+    found = Calibration(temperatures, certain_at=0.0)
+    rows = np.concatenate([chances(name, logits, found) for name, (_, logits) in chosen.items()])
+    right = rows.argmax(1) == np.concatenate([truth for truth, _ in chosen.values()])
+    return replace(found, certain_at=calibrate.fit_certainty(rows.max(1), right))
 
 
-def spec_fields(spec: EmotionSpec, scores: dict[str, Any]) -> dict[str, Any]:
-    """What emotion.json says beside the network's file and sha256."""
+def side_of(name: str) -> float:
+    """Pixels a side of a data set's pictures."""
+    return SIDES[name.split()[0]]
+
+
+def chances(name: str, logits: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
+    """(n, 7) what a data set's logits come to."""
+    return calibrate.probabilities(logits, float(calibration.temperature(np.array([side_of(name)]))[0]))
+
+
+def scores(answered: dict[str, Answers], calibration: Calibration, pictures: Path | None) -> dict[str, Any]:
+    """What emotion.json says of every part; the confusions of those for reporting as pictures in `pictures`."""
+    told = {}
+    for name, (truth, logits) in answered.items():
+        rows = chances(name, logits, calibration)
+        told[name] = measure(truth, rows, LABELS, calibration.certain_at)
+        if pictures is not None and "choosing" not in name:
+            picture = pictures / f"emotion_confusion_{name.split()[0]}.png"
+            save_confusion(picture, confusion(truth, rows.argmax(1), len(LABELS)), LABELS)
+    return told
+
+
+def spec_fields(spec: EmotionSpec, head: HeadSpec) -> dict[str, Any]:
+    """What emotion.json says beside the networks' files and sha256s, and scores."""
     return {
         "name": "facewire-emotion",
-        "version": 1,
+        "version": 2,
         "labels": list(LABELS),
         "input": {"size": SERVED_SIZE, "colour": "grey", "range": "0..1; the network normalises each picture itself"},
         "crop": {"side": SIDE, "down": DOWN, "relative_to": "the longer side of YuNet's box"},
         "mirrored": True,
-        "temperature": spec.temperature,
-        "certain_at": spec.certain_at,
+        **calibration_fields(spec.calibration),
+        "head": {
+            "model": head.model,
+            "maps": head.maps,
+            "weight": head.weight,
+            "whole": head.whole,
+            **calibration_fields(head.calibration),
+        },
         "data": {"FER2013, train part": "research use", "RAF-DB, train part": "non-commercial research use"},
-        "scores": scores,
     }
+
+
+def calibration_fields(calibration: Calibration) -> dict[str, Any]:
+    """As `Calibration.of` reads them."""
+    temperatures = {f"{side:g}": temperature for side, temperature in calibration.temperatures}
+    return {"temperature": temperatures, "certain_at": calibration.certain_at}

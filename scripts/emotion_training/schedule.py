@@ -16,7 +16,7 @@ class Schedule:
         """The learning rate after so many epochs."""
         if epoch < self.warmup:
             return self.peak * epoch / self.warmup
-        return self.peak * half_cosine((epoch - self.warmup) / (self.epochs - self.warmup))
+        return self.peak * half_cosine((epoch - self.warmup) / max(self.epochs - self.warmup, 1))
 
 
 def half_cosine(part: float) -> float:

@@ -14,7 +14,7 @@ from server.vision import engine
 from server.vision.batching import DEFAULT_CAPACITY, Abandoned, Batcher, never
 from server.vision.detector import Box, Detection, Detector, Landmarks
 from server.vision.embedder import Embedder, mean_directions, mirrored
-from server.vision.emotion import Emotion, EmotionReader
+from server.vision.emotion import Emotion, EmotionReader, FaceCrop
 from server.vision.fingerprint import fingerprint_of
 from server.vision.image import ImageLimits, Photo, Pixels, decode_image, decode_photo
 from server.vision.quality import FaceQuality, quality_of
@@ -29,7 +29,7 @@ class FoundFace:
     landmarks: Landmarks
     detection: float
     crop: Pixels
-    emotion_crop: Floats | None = None
+    emotion_crop: FaceCrop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +176,10 @@ class Analyser:
         return FoundFace(face.box, face.landmarks, face.score, crop, wanted.crop(image, face.box) if wanted else None)
 
     def _compute(self, faces: list[FoundFace]) -> list[Features]:
-        embeddings = self._embedder.probes([face.crop for face in faces])
-        crops = [face.emotion_crop for face in faces if face.emotion_crop is not None]
-        emotions = iter(self._emotions.read(np.stack(crops)) if self._emotions and crops else ())
+        embeddings, hints = self._embedder.look([face.crop for face in faces])
+        asked = [number for number, face in enumerate(faces) if face.emotion_crop is not None]
+        crops = [crop for face in faces if (crop := face.emotion_crop) is not None]
+        emotions = iter(self._emotions.read(crops, hints[asked]) if self._emotions and crops else ())
         return [
             Features(embedding, next(emotions) if face.emotion_crop is not None else None)
             for face, embedding in zip(faces, embeddings, strict=True)

@@ -22,7 +22,7 @@ class Engine(Protocol):
         """What the network is shown of `face`, as RGB pixels; cheap, on the thread that decoded the picture."""
 
     def forward(self, crops: Sequence[Pixels]) -> Floats:
-        """(n, d) raw outputs, one forward pass a crop."""
+        """(n, d) raw outputs, one forward pass a crop; whatever else the pass tells of the face follows, (n, d + e)."""
 
 
 class FaceNetEngine:
@@ -53,9 +53,14 @@ class Embedder:
 
     def probes(self, crops: Sequence[Pixels]) -> Floats:
         """(n, d) unit-length float32."""
+        return self.look(crops)[0]
+
+    def look(self, crops: Sequence[Pixels]) -> tuple[Floats, Floats]:
+        """`probes`, and what else the same pass tells, (n, e): logits where an emotion head rides on it, or e is 0."""
         if not crops:
-            return np.zeros((0, self.spec.dimension), np.float32)
-        return unit_rows(self._engine.forward(crops))
+            return np.zeros((0, self.spec.dimension), np.float32), np.zeros((0, 0), np.float32)
+        embeddings, others = np.split(self._engine.forward(crops), [self.spec.dimension], axis=1)
+        return unit_rows(embeddings), others
 
     def templates(self, crops: Sequence[Pixels], probes: Floats | None = None) -> Floats:
         """(n, d) unit-length float32; with two views the mean direction of the face and its mirror image.

@@ -33,7 +33,10 @@ _DEEPFACE_CROP = Crop("deepface", 0.0)
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A model before its weights are known; `family` says which engine runs it."""
+    """A model before its weights are known; `family` says which engine runs it.
+
+    `maps`: the Keras layer whose feature maps the emotion head reads (data/models/README.md); None: no head fits.
+    """
 
     name: str
     family: Literal["facenet", "dlib", "deepface"]
@@ -44,6 +47,7 @@ class ModelCard:
     input_size: tuple[int, int]
     dimension: int
     template_views: Literal[1, 2] = 1
+    maps: str | None = None
 
     def spec(self, weights_sha256: str) -> EmbeddingSpec:
         """What the embeddings of this model with these very weights mean."""
@@ -59,8 +63,9 @@ class ModelCard:
         )
 
 
-def _facenet(name: str, weights_file: str, normalisation: str, dimension: int) -> ModelCard:
-    return ModelCard(name, "facenet", weights_file, _FACENET_CROP, "RGB", normalisation, (160, 160), dimension, 2)
+def _facenet(name: str, weights_file: str, normalisation: str, dimension: int, maps: str | None = None) -> ModelCard:
+    crop = _FACENET_CROP
+    return ModelCard(name, "facenet", weights_file, crop, "RGB", normalisation, (160, 160), dimension, 2, maps)
 
 
 def _deepface(name: str, weights_file: str, input_size: tuple[int, int], dimension: int) -> ModelCard:
@@ -68,7 +73,7 @@ def _deepface(name: str, weights_file: str, input_size: tuple[int, int], dimensi
 
 
 _CARDS = (
-    _facenet("Facenet512", "facenet512_weights.h5", "(x-127.5)/128", 512),
+    _facenet("Facenet512", "facenet512_weights.h5", "(x-127.5)/128", 512, "Block17_5_Activation"),
     _facenet("Facenet", "facenet_weights.h5", "per image: (x-mean)/std", 128),
     ModelCard(
         "Dlib",

@@ -17,7 +17,7 @@ from server.vision.analyser import Analyser
 from server.vision.cache import cache_key, cached_folder, default_cache_dir
 from server.vision.detector import Detector, YuNet
 from server.vision.embedder import Embedder, Engine, FaceNetEngine
-from server.vision.emotion import EmotionReader, EmotionSpec
+from server.vision.emotion import Calibration, EmotionReader, EmotionSpec
 from server.vision.image import ImageLimits
 from server.vision.models import DEEPFACE_EMOTION_FILE, DEFAULT_MODEL, YUNET_FILE, ModelCard, model_card
 from server.vision.weights import MissingWeights, WeightsFile, WeightsFinder
@@ -58,19 +58,26 @@ def open_analyser(settings: VisionSettings) -> Analyser:
         raise StartError(
             f"--runtime tensorflow is for Facenet512 and Facenet; {card.name} has one runtime", exit_code=2
         )
+    own = EmotionSpec.load(EMOTION_MODEL) if settings.emotion == "facewire" else None
     with ThreadPoolExecutor(2) as aside:  # compiling a network takes one core some tenths of a second
         opening_detector = aside.submit(_open_detector, settings, finder)
-        opening_emotions = aside.submit(_open_emotions, settings, finder)
-        embedder = _open_embedder(card, settings, finder)
+        opening_emotions = aside.submit(_open_emotions, settings, finder, own)
+        embedder = open_embedder(card, settings, finder, own)
         detector, emotions = opening_detector.result(), opening_emotions.result()
     log.info("model %s, detector %s, runtime %s", card.name, detector.name, settings.runtime)
     return Analyser(detector, embedder, emotions, settings.limits, queue_capacity=settings.queue_capacity)
 
 
-def _open_embedder(card: ModelCard, settings: VisionSettings, finder: WeightsFinder) -> Embedder:
+def open_embedder(
+    card: ModelCard, settings: VisionSettings, finder: WeightsFinder, emotions: EmotionSpec | None = None
+) -> Embedder:
+    """A recognition model and, where it can carry it, the head of `emotions`. Raises MissingWeights or StartError."""
     weights = find_weights(card, finder)
     spec = card.spec(weights.sha256)
-    return Embedder(spec, _ENGINES[card.family](card, spec, weights, settings, finder))
+    head = emotions.head if emotions else None
+    fits = head and (head.model, head.maps) == (card.name, card.maps)
+    riding = head.onnx if head and fits else None
+    return Embedder(spec, _ENGINES[card.family](_Opening(card, spec, weights, settings, finder, riding)))
 
 
 def find_weights(card: ModelCard, finder: WeightsFinder) -> WeightsFile:
@@ -81,41 +88,53 @@ def find_weights(card: ModelCard, finder: WeightsFinder) -> WeightsFile:
     return finder.find(card.weights_file, addresses)
 
 
-def _facenet_engine(
-    card: ModelCard, spec: EmbeddingSpec, weights: WeightsFile, settings: VisionSettings, finder: WeightsFinder
-) -> Engine:
-    width, height = card.input_size
-    if settings.runtime == "tensorflow":
-        model = deepface_models.keras_model(card, weights.path)
-        return FaceNetEngine(spec, deepface_models.tensorflow_network(model, height, width))
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What an engine is made of; `head` is the network to ride on it, if any."""
+
+    card: ModelCard
+    spec: EmbeddingSpec
+    weights: WeightsFile
+    settings: VisionSettings
+    finder: WeightsFinder
+    head: Path | None
+
+
+def _facenet_engine(of: _Opening) -> Engine:
+    width, height = of.card.input_size
+    if of.settings.runtime == "tensorflow":
+        model = deepface_models.keras_model(of.card, of.weights.path)
+        riding = runtime.open_network(of.head) if of.head else None
+        return FaceNetEngine(of.spec, deepface_models.tensorflow_network(model, height, width, riding))
+    network = converted(of.card, of.weights, of.settings.cache_dir)
+    try:
+        return FaceNetEngine(of.spec, runtime.open_network(network, head=of.head))
+    except StartError as error:
+        raise StartError(f"{network.parent} is damaged: delete it, and {of.card.name} is converted again") from error
+
+
+def converted(card: ModelCard, weights: WeightsFile, cache_dir: Path) -> Path:
+    """A FaceNet as OpenVINO IR, from the cache or into it; its outputs are the embedding and the card's `maps`."""
 
     def build(folder: Path) -> None:
-        log.info("converting %s once; later starts take it from %s", card.name, settings.cache_dir)
+        log.info("converting %s once; later starts take it from %s", card.name, cache_dir)
         model = runtime.convert_keras(deepface_models.keras_model(card, weights.path))
         runtime.save_model(model, folder / "network.xml")
 
-    key = cache_key(card.name, weights.sha256, runtime.version(), deepface_models.tensorflow_version())
-    entry = cached_folder(settings.cache_dir, key, build)
-    try:
-        network = runtime.open_network(entry / "network.xml")
-    except StartError as error:
-        raise StartError(f"{entry} is damaged: delete it, and {card.name} is converted again") from error
-    return FaceNetEngine(spec, network)
+    versions = (runtime.version(), deepface_models.tensorflow_version())
+    key = cache_key(card.name, card.maps or "", weights.sha256, *versions)
+    return cached_folder(cache_dir, key, build) / "network.xml"
 
 
-def _dlib_engine(
-    card: ModelCard, spec: EmbeddingSpec, weights: WeightsFile, settings: VisionSettings, finder: WeightsFinder
-) -> Engine:
-    return dlib_models.DlibEngine(weights.path, finder.find("shape_predictor_5_face_landmarks.dat").path)
+def _dlib_engine(of: _Opening) -> Engine:
+    return dlib_models.DlibEngine(of.weights.path, of.finder.find("shape_predictor_5_face_landmarks.dat").path)
 
 
-def _deepface_engine(
-    card: ModelCard, spec: EmbeddingSpec, weights: WeightsFile, settings: VisionSettings, finder: WeightsFinder
-) -> Engine:
-    return deepface_models.DeepFaceEmbedder(card, weights.path)
+def _deepface_engine(of: _Opening) -> Engine:
+    return deepface_models.DeepFaceEmbedder(of.card, of.weights.path)
 
 
-_ENGINES: dict[str, Callable[[ModelCard, EmbeddingSpec, WeightsFile, VisionSettings, WeightsFinder], Engine]] = {
+_ENGINES: dict[str, Callable[[_Opening], Engine]] = {
     "facenet": _facenet_engine,
     "dlib": _dlib_engine,
     "deepface": _deepface_engine,
@@ -146,15 +165,12 @@ def _dlib_detector(finder: WeightsFinder) -> Detector:
     return dlib_models.DlibDetector(finder.find("shape_predictor_68_face_landmarks.dat").path)
 
 
-def _open_emotions(settings: VisionSettings, finder: WeightsFinder) -> EmotionReader | None:
-    if settings.emotion == "off":
-        return None
+def _open_emotions(settings: VisionSettings, finder: WeightsFinder, own: EmotionSpec | None) -> EmotionReader | None:
     if settings.emotion == "deepface":
         addresses = partial(deepface_models.weights_addresses, "facial_attribute", "Emotion", "WEIGHTS_URL")
         weights = finder.find(DEEPFACE_EMOTION_FILE, addresses)
         return EmotionReader(deepface_emotion_spec(weights.path), deepface_models.DeepFaceEmotion(weights.path))
-    spec = EmotionSpec.load(EMOTION_MODEL)
-    return EmotionReader(spec, runtime.open_network(spec.onnx))
+    return EmotionReader(own, runtime.open_network(own.onnx)) if own else None
 
 
 def deepface_emotion_spec(weights: Path) -> EmotionSpec:
@@ -166,6 +182,5 @@ def deepface_emotion_spec(weights: Path) -> EmotionSpec:
         input_size=48,
         side=1.0,
         down=0.0,
-        temperature=1.0,
-        certain_at=0.5,
+        calibration=Calibration(((1.0, 1.0),), certain_at=0.5),
     )

@@ -84,8 +84,11 @@ def read_model(path: Path) -> openvino.Model:
 
 
 def convert_keras(model: object) -> openvino.Model:
-    """A Keras model as an OpenVINO one, its batch dimension free."""
-    return openvino.convert_model(model)
+    """A Keras model as an OpenVINO one, its batch dimension free; of several outputs, vectors come before maps: the
+    converter puts them as it meets them."""
+    converted = openvino.convert_model(model)
+    results = sorted(converted.get_results(), key=lambda result: result.get_output_partial_shape(0).rank.get_length())
+    return openvino.Model(results, converted.get_parameters(), converted.get_name())
 
 
 def save_model(model: openvino.Model, path: Path) -> None:
@@ -154,13 +157,31 @@ def fed_rgb_bytes(model: openvino.Model) -> openvino.Model:
     return steps.build()
 
 
-def open_network(path: Path, *, threads: int | None = None, streams: int = 1) -> OpenVinoNetwork:
-    """The network in an ONNX or IR file, its first dimension a free batch size."""
+def open_network(
+    path: Path, *, head: Path | None = None, threads: int | None = None, streams: int = 1
+) -> OpenVinoNetwork:
+    """The network in an ONNX or IR file, its first dimension a free batch size.
+
+    Of several outputs only the first is computed; with `head`, a network that reads the second, each row of the first
+    is followed by the head's: one graph, one pass.
+    """
     model = read_model(path)
+    if len(model.outputs) > 1:
+        model = _followed(model, read_model(head) if head else None)
     shape = model.input(0).get_partial_shape()
     shape[0] = openvino.Dimension(-1)
     model.reshape(shape)
     return OpenVinoNetwork(OpenVinoGraph(model, streams=streams, threads=threads or cores()))
+
+
+def _followed(model: openvino.Model, head: openvino.Model | None) -> openvino.Model:
+    first, second = (output.get_node().input_value(0) for output in model.outputs[:2])
+    if head is None:
+        return openvino.Model([first], model.get_parameters(), model.get_name())
+    for reader in head.input(0).get_target_inputs():
+        reader.replace_source_output(second)
+    said = head.output(0).get_node().input_value(0)
+    return openvino.Model([ops.concat([first, said], 1)], model.get_parameters(), model.get_name())
 
 
 def version() -> str:

@@ -7,11 +7,16 @@ from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scripts.evaluation import emotion
 from server.vision.analyser import Analyser
-from server.vision.opening import EMOTION_MODEL
+from server.vision.emotion import EmotionSpec
+from server.vision.image import Pixels
+from server.vision.models import DEFAULT_MODEL, model_card
+from server.vision.opening import EMOTION_MODEL, VisionSettings, open_embedder
+from server.vision.weights import WeightsFinder
 
 pytestmark = pytest.mark.shared
 
@@ -24,11 +29,15 @@ ROUNDING = 0.002
 """Another processor adds floats in another order: a handful of 3,589 faces may fall to the other side."""
 
 
-def test_public_test_scores_what_the_card_says(shared: Path) -> None:
+@pytest.mark.parametrize(("alone", "told_in"), [(False, "scores"), (True, "scores_alone")])
+def test_public_test_scores_what_the_card_says(shared: Path, weights_dir: Path, alone: bool, told_in: str) -> None:
     images = shared / "fer2013/public_test.tar.xz"
-    report = emotion.run(Namespace(images=images, detect=False, plot=None, spec=EMOTION_MODEL, weights_dir=None))
-    stated = json.loads(EMOTION_MODEL.read_text())["scores"]["fer2013 public_test"]
+    report = emotion.run(
+        Namespace(images=images, detect=False, plot=None, spec=EMOTION_MODEL, alone=alone, weights_dir=weights_dir)
+    )
+    stated = json.loads(EMOTION_MODEL.read_text())[told_in]["fer2013 public_test"]
     assert report["n"] == stated["n"] == 3589
+    assert report["head"] == (not alone)
     assert report["accuracy"] == pytest.approx(stated["accuracy"], abs=ROUNDING)
     assert report["calibration_error"] == pytest.approx(stated["calibration_error"], abs=2 * ROUNDING)
 
@@ -45,6 +54,29 @@ def test_agrees_with_people_on_faces_found_in_photographs(shared: Path, facenet:
             assert expected != "happy", wrong
             certain += features.emotion.certain
     assert len(wrong) <= MISSES and certain <= 1, wrong
+
+
+def crops_of(facenet: Analyser, shared: Path) -> list[Pixels]:
+    pictures = [(shared / name).read_bytes() for name in json.loads(BY_EYE.read_text())]
+    return [facenet.faces(picture).faces[0].crop for picture in pictures]
+
+
+def test_the_head_reads_the_same_under_both_runtimes(shared: Path, weights_dir: Path, facenet: Analyser) -> None:
+    crops, finder = crops_of(facenet, shared)[:9], WeightsFinder(weights_dir, None)
+    spec, card = EmotionSpec.load(EMOTION_MODEL), model_card(DEFAULT_MODEL)
+    tensorflow, openvino = (
+        open_embedder(card, VisionSettings(runtime=runtime), finder, spec).look(crops)[1]
+        for runtime in ("tensorflow", "openvino")
+    )
+    assert tensorflow.shape == openvino.shape == (9, len(spec.labels))
+    assert np.abs(tensorflow - openvino).max() < 0.05  # of logits that span about 5; OpenVINO's weights are float16
+
+
+def test_the_head_changes_no_embedding(shared: Path, weights_dir: Path, facenet: Analyser) -> None:
+    crops = crops_of(facenet, shared)[:9]
+    plain = open_embedder(model_card(DEFAULT_MODEL), VisionSettings(), WeightsFinder(weights_dir, None))
+    assert np.abs(plain.probes(crops) - facenet.probes(crops)).max() < 1e-6
+    assert plain.look(crops)[1].shape == (9, 0)
 
 
 def test_the_list_is_not_all_smiles() -> None:

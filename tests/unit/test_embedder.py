@@ -83,6 +83,27 @@ def test_no_crops_give_no_embeddings(views: int) -> None:
     assert engine.seen == 0
 
 
+class TalkativeEngine(CornerEngine):
+    """Tells two more numbers of a crop than its embedding has."""
+
+    def forward(self, crops: Sequence[Pixels]) -> Floats:
+        told = np.array([[crop.max(), crop.min()] for crop in crops], np.float32)
+        return np.hstack([super().forward(crops), told])
+
+
+def test_what_else_a_pass_tells_is_no_part_of_the_embedding() -> None:
+    embedder = Embedder(SPEC, TalkativeEngine())
+    embeddings, others = embedder.look(crops())
+    assert np.array_equal(embeddings, Embedder(SPEC, CornerEngine()).probes(crops()))
+    assert np.array_equal(embeddings, embedder.probes(crops()))
+    assert others.tolist() == [[crop.max(), crop.min()] for crop in crops()]
+
+
+def test_most_passes_tell_nothing_else() -> None:
+    assert Embedder(SPEC, CornerEngine()).look(crops())[1].shape == (5, 0)
+    assert Embedder(SPEC, CornerEngine()).look([])[1].shape == (0, 0)
+
+
 def test_a_row_of_zeros_stays_one_without_a_warning() -> None:
     assert np.array_equal(unit_rows(np.zeros((1, 3), np.float32)), np.zeros((1, 3)))
 

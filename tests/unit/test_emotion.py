@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,28 @@ import pytest
 from numpy.typing import NDArray
 
 from protocol.messages import EMOTIONS
-from scripts.emotion_training.calibrate import fit_certainty, fit_temperature, probabilities
+from scripts.emotion_training.calibrate import fit_certainty, fit_temperature, fit_weight, probabilities
 from scripts.emotion_training.data import draw_by_content, group_twins
 from scripts.emotion_training.schedule import Schedule
 from scripts.evaluation.calibration import calibration_error
 from scripts.evaluation.emotion import class_names, confusion, measure
 from scripts.evaluation.pictures import labelled_pictures
 from server.errors import StartError
-from server.vision.emotion import EmotionReader, EmotionSpec
+from server.vision.emotion import Calibration, EmotionReader, EmotionSpec, FaceCrop, HeadSpec
+from server.vision.models import DEFAULT_MODEL, MODELS
 from server.vision.opening import EMOTION_MODEL
 from server.vision.runtime import open_network
 
-SPEC = EmotionSpec("test", Path("none"), EMOTIONS, 44, side=1.0, down=0.0, temperature=1.0, certain_at=0.5)
+PLAIN = Calibration(((1.0, 1.0),), certain_at=0.5)
+SPEC = EmotionSpec("test", Path("none"), EMOTIONS, 44, side=1.0, down=0.0, calibration=PLAIN)
+
+
+def faces(*pixels: NDArray[np.float32], side: float = 44) -> list[FaceCrop]:
+    return [FaceCrop(face, side) for face in pixels]
+
+
+BLACK = np.zeros((1, 44, 44), np.float32)
+GREY = np.full((1, 44, 44), 0.5, np.float32)
 
 
 def leaning_left(batch: NDArray[Any]) -> NDArray[np.float32]:
@@ -44,7 +55,7 @@ def write_model(folder: Path, **changes: object) -> Path:
         "labels": list(EMOTIONS),
         "input": {"size": 44},
         "crop": {"side": 0.9, "down": 0.03},
-        "temperature": 1.2,
+        "temperature": {"48": 1.2, "100": 0.9},
         "certain_at": 0.6,
     }
     path = folder / "emotion.json"
@@ -53,10 +64,10 @@ def write_model(folder: Path, **changes: object) -> Path:
 
 
 def test_the_mirrored_view_counts_as_much_as_the_plain_one() -> None:
-    crop = np.zeros((1, 1, 44, 44), np.float32)
+    crop = np.zeros((1, 44, 44), np.float32)
     crop[..., :22] = 1
     reader = EmotionReader(SPEC, leaning_left)
-    plain, mirrored = reader.probabilities(crop), reader.probabilities(crop[..., ::-1])
+    plain, mirrored = reader.probabilities(faces(crop)), reader.probabilities(faces(crop[..., ::-1]))
     assert np.allclose(plain, mirrored)
     assert plain[0, 0] == pytest.approx(plain[0, 1])
 
@@ -65,7 +76,7 @@ def test_scores_sum_to_one_and_the_label_is_their_largest() -> None:
     def surprised(batch: NDArray[Any]) -> NDArray[np.float32]:
         return np.tile(np.float32([0, 0, 0, 0, 0, 3, 0]), (len(batch), 1))
 
-    (emotion,) = EmotionReader(SPEC, surprised).read(np.zeros((1, 1, 44, 44), np.float32))
+    (emotion,) = EmotionReader(SPEC, surprised).read(faces(BLACK))
     assert sum(emotion.scores.values()) == pytest.approx(1)
     assert emotion.label == "surprise"
     assert emotion.confidence == emotion.scores["surprise"] == pytest.approx(np.exp(3) / (np.exp(3) + 6))
@@ -74,40 +85,76 @@ def test_scores_sum_to_one_and_the_label_is_their_largest() -> None:
 
 def test_below_the_stated_confidence_the_label_is_given_but_not_certain() -> None:
     reader = EmotionReader(SPEC, lambda batch: np.tile(np.float32([0, 0, 0, 1, 0, 0, 0]), (len(batch), 1)))
-    (emotion,) = reader.read(np.zeros((1, 1, 44, 44), np.float32))
+    (emotion,) = reader.read(faces(BLACK))
     assert (emotion.label, emotion.certain) == ("happy", False)
 
 
 def test_a_higher_temperature_is_less_sure_and_changes_no_label() -> None:
-    cool = EmotionReader(SPEC, leaning_left).probabilities(np.full((1, 1, 44, 44), 0.5, np.float32))
-    spec = EmotionSpec("test", Path("none"), EMOTIONS, 44, 1.0, 0.0, temperature=3.0, certain_at=0.5)
-    warm = EmotionReader(spec, leaning_left).probabilities(np.full((1, 1, 44, 44), 0.5, np.float32))
+    cool = EmotionReader(SPEC, leaning_left).probabilities(faces(GREY))
+    spec = replace(SPEC, calibration=Calibration(((1.0, 3.0),), 0.5))
+    warm = EmotionReader(spec, leaning_left).probabilities(faces(GREY))
     assert warm.max() < cool.max()
     assert warm.argmax() == cool.argmax()
 
 
+def test_the_temperature_goes_from_that_of_small_faces_to_that_of_large_ones() -> None:
+    calibration = Calibration(((50.0, 2.0), (200.0, 0.5)), 0.5)
+    sides = np.array([5, 50, 100, 200, 4000], float)
+    assert calibration.temperature(sides) == pytest.approx([2, 2, 1, 0.5, 0.5])
+    reader = EmotionReader(replace(SPEC, calibration=calibration), leaning_left)
+    small, large = reader.probabilities(faces(GREY, side=50) + faces(GREY, side=200))
+    assert small.max() < large.max()
+
+
+def test_a_crop_remembers_how_many_pixels_it_was_cut_from() -> None:
+    reader = EmotionReader(replace(SPEC, side=0.5), leaning_left)
+    picture = np.zeros((300, 200, 3), np.uint8)
+    assert reader.crop(picture, (10, 10, 80, 120)).side == 60
+    assert reader.whole(picture).side == 300
+    assert reader.crop(picture, (0, 0, 0, 0)).side == 1  # what is not there has no logarithm
+
+
+RIDING = replace(SPEC, head=HeadSpec(Path("none"), "Facenet512", "maps", 0.6, 1.0, Calibration(((1.0, 0.5),), 0.9)))
+
+
+def test_the_heads_logits_count_by_their_weight_at_a_temperature_of_their_own() -> None:
+    hints = np.array([[0, 0, 0, 2, 0, 0, 1]], np.float32)
+    own = leaning_left(GREY[None])
+    expected = np.exp((0.6 * hints + 0.4 * own) / 0.5)
+    given = EmotionReader(RIDING, leaning_left).probabilities(faces(GREY), hints)
+    assert np.allclose(given, expected / expected.sum())
+
+
+def test_where_no_head_rides_the_network_answers_as_if_there_were_none() -> None:
+    alone = EmotionReader(SPEC, leaning_left).read(faces(GREY))
+    for hints in (None, np.zeros((1, 0), np.float32)):
+        assert EmotionReader(RIDING, leaning_left).read(faces(GREY), hints) == alone
+    (emotion,) = EmotionReader(RIDING, leaning_left).read(faces(GREY), np.zeros((1, 7), np.float32))
+    assert not emotion.certain and emotion.confidence < 0.9  # RIDING's own certain_at
+
+
 def test_no_faces_no_emotions() -> None:
-    assert EmotionReader(SPEC, leaning_left).read(np.zeros((0, 1, 44, 44), np.float32)) == []
+    assert EmotionReader(SPEC, leaning_left).read([]) == []
 
 
 def test_the_crop_shrinks_by_area() -> None:
     checkerboard = np.indices((440, 440)).sum(0) % 2 * 255
-    crop = EmotionReader(SPEC, leaning_left).crop(checkerboard.astype(np.uint8), (0, 0, 440, 440))
+    crop = EmotionReader(SPEC, leaning_left).crop(checkerboard.astype(np.uint8), (0, 0, 440, 440)).pixels
     assert crop.shape == (1, 44, 44)
     assert np.abs(crop - 0.5).max() < 0.01  # sampling points instead would give 0s and 1s
 
 
 def test_the_crop_goes_on_beyond_the_edge_of_the_picture() -> None:
     picture = np.full((60, 60, 3), 200, np.uint8)
-    crop = EmotionReader(SPEC, leaning_left).crop(picture, (-30, -30, 80, 80))
+    crop = EmotionReader(SPEC, leaning_left).crop(picture, (-30, -30, 80, 80)).pixels
     assert np.allclose(crop, 200 / 255, atol=0.005)
 
 
 def test_the_crop_follows_the_specs_framing() -> None:
     picture = np.zeros((200, 200, 3), np.uint8)
     picture[100:] = 255
-    spec = EmotionSpec("test", Path("none"), EMOTIONS, 44, side=0.5, down=0.25, temperature=1.0, certain_at=0.5)
-    crop = EmotionReader(spec, leaning_left).crop(picture, (60, 60, 80, 80))  # the square is 100..140 in y
+    spec = replace(SPEC, side=0.5, down=0.25)
+    crop = EmotionReader(spec, leaning_left).crop(picture, (60, 60, 80, 80)).pixels  # the square is 100..140 in y
     assert crop.min() == 1
 
 
@@ -115,12 +162,13 @@ def test_grey_and_coloured_pictures_of_one_face_give_one_crop() -> None:
     grey = np.random.default_rng(0).integers(0, 256, (90, 70), np.uint8)
     reader = EmotionReader(SPEC, leaning_left)
     colour = reader.crop(np.repeat(grey[..., None], 3, axis=2), (10, 10, 50, 60))
-    assert np.allclose(reader.crop(grey, (10, 10, 50, 60)), colour, atol=1 / 255)
+    assert np.allclose(reader.crop(grey, (10, 10, 50, 60)).pixels, colour.pixels, atol=1 / 255)
 
 
 def test_a_spec_is_read_from_the_file_beside_its_network(tmp_path: Path) -> None:
     spec = EmotionSpec.load(write_model(tmp_path))
-    assert (spec.name, spec.side, spec.temperature, spec.certain_at) == ("test 1", 0.9, 1.2, 0.6)
+    assert (spec.name, spec.side) == ("test 1", 0.9)
+    assert spec.calibration == Calibration(((48.0, 1.2), (100.0, 0.9)), 0.6)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +177,7 @@ def test_a_spec_is_read_from_the_file_beside_its_network(tmp_path: Path) -> None
         ({"onnx": {"file": "emotion.onnx", "sha256": "0" * 64}}, "sha256 differs"),
         ({"onnx": {"file": "gone.onnx", "sha256": ""}}, "can't be read"),
         ({"temperature": "warm"}, "does not describe"),
+        ({"temperature": {"large": 1}}, "does not describe"),
         ({"crop": {}}, "does not describe"),
     ],
 )
@@ -139,6 +188,24 @@ def test_a_spec_that_does_not_fit_its_network_is_refused(
         EmotionSpec.load(write_model(tmp_path, **changes))
 
 
+def test_a_head_is_read_from_the_same_file_and_must_be_the_one_described(tmp_path: Path) -> None:
+    (tmp_path / "head.onnx").write_bytes(b"a head")
+    file = {"file": "head.onnx", "sha256": hashlib.sha256(b"a head").hexdigest()}
+    numbers = {
+        "model": "Facenet512",
+        "maps": "a layer",
+        "weight": 0.6,
+        "temperature": {"48": 1.1},
+        "certain_at": 0.7,
+        "whole": 1.2,
+    }
+    spec = EmotionSpec.load(write_model(tmp_path, head={"onnx": file} | numbers))
+    calibration = Calibration(((48.0, 1.1),), 0.7)
+    assert spec.head == HeadSpec(tmp_path / "head.onnx", "Facenet512", "a layer", 0.6, 1.2, calibration)
+    with pytest.raises(StartError, match=r"head\.onnx is not the network"):
+        EmotionSpec.load(write_model(tmp_path, head={"onnx": file | {"sha256": "0" * 64}} | numbers))
+
+
 def test_a_missing_spec_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="can't be read"):
         EmotionSpec.load(tmp_path / "emotion.json")
@@ -147,12 +214,34 @@ def test_a_missing_spec_is_refused(tmp_path: Path) -> None:
 def test_the_shipped_model_is_whole_small_and_speaks_the_wires_emotions() -> None:
     spec = EmotionSpec.load(EMOTION_MODEL)
     assert set(spec.labels) == set(EMOTIONS)
-    assert spec.onnx.stat().st_size <= 3_000_000  # the issue's limit
+    assert spec.head is not None and (spec.head.model, spec.head.maps) == (DEFAULT_MODEL, MODELS[DEFAULT_MODEL].maps)
+    assert spec.onnx.stat().st_size + spec.head.onnx.stat().st_size <= 3_000_000  # the issue's limit
     reader = EmotionReader(spec, open_network(spec.onnx, threads=1))
     noise = np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), np.uint8)
-    crops = np.stack([reader.whole(picture) for picture in noise])
-    together, alone = reader.probabilities(crops), [reader.probabilities(crop[None])[0] for crop in crops]
+    crops = [reader.whole(picture) for picture in noise]
+    together, alone = reader.probabilities(crops), [reader.probabilities([crop])[0] for crop in crops]
     assert np.allclose(together, alone, atol=1e-5)  # nine faces, more than a batch, get what each gets alone
+
+
+def test_the_shipped_head_reads_the_maps_of_its_model() -> None:
+    head = EmotionSpec.load(EMOTION_MODEL).head
+    assert head is not None
+    maps = np.abs(np.random.default_rng(0).normal(size=(9, 8, 8, 896))).astype(np.float32)
+    network = open_network(head.onnx, threads=1)
+    together = network(maps)
+    assert together.shape == (9, len(EMOTIONS)) and together.std(0).min() > 0
+    assert np.allclose(together, np.concatenate([network(row[None]) for row in maps]), atol=1e-4)
+
+
+def test_the_weight_is_that_of_the_likelier_truth() -> None:
+    """Two sources that each know half of it are best in the middle; one that knows nothing is left out."""
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 3, 4000)
+    signal = 2 * np.eye(3)[truth]
+    first, second, noise = (signal * know + rng.normal(size=(4000, 3)) for know in (1, 1, 0))
+    weights = np.arange(0, 1.01, 0.1)
+    assert fit_weight([((truth, first), second)], weights) == pytest.approx(0.5, abs=0.11)
+    assert fit_weight([((truth, first), noise)], weights) <= 0.1
 
 
 def test_calibration_error_by_hand() -> None:
@@ -166,7 +255,7 @@ def test_the_report_counts_by_class() -> None:
     truth = np.array([0, 0, 3, 3])
     rows = np.full((4, 7), 0.05)
     rows[[0, 1, 2, 3], [0, 3, 3, 3]] = 0.7
-    report = measure(truth, rows, SPEC)
+    report = measure(truth, rows, SPEC.labels, SPEC.calibration.certain_at)
     assert report["accuracy"] == 0.75
     assert report["recall"] == {"angry": 0.5, "happy": 1.0}
     assert report["n"] == 4
@@ -210,7 +299,7 @@ def test_the_temperature_undoes_overconfidence() -> None:
     random = np.random.default_rng(2)
     logits = random.normal(0, 1.5, (4000, 7))
     labels = np.array([random.choice(7, p=row) for row in probabilities(logits, 1.0)])
-    assert fit_temperature([(logits * 2, labels)]) == pytest.approx(2, rel=0.1)
+    assert fit_temperature(logits * 2, labels) == pytest.approx(2, rel=0.1)
 
 
 def test_certain_answers_are_right_often_enough() -> None:
@@ -223,5 +312,6 @@ def test_certain_answers_are_right_often_enough() -> None:
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
+    assert Schedule(peak=0.1, warmup=1, epochs=1).rate_at(1) == 0.1
     whole = Schedule(peak=0.1, warmup=1, epochs=10)
     assert [whole.rate_at(0), whole.rate_at(1), whole.rate_at(10)] == pytest.approx([0, 0.1, 0])

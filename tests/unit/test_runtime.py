@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino
 import pytest
 from numpy.typing import NDArray
+from openvino import opset13 as ops
 
-from server.vision.runtime import BATCH_SIZES, Floats, OpenVinoNetwork
+from server.vision.runtime import BATCH_SIZES, Floats, OpenVinoNetwork, open_network, save_model
 
 
 class Doubling:
@@ -29,3 +32,29 @@ def test_every_face_is_computed_once_and_in_order(faces: int) -> None:
     assert np.array_equal(OpenVinoNetwork(graph)(batch), 2 * batch)  # type: ignore[arg-type]
     assert sum(graph.sizes) == faces
     assert set(graph.sizes) <= set(BATCH_SIZES)
+
+
+def write_trunk(path: Path) -> None:
+    """A picture's mean and maximum a channel, and as its second output its pixels doubled."""
+    picture = ops.parameter([-1, 4, 4, 2], np.float32)
+    vector = ops.concat([ops.reduce_mean(picture, [1, 2]), ops.reduce_max(picture, [1, 2])], 1)
+    save_model(openvino.Model([vector, ops.multiply(picture, np.float32(2))], [picture], "trunk"), path)
+
+
+def write_head(path: Path) -> None:
+    """The sum of the maps, and its negative."""
+    maps = ops.parameter([-1, 4, 4, 2], np.float32)
+    total = ops.reduce_sum(maps, [1, 2, 3])
+    logits = ops.concat([ops.unsqueeze(total, 1), ops.unsqueeze(ops.negative(total), 1)], 1)
+    save_model(openvino.Model([logits], [maps], "head"), path)
+
+
+def test_a_heads_outputs_follow_those_of_the_network_it_rides_on(tmp_path: Path) -> None:
+    write_trunk(tmp_path / "trunk.xml")
+    write_head(tmp_path / "head.xml")
+    pictures = np.random.default_rng(0).integers(0, 9, (5, 4, 4, 2)).astype(np.float32)
+    alone = open_network(tmp_path / "trunk.xml")(pictures)
+    assert np.allclose(alone, np.hstack([pictures.mean((1, 2)), pictures.max((1, 2))]))
+    both = open_network(tmp_path / "trunk.xml", head=tmp_path / "head.xml")(pictures)
+    total = 2 * pictures.sum((1, 2, 3))
+    assert np.allclose(both, np.column_stack([alone, total, -total]))
