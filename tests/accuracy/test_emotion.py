@@ -22,7 +22,7 @@ pytestmark = pytest.mark.shared
 
 BY_EYE = Path(__file__).with_name("emotion_by_eye.json")
 """29 faces of ../shared/groups and ../shared/lfw, labelled by looking at them before the model was asked."""
-MISSES = 3
+MISSES = 2
 """Of those 29, none of them a smile and one at most called certain (a tenth of certain answers are wrong): what the
 card says the model reaches."""
 ROUNDING = 0.002
