@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scripts.emotion_training.data import FER_TRAIN, RAF_TRAIN, Faces
 from scripts.emotion_training.views import SIDE, Pixels, colour_pictures, training_view
-from server.vision.alignment import square_crop
+from server.vision.alignment import square_crop, whole_box
 from server.vision.embedder import NORMALISATIONS
 from server.vision.models import MODELS
 from server.vision.runtime import OpenVinoGraph, read_model
@@ -61,7 +61,7 @@ def pictures_of(shared: Path, faces: Faces) -> list[Pixels]:
 
 def whole_view(image: Pixels, index: int) -> Pixels:
     """A picture that is a face as the server would show it to FaceNet."""
-    return square_crop(image, (0.0, 0.0, float(image.shape[1]), float(image.shape[0])), WHOLE - 1, (SIDE, SIDE))
+    return square_crop(image, whole_box(image), WHOLE - 1, (SIDE, SIDE))
 
 
 def seeded(seed: int) -> View:

@@ -22,7 +22,7 @@ from scripts.evaluation.calibration import BINS, calibration_error
 from scripts.evaluation.confusion_plot import save_confusion
 from scripts.evaluation.pictures import LabelledPicture, labelled_pictures
 from server.errors import StartError
-from server.vision.alignment import square_crop
+from server.vision.alignment import square_crop, whole_box
 from server.vision.detector import Detector
 from server.vision.embedder import Embedder
 from server.vision.emotion import EmotionReader, EmotionSpec, FaceCrop
@@ -113,9 +113,7 @@ class Framing:
     def _whole(self, image: Pixels) -> Pixels | None:
         if self.embedder is None or self.reader.spec.head is None:
             return None
-        height, width = image.shape[:2]
-        box = (0.0, 0.0, float(width), float(height))
-        return square_crop(image, box, self.reader.spec.head.whole - 1, self.embedder.spec.input_size)
+        return square_crop(image, whole_box(image), self.reader.spec.head.whole - 1, self.embedder.spec.input_size)
 
     def probabilities(self, faces: Sequence[Framed]) -> NDArray[np.float64]:
         """(n, 7) of framed faces, as the server reads them."""

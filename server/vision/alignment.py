@@ -9,6 +9,12 @@ from server.vision.detector import Box
 from server.vision.image import Pixels
 
 
+def whole_box(image: Pixels) -> Box:
+    """The box of a picture that is a face and nothing else."""
+    height, width = image.shape[:2]
+    return 0.0, 0.0, float(width), float(height)
+
+
 def square_crop(image: Pixels, box: Box, margin: float, size: tuple[int, int]) -> Pixels:
     """The box made square (its longer side), grown by `margin` of that side in all, resized to (width, height) `size`.
 

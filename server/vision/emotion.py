@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.errors import StartError
-from server.vision.alignment import square_crop
+from server.vision.alignment import square_crop, whole_box
 from server.vision.detector import Box
 from server.vision.image import Pixels
 from server.vision.runtime import Floats, Network
@@ -154,8 +154,7 @@ class EmotionReader:
 
     def whole(self, image: Pixels) -> FaceCrop:
         """A picture that is a face and nothing else, as FER2013's and RAF-DB's are."""
-        height, width = image.shape[:2]
-        return self._view(image, (0.0, 0.0, float(width), float(height)), 1.0)
+        return self._view(image, whole_box(image), 1.0)
 
     def _view(self, image: Pixels, box: Box, side: float) -> FaceCrop:
         size = self.spec.input_size
