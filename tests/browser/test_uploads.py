@@ -416,6 +416,34 @@ def test_a_zip_dropped_again_goes_on_at_the_byte_that_the_server_has(
     assert offsets == sorted(offsets)
 
 
+# The connection is lost in the midst of an answer: to the first photo, and to the third piece of a ZIP.
+BREAK_OFF = """const [ask, seen] = [window.fetch, new Set()];
+window.fetch = async (path, options) => {
+    const response = await ask(path, options);
+    const which = ['/api/album/add', '&offset=4194304'].find((part) => String(path).includes(part));
+    if (!which || seen.has(which)) return response;
+    seen.add(which);
+    return new Response(new ReadableStream({start: (body) => body.error(new TypeError('network error'))}));
+};"""
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(
+    servers: Servers, visiting: Visiting, photos: list[Path], large: Path
+) -> None:
+    visit = visiting(servers.web)
+    visit.context.add_init_script(NO_WORKERS + BREAK_OFF)
+    offsets: list[int] = []
+    visit.page.on("request", lambda request: offsets.extend(map(int, re.findall(r"zip.*&offset=(\d+)", request.url))))
+    visit.go("/album?album=Trip")
+    visit.says("This album is empty")
+    choose(visit.page, [photos[1], large])
+    visit.says("1 photo added to Trip, 1 there already")  # the answer was lost, not the photo
+    visit.page.locator("#status").get_by_text("0 people").wait_for(timeout=10_000)  # no "offline" is left there
+    assert offsets.count(2 * PIECE) == 2
+    assert offsets == sorted(offsets)
+    assert servers.arrived(photos=2, people=2)
+
+
 NO_WORKERS = "Object.defineProperty(Navigator.prototype, 'serviceWorker', {get: () => undefined});"
 FULL = """const put = IDBObjectStore.prototype.put;
 IDBObjectStore.prototype.put = function (row) {

@@ -26,8 +26,10 @@ export class Asking {
   async send(path, options = {}, patience = 3) {
     const token = await this.token();
     let response;
+    let answer;
     try {
       response = await fetch(path, { ...options, headers: { "X-CSRF-Token": token, ...options.headers }, credentials: "same-origin" });
+      answer = await response.text();  // an answer that breaks off is none
     } catch (error) {
       if (error.name === "AbortError") throw error;
       this.heard("gateway");
@@ -35,9 +37,9 @@ export class Asking {
     }
     if (response.ok) {
       this.heard("online");
-      return response.status === 204 ? null : response.json();
+      return response.status === 204 ? null : JSON.parse(answer);
     }
-    const error = await errorOf(response);
+    const error = errorOf(response, answer);
     this.heard(error.code);
     if (error.code === "busy" && patience > 0) {  // the server says when to come back
       await pause(error.retryAfterMs ?? 500);
@@ -62,9 +64,9 @@ export class Asking {
   }
 }
 
-async function errorOf(response) {
+function errorOf(response, answer) {
   try {
-    const { error } = await response.json();
+    const { error } = JSON.parse(answer);
     return new ApiError(error.code, error.message, response.status, error.retry_after_ms);
   } catch {
     return new ApiError("internal", `The page's gateway failed (${response.status}).`, response.status);

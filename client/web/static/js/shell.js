@@ -107,7 +107,7 @@ setTimeout(() => document.querySelectorAll("[data-waits]").forEach((one) => {
 }));
 
 if (byId("status")) {
-  document.addEventListener("facewire:server", () => { showConnection(); lookSoon(); });
+  document.addEventListener("facewire:server", () => { showConnection(); (connection() === "online" ? look : lookSoon)(); });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) clearTimeout(timer);
     else {
