@@ -30,8 +30,8 @@ export class Asking {
     try {
       response = await fetch(path, { ...options, headers: { "X-CSRF-Token": token, ...options.headers }, credentials: "same-origin" });
       answer = await response.text();  // an answer that breaks off is none
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
+    } catch {
+      options.signal?.throwIfAborted();  // not by the error's name: Firefox calls a connection that was lost an AbortError, too
       this.heard("gateway");
       throw new ApiError("gateway", "The program that shows this page is not running any more. Start it again: python web_app.py");
     }
