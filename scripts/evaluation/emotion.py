@@ -96,8 +96,7 @@ class Framing:
     @property
     def certain_at(self) -> float:
         """The confidence from which answers are certain."""
-        head = self.reader.spec.head if self.embedder else None
-        return (head or self.reader.spec).calibration.certain_at
+        return self.reader.calibration(riding=self.embedder is not None).certain_at
 
     def frame(self, content: bytes) -> Framed:
         """An image file's bytes as the networks' inputs. Raises InvalidImage."""

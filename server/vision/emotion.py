@@ -167,7 +167,7 @@ class EmotionReader:
         """The emotions of `faces`, in their order; `hints` as in `probabilities`."""
         if not faces:
             return []
-        certain_at = self._calibration(hints).certain_at
+        certain_at = self.calibration(self._head_of(hints) is not None).certain_at
         return [self._emotion(row, certain_at) for row in self.probabilities(faces, hints)]
 
     def probabilities(self, faces: Sequence[FaceCrop], hints: Floats | None = None) -> NDArray[np.float64]:
@@ -180,12 +180,14 @@ class EmotionReader:
         logits = (both[: len(crops)] + both[len(crops) :]) / 2
         if hints is not None and (head := self._head_of(hints)):
             logits = head.weight * hints + (1 - head.weight) * logits
-        temperatures = self._calibration(hints).temperature(np.array([face.side for face in faces]))
+        calibration = self.calibration(self._head_of(hints) is not None)
+        temperatures = calibration.temperature(np.array([face.side for face in faces]))
         raised = np.exp((logits - logits.max(1, keepdims=True)) / temperatures[:, None])
         return np.asarray(raised / raised.sum(1, keepdims=True), np.float64)
 
-    def _calibration(self, hints: Floats | None) -> Calibration:
-        return (self._head_of(hints) or self.spec).calibration
+    def calibration(self, riding: bool) -> Calibration:
+        """Of the answers, where a head rides on the recognition network and where none does."""
+        return (self.spec.head if riding and self.spec.head else self.spec).calibration
 
     def _head_of(self, hints: Floats | None) -> HeadSpec | None:
         """The head whose logits `hints` are, if any."""

@@ -157,9 +157,7 @@ def fed_rgb_bytes(model: openvino.Model) -> openvino.Model:
     return steps.build()
 
 
-def open_network(
-    path: Path, *, head: Path | None = None, threads: int | None = None, streams: int = 1
-) -> OpenVinoNetwork:
+def open_network(path: Path, *, head: Path | None = None, threads: int | None = None) -> OpenVinoNetwork:
     """The network in an ONNX or IR file, its first dimension a free batch size.
 
     Of several outputs only the first is computed; with `head`, a network that reads the second, each row of the first
@@ -171,7 +169,7 @@ def open_network(
     shape = model.input(0).get_partial_shape()
     shape[0] = openvino.Dimension(-1)
     model.reshape(shape)
-    return OpenVinoNetwork(OpenVinoGraph(model, streams=streams, threads=threads or cores()))
+    return OpenVinoNetwork(OpenVinoGraph(model, streams=1, threads=threads or cores()))
 
 
 def _followed(model: openvino.Model, head: openvino.Model | None) -> openvino.Model:

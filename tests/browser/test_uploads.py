@@ -138,6 +138,13 @@ def on_the_album(servers: Servers, visiting: Visiting, **options: object) -> Vis
     return visit
 
 
+def zip_offsets(page: Tab) -> list[int]:
+    """Grows: where each piece of a ZIP begins that the page sends from now on."""
+    offsets: list[int] = []
+    page.on("request", lambda request: offsets.extend(map(int, re.findall(r"zip.*&offset=(\d+)", request.url))))
+    return offsets
+
+
 def choose(page: Tab, photos: list[Path]) -> None:
     page.set_input_files("#choose-files", photos)
 
@@ -399,8 +406,7 @@ def test_a_zip_dropped_again_goes_on_at_the_byte_that_the_server_has(
 ) -> None:
     visit = visiting(servers.web)
     visit.context.add_init_script(NO_WORKERS)
-    offsets: list[int] = []
-    visit.page.on("request", lambda request: offsets.extend(map(int, re.findall(r"zip.*&offset=(\d+)", request.url))))
+    offsets = zip_offsets(visit.page)
     visit.go("/album?album=Trip")
     visit.says("This album is empty")
     with visit.page.expect_request(lambda request: "offset=4194304" in request.url):
@@ -432,8 +438,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(
 ) -> None:
     visit = visiting(servers.web)
     visit.context.add_init_script(NO_WORKERS + BREAK_OFF)
-    offsets: list[int] = []
-    visit.page.on("request", lambda request: offsets.extend(map(int, re.findall(r"zip.*&offset=(\d+)", request.url))))
+    offsets = zip_offsets(visit.page)
     visit.go("/album?album=Trip")
     visit.says("This album is empty")
     choose(visit.page, [photos[1], large])
