@@ -1,6 +1,6 @@
 """What search derives from embeddings, beside their database: `people.db-index`, so that the next start has it at once.
 
-Holding a template against the cohort takes 0.07 ms, sketching it 0.014: a million take a minute and a half. The file is
+Holding a template against the cohort takes 0.014 ms, sketching it as long: a million take half a minute. The file is
 only ever a shortcut: it says how its contents were derived, knows embeddings by a 64-bit hash of all their bits, and
 one that is damaged or was derived otherwise counts as none.
 """

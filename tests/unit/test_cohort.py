@@ -14,7 +14,7 @@ from scripts.evaluation.groups import measured
 from scripts.evaluation.scoring import Scorer
 from scripts.train_cohort import Recipe, trained
 from server.errors import ModelMismatch, StartError
-from server.gallery.cohort import DEFAULT_PATH, Cohort, Statistics, normalise
+from server.gallery.cohort import DEFAULT_PATH, Cohort, Statistics, normalise, spanned
 from server.spec import EmbeddingSpec
 from server.vision.models import model_card
 
@@ -43,6 +43,28 @@ def test_statistics_are_those_of_the_nearest_members() -> None:
         nearest = sorted((float(np.dot(member, probe)) for member in members), reverse=True)[:40]
         assert found.mean[row] == pytest.approx(np.mean(nearest), abs=1e-6)
         assert found.deviation[row] == pytest.approx(np.std(nearest), abs=1e-6)
+
+
+def few_directions(count: int, seed: int, directions: int = 12) -> NDArray[np.float32]:
+    """People who differ in some directions out of 64, but for a rounding's worth."""
+    axes = np.linalg.qr(np.random.default_rng(0).standard_normal((64, directions)))[0]
+    rows = people(count, seed, directions) @ axes.T + 1e-4 * people(count, seed + 1)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_members_in_few_directions_are_compared_in_those() -> None:
+    members, probes = few_directions(300, 1), few_directions(20, 5)
+    axes = spanned(members)
+    assert axes.shape == (64, 12)
+    assert np.allclose(axes.T @ axes, np.eye(12), atol=1e-5)
+    nearest = np.sort(probes @ members.T, axis=1)[:, -40:]
+    found = Cohort(members, nearest=40).statistics(probes)
+    assert np.allclose(found.mean, nearest.mean(axis=1), atol=1e-5)
+    assert np.allclose(found.deviation, nearest.std(axis=1), atol=1e-5)
+
+
+def test_members_in_every_direction_are_compared_in_all() -> None:
+    assert np.array_equal(spanned(people(300, 1)), np.eye(64, dtype=np.float32))
 
 
 def test_statistics_do_not_depend_on_how_many_are_asked_for_at_once() -> None:
