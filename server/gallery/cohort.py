@@ -41,7 +41,7 @@ SMALLEST_ROOM = 0.05
 
 
 SAMPLE = 128
-"""Members that tell which directions all of them span."""
+"""Members that propose directions; all of them are held to UNSPANNED."""
 
 UNSPANNED = 1e-4
 """Of the members' squared length, what may lie outside those directions. Facenet512's 512 numbers span 49 dimensions:
@@ -64,8 +64,7 @@ class Cohort:
             raise ValueError(f"{nearest} of {len(members)} members can't be the nearest")
         check_unit(members, members.shape[1])
         self._digest = hashlib.sha256(np.ascontiguousarray(members).tobytes()).hexdigest()
-        self._axes = spanned(members)
-        self._members = members @ self._axes
+        self._axes, self._members = spanned(members)
         self._nearest = nearest
 
     @classmethod
@@ -113,16 +112,19 @@ class Cohort:
         return Statistics(nearest.mean(axis=1), nearest.std(axis=1))
 
 
-def spanned(members: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(d, r) orthonormal columns: the fewest directions in which members (m, d) lie, but for UNSPANNED of them; all d
-    where that is not a half of them at most. Products with what lies there cost r instead of d a pair."""
+def spanned(members: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(d, r) orthonormal columns, the fewest directions in which members (m, d) lie but for UNSPANNED of them, and what
+    of the members lies there, (m, r): a product costs r instead of d a pair. Where r is no half of d at most: all d."""
     dimension = members.shape[1]
     some = members[:: max(1, len(members) // SAMPLE)].astype(np.float64)
     powers, mixtures = np.linalg.eigh(some @ some.T)  # ascending
     rank = 1 + int(np.count_nonzero(np.cumsum(powers[::-1]) < (1 - UNSPANNED) * powers.sum()))
-    if 2 * rank > min(dimension, len(some)):
-        return np.eye(dimension, dtype=np.float32)
-    return np.asarray(some.T @ (mixtures[:, -rank:] / np.sqrt(powers[-rank:])), np.float32)
+    if 2 * rank <= min(dimension, len(some)):
+        axes = np.asarray(some.T @ (mixtures[:, -rank:] / np.sqrt(powers[-rank:])), np.float32)
+        inside = members @ axes
+        if np.square(inside).sum() >= (1 - UNSPANNED) * len(members):
+            return axes, inside
+    return np.eye(dimension, dtype=np.float32), members
 
 
 def measure_by(cohort: Cohort | None) -> Measure:

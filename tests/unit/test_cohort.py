@@ -54,7 +54,8 @@ def few_directions(count: int, seed: int, directions: int = 12) -> NDArray[np.fl
 
 def test_members_in_few_directions_are_compared_in_those() -> None:
     members, probes = few_directions(300, 1), few_directions(20, 5)
-    axes = spanned(members)
+    axes, inside = spanned(members)
+    assert np.allclose(inside @ axes.T, members, atol=1e-3)
     assert axes.shape == (64, 12)
     assert np.allclose(axes.T @ axes, np.eye(12), atol=1e-5)
     nearest = np.sort(probes @ members.T, axis=1)[:, -40:]
@@ -64,7 +65,15 @@ def test_members_in_few_directions_are_compared_in_those() -> None:
 
 
 def test_members_in_every_direction_are_compared_in_all() -> None:
-    assert np.array_equal(spanned(people(300, 1)), np.eye(64, dtype=np.float32))
+    assert np.array_equal(spanned(people(300, 1))[0], np.eye(64, dtype=np.float32))
+
+
+def test_a_few_members_in_directions_of_their_own_are_not_overlooked() -> None:
+    """Directions are proposed by every so manyth member; these two are none of those."""
+    members = few_directions(300, 1)
+    members[[1, 3]] = people(2, 9)
+    assert np.array_equal(spanned(members[::2])[0], spanned(few_directions(300, 1)[::2])[0])
+    assert np.array_equal(spanned(members)[0], np.eye(64, dtype=np.float32))
 
 
 def test_statistics_do_not_depend_on_how_many_are_asked_for_at_once() -> None:
