@@ -3,9 +3,12 @@
 settings.py     the flags of web_app.py
 main.py         builds it, runs it, ends it
 app.py          routes, and what they share
+places.py       who holds a connection or a request, and who gives way
+connections.py  the connections themselves: uvicorn's, bounded in time
 pool.py         FaceClients and the threads that wait for them
 guard.py        what every request must pass, and what every answer carries: Host, origin, CSRF, headers
 sessions.py     who has said which token
+guesses.py      tokens that are tried
 bodies.py       uploads, within limits
 answers.py      results and errors as JSON
 pages.py        the HTML

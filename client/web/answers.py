@@ -14,9 +14,12 @@ from protocol.shapes import to_plain
 
 FAILURES: tuple[type[Exception], ...] = (ClientError, ProtocolError, Overloaded)
 
-_STATUS: Mapping[ErrorCode, int] = {
-    ErrorCode.UNAUTHORIZED: 401,
+# Every code of the wire. 502 and 504 are for a server that broke the protocol or gave no answer, never for a request.
+STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.INVALID_REQUEST: 400,
+    ErrorCode.BAD_MESSAGE: 400,
+    ErrorCode.BAD_FRAME: 400,
+    ErrorCode.UNAUTHORIZED: 401,
     ErrorCode.INVALID_IMAGE: 422,
     ErrorCode.NO_FACE: 422,
     ErrorCode.SEVERAL_FACES: 422,
@@ -28,12 +31,12 @@ _STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.CONFLICT: 409,
     ErrorCode.MODEL_MISMATCH: 409,
     ErrorCode.TOO_LARGE: 413,
+    ErrorCode.INTERNAL: 500,
     ErrorCode.UNSUPPORTED_OP: 501,
     ErrorCode.BUSY: 503,
     ErrorCode.TIMEOUT: 504,
     ErrorCode.STORAGE: 507,
 }
-_OTHERWISE = 502  # the server's own failures: this page is only the messenger
 
 
 def result(answer: object) -> JSONResponse:
@@ -51,13 +54,13 @@ def error(status: int, code: str, message: str, retry_after_ms: int | None = Non
 def failure(what: Exception) -> JSONResponse:
     """One of FAILURES as the page reads it; `offline` where there is no server to ask."""
     if isinstance(what, ServerRefused):
-        return error(_STATUS.get(what.code, _OTHERWISE), what.code, what.message, what.retry_after_ms)
+        return error(STATUS[what.code], what.code, what.message, what.retry_after_ms)
     if isinstance(what, ConnectionLost):
         return error(503, "offline", str(what))
     if isinstance(what, ServerTimeout):
         return error(504, ErrorCode.TIMEOUT, str(what))
     if isinstance(what, BadAnswer):
-        return error(_OTHERWISE, "bad_answer", str(what))
+        return error(502, "bad_answer", str(what))
     if isinstance(what, Overloaded):
         return error(503, ErrorCode.BUSY, str(what), 1000)
     return error(400, ErrorCode.INVALID_REQUEST, str(what))  # a ProtocolError: refused before it was sent

@@ -9,7 +9,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -55,6 +55,7 @@ def create_app(settings: WebSettings) -> Starlette:
         ],
         exception_handlers={
             BodyError: _unreadable,
+            ClientDisconnect: _left,
             HTTPException: pages.http_error,
             **dict.fromkeys(FAILURES, _failed),
         },
@@ -81,9 +82,13 @@ def _routes() -> list[BaseRoute]:
 
 async def _unreadable(_: Request, what: Exception) -> Response:
     assert isinstance(what, BodyError)
-    response = error(what.status, what.code, str(what))
-    response.headers["connection"] = "close"  # what is still on its way is not read
+    response = error(what.status, what.code, str(what), what.retry_after_ms)
+    response.headers["connection"] = "close"  # what is still on its way is read and dropped: connections.py
     return response
+
+
+async def _left(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)  # which nobody reads
 
 
 async def _failed(_: Request, what: Exception) -> Response:

@@ -1,29 +1,31 @@
-"""Uploads: read as they come, refused the moment they are too large or stop coming."""
+"""Uploads: read as they come, refused the moment they are too large. How fast they must come: connections.py."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
+from math import isfinite
+from typing import Any
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_JSON = 256 * 1024  # a change that names a thousand templates has 10 KB
-STALL_S = 30.0  # without a byte: the wire's own limit for a frame
-# Read and dropped of what is too large, so that the answer arrives: a connection closed on a browser that still sends
-# looks to it like a gateway that has died. What is larger than that is cut off.
+_MAX_DEPTH = 16  # of JSON; the deepest request has 5
+_INTEGERS = range(-(2**63), 2**64)  # what the wire can carry
+# Read and dropped of what was answered before it had come whole, so that the answer arrives: a connection closed on a
+# browser that still sends looks to it like a gateway that has died. What is larger than that is cut off.
 MAX_DROPPED = 64 * 1024 * 1024
 MAX_TEXT = 1000  # characters of a name: as the wire has it for labels
 
 
 class BodyError(Exception):
-    """A request that can't be read: an HTTP status, a code and words."""
+    """A request that can't be read: an HTTP status, a code and words; `retry_after_ms` where it may be later."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, retry_after_ms: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.retry_after_ms = retry_after_ms
 
 
 class BodyBudget:
@@ -48,7 +50,7 @@ class BodyBudget:
             message = await receive()
             size = len(message.get("body", b""))
             if self._held + size > self._most:
-                raise BodyError(503, "busy", "too much is being uploaded at once; try again in a moment")
+                raise BodyError(503, "busy", "too much is being uploaded at once; try again in a moment", 1000)
             own += size
             self._held += size
             return message
@@ -62,15 +64,11 @@ class BodyBudget:
 async def read_body(request: Request, limit: int) -> bytes:
     """The whole body, of at most `limit` bytes. Raises BodyError."""
     too_large = BodyError(413, "too_large", f"this is larger than the {limit / 1024 / 1024:g} MiB that can be taken")
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        if int(declared) <= limit + MAX_DROPPED:
-            async for _ in _pieces(request):
-                pass
+    if int(request.headers.get("content-length", "0")) > limit:  # what is no number has not come through h11
         raise too_large
     pieces: list[bytes] = []
     size = 0
-    async for piece in _pieces(request):
+    async for piece in request.stream():
         size += len(piece)
         if size > limit:
             raise too_large
@@ -78,29 +76,39 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises BodyError where it stops coming."""
-    chunks = request.stream()
-    while True:
-        try:
-            async with asyncio.timeout(STALL_S):
-                piece = await anext(chunks, None)
-        except TimeoutError:
-            raise BodyError(408, "timeout", "the upload stopped on its way") from None
-        if piece is None:
-            return
-        yield piece
-
-
 async def read_json(request: Request) -> object:
     """The body as JSON. Raises BodyError."""
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise BodyError(415, "invalid_request", "this must be sent as application/json")
-    body = await read_body(request, MAX_JSON)
+    return parse_json(await read_body(request, MAX_JSON), "this")
+
+
+def parse_json(said: bytes | str, what: str) -> Any:
+    """JSON that the wire can carry. Raises BodyError, which calls it `what`."""
     try:
-        return json.loads(body)
+        value = json.loads(said)
     except (ValueError, RecursionError):
-        raise BodyError(400, "invalid_request", "this is no JSON") from None
+        raise BodyError(400, "invalid_request", f"{what} is not JSON") from None
+    _check(value, what)
+    return value
+
+
+def _check(value: object, what: str) -> None:
+    """JSON may say what no text, number or message is: half a character, infinity, a thousand levels."""
+    left = [(value, 1)]
+    while left:
+        item, depth = left.pop()
+        if depth > _MAX_DEPTH:
+            raise BodyError(400, "invalid_request", f"{what} has more than {_MAX_DEPTH} levels")
+        if isinstance(item, str) and not item.isprintable() and any("\ud800" <= c <= "\udfff" for c in item):
+            raise BodyError(400, "invalid_request", f"{what} has a text with half a character (a lone surrogate)")
+        if (isinstance(item, float) and not isfinite(item)) or (isinstance(item, int) and item not in _INTEGERS):
+            raise BodyError(400, "invalid_request", f"{what} has a number that is too large")
+        if isinstance(item, dict):
+            left += [(key, depth) for key in item]
+            left += [(one, depth + 1) for one in item.values()]
+        elif isinstance(item, list):
+            left += [(one, depth + 1) for one in item]
 
 
 def text(request: Request, key: str, default: str | None = None) -> str:

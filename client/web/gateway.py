@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
 from starlette.requests import HTTPConnection
 
+from client.errors import Unauthorized
 from client.face_client import FaceClient
-from client.web.pool import ClientPool
+from client.web.guesses import Guesses
+from client.web.pool import ClientPool, Overloaded
 from client.web.sessions import Session, Sessions
 from client.web.settings import WebSettings
 from protocol.album_messages import AlbumExported
@@ -27,13 +28,21 @@ class Gateway:
     def __init__(self, settings: WebSettings) -> None:
         self.settings = settings
         self.sessions = Sessions()
-        self.guesses = asyncio.Semaphore(2)  # of tokens tried at once: see pages.login
+        self.guesses = Guesses(self.client)
         self._pools: OrderedDict[str | None, ClientPool] = OrderedDict()
         self._exports: OrderedDict[tuple[str | None, str], AlbumExported] = OrderedDict()
 
     async def ask(self, session: Session, question: Callable[[FaceClient], Answer], *, changes: bool = False) -> Answer:
         """What the server answers to this browser. Raises ClientError, ProtocolError, Overloaded."""
         return await self._pool(session.token).call(question, changes=changes)
+
+    async def asks_for_token(self) -> bool:
+        """Does the server? Raises ClientError, Overloaded."""
+        try:
+            await self._pool(None).call(lambda client: client.ping())
+        except Unauthorized:
+            return True
+        return False
 
     def client(self, token: str | None) -> FaceClient:
         """A client of its own, not connected yet."""
@@ -57,11 +66,20 @@ class Gateway:
 
     def _pool(self, token: str | None) -> ClientPool:
         if token not in self._pools:
+            if len(self._pools) >= _MAX_POOLS:
+                self._close_idle_pool()
             self._pools[token] = ClientPool(lambda: self.client(token))
-            if len(self._pools) > _MAX_POOLS:
-                self._pools.popitem(last=False)[1].close()
         self._pools.move_to_end(token)
         return self._pools[token]
+
+    def _close_idle_pool(self) -> None:
+        """That which was idle longest. Raises Overloaded where none is: nobody's answer is lost for a newcomer."""
+        for token, pool in self._pools.items():
+            if pool.is_idle:
+                del self._pools[token]
+                pool.close()
+                return
+        raise Overloaded("browsers with too many tokens are being served; try again in a moment")
 
 
 def gateway_of(connection: HTTPConnection) -> Gateway:

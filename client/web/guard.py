@@ -97,7 +97,11 @@ class Guard:
             return error(
                 421, "forbidden", "this page is not known by that name; web_app.py --name tells it other names"
             )
-        if not _same_origin(connection.scope, headers):
+        try:
+            is_ours = _same_origin(connection.scope, headers)
+        except ValueError:
+            return error(400, "invalid_request", "the header Origin names no origin")
+        if not is_ours:
             return error(403, "forbidden", "this came from another site's page")
         if connection.scope["type"] == "websocket":
             return None
@@ -126,6 +130,7 @@ def set_session(connection: HTTPConnection, response: Response, session: Session
 
 
 def _same_origin(scope: Scope, headers: Headers) -> bool:
+    """Raises ValueError for an Origin that is none, such as `http://[`."""
     origin = headers.get("origin")
     if origin is not None:
         said = urlsplit(origin)

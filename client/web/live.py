@@ -18,7 +18,7 @@ from protocol.shapes import to_plain
 
 MAX_FRAME = 4 * 1024 * 1024  # bytes of a camera's picture; 1280x720 as JPEG has 200 KB
 _HEADER = struct.Struct(">I")  # before the picture: its number, which the answer repeats
-_TOO_BIG = 1009
+_NO_BYTES, _TOO_BIG = 1003, 1009
 
 
 class Newest:
@@ -46,7 +46,10 @@ class Newest:
 
 async def live(socket: WebSocket) -> None:
     """Answers `{"frame": n, "dropped": n, "answer": ... or "error": ...}` for the frames that are newest in time."""
-    await socket.accept()
+    try:
+        await socket.accept()
+    except WebSocketDisconnect:
+        return
     newest = Newest()
     tasks = [asyncio.ensure_future(_receive(socket, newest)), asyncio.ensure_future(_answer(socket, newest))]
     _, unfinished = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -59,10 +62,13 @@ async def live(socket: WebSocket) -> None:
 
 async def _receive(socket: WebSocket, newest: Newest) -> None:
     while True:
-        frame = await socket.receive_bytes()
-        if len(frame) <= _HEADER.size or len(frame) > MAX_FRAME:
-            with suppress(RuntimeError):  # closed meanwhile by the other side
-                await socket.close(_TOO_BIG)
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        frame = message.get("bytes")
+        if frame is None or not _HEADER.size < len(frame) <= MAX_FRAME:
+            with suppress(RuntimeError, WebSocketDisconnect):  # closed meanwhile by the other side
+                await socket.close(_NO_BYTES if frame is None else _TOO_BIG)
             return
         newest.put(frame)
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import functools
 import signal
 import socket
 import ssl
 import sys
 from collections.abc import Sequence
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from client.web.app import create_app
+from client.web.connections import HttpConnection
 from client.web.live import MAX_FRAME
+from client.web.places import Places
 from client.web.settings import WebSettings, parse
 
 _STOP_GRACE_S = 3  # for what is under way; downloads that were cut off are continued by the browser
-_MAX_CONNECTIONS = 200  # of browsers, which open six each
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +57,7 @@ def web_config(settings: WebSettings, app: ASGIApp) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         lifespan="on",
-        limit_concurrency=_MAX_CONNECTIONS,
+        http=cast(type[asyncio.Protocol], functools.partial(HttpConnection, Places(settings.limits))),
         timeout_graceful_shutdown=_STOP_GRACE_S,
         ws_max_size=MAX_FRAME + 16,
         ssl_certfile=settings.tls_cert,

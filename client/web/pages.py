@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -12,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from client.errors import ClientError, Unauthorized
-from client.web.answers import FAILURES, error
+from client.errors import Unauthorized
+from client.web.answers import FAILURES, error, failure
 from client.web.bodies import read_body, text
 from client.web.gateway import gateway_of, session_of
 from client.web.guard import csrf_is_right, set_session
@@ -22,7 +21,7 @@ _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, undefined=StrictUndefined
 )
 _MAX_FORM = 16 * 1024
-_GUESS_S = 0.5  # what a wrong token costs, so that guessing many takes long
+_WRONG_TOKEN = "The server does not know this token. It is the one in its FACEWIRE_TOKEN."
 
 
 async def home(_: Request) -> Response:
@@ -62,13 +61,18 @@ async def login(request: Request) -> Response:
     fields = await _fields(request)
     if not csrf_is_right(fields.get("csrf", ""), session_of(request)):
         return _render(request, "login", "Log in", status=403, problem="This form was too old. Try once more.")
-    token = fields.get("token", "")
-    problem = await _try_token(request, token)
-    if problem:
-        return _render(request, "login", "Log in", status=401, problem=problem)
-    gateway = gateway_of(request)
-    gateway.sessions.forget(session_of(request).id)
+    gateway, token = gateway_of(request), fields.get("token", "")
     response = RedirectResponse("/identify", 303)
+    try:
+        if not await gateway.asks_for_token():
+            return response  # then there is none to remember
+        await gateway.guesses.try_token(token)
+    except Unauthorized:
+        return _render(request, "login", "Log in", status=401, problem=_WRONG_TOKEN)
+    except FAILURES as reason:
+        problem = f"The server can't be asked: {reason}"
+        return _render(request, "login", "Log in", status=failure(reason).status_code, problem=problem)
+    gateway.sessions.forget(session_of(request).id)
     set_session(request, response, gateway.sessions.log_in(token))
     return response
 
@@ -97,7 +101,7 @@ async def favicon(_: Request) -> Response:
 async def http_error(request: Request, what: Exception) -> Response:
     """No such address, or not this way: JSON for the API, a page for people."""
     assert isinstance(what, HTTPException)
-    if request.url.path.startswith(("/api/", "/static/")):
+    if request.scope["path"].startswith(("/api/", "/static/")):
         return error(what.status_code, "invalid_request", what.detail)
     return _render(request, "lost", "Nothing here", status=what.status_code)
 
@@ -106,24 +110,6 @@ async def _fields(request: Request) -> dict[str, str]:
     """A form's fields, the first of each name."""
     body = await read_body(request, _MAX_FORM)
     return {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
-
-
-async def _try_token(request: Request, token: str) -> str:
-    """What is wrong with the token; empty if nothing."""
-
-    def knock() -> None:
-        with gateway_of(request).client(token) as client:
-            client.ping()
-
-    async with gateway_of(request).guesses:
-        try:
-            await asyncio.to_thread(knock)
-        except Unauthorized:
-            await asyncio.sleep(_GUESS_S)
-            return "The server does not know this token. It is the one in its FACEWIRE_TOKEN."
-        except ClientError as reason:
-            return f"The server can't be asked: {reason}"
-    return ""
 
 
 async def _view(request: Request, name: str, title: str, section: str | None = None) -> Response:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from client.errors import CannotConnect, ConnectionLost
 from client.face_client import FaceClient
@@ -30,27 +30,35 @@ class ClientPool:
         self._clients = [make_client() for _ in range(CONNECTIONS)]  # they connect when first asked
         self._next = cycle(self._clients)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="facewire-web")
-        self._under_way = 0  # touched by the event loop's thread only
+        self._under_way: set[asyncio.Future[Any]] = set()  # touched by the event loop's thread only
+
+    @property
+    def is_idle(self) -> bool:
+        """Does nobody wait for an answer?"""
+        return not self._under_way
 
     async def call(self, ask: Callable[[FaceClient], Answer], *, changes: bool = False) -> Answer:
         """What `ask` gives, computed in a thread. Raises what it raises, and Overloaded.
 
         After a lost connection it asks once more, unless it `changes` something: that may have been done already.
+        Where the asking task is cancelled, what no thread has begun is not asked at all; a change is made all the same.
         """
-        if self._under_way >= THREADS + MAX_WAITING:
+        if len(self._under_way) >= THREADS + MAX_WAITING:
             raise Overloaded("too much is asked of this page at once; try again in a moment")
-        self._under_way += 1
+        work = asyncio.ensure_future(self._ask(ask, repeatable=not changes))
+        self._under_way.add(work)
+        work.add_done_callback(self._under_way.discard)
+        return await (asyncio.shield(work) if changes else work)
+
+    async def _ask(self, ask: Callable[[FaceClient], Answer], *, repeatable: bool) -> Answer:
         try:
-            try:
-                return await self._run(ask)
-            except CannotConnect:
+            return await self._run(ask)
+        except CannotConnect:
+            raise
+        except ConnectionLost:
+            if not repeatable:
                 raise
-            except ConnectionLost:
-                if changes:
-                    raise
-                return await self._run(ask)
-        finally:
-            self._under_way -= 1
+            return await self._run(ask)
 
     async def _run(self, ask: Callable[[FaceClient], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._threads, ask, next(self._next))

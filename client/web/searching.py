@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Message
 
 from client.web.answers import result
-from client.web.bodies import BodyError
+from client.web.bodies import BodyError, parse_json
 from client.web.gateway import gateway_of, session_of
 from protocol.album_messages import AlbumExport, AlbumExported, AlbumFound, AlbumSearch
 from protocol.shapes import from_plain
 
+MAX_BOUNDARY = 70  # characters: RFC 2046
 MAX_SAMPLES = 16  # pictures of those wanted: they travel in one frame
 _KINDS: Mapping[str, type[AlbumSearch] | type[AlbumExport]] = {"search": AlbumSearch, "export": AlbumExport}
 
@@ -44,23 +45,36 @@ async def _read(request: Request, kind: str) -> AlbumSearch | AlbumExport:
     The part `search` or `export` has the request's keys; in it a sample is `{"picture": n, "leave_out": [...]}`, where
     n is the place of a file among the parts `picture`. Raises BodyError and ProtocolError.
     """
-    limit = gateway_of(request).settings.max_picture
-    form_request = Request(request.scope, _Limited(request, limit))
-    try:
-        form = await form_request.form(max_files=MAX_SAMPLES, max_fields=1, max_part_size=limit)
-    except MultiPartException as reason:
-        raise BodyError(400, "invalid_request", reason.message) from None
+    form = await _form(request, gateway_of(request).settings.max_picture)
     try:
         pictures = [await part.read() for part in form.getlist("picture") if isinstance(part, UploadFile)]
         said = form.get(kind)
     finally:
         await form.close()
-    try:
-        keys = json.loads(said if isinstance(said, str) else "")
-    except (ValueError, RecursionError):
-        raise BodyError(400, "invalid_request", f"the part '{kind}' is no JSON") from None
+    keys = parse_json(said if isinstance(said, str) else "", f"the part '{kind}'")
     body: AlbumSearch | AlbumExport = from_plain(_KINDS[kind], _with_pictures(keys, pictures), strict=True)
     return body
+
+
+async def _form(request: Request, limit: int) -> FormData:
+    """The parts of a form of at most `limit` bytes. Raises BodyError."""
+    kind, _, boundary = request.headers.get("content-type", "").partition("boundary=")
+    boundary = boundary.partition(";")[0].strip(' "')
+    if kind.partition(";")[0].strip().lower() != "multipart/form-data" or not 0 < len(boundary) <= MAX_BOUNDARY:
+        raise BodyError(415, "invalid_request", "this must be sent as multipart/form-data, with its boundary")
+    # Only the boundary is handed on: a charset that somebody made up is a way to crash
+    headers = Headers({"Content-Type": f'multipart/form-data; boundary="{boundary}"'})
+    stream = Request(request.scope, _Limited(request, limit)).stream()
+    try:
+        return await _InMemory(headers, stream, max_files=MAX_SAMPLES, max_fields=1, max_part_size=limit).parse()
+    except MultiPartException as reason:
+        raise BodyError(400, "invalid_request", reason.message) from None
+
+
+class _InMemory(MultiPartParser):
+    """Writes no picture to the disk; `_Limited` and BodyBudget bound what is held."""
+
+    spool_max_size = sys.maxsize
 
 
 def _with_pictures(keys: Any, pictures: list[bytes]) -> Any:

@@ -33,7 +33,8 @@ class Sessions:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._key = secrets.token_bytes(32)
         self._clock = clock
-        self._logins: OrderedDict[str, tuple[str, float]] = OrderedDict()  # session id -> token, when it was said
+        # session id -> token, when it was said; that which has asked last stands last, so the active are not forgotten
+        self._logins: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def new(self) -> Session:
         """For a browser without one."""
@@ -46,6 +47,8 @@ class Sessions:
         if token is not None and self._clock() - said > LIFETIME_S:
             self.forget(session_id)
             token = None
+        if token is not None:
+            self._logins.move_to_end(session_id)
         return Session(session_id, csrf, token)
 
     def log_in(self, token: str) -> Session:

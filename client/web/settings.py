@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from client.commands.common import port, seconds
 from client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S
+from client.web.places import Limits
 
 DEFAULT_WEB_PORT = 8000
 MEBIBYTE = 1024 * 1024
@@ -51,6 +52,7 @@ class WebSettings:
     timeout: float = DEFAULT_TIMEOUT_S
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def max_held(self) -> int:
@@ -90,6 +92,10 @@ def parse(argv: Sequence[str]) -> WebSettings:
         "--tls-cert", type=Path, metavar="FILE", help="serve https with this certificate (PEM, chain and all)"
     )
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key (PEM, no passphrase)")
+    parser.add_argument(
+        "--behind-proxy", action="store_true",
+        help="browsers come through a proxy, so all have its address; else one address gets half of the places",
+    )  # fmt: skip
     args = parser.parse_args(argv)
     if (args.tls_cert is None) != (args.tls_key is None):
         parser.error("--tls-cert and --tls-key go together")
@@ -106,6 +112,7 @@ def parse(argv: Sequence[str]) -> WebSettings:
         timeout=args.timeout,
         tls_cert=args.tls_cert,
         tls_key=args.tls_key,
+        limits=Limits(share=1.0 if args.behind_proxy else Limits().share),
     )
 
 

@@ -1,0 +1,344 @@
+"""HTTP connections and the camera's: uvicorn's, with a place for each, an end to silence, and answers that arrive.
+
+uvicorn has no time limit for a request's head or body, closes on a browser that still sends (which then sees a reset
+in place of the answer), and logs a traceback for whoever leaves. All that is mended here, below the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, cast
+
+import h11
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+from client.web.answers import error
+from client.web.bodies import MAX_DROPPED
+from client.web.guard import HEADERS
+from client.web.places import Pace, Places, Standing, address_of
+
+_log = logging.getLogger("facewire.web")
+
+_FULL = "as many requests as this page can serve are under way; try again in a moment"
+_TRY_AGAIN_LATER = 1013  # of websockets
+
+
+class _Parting(asyncio.Transport):
+    """A transport whose `close` asks its connection first."""
+
+    def __init__(self, inner: asyncio.Transport, on_close: Callable[[], None]) -> None:
+        super().__init__()
+        self.inner = inner
+        self.lingers = False  # nothing more is said, but what comes is still read
+        self._on_close = on_close
+
+    def close(self) -> None:
+        self._on_close()
+
+    def is_closing(self) -> bool:
+        return self.lingers or self.inner.is_closing()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self.lingers:
+            self.inner.write(data)
+
+    def abort(self) -> None:
+        self.inner.abort()
+
+    def pause_reading(self) -> None:
+        self.inner.pause_reading()
+
+    def resume_reading(self) -> None:
+        self.inner.resume_reading()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self.inner.get_extra_info(name, default)
+
+
+class HttpConnection(H11Protocol):
+    """A browser's connection, which holds one of `places`."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, places: Places, config: Config, server_state: ServerState, app_state: dict[str, Any],
+                 _loop: asyncio.AbstractEventLoop | None = None) -> None:  # fmt: skip
+        super().__init__(config, server_state, app_state, _loop)
+        self._places = places
+        self._page = cast(Callable[[Scope, Receive, Send], Any], self.app)
+        self.app = cast(Any, self._serve)
+        self.ws_protocol_class = cast(Any, partial(CameraConnection, places))
+        self._pace = Pace(places.limits.rate, self.loop.time())
+        self._waiting_since = self.loop.time()
+        self._blocked_since: float | None = None  # the browser takes no more of its answer
+        self._left = asyncio.Event()
+        self._dropped = 0  # bytes that came after the answer
+
+    # ---------------------------------------------------------------------------------------- its place
+
+    @property
+    def address(self) -> str:
+        """Whose it is."""
+        return address_of(self.client)
+
+    def standing(self, now: float) -> tuple[Standing, float] | None:
+        """How it stands: see places.Holder."""
+        if self._blocked_since is not None:
+            return Standing.SLOW, now - self._blocked_since
+        if self._socket.lingers or (not self._under_way and self.conn.their_state is h11.SEND_BODY):
+            return Standing.ANSWERED, self._pace.behind(now)
+        if not self._under_way:
+            return Standing.IDLE, now - self._waiting_since
+        held_up = self.flow.read_paused or self.cycle.waiting_for_100_continue
+        if self.cycle.more_body and not held_up:
+            return Standing.SLOW, self._pace.behind(now)
+        return None
+
+    def give_way(self) -> None:
+        """Ends: a request that has not come whole is told so, a connection that asks nothing is closed."""
+        if self._under_way and not self._socket.lingers:
+            self._refuse(503, "busy", _FULL, 1000)
+        else:
+            self._abort()
+        self._places.leave(self)
+
+    def look(self, now: float) -> None:
+        """Ends if it is overdue."""
+        limits, stands = self._places.limits, self.standing(now)
+        match stands:
+            case None:
+                self._pace.start(now)  # what we held up is not owed
+            case (Standing.ANSWERED, seconds) if seconds > limits.linger_s:
+                self._abort()
+            case (Standing.IDLE, seconds) if seconds > limits.waiting_s:
+                if self.conn.trailing_data[0]:
+                    self._refuse(408, "timeout", "this request did not arrive in time")
+                else:
+                    self._abort()
+            case (Standing.SLOW, seconds) if seconds > limits.stall_s:
+                if self._blocked_since is None:
+                    self._refuse(408, "timeout", "the upload stopped on its way, or came too slowly")
+                else:
+                    self._abort()
+
+    @property
+    def _under_way(self) -> bool:
+        """Is a request being answered?"""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    # ---------------------------------------------------------------------------------------- serving
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._pace.start(self.loop.time())
+        if not self._places.begin(self):
+            response = error(503, "busy", _FULL, 1000)
+            response.headers.update(HEADERS)
+            await response(scope, receive, send)
+            return
+        try:
+            await self._until_left(asyncio.ensure_future(self._page(scope, receive, send)))
+        finally:
+            self._places.end(self)
+
+    async def _until_left(self, work: asyncio.Future[None]) -> None:
+        """The application's work, which ends when the browser leaves or the page is stopped."""
+        left = asyncio.ensure_future(self._left.wait())
+        with suppress(asyncio.CancelledError):  # at the end of all; uvicorn would log a traceback
+            await asyncio.wait({work, left}, return_when=asyncio.FIRST_COMPLETED)
+        left.cancel()
+        if work.done():
+            return work.result()
+        self.cycle.disconnected = True  # nothing is answered any more, and uvicorn need not complain
+        work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
+        _log.debug("a browser left before it was answered")
+        return None
+
+    # ---------------------------------------------------------------------------------------- asyncio and uvicorn
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A browser has come."""
+        self._socket = _Parting(transport, self._part)
+        super().connection_made(self._socket)
+        self._places.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has gone, or was ended."""
+        self._left.set()
+        self._places.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request, or of one that was answered already."""
+        self._pace.pay(len(data), self.loop.time())
+        if self._socket.lingers or (not self._under_way and self.conn.their_state is h11.SEND_BODY):
+            self._dropped += len(data)
+            if self._dropped > MAX_DROPPED:
+                self._abort()
+                return
+        if not self._socket.lingers:
+            super().data_received(data)
+
+    def pause_writing(self) -> None:
+        """The browser takes no more for now."""
+        self._blocked_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has taken something."""
+        self._blocked_since = None
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """The answer is written."""
+        self._waiting_since = self.loop.time()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """For what is no HTTP."""
+        self._refuse(400, "invalid_request", "this is no HTTP request that can be read")
+
+    def shutdown(self) -> None:
+        """The page is being stopped: what is under way is answered, the rest ends."""
+        if self._under_way:
+            self.cycle.keep_alive = False
+        else:
+            self._socket.inner.close()
+
+    def _should_upgrade(self) -> bool:
+        return self._get_upgrade() == b"websocket" and self.scope["method"] == "GET"
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """The camera: another protocol takes over the transport."""
+        self._places.leave(self)
+        self.transport = self._socket.inner
+        super().handle_websocket_upgrade(event)
+
+    # ---------------------------------------------------------------------------------------- ending
+
+    def _refuse(self, status: int, code: str, message: str, retry_after_ms: int | None = None) -> None:
+        """Answers in the application's place, whose work ends, and closes."""
+        if self._under_way:
+            started = self.cycle.response_started
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._left.set()
+            if started:
+                self._abort()
+                return
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self._abort()
+            return
+        response = error(status, code, message, retry_after_ms)
+        response.headers.update(HEADERS | {"connection": "close"})
+        answer = h11.Response(status_code=status, headers=response.raw_headers, reason=b"")
+        for said in (answer, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
+            self._socket.write(self.conn.send(said) or b"")
+        self._socket.close()
+
+    def _part(self) -> None:
+        """Closes. A browser that still sends gets the answer and its end, and what comes is read for a while."""
+        socket = self._socket
+        if socket.is_closing() or self.conn.their_state not in (h11.SEND_BODY, h11.ERROR):
+            socket.inner.close()
+            return
+        socket.lingers = True
+        self._unset_keepalive_if_required()
+        self._pace.start(self.loop.time())
+        self.flow.resume_reading()
+        if socket.inner.can_write_eof():
+            socket.inner.write_eof()
+
+    def _abort(self) -> None:
+        self._places.leave(self)
+        self._socket.abort()
+
+
+class CameraConnection(WebSocketsSansIOProtocol):
+    """The websocket that a browser's connection has become, which holds its place."""
+
+    def __init__(self, places: Places, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
+        super().__init__(config, server_state, app_state)
+        self._places = places
+        self._page = cast(Callable[[Scope, Receive, Send], Any], self.app)
+        self.app = cast(Any, self._serve)
+        self._pace = Pace(places.limits.rate, self.loop.time())
+
+    @property
+    def address(self) -> str:
+        """Whose it is."""
+        return address_of(self.client)
+
+    def standing(self, now: float) -> tuple[Standing, float] | None:
+        """How it stands: see places.Holder."""
+        return None if self.read_paused else (Standing.SLOW, self._pace.behind(now))
+
+    def give_way(self) -> None:
+        """Closes, with a word."""
+        self._end("this page is full")
+
+    def look(self, now: float) -> None:
+        """Ends if it is overdue."""
+        if self.read_paused:
+            self._pace.start(now)
+        elif self._pace.behind(now) > self._places.limits.socket_s:
+            self._end("no picture came for too long")
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._places.begin(self):
+            await error(503, "busy", _FULL, 1000)(scope, receive, send)
+            return
+        try:
+            await self._page(scope, receive, send)
+        finally:
+            self._places.end(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Takes the place that the HTTP connection has left."""
+        super().connection_made(transport)
+        self._places.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has gone, or was ended."""
+        self._places.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Frames, whole or in part."""
+        self._pace.pay(len(data), self.loop.time())
+        super().data_received(data)
+
+    def handle_parser_exception(self) -> None:
+        """What is no websocket; uvicorn takes it for granted that there was a handshake."""
+        if self.conn.close_sent is not None:
+            super().handle_parser_exception()
+            return
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        self.transport.close()
+
+    async def send(self, message: Message) -> None:  # type: ignore[override]
+        """Sends; who has been told to go hears nothing more, which is no error of ours."""
+        await self.writable.wait()
+        if self.close_sent:
+            raise ClientDisconnected
+        await super().send(cast(Any, message))
+
+    def _end(self, why: str) -> None:
+        self._places.leave(self)
+        if self.handshake_complete and not self.close_sent:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": _TRY_AGAIN_LATER})
+            self.conn.fail(_TRY_AGAIN_LATER, why)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self.transport.close()
+        else:
+            self.transport.abort()

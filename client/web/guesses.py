@@ -1,0 +1,46 @@
+"""Tokens that visitors type, tried at the server: a few at a time, slowly where they are wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from client.errors import Unauthorized
+from client.face_client import FaceClient
+from client.web.pool import Overloaded
+
+_AT_ONCE = 2
+_MAX_WAITING = 16
+_WRONG_S = 0.5  # what a wrong token costs, so that guessing many takes long
+
+
+class Guesses:
+    """Used by the event loop's thread only."""
+
+    def __init__(self, make_client: Callable[[str], FaceClient]) -> None:
+        self._make_client = make_client
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._under_way = 0
+
+    async def try_token(self, token: str) -> None:
+        """Returns where the server knows it. Raises Unauthorized, other ClientErrors, ProtocolError, Overloaded."""
+        if self._under_way >= _AT_ONCE + _MAX_WAITING:
+            raise Overloaded("too many tokens are being tried at once; try again in a moment")
+        # Who leaves before the answer has paid for the guess, too
+        await asyncio.shield(asyncio.ensure_future(self._try(token)))
+
+    async def _try(self, token: str) -> None:
+        self._under_way += 1
+        try:
+            async with self._room:
+                try:
+                    await asyncio.to_thread(self._knock, token)
+                except Unauthorized:
+                    await asyncio.sleep(_WRONG_S)
+                    raise
+        finally:
+            self._under_way -= 1
+
+    def _knock(self, token: str) -> None:
+        with self._make_client(token) as client:
+            client.ping()
