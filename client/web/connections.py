@@ -29,6 +29,7 @@ from client.web.places import Pace, Places, Standing, address_of
 _log = logging.getLogger("facewire.web")
 
 _FULL = "as many requests as this page can serve are under way; try again in a moment"
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _TRY_AGAIN_LATER = 1013  # of websockets
 
 
@@ -150,7 +151,7 @@ class HttpConnection(H11Protocol):
 
     async def _until_left(self, work: asyncio.Future[None]) -> None:
         """The application's work, which ends when the browser leaves or the page is stopped."""
-        left = asyncio.ensure_future(self._left.wait())
+        left: asyncio.Future[Any] = asyncio.ensure_future(self._left.wait())
         with suppress(asyncio.CancelledError):  # at the end of all; uvicorn would log a traceback
             await asyncio.wait({work, left}, return_when=asyncio.FIRST_COMPLETED)
         left.cancel()
@@ -239,7 +240,7 @@ class HttpConnection(H11Protocol):
             self._abort()
             return
         response = error(status, code, message, retry_after_ms)
-        response.headers.update(HEADERS | {"connection": "close"})
+        response.headers.update({**HEADERS, "connection": "close"})
         answer = h11.Response(status_code=status, headers=response.raw_headers, reason=b"")
         for said in (answer, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
             self._socket.write(self.conn.send(said) or b"")
@@ -316,14 +317,10 @@ class CameraConnection(WebSocketsSansIOProtocol):
         """Frames, whole or in part."""
         self._pace.pay(len(data), self.loop.time())
         super().data_received(data)
-
-    def handle_parser_exception(self) -> None:
-        """What is no websocket; uvicorn takes it for granted that there was a handshake."""
-        if self.conn.close_sent is not None:
-            super().handle_parser_exception()
-            return
-        self.transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        self.transport.close()
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # More headers, or longer ones, than websockets reads; uvicorn does not look at what it has to say
+            self.transport.write(b"".join(self.conn.data_to_send()) or _BAD_REQUEST)
+            self.transport.close()
 
     async def send(self, message: Message) -> None:  # type: ignore[override]
         """Sends; who has been told to go hears nothing more, which is no error of ours."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import logging
 import signal
 import socket
 import ssl
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, UnicodeError) as error:
         print(f"web_app.py: {why_not(settings, error)}", file=sys.stderr)
         return 3
+    # Of a form that is none it would log a line; its sender is told, and nobody else can do anything about it
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     with listening:
         scheme = "http" if settings.tls_cert is None else "https"
         host, port = listening.getsockname()[:2]
