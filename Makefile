@@ -9,7 +9,7 @@ WEB_PORT ?= 8000
 DB ?= data/facialdb.db
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo web serve test lint format bench clean
+.PHONY: help setup demo web serve test lint format bench clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -17,9 +17,18 @@ help: ## list the targets
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed: install it, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 is needed; $(PYTHON) is older" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(MAKE_VENV)
 
-$(VENV)/.serving: requirements.txt | $(BIN)/python
+# Debian's python3 has no ensurepip: there `python3 -m venv` fails half-way, and leaves a .venv without pip.
+NO_VENV = $(PYTHON) -c 'import sys; sys.exit("%s cannot make a virtual environment. On Debian and Ubuntu: apt install python%d.%d-venv; then run make again" % (sys.executable, *sys.version_info[:2]))'
+MAKE_VENV = { $(PYTHON) -c 'import ensurepip' 2>/dev/null && $(PYTHON) -m venv --clear $(VENV); } || { rm -rf $(VENV); $(NO_VENV); }
+
+# That the environment is whole: one without pip, left by a make that failed or was stopped, is made anew.
+$(VENV)/.made: | $(BIN)/python
+	@$(BIN)/python -c 'import pip' 2>/dev/null || $(MAKE_VENV)
+	@touch $@
+
+$(VENV)/.serving: requirements.txt | $(VENV)/.made
 	@echo "installing what facewire is served with (about 2 GB with TensorFlow; a minute or two, once)"
 	$(PIP) -r requirements.txt
 	@touch $@
@@ -63,7 +72,27 @@ bench: $(VENV)/.benching ## how fast: beside DeepFace, FAISS and the bare networ
 	test -f data/demo.db || $(BIN)/python scripts/create_db.py data/sample/people --db data/demo.db
 	$(BIN)/python scripts/benchmark.py $(ARGS)
 
-clean: ## remove .venv, caches and the databases in data/
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf data/*.db data/*.db-* data/*.skipped.txt data/demo data/demo.log data/web.log data/*.albums
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+# What `make demo` and `make web` write. Albums that somebody began there hold their photos, and the database knows them.
+DEMO := $(foreach of,-wal -shm -journal -lock -index -building -restoring .skipped.txt,data/demo.db$(of)) data/demo.db
+
+clean: ## remove what make can make again: .venv, caches, the demo's database; never galleries, albums or copies of yours
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/browser/node_modules
+	find . \( -path ./$(VENV) -o -path ./data -o -path ./.git \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf data/demo data/demo.log data/web.log
+	@if [ -e data/demo.albums ]; then \
+		echo "kept: data/demo.db and data/demo.albums, which have photos of yours (make distclean asks about them)"; \
+	else echo rm -f $(DEMO); rm -f $(DEMO); fi
+
+distclean: ## clean, and remove the galleries, albums and copies in data/, too: says which, and asks (YES=1 does not ask)
+	@set --; for one in data/*.db data/*.db-* data/*.db.* data/*.albums; do \
+		if [ -e "$$one" ] || [ -L "$$one" ]; then set -- "$$@" "$$one"; fi; done; \
+	if [ $$# -gt 0 ]; then \
+		echo "besides what make clean removes, this would remove for good:"; du -sh -- "$$@"; \
+		if [ "$(YES)" != 1 ]; then \
+			[ -t 0 ] || { echo "nothing was removed; make distclean YES=1 removes it without asking" >&2; exit 1; }; \
+			printf 'remove all of it? [y/N] '; read -r answer; \
+			case "$$answer" in [yY]|[yY][eE][sS]) ;; *) echo "nothing was removed"; exit 1;; esac; \
+		fi; \
+		rm -rf -- "$$@"; \
+	fi
+	@$(MAKE) --no-print-directory clean
