@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,21 @@ from server.vision.opening import VisionSettings, open_analyser
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 SAMPLE = ROOT / "data" / "sample"
+
+_NO_SHARED = (
+    "FaceNet's weights and photographs of real people (LFW, emotions), which can't be part of the project:"
+    f" these tests look for them in {SHARED}"
+)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was skipped: each reason once, with how many tests it concerns."""
+    skipped = terminalreporter.getreports("skipped")
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    if reasons:
+        terminalreporter.section("skipped tests, by what they need")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count:5d}  {reason}")
 
 
 def _missing(reason: str) -> None:
@@ -28,7 +44,7 @@ def _missing(reason: str) -> None:
 def shared() -> Path:
     """../shared: real weights, LFW, emotions."""
     if not (SHARED / "deepface").is_dir():
-        _missing("../shared is not beside this checkout: no real weights, no LFW")
+        _missing(_NO_SHARED)
     return SHARED
 
 
@@ -50,7 +66,7 @@ def facenet(weights_dir: Path) -> Iterator[Analyser]:
 def dlib_analyser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Analyser]:
     """What works on a machine that reaches nothing but a package index; no weights of anybody else's."""
     if importlib.util.find_spec("dlib") is None or importlib.util.find_spec("face_recognition_models") is None:
-        _missing("dlib is not installed (requirements-offline.txt)")
+        _missing("dlib's network is not installed (requirements-offline.txt; `make test` installs it)")
     empty = tmp_path_factory.mktemp("no-weights")
     analyser = open_analyser(VisionSettings(model="Dlib", weights_dir=empty, detector="dlib", downloads=False))
     yield analyser
