@@ -12,6 +12,11 @@ from client.web.pool import Overloaded
 from protocol.errors import ErrorCode, ProtocolError
 from protocol.shapes import to_plain
 
+
+class CutOff(Exception):
+    """An answer that has begun can't be ended as announced: the connection breaks, so nobody takes it for whole."""
+
+
 FAILURES: tuple[type[Exception], ...] = (ClientError, ProtocolError, Overloaded)
 
 # Every code of the wire. 502 and 504 are for a server that broke the protocol or gave no answer, never for a request.

@@ -21,7 +21,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from client.web.answers import error
+from client.web.answers import CutOff, error
 from client.web.bodies import MAX_DROPPED
 from client.web.guard import HEADERS
 from client.web.places import Pace, Places, Standing, address_of
@@ -146,6 +146,10 @@ class HttpConnection(H11Protocol):
             return
         try:
             await self._until_left(asyncio.ensure_future(self._page(scope, receive, send)))
+        except CutOff as why:
+            _log.warning("%s", why)
+            self.cycle.disconnected = True
+            self._abort()
         finally:
             self._places.end(self)
 

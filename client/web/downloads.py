@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from client.face_client import FaceClient
-from client.web.answers import error
+from client.web.answers import FAILURES, CutOff, error
 from client.web.bodies import text
 from client.web.gateway import Gateway, gateway_of, session_of
 from client.web.pictures import attachment
@@ -40,18 +40,31 @@ async def download(request: Request) -> Response:
     headers["Content-Length"] = str(size - offset)
     if asked:
         headers["Content-Range"] = f"bytes {offset}-{size - 1}/{size}"
-    pieces = _pieces(gateway, session, prepared, offset)
+    first = await _piece(gateway, session, prepared, offset)  # what goes wrong here has an answer of its own
+    pieces = _pieces(gateway, session, prepared, offset, first)
     return StreamingResponse(pieces, 206 if asked else 200, headers, media_type="application/zip")
 
 
-async def _pieces(gateway: Gateway, session: Session, zip_: AlbumExported, offset: int) -> AsyncIterator[bytes]:
-    while offset < zip_.size_bytes:
-        read = AlbumExportRead(zip_.export, offset, EXPORT_READ)
-        piece = await gateway.ask(session, partial(_read, read))
-        if not piece.data:
-            return  # shorter than it said: the browser sees that from the length, and asks again
-        offset += len(piece.data)
-        yield piece.data
+async def _pieces(
+    gateway: Gateway, session: Session, zip_: AlbumExported, offset: int, first: bytes
+) -> AsyncIterator[bytes]:
+    """From `offset` on. Raises CutOff where the rest can't be had: the browser then asks for it again."""
+    piece = first
+    while piece:
+        offset += len(piece)
+        yield piece
+        if offset >= zip_.size_bytes:
+            return
+        try:
+            piece = await _piece(gateway, session, zip_, offset)
+        except FAILURES as why:
+            raise CutOff(f"a download broke off: {why}") from why
+    raise CutOff(f"a download broke off: the server has only {offset} of {zip_.size_bytes} bytes")
+
+
+async def _piece(gateway: Gateway, session: Session, zip_: AlbumExported, offset: int) -> bytes:
+    read = AlbumExportRead(zip_.export, offset, EXPORT_READ)
+    return (await gateway.ask(session, partial(_read, read))).data
 
 
 def _read(piece: AlbumExportRead, client: FaceClient) -> AlbumExportPiece:

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -225,6 +227,38 @@ class TestAnswersArrive:
         stale = Visitor(page, page.visitor().cookie, "0" * 64)
         status, _, body = stale.send("POST", "/api/identify", bytes(20 * 1024 * 1024), connection="close")
         assert (status, json.loads(body)["error"]["code"]) == (403, "stale")
+
+
+class TestServersThatGo:
+    def test_in_the_middle_of_a_download(self, tmp_path: Path, logged: pytest.LogCaptureFixture) -> None:
+        noise = np.random.default_rng(0).integers(0, 255, (1500, 1500, 3), np.uint8)
+        photo = cv2.imencode(".png", noise)[1].tobytes()  # 6.8 MB: pieces, and more than the buffers on the way
+        with contextlib.ExitStack() as served:
+            address = served.enter_context(facewire_server(tmp_path))
+            with web_page(address) as page:
+                visitor = page.visitor()
+                visitor.op("album.create", album="Trip")
+                assert visitor.send("POST", "/api/album/add?album=Trip&name=a.png", photo)[0] == 200
+                form = b'--b\r\nContent-Disposition: form-data; name="export"\r\n\r\n{"album": "Trip"}\r\n--b--\r\n'
+                kind = "multipart/form-data; boundary=b"
+                export = json.loads(visitor.send("POST", "/api/album/export", form, content_type=kind)[2])
+                path = f"/api/album/download?export={export['export']}"
+                with socket.socket() as sock:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+                    sock.settimeout(PATIENCE_S)
+                    sock.connect((page.host, page.port))
+                    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {page.host}:{page.port}\r\n".encode())
+                    sock.sendall(f"Cookie: {visitor.cookie}\r\n\r\n".encode())
+                    heard = sock.recv(65536)
+                    assert heard.startswith(b"HTTP/1.1 200")
+                    served.close()
+                    with contextlib.suppress(ConnectionError):
+                        while piece := sock.recv(65536):
+                            heard += piece
+                    assert len(heard) < export["size_bytes"]
+                assert page.request("GET", path, headers={"Cookie": visitor.cookie})[0] == 503
+        assert not [record for record in logged.records if record.exc_info or record.levelno >= logging.ERROR]
+        assert "a download broke off" in logged.text
 
 
 class TestWhoLeaves:
