@@ -306,6 +306,8 @@ class CameraConnection(WebSocketsSansIOProtocol):
             await self._page(scope, receive, send)
         finally:
             self._places.end(self)
+        if not self.handshake_complete and self.transport.is_closing():
+            raise ClientDisconnected  # before it was greeted: uvicorn would take that for a fault of the application
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the place that the HTTP connection has left."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from client.errors import Unauthorized
 from client.face_client import FaceClient
-from client.web.pool import Overloaded
+from client.web.pool import Overloaded, finished
 
 _AT_ONCE = 2
 _MAX_WAITING = 16
@@ -27,7 +27,7 @@ class Guesses:
         if self._under_way >= _AT_ONCE + _MAX_WAITING:
             raise Overloaded("too many tokens are being tried at once; try again in a moment")
         # Who leaves before the answer has paid for the guess, too
-        await asyncio.shield(asyncio.ensure_future(self._try(token)))
+        await finished(asyncio.ensure_future(self._try(token)))
 
     async def _try(self, token: str) -> None:
         self._under_way += 1

@@ -23,6 +23,13 @@ class Overloaded(Exception):
     """More is asked at once than the page may hold."""
 
 
+async def finished(work: asyncio.Future[Answer]) -> Answer:
+    """What `work` gives, which goes on where its asker is cancelled. (asyncio.shield then logs what it raises.)"""
+    work.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait({work})
+    return work.result()
+
+
 class ClientPool:
     """Asks one server with one token. Used by one event loop; every thread and connection ends with `close`."""
 
@@ -48,7 +55,7 @@ class ClientPool:
         work = asyncio.ensure_future(self._ask(ask, repeatable=not changes))
         self._under_way.add(work)
         work.add_done_callback(self._under_way.discard)
-        return await (asyncio.shield(work) if changes else work)
+        return await (finished(work) if changes else work)
 
     async def _ask(self, ask: Callable[[FaceClient], Answer], *, repeatable: bool) -> Answer:
         try:

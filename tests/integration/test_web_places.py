@@ -45,13 +45,15 @@ def hasty(server: tuple[str, int]) -> Iterator[Page]:
         yield page
 
 
-@pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What uvicorn logs, which passes by the root's handlers."""
+@contextlib.contextmanager
+def nothing_wrong_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No error and no traceback of a page that runs already: starting one takes away uvicorn's other handlers."""
     own = logging.getLogger("uvicorn")
     own.addHandler(caplog.handler)
-    yield caplog
+    yield
     own.removeHandler(caplog.handler)
+    wrong = [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR]
+    assert not wrong, [(record.getMessage(), record.exc_info) for record in wrong]
 
 
 def head(visitor: Visitor, path: str, size: int, *more: str) -> bytes:
@@ -230,12 +232,12 @@ class TestAnswersArrive:
 
 
 class TestServersThatGo:
-    def test_in_the_middle_of_a_download(self, tmp_path: Path, logged: pytest.LogCaptureFixture) -> None:
+    def test_in_the_middle_of_a_download(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         noise = np.random.default_rng(0).integers(0, 255, (1500, 1500, 3), np.uint8)
         photo = cv2.imencode(".png", noise)[1].tobytes()  # 6.8 MB: pieces, and more than the buffers on the way
         with contextlib.ExitStack() as served:
             address = served.enter_context(facewire_server(tmp_path))
-            with web_page(address) as page:
+            with web_page(address) as page, nothing_wrong_is_logged(caplog):
                 visitor = page.visitor()
                 visitor.op("album.create", album="Trip")
                 assert visitor.send("POST", "/api/album/add?album=Trip&name=a.png", photo)[0] == 200
@@ -257,40 +259,39 @@ class TestServersThatGo:
                             heard += piece
                     assert len(heard) < export["size_bytes"]
                 assert page.request("GET", path, headers={"Cookie": visitor.cookie})[0] == 503
-        assert not [record for record in logged.records if record.exc_info or record.levelno >= logging.ERROR]
-        assert "a download broke off" in logged.text
+        assert "a download broke off" in caplog.text
 
 
 class TestWhoLeaves:
-    def test_in_the_middle_of_an_upload(self, page: Page, logged: pytest.LogCaptureFixture) -> None:
-        visitor = page.visitor()
-        for path, content_type in UPLOADS.values():
-            for reset in (False, True):
-                with connected(page, head(visitor, path, 10_000, content_type) + b"--b\r\n") as sock:
-                    if reset:
-                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        assert visitor.op("people")[0] == 200
-        assert not [record for record in logged.records if record.exc_info or record.levelno >= logging.ERROR]
+    def test_in_the_middle_of_an_upload(self, page: Page, caplog: pytest.LogCaptureFixture) -> None:
+        with nothing_wrong_is_logged(caplog):
+            visitor = page.visitor()
+            for path, content_type in UPLOADS.values():
+                for reset in (False, True):
+                    with connected(page, head(visitor, path, 10_000, content_type) + b"--b\r\n") as sock:
+                        if reset:
+                            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            assert visitor.op("people")[0] == 200
 
-    def test_before_the_answer(self, page: Page, logged: pytest.LogCaptureFixture) -> None:
-        visitor, picture = page.visitor(), portrait(5)
-        for _ in range(20):
-            connected(page, head(visitor, "/api/identify", len(picture)) + picture).close()
-        assert visitor.op("people")[0] == 200
-        assert not [record for record in logged.records if record.exc_info or record.levelno >= logging.ERROR]
+    def test_before_the_answer(self, page: Page, caplog: pytest.LogCaptureFixture) -> None:
+        with nothing_wrong_is_logged(caplog):
+            visitor, picture = page.visitor(), portrait(5)
+            for _ in range(20):
+                connected(page, head(visitor, "/api/identify", len(picture)) + picture).close()
+            assert visitor.op("people")[0] == 200
 
-    def test_from_the_camera(self, page: Page, logged: pytest.LogCaptureFixture) -> None:
-        for number in range(5):
+    def test_from_the_camera(self, page: Page, caplog: pytest.LogCaptureFixture) -> None:
+        with nothing_wrong_is_logged(caplog):
+            for number in range(5):
+                with connect(f"ws://{page.host}:{page.port}/api/live", origin=page.url) as live:  # type: ignore[arg-type]
+                    for _ in range(3):
+                        live.send(number.to_bytes(4, "big") + portrait(6))
+                    live.socket.shutdown(socket.SHUT_RDWR)
             with connect(f"ws://{page.host}:{page.port}/api/live", origin=page.url) as live:  # type: ignore[arg-type]
-                for _ in range(3):
-                    live.send(number.to_bytes(4, "big") + portrait(6))
-                live.socket.shutdown(socket.SHUT_RDWR)
-        with connect(f"ws://{page.host}:{page.port}/api/live", origin=page.url) as live:  # type: ignore[arg-type]
-            live.send("words")
-            with pytest.raises(ConnectionClosed):
-                live.recv(timeout=PATIENCE_S)
-        assert page.visitor().op("people")[0] == 200
-        assert not [record for record in logged.records if record.exc_info or record.levelno >= logging.ERROR]
+                live.send("words")
+                with pytest.raises(ConnectionClosed):
+                    live.recv(timeout=PATIENCE_S)
+            assert page.visitor().op("people")[0] == 200
 
 
 def answer_of_one(sock: socket.socket) -> tuple[int, bytes]:
