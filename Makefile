@@ -1,4 +1,4 @@
-# `make` lists what there is. Everything is installed into .venv; nothing outside this folder is touched.
+# `make` lists what there is. Everything is installed into .venv.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv

@@ -4,7 +4,7 @@ settings.py     the flags of web_app.py
 main.py         builds it, runs it, ends it
 app.py          routes, and what they share
 places.py       who holds a connection or a request, and who gives way
-connections.py  the connections themselves: uvicorn's, bounded in time
+connections.py  the connections themselves: uvicorn's, bounded in time (camera_connections.py: the websocket)
 pool.py         FaceClients and the threads that wait for them
 guard.py        what every request must pass, and what every answer carries: Host, origin, CSRF, headers
 sessions.py     who has said which token

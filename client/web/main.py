@@ -10,8 +10,8 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from client.web.app import create_app
 from client.web.connections import HttpConnection
 from client.web.live import MAX_FRAME
-from client.web.places import Places
+from client.web.places import Limits, Places
 from client.web.settings import WebSettings, parse
 
 _STOP_GRACE_S = 3  # for what is under way; downloads that were cut off are continued by the browser
@@ -53,19 +53,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def web_config(settings: WebSettings, app: ASGIApp) -> uvicorn.Config:
     """How uvicorn runs the page."""
-    return uvicorn.Config(
+    return _Config(
         app,
+        limits=settings.limits,
         log_level="warning",
         access_log=False,  # addresses hold people's names
         server_header=False,
         proxy_headers=False,
         lifespan="on",
-        http=cast(type[asyncio.Protocol], functools.partial(HttpConnection, Places(settings.limits))),
         timeout_graceful_shutdown=_STOP_GRACE_S,
         ws_max_size=MAX_FRAME + 16,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
+
+
+class _Config(uvicorn.Config):
+    def __init__(self, app: ASGIApp, *, limits: Limits, **more: Any) -> None:
+        super().__init__(app, http=cast(Any, functools.partial(HttpConnection, Places(limits))), **more)
+        self._handshake_s = limits.waiting_s
+
+    def get_loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop]:
+        return functools.partial(_Loop, self._handshake_s)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """With an end to TLS handshakes, which come before there is a connection that could hold a place."""
+
+    def __init__(self, handshake_s: float) -> None:
+        super().__init__()
+        self._handshake_s = handshake_s
+
+    async def create_server(self, *args: Any, ssl: Any = None, **more: Any) -> Any:
+        if ssl is not None:
+            more["ssl_handshake_timeout"] = self._handshake_s
+        return await super().create_server(*args, ssl=ssl, **more)
 
 
 def listen(settings: WebSettings) -> socket.socket:

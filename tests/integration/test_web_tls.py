@@ -15,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from client.web.main import main
+from client.web.places import Limits
 from tests.integration.test_web import log_in
 from tests.support.fake_service import PATIENCE_S
 from tests.support.synthetic_engine import portrait
@@ -70,6 +71,21 @@ def inside(secured: Page) -> Visitor:
     cookie = headers["set-cookie"].split(";", 1)[0]
     html = secured.request("GET", "/identify", headers={"Cookie": cookie})[2].decode()
     return Visitor(secured, cookie, html.split('name="csrf-token" content="', 1)[1].split('"', 1)[0])
+
+
+def test_a_handshake_that_is_not_made_ends(tmp_path: Path, own: Certificate) -> None:
+    limits = Limits(waiting_s=0.5)
+    with (
+        facewire_server(tmp_path) as address,
+        web_page(address, tls_cert=own.cert, tls_key=own.key, limits=limits) as page,
+        socket.create_connection((page.host, page.port), timeout=PATIENCE_S) as silent,
+    ):
+        assert silent.recv(1) == b""
+
+
+def test_an_upload_that_is_refused_early_is_answered(secured: Page, inside: Visitor) -> None:
+    stale = Visitor(secured, inside.cookie, "0" * 64)
+    assert stale.send("POST", "/api/identify", bytes(20 * 1024 * 1024), connection="close")[0] == 403
 
 
 def test_every_cookie_is_for_tls_alone(secured: Page) -> None:
