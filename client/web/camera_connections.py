@@ -96,5 +96,6 @@ class CameraConnection(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
             self.transport.close()
+            self.loop.call_later(self._places.limits.linger_s, self.transport.abort)  # who reads nothing holds it open
         else:
             self.transport.abort()

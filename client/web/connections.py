@@ -102,6 +102,9 @@ class HttpConnection(H11Protocol):
         """Ends: a request that has not come whole is told so, a connection that asks nothing is closed."""
         if self._under_way and not self._socket.lingers:
             self._refuse(503, "busy", FULL, 1000)
+            # Without lingering, as its place is gone: what is slow has little on its way that could cost it the answer
+            self._socket.inner.close()
+            self.loop.call_later(self._places.limits.linger_s, self._socket.inner.abort)
         else:
             self._abort()
         self._places.leave(self)

@@ -117,6 +117,9 @@ class TestWhoHoldsPlaces:
             assert answer.startswith(b"HTTP/1.1 503")
             assert b"retry-after: 1\r\n" in answer
             assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "busy"
+            with pytest.raises(OSError):  # it is closed, though it would go on for ever
+                while True:
+                    slow[0].sendall(bytes(1000))
 
     def test_where_all_are_being_served_one_more_is_told_so_until_somebody_leaves(self) -> None:
         with (
