@@ -77,8 +77,21 @@ def os_reason(error: OSError) -> str:
 def storage_errors(path: Path) -> Iterator[None]:
     """Errors of the storage that `path` lies on leave as Busy and StorageFailed; bugs of ours leave as they are."""
     try:
+        with database_errors(path):
+            yield
+    except OSError as error:
+        told = failure(error, path)
+        if told is None:
+            raise
+        raise told from error
+
+
+@contextmanager
+def database_errors(path: Path) -> Iterator[None]:
+    """`storage_errors` of SQLite only."""
+    try:
         yield
-    except (sqlite3.DatabaseError, OSError) as error:
+    except sqlite3.DatabaseError as error:
         told = failure(error, path)
         if told is None:
             raise

@@ -1,10 +1,12 @@
 """Which write-ahead log belongs to which database file.
 
-SQLite replays whatever log lies beside a database: after a crash that is how nothing is lost, but where somebody has put
-another file in the database's place it writes the old gallery over the new one. Neither file names the other. So every
-transaction of ours leaves a mark in the database: 16 random bytes of its own, and the mark that it found. A log
-belongs to a file whose own mark is one of the log's, or is the one that the log's first transaction found: the file is
-then a state that the log goes on from. docs/decisions/0045 has the details.
+SQLite replays whatever log lies beside a database. After a crash that is how nothing is lost, but where somebody has
+put another file in the database's place it writes the old gallery over the new one. Neither file names the other. So
+every transaction of ours leaves a mark in the database: 16 random bytes of its own, and the mark that it found. A log
+belongs to a file whose mark is one of the log's, or the one that the log's first transaction found: the file is then
+a state that the log goes on from. docs/decisions/0045 says why it is done so.
+
+A mark is a row of a table `meta (key, value)`.
 """
 
 from __future__ import annotations
