@@ -30,6 +30,7 @@ from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store
 from server.gallery.watch import WATCH_INTERVAL_S, Watch
 from server.gallery.writer import Writer
+from server.names import tidy
 from server.spec import EmbeddingSpec
 from server.storage import storage_errors
 
@@ -141,6 +142,10 @@ class Gallery:
         found = self._snapshot.named([name])
         return found[0] if found else None
 
+    def alike(self, name: str) -> tuple[str, ...]:
+        """Who is called nearly so: others whose names differ from this one in case and accents only."""
+        return self._snapshot.alike(name)
+
     def counts(self) -> Counts:
         """How much is enrolled."""
         return self._snapshot.counts
@@ -156,7 +161,7 @@ class Gallery:
 
     def history(self, limit: int, before: int | None = None, name: str | None = None) -> tuple[tuple[Event, ...], int]:
         """The newest events before one, and how many there are in all; `name`: only those about who has or had it."""
-        about = None if name is None else person_name(name)
+        about = None if name is None else tidy(name)
         return self._read(lambda store: journal.history(store, limit, before, about))
 
     # ------------------------------------------------------------------------------------------ changing
@@ -203,7 +208,7 @@ class Gallery:
         What the person doesn't have needs no removing. Raises UnknownPerson.
         """
         self._writer.change("remove", lambda store, draft: edits.remove_picture(store, draft, name, sha256))
-        return self._record(person_name(name))
+        return self._record(tidy(name))
 
     def undo(self, count: int = 1, last: int | None = None) -> Undoing:
         """Take back the newest `count` changes. Raises Conflict where there are fewer, or where the newest is not

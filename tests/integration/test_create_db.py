@@ -588,3 +588,7 @@ def test_the_same_picture_enrolled_meanwhile_is_kept_once(project: Project) -> N
     assert project.build(before_embedding=lambda embedded: server.enrol("Ann", [wired])) == 0
     server.close()
     assert project.counts() == Counts(1, 2, 2)
+
+
+def test_two_folders_of_nearly_one_name_are_remarked_on(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert False, capsys
