@@ -20,6 +20,7 @@ _SPELLED = str.maketrans(
     {"ß": "ss", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th"}
     | {"ł": "l", "Ł": "L", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "\u0131": "i", "\u2019": "'", "\u2013": "-"}
 )
+_DROPPED = ("Mn", "Me", "Cf", "So", "Sk")  # accents, joiners, pictures and the colours of their skin
 
 
 class CannotDraw(Exception):
@@ -77,8 +78,10 @@ def _is_text(name: str) -> bool:
 
 
 def in_ascii(text: str) -> str:
-    """`text` with accents taken off; empty when letters would be lost."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text.translate(_SPELLED)) if not unicodedata.combining(c))
+    """`text` with accents and emoji taken off; empty when letters would be lost."""
+    apart = unicodedata.normalize("NFKD", text.translate(_SPELLED))
+    kept = (c for c in apart if c.isascii() or unicodedata.category(c) not in _DROPPED)
+    plain = "".join(kept).strip(" ")
     return plain if plain.isascii() and plain.isprintable() else ""
 
 
