@@ -73,6 +73,14 @@ def os_reason(error: OSError) -> str:
     return _ERRNO.get(error.errno or 0) or str(error.strerror or error)
 
 
+def in_words(error: Exception, path: Path) -> str:
+    """The error for a user of a command that works on the database at `path`."""
+    if isinstance(error, OSError):
+        return f"{error.filename or path}: {os_reason(error)}"
+    reason = reason_of(error, path) if isinstance(error, sqlite3.Error) else None
+    return f"{path.name} can't be used: {reason}" if reason else str(error)
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Errors of the storage that `path` lies on leave as Busy and StorageFailed; bugs of ours leave as they are."""

@@ -11,7 +11,7 @@ from server.albums.limits import AlbumLimits
 from server.albums.names import album_name
 from server.albums.pictures import Header
 from server.errors import AlreadyExists, BadRequest, OverLimit, UnknownAlbum
-from server.names import did_you_mean, tidy
+from server.names import did_you_mean, harmless, tidy
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def album_id(db: sqlite3.Connection, name: str) -> int:
     row = db.execute("SELECT id FROM albums WHERE name = ?", (tidy(name),)).fetchone()
     if row is None:
         names = (row[0] for row in db.execute("SELECT name FROM albums ORDER BY name"))
-        raise UnknownAlbum(f"there is no album called {tidy(name)}{did_you_mean(name, names)}")
+        raise UnknownAlbum(f"there is no album called {harmless(tidy(name))}{did_you_mean(name, names)}")
     return int(row[0])
 
 

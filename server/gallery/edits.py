@@ -13,7 +13,7 @@ from server.gallery.events import Draft
 from server.gallery.names import person_name
 from server.gallery.records import Copy, NewPicture, Person
 from server.gallery.store import Store, Written
-from server.names import did_you_mean, folded, tidy
+from server.names import did_you_mean, folded, harmless, tidy
 
 _SAME_FACE = "b.image_id = a.image_id AND b.x = a.x AND b.y = a.y AND b.w = a.w AND b.h = a.h"
 """Templates `a` and `b` are of one face: more than one where another model's stand beside the current one's."""
@@ -25,7 +25,7 @@ def require(store: Store, name: str) -> Person:
     person = store.person(tidy(name)) or store.person(name)
     if person is None:
         names = (person.name for person in store.people())
-        raise UnknownPerson(f"nobody called {tidy(name)} is enrolled{did_you_mean(name, names)}")
+        raise UnknownPerson(f"nobody called {harmless(tidy(name))} is enrolled{did_you_mean(name, names)}")
     return person
 
 
