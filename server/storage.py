@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +47,9 @@ _SQLITE = {
     sqlite3.SQLITE_CORRUPT: "the file is damaged: restore a backup",
     sqlite3.SQLITE_NOTADB: "the file is damaged: restore a backup",
 }
+
+_TRIED = 1 << 18
+"""Bytes: more than a change of a few templates."""
 
 _VAGUE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 """Codes that SQLite gives for several reasons, which a look at the file tells apart."""
@@ -117,6 +122,7 @@ def _seen(path: Path) -> str | None:
         if not folder.is_dir() or not path.exists():
             return _ERRNO[errno.ENOENT]
         system = os.statvfs(folder)
+        os.close(os.open(os.devnull, os.O_RDONLY))  # never the database itself: closing it would drop SQLite's locks
     except OSError as error:
         return _ERRNO.get(error.errno or 0)
     if system.f_flag & os.ST_RDONLY:
@@ -127,4 +133,19 @@ def _seen(path: Path) -> str | None:
         return _DENIED
     if not system.f_bavail:
         return _FULL
-    return None
+    return _tried(path)
+
+
+def _tried(path: Path) -> str | None:
+    """What the system says when something is written there: SQLite doesn't tell a quota from a broken disk."""
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            file.write(bytes(_TRIED))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return _ERRNO.get(error.errno or 0)
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    there = (path, path.with_name(path.name + "-wal"))
+    largest = max((file.stat().st_size for file in there if file.exists()), default=0)
+    return _ERRNO[errno.EFBIG] if limit != resource.RLIM_INFINITY and largest + _TRIED > limit else None

@@ -17,6 +17,7 @@ from pathlib import Path
 from server.durable import fsync_path
 from server.errors import StartError
 from server.gallery import lineage
+from server.gallery.companions import settle
 from server.gallery.connection import OWNER_ONLY, check_ours, clear_place, connect, discard_companions
 from server.gallery.records import Counts
 from server.gallery.store import Store
@@ -42,6 +43,7 @@ def save(db: Path, target: Path) -> Content:
     if not db.is_file():
         raise StartError(f"no database at {db}", exit_code=2)
     fresh = target.with_name(target.name + ".new")
+    settle(db)
     try:
         with closing(connect(db, "rw")) as source:
             check_ours(source, db)

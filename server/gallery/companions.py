@@ -46,18 +46,19 @@ def settle(path: Path) -> None:
 
     Raises StartError where that can't be done; the database must not be opened then.
     """
+    path = path.resolve()  # what lies beside a link is nobody's
     try:
-        if not (_has_journal(path) or is_foreign(path)):
+        if not (_has_journal(path) or is_foreign(path, unmarked=True)):
             return
         with _alone(path) as alone:
             if alone is not None:
                 # Again: only now can nobody be in the middle of writing.
-                if is_foreign(path):
+                if is_foreign(path, unmarked=True):
                     set_aside(path, "-wal", "-shm")
                 if alone.in_wal_mode and _has_journal(path):
                     set_aside(path, "-journal")
                 return
-        if is_foreign(path):
+        if is_foreign(path, unmarked=False):
             raise StartError(
                 f"{path} was overwritten while another process had it open, which would write its old content over it"
                 " again: stop that process first, put the file there once more, and then start"

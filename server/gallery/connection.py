@@ -60,6 +60,7 @@ def tighten(path: Path) -> None:
 
     A group may have been given it on purpose; everybody has it where an older version made it.
     """
+    path = path.resolve()
     for suffix in ("", "-wal", "-shm", INDEX_SUFFIX):
         there = path.with_name(path.name + suffix)
         try:

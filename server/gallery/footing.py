@@ -33,7 +33,11 @@ class Footing:
     def __init__(self, path: Path) -> None:
         """Once a connection has read from the database: then its log is there."""
         self._path = path
-        self._files = {suffix: _identity(_beside(path, suffix)) for suffix in ("", "-wal", "-shm")}
+        there = path.resolve()  # a link may come to lead to another file; what lies beside it is nobody's
+        self._files = {
+            file: _identity(file)
+            for file in (path, there.with_name(there.name + "-wal"), there.with_name(there.name + "-shm"))
+        }
         self._looking = threading.Lock()  # guards the two below
         self._content = _content(path)
         self._overwritten = False
@@ -68,23 +72,22 @@ class Footing:
             yield
 
     def _looked(self) -> str:
-        name = self._path.name
-        for suffix, known in self._files.items():
-            now = _identity(_beside(self._path, suffix))
-            if now is None:
+        for file, known in self._files.items():
+            now = _identity(file)
+            if now is None and known is not None:
                 return (
-                    f"{name}{suffix} was deleted or moved away while the server used it: no change is kept until it is"
+                    f"{file.name} was deleted or moved away while the server used it: no change is kept until it is"
                     " back; otherwise put a copy in its place and start the server again"
                 )
             if now != known:
                 return (
-                    f"{name}{suffix} is another file than the one that the server opened: no change is kept until the"
+                    f"{file.name} is another file than the one that the server opened: no change is kept until the"
                     " server is started again, which opens the new one"
                 )
         if self._is_overwritten():
             return (
-                f"{name} was overwritten while the server used it: no change is kept; stop the server, copy the file"
-                " there once more, and start the server again"
+                f"{self._path.name} was overwritten while the server used it: no change is kept; stop the server, copy"
+                " the file there once more, and start the server again"
             )
         return ""
 
@@ -92,13 +95,9 @@ class Footing:
         with self._looking:
             content = _content(self._path)
             if content != self._content:
-                self._overwritten = is_foreign(self._path)
+                self._overwritten = is_foreign(self._path, unmarked=False)
                 self._content = content
             return self._overwritten
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -64,12 +64,16 @@ def begin(connection: sqlite3.Connection) -> None:
 
 
 def log_of(path: Path) -> Path:
-    """Where the write-ahead log of the database at `path` lies."""
-    return path.with_name(path.name + "-wal")
+    """Where the write-ahead log of the database at `path` lies: beside the file itself, where that is a link."""
+    there = path.resolve()
+    return there.with_name(there.name + "-wal")
 
 
-def is_foreign(path: Path) -> bool:
+def is_foreign(path: Path, *, unmarked: bool) -> bool:
     """Whether the log beside the database at `path` holds changes, and none that go on from what the file holds.
+
+    `unmarked`: also where it holds no mark at all beside a file that has one. It is then of another database of before
+    there were marks or, which nobody can tell, of this one by another program's hand.
 
     Writes nothing, and opens the database by SQLite only: closing it otherwise would drop the locks that this process
     may have on it. Raises OSError.
@@ -77,12 +81,12 @@ def is_foreign(path: Path) -> bool:
     for look in range(_LOOKS):
         if look:
             time.sleep(_PAUSE_S)
-        if not _disagree(path):
+        if not _disagree(path, unmarked=unmarked):
             return False
     return True
 
 
-def _disagree(path: Path) -> bool:
+def _disagree(path: Path, *, unmarked: bool) -> bool:
     known, own = _own_mark(path)
     if not known:
         return False
@@ -91,6 +95,8 @@ def _disagree(path: Path) -> bool:
         return False
     if own is None:  # of before there were marks: its log has none either, or begins with the very first
         return bool(marks) and all(found != _NOTHING for _, found in marks)
+    if not marks:
+        return unmarked
     return all(own not in pair for pair in marks)
 
 
@@ -100,7 +106,7 @@ def _own_mark(path: Path) -> tuple[bool, bytes | None]:
     A file that is no database at all has no mark: no crash does that to a header.
     """
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()
             return True, mark(connection) if tables else None
     except sqlite3.Error as error:

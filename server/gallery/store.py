@@ -124,6 +124,8 @@ class Store:
             store = cls(connection, spec, spec_id=0)
             with store.transaction():
                 store.adopt_spec(spec)
+            # From here on the file by itself is a gallery, and bears a mark.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error:
             connection.close()
             raise

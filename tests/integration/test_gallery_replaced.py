@@ -135,7 +135,8 @@ def test_the_log_of_another_gallery_is_set_aside(
     log = log_of(path).read_bytes()
     put(other, path)
     with caplog.at_level(logging.WARNING):
-        assert names_in(path) == ["Zoe"]
+        save(path, tmp_path / "saved.db")  # who opens it first is no matter
+        assert names_in(path) == names_in(tmp_path / "saved.db") == ["Zoe"]
     assert "belongs to another database than a.db" in caplog.text
     assert log in [file.read_bytes() for file in set_aside(path)]
 
@@ -307,6 +308,42 @@ def test_another_process_may_open_what_took_the_place_meanwhile(tmp_path: Path) 
             enrol(gallery, "Yan")
         server.stdin.close()
     assert names_in(path) == ["Yan", "Zoe"]
+
+
+def test_a_link_to_the_database_is_followed(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    path, link = made(there / "a.db", "Ann"), here / "link.db"
+    other = made(there / "b.db", "Zoe")
+    link.symlink_to(path)
+    with Gallery.open(link) as gallery:
+        enrol(gallery, "Bob")
+        assert gallery.trouble() == ""
+        link.unlink()
+        link.symlink_to(other)
+        with pytest.raises(StorageFailed, match="another file"):
+            enrol(gallery, "Cid")
+    killed_after(path, "Dan")
+    copied(other, path)
+    link.unlink()
+    link.symlink_to(path)
+    assert names_in(link) == ["Zoe"]
+
+
+def test_what_other_programs_write_is_no_trouble(tmp_path: Path) -> None:
+    """They leave no marks."""
+    path = made(tmp_path / "a.db", "Ann")
+    with Gallery.open(path) as gallery:
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+            db.execute("CREATE TABLE notes (text)")
+            db.execute("PRAGMA wal_checkpoint").fetchall()
+            db.execute("INSERT INTO notes VALUES ('hello')")
+        assert gallery.trouble() == ""
+        Store.open(path).close()
+        enrol(gallery, "Bob")
+    assert names_in(path) == ["Ann", "Bob"]
 
 
 def test_restoring_under_a_server_outlives_a_crash(tmp_path: Path) -> None:
