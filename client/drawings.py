@@ -8,7 +8,8 @@ from protocol.messages import Identified
 
 
 class Drawings:
-    """Writes pictures with boxes and labels into `folder`, which is made when needed."""
+    """Writes pictures with boxes and labels into `folder`, which is made when needed; beside a picture with names that
+    no font here can write, a text file says whose the numbered boxes are."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -17,13 +18,18 @@ class Drawings:
     def add(self, path: Path, picture: bytes, answer: Identified) -> str | None:
         """Draws one; gives what went wrong, if anything did."""
         try:
-            from client.render import CannotDraw, draw  # here, as a thin client has neither numpy nor cv2
+            from client.render import CannotDraw, draw, unwritten  # here, as a thin client has neither numpy nor cv2
         except ImportError as error:
             return f"drawing needs numpy and opencv-python: {error}"
         try:
             drawn = draw(picture, answer)
             self._folder.mkdir(parents=True, exist_ok=True)
-            (self._folder / self._free_name(path.stem)).write_bytes(drawn)
+            target = self._folder / self._free_name(path.stem)
+            target.write_bytes(drawn)
+            numbered = unwritten(answer)
+            if numbered:
+                legend = "".join(f"face {number}: {name}\n" for number, name in numbered)
+                target.with_suffix(".txt").write_text(legend, encoding="utf-8", errors="replace")
         except CannotDraw as error:
             return str(error)
         except OSError as error:

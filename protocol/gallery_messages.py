@@ -314,10 +314,12 @@ class Enrolled:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Answer of `rename`, `merge`, `split` and `remove`: the people concerned as they are now (not those gone)."""
+    """Answer of `rename`, `merge`, `split` and `remove`: the people concerned as they are now (not those gone).
+    `note`: what may not have been meant, such as two people of nearly one name; else empty."""
 
     event: EventEntry
     people: tuple[PersonEntry, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

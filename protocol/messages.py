@@ -228,7 +228,8 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """Answer of `health`: `inference_ms` is a real forward pass through every network."""
+    """Answer of `health`: `inference_ms` is a real forward pass through every network. `reason`: why it is not
+    `healthy`, and what to do; pictures are still answered then."""
 
     healthy: bool
     model: str
@@ -236,6 +237,7 @@ class HealthReport:
     inference_ms: float
     people: int
     templates: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

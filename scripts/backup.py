@@ -31,6 +31,7 @@ from server.gallery.foreign import SQLITE_MARK, explain
 from server.gallery.portable import export, import_into, read_spec
 from server.gallery.store import Store
 from server.settings import DEFAULT_DB
+from server.storage import in_words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"backup: {error}", file=sys.stderr)
         return error.exit_code
     except (FacewireError, OSError, sqlite3.Error) as error:
-        print(f"backup: {error}; {db} is as it was", file=sys.stderr)
+        print(f"backup: {in_words(error, db)}; {db} is as it was", file=sys.stderr)
         return 3
     return 0
 

@@ -33,6 +33,7 @@ from server.errors import FacewireError, StartError
 from server.gallery.store import Store
 from server.settings import DEFAULT_DB, add_vision_arguments, positive, vision_settings
 from server.spec import EmbeddingSpec
+from server.storage import in_words
 from server.vision.models import DEFAULT_MODEL
 from server.vision.opening import VisionSettings, open_analyser
 
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
         print(f"create_db: {error}", file=sys.stderr)
         return error.exit_code
     except (FacewireError, OSError, sqlite3.Error) as error:
-        print(f"create_db: {error}; {db} is as it was", file=sys.stderr)
+        print(f"create_db: {in_words(error, db)}; {db} is as it was", file=sys.stderr)
         return 3
 
 

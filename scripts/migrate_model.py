@@ -34,6 +34,7 @@ from server.gallery.respec import Incomplete, Respec, forget_others, previous_sp
 from server.gallery.store import Store
 from server.settings import DEFAULT_DB, add_vision_arguments, positive, vision_settings
 from server.spec import EmbeddingSpec
+from server.storage import in_words
 from server.vision.opening import VisionSettings, open_analyser
 
 EngineOpener = Callable[[VisionSettings], SightEngine]
@@ -58,7 +59,10 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
         print(f"migrate_model: {error}", file=sys.stderr)
         return error.exit_code
     except (FacewireError, OSError, sqlite3.Error) as error:
-        print(f"migrate_model: {error}; what was embedded is kept, and the gallery is as it was", file=sys.stderr)
+        print(
+            f"migrate_model: {in_words(error, db)}; what was embedded is kept, and the gallery is as it was",
+            file=sys.stderr,
+        )
         return 3
 
 

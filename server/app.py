@@ -93,6 +93,7 @@ def open_albums(service: RecognitionService, settings: Settings, open_things: Ex
         log.warning("going on without albums: %s", error)
         return None
     open_things.callback(albums.close)
+    service.watch_over(albums.trouble)
     return albums
 
 

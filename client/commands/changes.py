@@ -132,6 +132,8 @@ def _erase(arguments: argparse.Namespace) -> int:
 def _tell(changed: Changed) -> int:
     _tell_event(changed.event)
     _tell_people(changed.people)
+    if changed.note:
+        print(printable(changed.note), file=sys.stderr)
     return EXIT_ALL_MATCHED
 
 

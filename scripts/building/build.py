@@ -22,7 +22,7 @@ from scripts.building.pipeline import BATCH, BuildingEngine, Known, Outcome, Rea
 from scripts.building.report import Report
 from scripts.building.skips import Reason, Skipped, log_path, write_log
 from server.errors import StartError
-from server.gallery.inventory import Enrolled, enrolled_pictures, shared_pictures
+from server.gallery.inventory import Enrolled, enrolled_pictures, names_alike, shared_pictures
 from server.gallery.records import NewPicture
 from server.gallery.staging import Relink, Staging
 from server.gallery.store import Store
@@ -82,7 +82,7 @@ def build(request: Request, scan: Scan, engine: BuildingEngine) -> Report:
             if report.new or report.changed or relinks or removed:
                 staging.move(relinks, removed, rebuild=request.rebuild)
             staging.discard()
-            _take_stock(request, report)
+            _take_stock(request, scan, report)
     finally:
         staging.close()
     report.seconds = time.monotonic() - begun
@@ -119,12 +119,13 @@ def check_prune(scan: Scan, gone: int, enrolled: int) -> None:
         )
 
 
-def _take_stock(request: Request, report: Report) -> None:
+def _take_stock(request: Request, scan: Scan, report: Report) -> None:
     """Complete the report from the finished database, and write the skip log."""
     if request.db.exists():
         with closing(Store.open(request.db)) as store:
             report.counts = store.counts()
             report.mislabels = list(shared_pictures(store, request.source))
+            report.alike = names_alike(store, {file.person for file in scan.files})
     write_log(log_path(request.db), report.log_lines())
 
 

@@ -19,7 +19,7 @@ def build_lock(db: Path) -> Iterator[None]:
     could hold locks on two files of one name.
     """
     path = db.with_name(db.name + "-lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,11 +9,15 @@ from functools import partial
 from scripts.building.skips import Skipped
 from server.gallery.records import Counts
 
+ALIKE_LISTED = 10
+"""Of the names that look like one; the summary stays a summary."""
+
 
 @dataclass(slots=True)
 class Report:
     """What a build did, for the summary and the skip log. `gone`: paths enrolled that the folder no longer has, and
-    `pruned` whether they left the database; `doubts`: new pictures that match another person, and what is said of it.
+    `pruned` whether they left the database; `doubts`: new pictures that match another person, and what is said of it;
+    `alike`: names that differ in case and accents only.
     """
 
     new: int = 0
@@ -24,6 +28,7 @@ class Report:
     pruned: bool = False
     mislabels: list[tuple[str, str]] = field(default_factory=list)
     doubts: list[tuple[str, str]] = field(default_factory=list)
+    alike: list[tuple[str, ...]] = field(default_factory=list)
     counts: Counts = field(default_factory=partial(Counts, 0, 0, 0))
     seconds: float = 0.0
 
@@ -63,6 +68,9 @@ class Report:
             lines.append(f"  {len(self.mislabels)} pictures are enrolled for two people: likely mislabels")
         if self.doubts:
             lines.append(f"  {len(self.doubts)} pictures match another person, too: mislabels, or one person twice?")
+        lines += [f"  {' and '.join(names)}: one person? Then merge them" for names in self.alike[:ALIKE_LISTED]]
+        if len(self.alike) > ALIKE_LISTED:
+            lines.append(f"  and {len(self.alike) - ALIKE_LISTED} more names that differ in case and accents only")
         return "\n".join(lines)
 
 

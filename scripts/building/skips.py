@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from server.durable import replacing
 
 
 class Reason(StrEnum):
@@ -66,9 +67,8 @@ def write_log(path: Path, lines: Sequence[tuple[str, str]]) -> None:
         path.unlink(missing_ok=True)
         return
     text = "".join(f"{_one_field(name)}\t{_one_field(reason)}\n" for name, reason in sorted(lines))
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
-    os.replace(fresh, path)  # noqa: PTH105 - the name says that it is atomic
+    with replacing(path) as fresh:  # which only its owner may read
+        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _one_field(text: str) -> str:

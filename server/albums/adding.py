@@ -22,11 +22,11 @@ from server.albums.jobs import Job, Stopped
 from server.albums.limits import AlbumLimits
 from server.albums.uploads import Uploads
 from server.albums.zips import Entry, PhotoZip
-from server.errors import Busy, InvalidImage
+from server.errors import Busy, InvalidImage, StorageFailed
 
 _log = logging.getLogger("facewire.albums")
 
-_LATER = (Stopped, Busy, OSError, sqlite3.Error)
+_LATER = (Stopped, Busy, StorageFailed, OSError, sqlite3.Error)
 """The server stops, or its disk fails: neither is the fault of what is added, which goes on at the next start."""
 
 

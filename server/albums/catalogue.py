@@ -11,6 +11,7 @@ from server.albums.limits import AlbumLimits
 from server.albums.names import album_name
 from server.albums.pictures import Header
 from server.errors import AlreadyExists, BadRequest, OverLimit, UnknownAlbum
+from server.names import did_you_mean, harmless, tidy
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,11 @@ class NewPhoto:
 
 def album_id(db: sqlite3.Connection, name: str) -> int:
     """The number of an album. Raises UnknownAlbum."""
-    row = db.execute("SELECT id FROM albums WHERE name = ?", (album_name(name),)).fetchone()
+    # No rule for names here: an album of before the rule can still be opened, and renamed.
+    row = db.execute("SELECT id FROM albums WHERE name = ?", (tidy(name),)).fetchone()
     if row is None:
-        raise UnknownAlbum(f"there is no album called {album_name(name)}")
+        names = (row[0] for row in db.execute("SELECT name FROM albums ORDER BY name"))
+        raise UnknownAlbum(f"there is no album called {harmless(tidy(name))}{did_you_mean(name, names)}")
     return int(row[0])
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import queue
 import sqlite3
@@ -18,11 +19,22 @@ from typing import Self
 
 from server.albums import schema
 from server.errors import Busy, StartError
-from server.gallery.connection import BUSY_TIMEOUT_MS, configure
+from server.gallery import lineage
+from server.gallery.companions import settle
+from server.gallery.connection import BUSY_TIMEOUT_MS, clear_place, configure, prepare_file, tighten
+from server.gallery.footing import Footing
 from server.gallery.schema import migrate, version_of
+from server.gallery.watch import Watch
 from server.spec import EmbeddingSpec
+from server.storage import database_errors, os_reason, reason_of
+
+OWNER_ONLY = 0o700
+"""Of folders: photographs and names are for nobody else on the machine to read."""
 
 _READERS = 4  # as many as cores are worth keeping busy with lists; more wait their turn
+
+
+_log = logging.getLogger("facewire.albums")
 
 
 class AlbumsUnavailable(StartError):
@@ -34,6 +46,7 @@ class Database:
 
     def __init__(self, path: Path, lock: int) -> None:
         """Use `open`."""
+        self._path = path
         self._lock_file = lock
         self._writing = threading.Lock()  # guards the writer and `_closed`
         self._closed = False
@@ -41,52 +54,70 @@ class Database:
         self._readers: queue.LifoQueue[sqlite3.Connection | None] = queue.LifoQueue(_READERS)  # None: closed
         for _ in range(_READERS):
             self._readers.put(_connect(path))
+        self._writer.execute("SELECT count(*) FROM albums").fetchone()  # from here on its log is there
+        self._footing = Footing(path)
+        self._watch = Watch(self._footing.trouble)
 
     @classmethod
     def open(cls, root: Path) -> Self:
         """The database in the folder `root`, both made where missing. Raises StartError."""
         try:
-            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            root.mkdir(parents=True, exist_ok=True, mode=OWNER_ONLY)
+            tighten_folder(root)
             lock = os.open(root / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as error:
-            raise AlbumsUnavailable(
-                f"{root} can't hold albums: {error.strerror}; name another with --albums"
-            ) from error
+            raise _unusable(root, os_reason(error)) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _prepare(root / "albums.db")
-            return cls(root / "albums.db", lock)
         except OSError as error:  # released by the kernel when its process ends, however that happens
             os.close(lock)
             raise AlbumsUnavailable(f"another server uses the albums in {root}; name others with --albums") from error
-        except (StartError, sqlite3.DatabaseError):
+        try:
+            _prepare(root / "albums.db")
+            return cls(root / "albums.db", lock)
+        except OSError as error:
+            os.close(lock)
+            raise _unusable(root, os_reason(error)) from error
+        except sqlite3.DatabaseError as error:
+            os.close(lock)
+            reason = reason_of(error, root / "albums.db")
+            if reason is None:
+                raise
+            raise _unusable(root, reason) from error
+        except StartError:
             os.close(lock)
             raise
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction, committed and on disk when the block ends well, undone when it doesn't. Raises Busy."""
+        """A transaction, committed and on disk when the block ends well, undone when it doesn't. Raises Busy and
+        StorageFailed."""
         with self._writing:
             if self._closed:
                 raise Busy("the server is stopping", retry_after_ms=1000)
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-                self._writer.execute("COMMIT")
-            finally:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+            self._footing.check()
+            with database_errors(self._path):
+                self._writer.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._writer
+                    lineage.advance(self._writer)
+                    self._writer.execute("COMMIT")
+                finally:
+                    if self._writer.in_transaction:
+                        self._writer.execute("ROLLBACK")
+            self._footing.check()  # what was written to a file that is deleted by now must not be acknowledged
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A view of one instant. Raises Busy at the end."""
+        """A view of one instant. Raises Busy at the end, and StorageFailed."""
         connection = self._readers.get()
         if connection is None:
             self._readers.put(None)  # for the next who comes
             raise Busy("the server is stopping", retry_after_ms=1000)
         try:
-            connection.execute("BEGIN")
-            yield connection
+            with database_errors(self._path):
+                connection.execute("BEGIN")
+                yield connection
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -94,16 +125,23 @@ class Database:
 
     def close(self) -> None:
         """Waits for the transactions under way. Harmless when repeated."""
+        self._watch.close()
         with self._writing:
             if self._closed:
                 return
             self._closed = True
             readers = [self._readers.get() for _ in range(_READERS)]
             self._readers.put(None)
-            for reader in (*readers, self._writer):
-                if reader is not None:
-                    reader.close()
+            with self._footing.leaving():
+                for reader in (*readers, self._writer):
+                    if reader is not None:
+                        reader.close()
             os.close(self._lock_file)
+
+    def trouble(self) -> str:
+        """Why no change would be kept, because the database was deleted or replaced under us; empty where all is
+        well."""
+        return self._footing.trouble()
 
 
 def spec_id(connection: sqlite3.Connection, spec: EmbeddingSpec) -> int:
@@ -122,6 +160,12 @@ def now() -> str:
 
 def _prepare(path: Path) -> None:
     """The file is ours and of today's schema afterwards. Raises StartError."""
+    if path.exists():
+        settle(path)
+        tighten(path)
+    else:
+        clear_place(path)
+        prepare_file(path)
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         (mark,) = connection.execute("PRAGMA application_id").fetchone()
@@ -132,12 +176,26 @@ def _prepare(path: Path) -> None:
             raise StartError(f"{path} is of a newer facewire: update this one")
         connection.execute("PRAGMA journal_mode = WAL")
         migrate(connection, schema.MIGRATIONS)
+        # Not a migration: an older version can do without it.
+        connection.execute("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID")
+        lineage.begin(connection)
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
             raise
         raise StartError(f"{path} is not a database: name another folder with --albums", exit_code=2) from error
     finally:
         connection.close()
+
+
+def tighten_folder(folder: Path) -> None:
+    """Take a folder away from everybody who is neither its owner nor in its group. Raises OSError."""
+    if folder.stat().st_mode & 0o007:
+        folder.chmod(OWNER_ONLY)
+        _log.warning("%s could be read by everybody on this machine: now only by its owner", folder)
+
+
+def _unusable(root: Path, reason: str) -> AlbumsUnavailable:
+    return AlbumsUnavailable(f"{root} can't hold albums: {reason}; or name another folder with --albums")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from protocol.album_messages import AlbumExport, AlbumExported, AlbumFaceEntry, Together
 from server.albums import catalogue, faces
-from server.albums.database import Database, now
+from server.albums.database import OWNER_ONLY, Database, now
 from server.albums.limits import AlbumLimits
 from server.albums.names import FileNames
 from server.albums.originals import Originals
@@ -48,7 +48,7 @@ class Exports:
 
     def __init__(self, root: Path, db: Database, originals: Originals, limits: AlbumLimits) -> None:
         self._folder = root / "exports"
-        self._folder.mkdir(exist_ok=True)
+        self._folder.mkdir(exist_ok=True, mode=OWNER_ONLY)
         self._db = db
         self._originals = originals
         self._limits = limits

@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import PurePosixPath
 
 from server.errors import BadRequest
+from server.names import harmless, objection, tidy
 
 LONGEST_ALBUM_NAME = 100
 LONGEST_PHOTO_NAME = 500  # characters, folders and all
@@ -29,14 +30,15 @@ _EXTENSIONS = {
 
 
 def album_name(text: str) -> str:
-    """`text` in NFC, runs of white space as one space. Raises BadRequest where it is no name."""
-    name = " ".join(unicodedata.normalize("NFC", text).split())
+    """`text` as a name for an album, see `tidy`. Raises BadRequest where it is none."""
+    name = tidy(text)
     if not name:
         raise BadRequest("an album needs a name")
     if len(name) > LONGEST_ALBUM_NAME:
         raise BadRequest(f"an album's name has at most {LONGEST_ALBUM_NAME} characters, this one {len(name)}")
-    if any(_drives_a_terminal(character) for character in name):
-        raise BadRequest("an album's name is text without control characters")
+    reason = objection(name)
+    if reason is not None:
+        raise BadRequest(f"an album's name {reason}")
     return name
 
 
@@ -45,8 +47,7 @@ def photo_name(text: str) -> str:
 
     Nothing is refused: a photo is not lost because the program that packed it wrote odd names.
     """
-    text = unicodedata.normalize("NFC", text).replace("\\", "/")
-    text = "".join("_" if _drives_a_terminal(character) else character for character in text)
+    text = harmless(unicodedata.normalize("NFC", text).replace("\\", "/"))
     parts = [part.strip() for part in _DRIVE.sub("", text).split("/")]
     parts = [part for part in parts if part not in ("", ".", "..")] or ["photo"]
     while len("/".join(parts)) > LONGEST_PHOTO_NAME and len(parts) > 1:
@@ -93,7 +94,7 @@ def _key(path: PurePosixPath) -> str:
 
 
 def _safe_part(part: str) -> str:
-    part = _FORBIDDEN.sub("_", "".join("_" if _drives_a_terminal(c) else c for c in part)).strip().rstrip(". ")
+    part = _FORBIDDEN.sub("_", harmless(part)).strip().rstrip(". ")
     stem, dot, suffix = part.rpartition(".")
     if len(part.encode()) > _LONGEST_PART and dot and len(suffix) < 10:
         part = f"{_cut(stem, _LONGEST_PART - len(suffix.encode()) - 1)}.{suffix}"
@@ -103,13 +104,3 @@ def _safe_part(part: str) -> str:
 
 def _cut(text: str, size: int) -> str:
     return text.encode()[:size].decode(errors="ignore")
-
-
-def _drives_a_terminal(character: str) -> bool:
-    """Control characters, halves of surrogate pairs, and those that turn the direction of text.
-
-    Not the joiners, with which Persian and Indian names are written.
-    """
-    if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
-        return True
-    return character in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"

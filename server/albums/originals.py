@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from server.albums.database import OWNER_ONLY
 from server.durable import fsync_path
-from server.errors import OverLimit
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -21,21 +20,19 @@ class Originals:
     def __init__(self, root: Path) -> None:
         self._kept = root / "originals"
         self._incoming = root / "incoming"
-        self._kept.mkdir(exist_ok=True)
-        self._incoming.mkdir(exist_ok=True)
+        self._kept.mkdir(exist_ok=True, mode=OWNER_ONLY)
+        self._incoming.mkdir(exist_ok=True, mode=OWNER_ONLY)
 
     def write(self, data: bytes) -> Path:
-        """The bytes on disk, under a name of no meaning. Raises OverLimit when the disk is full."""
+        """The bytes on disk, under a name of no meaning. Raises OSError, and nothing is there then."""
         path = self._incoming / secrets.token_hex(16)
         try:
             with path.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
+        except OSError:
             path.unlink(missing_ok=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise OverLimit("the server's disk is full") from error
             raise
         return path
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from protocol import album_messages as wire
 from protocol.messages import RequestBody, Result
@@ -28,9 +30,12 @@ from server.albums.shelf import Shelf
 from server.albums.vectors import VectorStore
 from server.errors import BadRequest
 from server.gallery.cohort import Cohort
+from server.storage import storage_errors
 from server.vision.engine import Engine
 
 Handler = Callable[..., Result]
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger("facewire.albums")
 
@@ -45,6 +50,7 @@ class AlbumService:
     ) -> None:
         """Opens the albums, and goes on with what the last server did not finish. Raises StartError."""
         self._limits = settings.limits
+        self._root = settings.root
         self._db = Database.open(settings.root)
         self._originals = Originals(settings.root)
         self._shelf = Shelf(settings.root / "renditions", self._limits.renditions_bytes)
@@ -76,8 +82,8 @@ class AlbumService:
 
     @property
     def handlers(self) -> Mapping[type[RequestBody], Handler]:
-        """Message -> answer."""
-        return {
+        """Message -> answer; every one raises StorageFailed too."""
+        handlers: Mapping[type[RequestBody], Handler] = {
             wire.AlbumCreate: self.create,
             wire.AlbumList: self.albums,
             wire.AlbumDelete: self.delete,
@@ -107,15 +113,20 @@ class AlbumService:
             wire.AlbumExport: self.export,
             wire.AlbumExportRead: self.export_read,
         }
+        return {message: self._guarded(handler) for message, handler in handlers.items()}
 
     @property
     def followed(self) -> Mapping[type[RequestBody], Callable[..., None]]:
         """Message and follower, who is told the answer when there is one."""
         return {
-            wire.AlbumAddZip: self.add_zip,
-            wire.AlbumImport: self.import_folder,
-            wire.AlbumProcess: self.process,
+            wire.AlbumAddZip: self._guarded(self.add_zip),
+            wire.AlbumImport: self._guarded(self.import_folder),
+            wire.AlbumProcess: self._guarded(self.process),
         }
+
+    def trouble(self) -> str:
+        """Why no change would be kept; empty where all is well."""
+        return self._db.trouble()
 
     def close(self) -> None:
         """Ends the threads and closes the database. What was not finished goes on at the next start."""
@@ -321,6 +332,16 @@ class AlbumService:
 
     # ------------------------------------------------------------------------------------------ inside
 
+    def _guarded(self, handler: Callable[P, Answer]) -> Callable[P, Answer]:
+        """The handler, which says what is wrong with the disk."""
+
+        @wraps(handler)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> Answer:
+            with storage_errors(self._root):
+                return handler(*args, **kwargs)
+
+        return guarded
+
     def _album(self, name: str) -> int:
         with self._db.reading() as db:
             return catalogue.album_id(db, name)
@@ -330,13 +351,15 @@ class AlbumService:
 
     def _run(self, addition: Addition, follower: Follower | None) -> None:
         def work(job: Job) -> wire.AlbumIngested | wire.AlbumZipTaken:
-            return self._adding.run(addition, job)
+            with storage_errors(self._root):
+                return self._adding.run(addition, job)
 
         self._added.submit(addition, work, follower)
 
     def _submit(self, album: int, follower: Follower | None) -> None:
         def work(job: Job) -> wire.AlbumInfo:
-            return self._processing.run(album, job)
+            with storage_errors(self._root):
+                return self._processing.run(album, job)
 
         self._processed.submit(album, work, follower)
 

@@ -5,7 +5,6 @@ One that is complete is kept until its photos are added; one that nobody sends o
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from server.albums import additions, catalogue
 from server.albums.additions import Addition
-from server.albums.database import Database, now
+from server.albums.database import OWNER_ONLY, Database, now
 from server.albums.limits import AlbumLimits
 from server.errors import BadRequest, OverLimit
 
@@ -31,7 +30,7 @@ class Uploads:
 
     def __init__(self, root: Path, db: Database, limits: AlbumLimits) -> None:
         self._folder = root / "uploads"
-        self._folder.mkdir(exist_ok=True)
+        self._folder.mkdir(exist_ok=True, mode=OWNER_ONLY)
         self._db = db
         self._limits = limits
         # Guards the files: a piece sent twice at once is written once, and a file that has no row yet is not swept.
@@ -123,13 +122,11 @@ class Uploads:
 
 
 def _append(file: FileIO, data: bytes, size: int) -> None:
-    """All of it or nothing, to a file of `size` bytes. Raises OverLimit when the disk is full."""
+    """All of it or nothing, to a file of `size` bytes. Raises OSError."""
     left = memoryview(data)
     try:
         while left:
             left = left[file.write(left) :]
-    except OSError as error:
+    except OSError:
         file.truncate(size)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OverLimit("the server's disk is full") from error
         raise

@@ -16,13 +16,12 @@ from pathlib import Path
 
 from server.durable import fsync_path
 from server.errors import StartError
-from server.gallery.connection import check_ours, connect, discard_companions
+from server.gallery import lineage
+from server.gallery.companions import settle
+from server.gallery.connection import OWNER_ONLY, check_ours, clear_place, connect, discard_companions
 from server.gallery.records import Counts
 from server.gallery.store import Store
 from server.spec import EmbeddingSpec
-
-OWNER_ONLY = 0o600
-"""Faces and names: for nobody else on the machine to read."""
 
 RESTORING = "-restoring"
 
@@ -44,10 +43,12 @@ def save(db: Path, target: Path) -> Content:
     if not db.is_file():
         raise StartError(f"no database at {db}", exit_code=2)
     fresh = target.with_name(target.name + ".new")
+    settle(db)
     try:
         with closing(connect(db, "rw")) as source:
             check_ours(source, db)
             _copy(source, fresh)
+        _set_apart(fresh)
         content = check(fresh)
         os.replace(fresh, target)  # noqa: PTH105 - the name says that it is atomic
         fsync_path(target.parent)
@@ -98,9 +99,10 @@ def restore(source: Path, db: Path, *, other_spec: bool, keep: Callable[[], obje
             keep()
             with closing(connect(ready, "rw")) as fresh, closing(connect(db, "rw")) as target:
                 fresh.backup(target)
+                target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         else:
             fsync_path(ready)
-            discard_companions(db)
+            clear_place(db)
             os.replace(ready, db)  # noqa: PTH105 - the name says that it is atomic
             fsync_path(db.parent)
     finally:
@@ -116,6 +118,7 @@ def _prepare(source: Path, ready: Path, db: Path | None, *, other_spec: bool) ->
         connection.execute("PRAGMA journal_mode = WAL")
     with closing(Store.open(ready)) as store:
         given: dict[str, int] = {}
+        before = None
         if db is not None:
             with closing(Store.open(db)) as current:
                 if current.spec != store.spec and not other_spec:
@@ -126,7 +129,8 @@ def _prepare(source: Path, ready: Path, db: Path | None, *, other_spec: bool) ->
                         exit_code=2,
                     )
                 given = dict(current.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
-        with store.transaction():
+                before = current.mark()
+        with store.transaction(after=before):
             store.begin_epoch()
             for table, last in given.items():
                 if store.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (last, table)).rowcount:
@@ -141,6 +145,15 @@ def _copy(source: sqlite3.Connection, path: Path) -> None:
         source.backup(target)
         # A single file: a copy that is moved elsewhere must not miss its log.
         target.execute("PRAGMA journal_mode = DELETE")
+    fsync_path(path)
+
+
+def _set_apart(path: Path) -> None:
+    """A copy goes on from no log of the gallery it was made of, should it ever lie beside one."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as copy:
+        copy.execute("BEGIN IMMEDIATE")
+        lineage.advance(copy)
+        copy.execute("COMMIT")
     fsync_path(path)
 
 

@@ -7,14 +7,25 @@ would save it and lose the last commits with the power.
 
 from __future__ import annotations
 
+import logging
+import os
 import sqlite3
+import stat
 from pathlib import Path
 from typing import Literal
 
 from server.errors import StartError
 from server.gallery import schema
+from server.gallery.companions import set_aside
 from server.gallery.foreign import explain
 from server.spec import EmbeddingSpec
+
+OWNER_ONLY = 0o600
+"""Faces and names: for nobody else on the machine to read."""
+
+_EVERYBODY = 0o007
+
+_log = logging.getLogger("facewire.gallery")
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process's transaction. create_db's last one, the longest there is, moves 200,000
@@ -26,13 +37,41 @@ INDEX_SUFFIX = "-index"
 
 
 def discard_companions(path: Path) -> None:
-    """Remove what a database that is no longer at `path` left beside it.
-
-    SQLite would replay a stranger's write-ahead log into the next database of that name; the index is of faces that
-    somebody meant to delete. The caller makes sure that there is no database at `path`.
-    """
+    """Remove what a database of ours that is no longer at `path`, and that nobody needs, left beside it."""
     for suffix in ("-wal", "-shm", "-journal", INDEX_SUFFIX):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def clear_place(path: Path) -> None:
+    """Make `path`, where no database is, ready for a new one. The log of one that was deleted there is set aside, for
+    it may hold what nobody else has; its index, of faces that somebody meant to delete, goes. Raises OSError."""
+    set_aside(path, "-wal", "-shm", "-journal")
+    path.with_name(path.name + INDEX_SUFFIX).unlink(missing_ok=True)
+
+
+def prepare_file(path: Path) -> None:
+    """An empty file for a new database that only its owner may read; SQLite makes its log as private as the file is.
+    Raises OSError."""
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, OWNER_ONLY))
+
+
+def tighten(path: Path) -> None:
+    """Take a database, and what lies beside it, away from everybody who is neither its owner nor in its group.
+
+    A group may have been given it on purpose; everybody has it where an older version made it.
+    """
+    path = path.resolve()
+    for suffix in ("", "-wal", "-shm", INDEX_SUFFIX):
+        there = path.with_name(path.name + suffix)
+        try:
+            mode = stat.S_IMODE(there.stat().st_mode)
+            if mode & _EVERYBODY:
+                there.chmod(OWNER_ONLY)
+                _log.warning("%s could be read by everybody on this machine: now only by its owner", there.name)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            _log.warning("%s can be read by everybody on this machine: %s", there.name, error.strerror)
 
 
 def connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
@@ -50,6 +89,12 @@ def configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA recursive_triggers = ON")  # as sqlite_utils sets it, whenever it comes to be used
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: it was somebody's face
+
+
+def use_log(connection: sqlite3.Connection) -> None:
+    """Have the file use a write-ahead log, which it remembers; copies, for one, use none."""
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def check_ours(connection: sqlite3.Connection, path: Path) -> None:

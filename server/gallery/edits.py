@@ -13,17 +13,31 @@ from server.gallery.events import Draft
 from server.gallery.names import person_name
 from server.gallery.records import Copy, NewPicture, Person
 from server.gallery.store import Store, Written
+from server.names import did_you_mean, folded, harmless, tidy
 
 _SAME_FACE = "b.image_id = a.image_id AND b.x = a.x AND b.y = a.y AND b.w = a.w AND b.h = a.h"
 """Templates `a` and `b` are of one face: more than one where another model's stand beside the current one's."""
 
 
 def require(store: Store, name: str) -> Person:
-    """The person of that name. Raises UnknownPerson."""
-    person = store.person(person_name(name))
+    """The person of exactly that name, which may be older than the rule for names. Raises UnknownPerson, which names
+    some that come near."""
+    person = store.person(tidy(name)) or store.person(name)
     if person is None:
-        raise UnknownPerson(f"nobody called {name} is enrolled")
+        names = (person.name for person in store.people())
+        raise UnknownPerson(f"nobody called {harmless(tidy(name))} is enrolled{did_you_mean(name, names)}")
     return person
+
+
+def meant(store: Store, name: str) -> Person:
+    """The person of that name or else, where it is one only, of one that is the same but for case and accents. To look
+    at, not to change. Raises UnknownPerson."""
+    wanted = folded(tidy(name))
+    if store.person(tidy(name)) is None:
+        alike = [person for person in store.people() if folded(person.name) == wanted]
+        if len(alike) == 1:
+            return alike[0]
+    return require(store, name)
 
 
 def enrol(
@@ -53,6 +67,8 @@ def _added(store: Store, person: Person, picture: NewPicture, *, copies: bool) -
 def rename(store: Store, draft: Draft, name: str, to: str) -> None:
     """Call a person otherwise. Raises UnknownPerson and AlreadyExists."""
     person, new = require(store, name), person_name(to)
+    if person.name == new:
+        raise AlreadyExists(f"{new} is called that already")
     if store.person(new) is not None:
         raise AlreadyExists(f"somebody is called {new} already: merge the two, if they are one person")
     store.execute("UPDATE people SET name = ? WHERE id = ?", (new, person.id))

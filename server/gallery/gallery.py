@@ -7,7 +7,6 @@ between the two loses nothing, for the next start reads what was committed.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -30,8 +29,10 @@ from server.gallery.showing import shown
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store
 from server.gallery.watch import WATCH_INTERVAL_S, Watch
-from server.gallery.writer import Writer, raise_storage_error
+from server.gallery.writer import Writer
+from server.names import tidy
 from server.spec import EmbeddingSpec
+from server.storage import storage_errors
 
 Outcome = TypeVar("Outcome")
 
@@ -53,7 +54,8 @@ class Gallery:
         # Somebody was erased: what lies beside the database goes with them.
         self._writer = Writer(store, path, self._index_file.derive, exact_bytes, forget=self._index_file.remove)
         self._index_file.keep(self._snapshot.rows)
-        self._readers = Readers(path)
+        self._path = path
+        self._readers = Readers(path, self._writer.footing)
         self._watch: Watch | None = None
         # Why nothing may be compared with what is enrolled, or None. Replaced as a whole.
         self._moved: str | None = None
@@ -123,6 +125,11 @@ class Gallery:
         if self._moved is not None:
             raise ModelMismatch(self._moved)
 
+    def trouble(self) -> str:
+        """Why no change would be kept, because the database was deleted or replaced under us; empty where all is well.
+        What is in memory is searched all the same."""
+        return self._writer.footing.trouble()
+
     def people(
         self, offset: int = 0, limit: int | None = None, *, contains: str = ""
     ) -> tuple[tuple[PersonRecord, ...], int]:
@@ -134,6 +141,10 @@ class Gallery:
         """The person of exactly that name."""
         found = self._snapshot.named([name])
         return found[0] if found else None
+
+    def alike(self, name: str) -> tuple[str, ...]:
+        """Who is called nearly so: others whose names differ from this one in case and accents only."""
+        return self._snapshot.alike(name)
 
     def counts(self) -> Counts:
         """How much is enrolled."""
@@ -150,7 +161,7 @@ class Gallery:
 
     def history(self, limit: int, before: int | None = None, name: str | None = None) -> tuple[tuple[Event, ...], int]:
         """The newest events before one, and how many there are in all; `name`: only those about who has or had it."""
-        about = None if name is None else person_name(name)
+        about = None if name is None else tidy(name)
         return self._read(lambda store: journal.history(store, limit, before, about))
 
     # ------------------------------------------------------------------------------------------ changing
@@ -197,7 +208,7 @@ class Gallery:
         What the person doesn't have needs no removing. Raises UnknownPerson.
         """
         self._writer.change("remove", lambda store, draft: edits.remove_picture(store, draft, name, sha256))
-        return self._record(person_name(name))
+        return self._record(tidy(name))
 
     def undo(self, count: int = 1, last: int | None = None) -> Undoing:
         """Take back the newest `count` changes. Raises Conflict where there are fewer, or where the newest is not
@@ -228,7 +239,8 @@ class Gallery:
 
     def watch(self, interval_s: float = WATCH_INTERVAL_S) -> None:
         """From here on `refresh` by itself, `interval_s` after another process committed or sooner. Call it once."""
-        self._watch = Watch(self.refresh, interval_s)
+        # What trouble there is has been logged by who found it.
+        self._watch = Watch(lambda: self.trouble() or self.refresh(), interval_s)
 
     # ------------------------------------------------------------------------------------------ life
 
@@ -236,8 +248,9 @@ class Gallery:
         """Close the database; a writer under way finishes first. Searching goes on working on what is in memory."""
         if self._watch is not None:
             self._watch.close()
-        self._writer.close()
-        self._readers.close()
+        with self._writer.footing.leaving():
+            self._writer.close()
+            self._readers.close()
 
     def __enter__(self) -> Self:
         return self
@@ -262,9 +275,7 @@ class Gallery:
 
     def _read(self, read: Callable[[Store], Outcome]) -> Outcome:
         try:
-            with self._readers.reading() as store:
+            with storage_errors(self._path), self._readers.reading() as store:
                 return read(store)
-        except sqlite3.DatabaseError as error:
-            raise_storage_error(error)
         except StartError as error:
             raise StorageFailed(f"the database can't be opened any more: {error}") from error

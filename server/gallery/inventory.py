@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from server.gallery.store import Store
+from server.names import folded
 
 
 class Enrolled(NamedTuple):
@@ -60,3 +61,11 @@ def shared_pictures(store: Store, source: str) -> Iterator[tuple[str, str]]:
         " JOIN people p ON p.id = other.person_id WHERE mine.source = ? ORDER BY mine.path, p.name"
     )
     return iter(store.execute(query, (source,)))
+
+
+def names_alike(store: Store, names: Set[str]) -> list[tuple[str, ...]]:
+    """People who have one name but for case and accents, one of them in `names`, by name."""
+    groups: dict[str, list[str]] = {}
+    for person in store.people():
+        groups.setdefault(folded(person.name), []).append(person.name)
+    return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1 and not names.isdisjoint(group))

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from server.errors import InvalidName
+from server.names import objection, tidy
 
 LONGEST_NAME = 200
 """Characters. Beyond any real name, short enough for a log line and a label on a picture."""
 
 
 def person_name(text: str) -> str:
-    """`text` in NFC with runs of white space as one space and none at the ends.
+    """`text` as a name to give to somebody, see `tidy`.
 
-    NFC, because a file system may hand back "é" as two code points (macOS does), and both are one person.
-    Raises InvalidName with a message for the user where nothing is left, or too much.
+    Raises InvalidName with a message for the user where nothing is left, or too much, or what a name can't hold.
     """
-    name = " ".join(unicodedata.normalize("NFC", text).split())
+    name = tidy(text)
     if not name:
         raise InvalidName("a person needs a name")
     if len(name) > LONGEST_NAME:
         raise InvalidName(f"a name has at most {LONGEST_NAME} characters, this one {len(name)}")
-    # Cc: control characters. Cs: halves of a surrogate pair, which stand for bytes that were no UTF-8.
-    # Not Cf: Persian and Indian names are written with joiners.
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        raise InvalidName("a name is text without control characters")
+    reason = objection(name)
+    if reason is not None:
+        raise InvalidName(f"a name {reason}")
     return name

@@ -20,6 +20,7 @@ from server.gallery import journal
 from server.gallery.names import person_name
 from server.gallery.records import NewPicture, NewTemplate
 from server.gallery.store import LITTLE_ENDIAN, Store, Written
+from server.names import tidy
 from server.spec import EmbeddingSpec
 
 FORMAT, VERSION = "facewire-people", 1
@@ -52,7 +53,7 @@ def export(store: Store, folder: Path, names: Sequence[str] = ()) -> Portion:
     if folder.exists():
         raise StartError(f"{folder} exists already: name a new folder", exit_code=2)
     with store.reading():
-        people, embeddings, crops = _collected(store, [person_name(name) for name in names])
+        people, embeddings, crops = _collected(store, [tidy(name) for name in names])
     document = {"format": FORMAT, "version": VERSION, "spec": json.loads(store.spec.to_json()), "people": people}
     folder.parent.mkdir(parents=True, exist_ok=True)
     room = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))  # for the owner only

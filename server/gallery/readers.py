@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from server.gallery.footing import Footing
 from server.gallery.store import Store
 
 IDLE = 4
@@ -16,15 +17,18 @@ IDLE = 4
 class Readers:
     """Stores of one database, each used by one thread at a time. Thread-safe."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, footing: Footing) -> None:
         self._path = path
+        self._footing = footing
         self._lock = threading.Lock()  # guards the two below
         self._idle: list[Store] = []
         self._closed = False
 
     @contextmanager
     def reading(self) -> Iterator[Store]:
-        """A store, everything read from which is of one instant. Raises StartError where the database is gone."""
+        """A store, everything read from which is of one instant. Raises StartError and StorageFailed where the
+        database is gone."""
+        self._footing.check()  # or the next connection would be to another database
         store = self._take()
         try:
             with store.reading():
@@ -44,7 +48,7 @@ class Readers:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return Store.open(self._path)
+        return Store.open(self._path, another=True)
 
     def _give_back(self, store: Store) -> None:
         with self._lock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.gallery.edits import require
+from server.gallery.edits import meant
 from server.gallery.records import KeptTemplate, PersonRecord
 from server.gallery.store import Store
 
@@ -13,7 +13,7 @@ def shown(
     store: Store, name: str, offset: int, limit: int, *, crops: bool
 ) -> tuple[PersonRecord, tuple[KeptTemplate, ...]]:
     """A person and a page of their templates, by id; in the caller's transaction. Raises UnknownPerson."""
-    person = require(store, name)
+    person = meant(store, name)
     images, templates = store.execute(
         f"SELECT count(DISTINCT image_id), count(*) FROM templates WHERE person_id = ? AND spec_id = {_SPEC}",
         (person.id,),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from server.gallery.means import SPARE_PEOPLE, with_means
 from server.gallery.records import Counts, Match, Person, PersonRecord, distance_at
 from server.gallery.rows import Rows
+from server.names import folded, spellings
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +71,17 @@ class Snapshot:
         )
 
     def containing(self, text: str) -> tuple[PersonRecord, ...]:
-        """Those of the listing whose name has `text` in it, in any case."""
-        wanted = unicodedata.normalize("NFC", text).casefold()
-        return tuple(record for record in self.listing if wanted in record.name.casefold()) if wanted else self.listing
+        """Those of the listing whose name has `text` in it, whatever the case and the accents."""
+        wanted = folded(text)
+        if not wanted:
+            return self.listing
+        return tuple(record for record in self.listing if any(wanted in each for each in spellings(record.name)))
+
+    def alike(self, name: str) -> tuple[str, ...]:
+        """Others whose names are this one but for case and accents, in their order."""
+        wanted = folded(name)
+        others = (person.name for person in self.people.values() if folded(person.name) == wanted)
+        return tuple(sorted(other for other in others if other != name))
 
     def named(self, names: Iterable[str]) -> tuple[PersonRecord, ...]:
         """The people of these names, with their counts, in that order; not those whom nobody is called."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from server.durable import fsync_path
 from server.errors import ModelMismatch, StartError
 from server.gallery import journal
-from server.gallery.connection import discard_companions
+from server.gallery.connection import clear_place, discard_companions
 from server.gallery.events import Draft
 from server.gallery.inventory import Enrolled, Held, enrolled_pictures, held
 from server.gallery.records import NewPicture
@@ -125,7 +125,7 @@ class Staging:
     def _rename(self) -> None:
         # Closing folded the write-ahead log into the file; both the file and its new name must be on disk to stay.
         fsync_path(self._path)
-        discard_companions(self._target)
+        clear_place(self._target)
         os.replace(self._path, self._target)  # noqa: PTH105 - the name says that it is atomic
         fsync_path(self._target.parent)
 

@@ -15,13 +15,24 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 from server.errors import ModelMismatch, StartError
-from server.gallery import journal_schema, schema
-from server.gallery.connection import check_ours, configure, connect, current_spec, discard_companions
+from server.gallery import journal_schema, lineage, schema
+from server.gallery.companions import settle
+from server.gallery.connection import (
+    check_ours,
+    clear_place,
+    configure,
+    connect,
+    current_spec,
+    prepare_file,
+    tighten,
+    use_log,
+)
 from server.gallery.index import check_unit
 from server.gallery.lookalikes import Lookalikes
 from server.gallery.records import Copy, Counts, NewPicture, NewTemplate, Person
 from server.gallery.rows import Chunk
 from server.spec import EmbeddingSpec
+from server.storage import os_reason, reason_of
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -60,21 +71,29 @@ class Store:
         self.spec = spec
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """The gallery at `path`, migrated. Raises StartError; creates nothing."""
+    def open(cls, path: Path, *, another: bool = False) -> Self:
+        """The gallery at `path`, migrated. Raises StartError; creates nothing.
+
+        `another`: this process has it open already, so what lies beside it has been looked at.
+        """
         if not path.is_file():
             raise StartError(
                 f"no database at {path}: build it with scripts/create_db.py FOLDER --db {path}", exit_code=2
             )
+        if not another:
+            settle(path)
+            tighten(path)
         connection = connect(path, "rw")
         try:
             check_ours(connection, path)
             configure(connection)
+            use_log(connection)
             schema.migrate(connection)
+            lineage.begin(connection)
             spec_id, spec = current_spec(connection, path)
         except sqlite3.Error as error:
             connection.close()
-            raise StartError(f"cannot open {path}: {error}") from error
+            raise StartError(f"cannot open {path}: {reason_of(error, path) or error}") from error
         except StartError:
             connection.close()
             raise
@@ -86,16 +105,30 @@ class Store:
         if path.exists():
             raise StartError(f"{path} exists already", exit_code=2)
         try:
-            discard_companions(path)
-            connection = connect(path, "rwc")
-            connection.execute("PRAGMA journal_mode = WAL")  # the file remembers it
+            clear_place(path)
+            prepare_file(path)
+            return cls._filled(connect(path, "rw"), spec)
+        except sqlite3.Error as error:
+            reason = reason_of(error, path) or str(error)
+            path.unlink()  # or what was not finished would be taken for a damaged gallery
+            raise StartError(f"cannot create {path}: {reason}") from error
+        except OSError as error:
+            raise StartError(f"cannot create {path}: {os_reason(error)}") from error
+
+    @classmethod
+    def _filled(cls, connection: sqlite3.Connection, spec: EmbeddingSpec) -> Self:
+        try:
+            use_log(connection)
             configure(connection)
             schema.migrate(connection)
             store = cls(connection, spec, spec_id=0)
             with store.transaction():
                 store.adopt_spec(spec)
-        except (sqlite3.Error, OSError) as error:
-            raise StartError(f"cannot create {path}: {error}") from error
+            # From here on the file by itself is a gallery, and bears a mark.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error:
+            connection.close()
+            raise
         return store
 
     @cached_property
@@ -120,8 +153,9 @@ class Store:
             self._connection.rollback()
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, after: bytes | None = None) -> Iterator[Transaction]:
         """All or nothing. Waits for other writers (see `connect`), which BEGIN IMMEDIATE makes it do at the start.
+        `after`: the mark that it follows, see `lineage`.
 
         People, pictures and templates can only be changed within an event of the journal (see `journal`).
         """
@@ -130,6 +164,7 @@ class Store:
         try:
             yield transaction
             if not transaction.given_up:
+                lineage.advance(self._connection, after)
                 self.execute("COMMIT")
         finally:
             self._connection.rollback()
@@ -137,6 +172,10 @@ class Store:
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
         """Run one statement of this package's own SQL."""
         return self._connection.execute(sql, parameters)
+
+    def mark(self) -> bytes | None:
+        """The mark of the newest transaction, see `lineage`."""
+        return lineage.mark(self._connection)
 
     def adopt_spec(self, spec: EmbeddingSpec) -> None:
         """Make `spec` the gallery's, in the caller's transaction."""

@@ -50,5 +50,5 @@ class Watch:
 
     def _complain(self, message: str) -> None:
         if message != self._complaint:
-            _log.error("what others changed in the database was not taken in: %s", message)
+            _log.error("the database can't be followed: %s", message)
         self._complaint = message

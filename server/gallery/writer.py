@@ -6,26 +6,28 @@ whatever other processes have written since the last time. So the snapshot is al
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
-from server.errors import Busy, ModelMismatch, StartError, StorageFailed
+from server.errors import ModelMismatch, StartError
 from server.gallery import erasing, journal
 from server.gallery.delta import applied, read_delta
 from server.gallery.events import Draft, Event, Op
+from server.gallery.footing import Footing
 from server.gallery.rows import Derive, Rows
 from server.gallery.snapshot import Snapshot
 from server.gallery.store import Store
+from server.storage import os_reason, storage_errors
 
 Outcome = TypeVar("Outcome")
 
 _Following = tuple[Snapshot, bool]
 
-RETRY_AFTER_MS = 1000
-"""Told who could not write because another process did so for longer than `connection.BUSY_TIMEOUT_MS`."""
+_log = logging.getLogger("facewire.gallery")
 
 
 class Writer:
@@ -43,6 +45,7 @@ class Writer:
         # Guards the connection, and the order in which commits are published. Readers don't take it.
         self._writing = threading.Lock()
         self._publish(load(store, path, derive, exact_bytes))
+        self.footing = Footing(path)
         if erasing.is_pending(store):
             forget()
             erasing.wipe(store, path)
@@ -68,24 +71,18 @@ class Writer:
         with self._writing:
             found, event, following = self._committed("erase", lambda store, draft: erasing.erase(store, draft, name))
             assert event is not None, "a person was deleted"
-            self._publish(*following)
-            note = erasing.wipe(self._store, self._path)
-            return found, event, note
+            kept = self._publish(*following)
+            return found, event, "; ".join(filter(None, (kept, erasing.wipe(self._store, self._path))))
 
     def refresh(self) -> bool:
         """Take in what other processes have committed; whether there was anything. Raises what `change` raises."""
         with self._writing:
-            try:
-                with self._store.reading():
-                    if (journal.newest(self._store), self._store.epoch()) == (
-                        self._snapshot.event,
-                        self._snapshot.epoch,
-                    ):
-                        return False
-                    self._store.require_spec()
-                    following = self._following()
-            except sqlite3.DatabaseError as error:
-                raise_storage_error(error)
+            self.footing.check()
+            with storage_errors(self._path), self._store.reading():
+                if (journal.newest(self._store), self._store.epoch()) == (self._snapshot.event, self._snapshot.epoch):
+                    return False
+                self._store.require_spec()
+                following = self._following()
             self._publish(*following)
             return True
 
@@ -96,17 +93,19 @@ class Writer:
 
     def _committed(self, op: Op, edit: Callable[[Store, Draft], Outcome]) -> tuple[Outcome, Event | None, _Following]:
         """The outcome and the event of a change that was committed, and what is to be published."""
-        try:
-            with self._store.transaction() as transaction:
-                self._store.require_spec()
-                draft = journal.begin(self._store, op)
-                outcome = edit(self._store, draft)
-                if journal.finish(self._store, draft):
-                    return outcome, journal.event(self._store, draft.id), self._following()
+        self.footing.check()
+        with storage_errors(self._path), self._store.transaction() as transaction:
+            self._store.require_spec()
+            draft = journal.begin(self._store, op)
+            outcome, event = edit(self._store, draft), None
+            if journal.finish(self._store, draft):
+                event = journal.event(self._store, draft.id)
+            else:
                 transaction.give_up()
-                return outcome, None, self._following()
-        except sqlite3.DatabaseError as error:
-            raise_storage_error(error)
+            following = self._following()
+        # Again: what was written to a file that has been deleted meanwhile must not be acknowledged.
+        self.footing.check()
+        return outcome, event, following
 
     def _following(self) -> _Following:
         """The snapshot of what the transaction sees, and whether somebody was erased since the last one."""
@@ -116,11 +115,17 @@ class Writer:
             return _read(self._store, self._derive, self._exact_bytes, after=self._snapshot), True
         return applied(self._snapshot, delta), delta.erased
 
-    def _publish(self, snapshot: Snapshot, erased: bool = False) -> None:
-        """Let readers see `snapshot`. By one thread at a time."""
+    def _publish(self, snapshot: Snapshot, erased: bool = False) -> str:
+        """Let readers see `snapshot`; what is left on the disk of somebody erased. By one thread at a time."""
         self._snapshot = snapshot
         if erased:
-            self._forget()
+            try:
+                self._forget()
+            except OSError as error:
+                left = f"the index beside {self._path.name} can't be deleted: {os_reason(error)}"
+                _log.error("%s", left)
+                return left
+        return ""
 
 
 def load(store: Store, path: Path, derive: Derive, exact_bytes: int) -> Snapshot:
@@ -130,26 +135,6 @@ def load(store: Store, path: Path, derive: Derive, exact_bytes: int) -> Snapshot
             return _read(store, derive, exact_bytes)
     except (ModelMismatch, ValueError, sqlite3.DatabaseError) as error:
         raise StartError(f"{path} is damaged: {error}; restore a backup or build it anew") from error
-
-
-def raise_storage_error(error: sqlite3.DatabaseError) -> NoReturn:
-    """Raise what a user is told: Busy or StorageFailed. What is a bug of ours is raised as it is."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        raise Busy("another process is writing to the database", retry_after_ms=RETRY_AFTER_MS) from error
-    if code in _STORAGE:
-        raise StorageFailed(f"{_STORAGE[code]}; nothing was changed") from error
-    raise error
-
-
-_STORAGE = {
-    sqlite3.SQLITE_FULL: "the disk that the database is on is full: make room and try again",
-    sqlite3.SQLITE_READONLY: "the database can't be written, it is read-only",
-    sqlite3.SQLITE_IOERR: "the disk that the database is on failed; the server's log says more",
-    sqlite3.SQLITE_CANTOPEN: "the database can't be opened any more",
-    sqlite3.SQLITE_CORRUPT: "the database is damaged: restore a backup",
-    sqlite3.SQLITE_NOTADB: "the database is damaged: restore a backup",
-}
 
 
 def _read(store: Store, derive: Derive, exact_bytes: int, after: Snapshot | None = None) -> Snapshot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,6 +38,7 @@ from server.gallery.gallery import Gallery
 from server.gallery.lookalikes import SAME
 from server.gallery.names import person_name
 from server.gallery.records import Copy, NewPicture, PersonRecord
+from server.names import tidy
 from server.recognition.enrolment import Refused, embed, look_at
 from server.recognition.mislabels import Elsewhere, OthersFinder
 from server.recognition.quality_gate import QualityLimits
@@ -69,6 +71,7 @@ class Curation:
         rejected = [one.rejection for one in refused]
         if not kept:
             return Enrolled(self._entry(name), (), _in_order(rejected), None)
+        is_new = self._gallery.person(name) is None
         enrolment = self._gallery.enrol(name, [picture for _, picture, _ in kept], copies=message.accepts("duplicate"))
         added = [(one, ids, other) for (one, _, other), ids in zip(kept, enrolment.template_ids, strict=True) if ids]
         rejected += [
@@ -83,7 +86,10 @@ class Curation:
             ),
             rejected=_in_order(rejected),
             event=_event(enrolment.event) if enrolment.event else None,
-            doubts=tuple(_somebody_else(one.index, other).rejection for one, _, other in added if other),
+            doubts=(
+                *(_somebody_else(one.index, other).rejection for one, _, other in added if other),
+                *self._alike(name, [one.index for one, _, _ in added] if is_new else []),
+            ),
         )
 
     def _elsewhere(self, name: str, message: Enrol, pictures: Sequence[NewPicture]) -> list[Elsewhere | None]:
@@ -107,7 +113,7 @@ class Curation:
 
     def rename(self, message: Rename, /) -> Changed:
         """Call a person otherwise."""
-        return _changed(self._gallery.rename(message.name, message.to))
+        return self._noted(self._gallery.rename(message.name, message.to), message.to)
 
     def merge(self, message: Merge, /) -> Changed:
         """Make several people one."""
@@ -115,7 +121,9 @@ class Curation:
 
     def split(self, message: Split, /) -> Changed:
         """Move templates to another person."""
-        return _changed(self._gallery.split(message.name, message.templates, message.to))
+        is_new = self._gallery.person(tidy(message.to)) is None
+        change = self._gallery.split(message.name, message.templates, message.to)
+        return self._noted(change, message.to) if is_new else _changed(change)
 
     def remove(self, message: Remove, /) -> Changed:
         """Remove a person or templates."""
@@ -145,6 +153,16 @@ class Curation:
         events, total = self._gallery.history(message.limit, message.before, message.name)
         return HistoryListed(tuple(map(_event, events)), total)
 
+    def _alike(self, name: str, indices: Sequence[int]) -> tuple[Rejection, ...]:
+        """A doubt where a new person is called like another but for case and accents; about the first picture."""
+        warning = _warning(name, self._gallery.alike(name)) if indices else ""
+        return (Rejection(indices[0], "similar_name", warning),) if warning else ()
+
+    def _noted(self, change: Change, name: str) -> Changed:
+        """A change that gave somebody this name."""
+        name = tidy(name)
+        return replace(_changed(change), note=_warning(name, self._gallery.alike(name)))
+
     def _entry(self, name: str) -> PersonEntry | None:
         person = self._gallery.person(name)
         return _entry(person) if person else None
@@ -162,6 +180,12 @@ def _event(event: Event) -> EventEntry:
 
 def _changed(change: Change) -> Changed:
     return Changed(_event(change.event), tuple(map(_entry, change.people)))
+
+
+def _warning(name: str, others: Sequence[str]) -> str:
+    if not others:
+        return ""
+    return f"there is also {' and '.join(others)}: if {name} is the same person, merge the two"
 
 
 def _raise_if_alone(message: Enrol, refused: Sequence[Refused]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,7 @@ class RecognitionService(Curation):
         self._runtime = runtime
         self._counting = threading.Lock()  # guards _faces
         self._faces = 0
+        self._troubles = [gallery.trouble]
 
     @property
     def analyser(self) -> Analyser:
@@ -168,7 +170,14 @@ class RecognitionService(Curation):
         self._gallery.check_current()
         inference_ms = self._analyser.check()
         counts = self._gallery.counts()
-        return HealthReport(True, self.model, self._runtime, inference_ms, counts.people, counts.templates)
+        reason = next(filter(None, (trouble() for trouble in self._troubles)), "")
+        return HealthReport(
+            not reason, self.model, self._runtime, inference_ms, counts.people, counts.templates, reason
+        )
+
+    def watch_over(self, trouble: Callable[[], str]) -> None:
+        """Let `health` say what else is wrong: `trouble` is empty while nothing is."""
+        self._troubles.append(trouble)
 
     def counts(self) -> ServiceCounts:
         """What `stats` says besides the traffic."""

@@ -588,3 +588,26 @@ def test_the_same_picture_enrolled_meanwhile_is_kept_once(project: Project) -> N
     assert project.build(before_embedding=lambda embedded: server.enrol("Ann", [wired])) == 0
     server.close()
     assert project.counts() == Counts(1, 2, 2)
+
+
+def test_two_folders_of_nearly_one_name_are_remarked_on(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.put("Mats/1.png", portrait(1))
+    project.put("mats/1.png", portrait(2))
+    project.put("Zoe/1.png", portrait(3))
+    assert project.build() == 0
+    assert project.names() == ["Mats", "mats", "Zoe"]
+    assert "Mats and mats: one person? Then merge them" in capsys.readouterr().out
+
+
+def test_what_a_build_writes_is_for_its_user_alone(project: Project) -> None:
+    project.put("Ann/1.png", portrait(1))
+    project.put("Ann/broken.png", b"no picture")
+    before = os.umask(0)
+    try:
+        assert project.build() == 0
+    finally:
+        os.umask(before)
+    assert project.log.exists()
+    assert {path.name: path.stat().st_mode & 0o777 for path in project.db.parent.iterdir()} == {
+        path.name: 0o600 for path in project.db.parent.iterdir()
+    }

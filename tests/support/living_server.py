@@ -59,6 +59,9 @@ class PaintedAnalyser(Analyser):
     def quality(self, face: Face, picture: Picture) -> FaceQuality:
         return painted_quality(face)
 
+    def check(self) -> float:
+        return 0.0  # no network to try
+
 
 @dataclass(frozen=True, slots=True)
 class Living:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from client.render import CannotDraw, draw, in_ascii, label
+from client.drawings import Drawings
+from client.lettering import typeset
+from client.render import CannotDraw, draw, in_ascii, label, unwritten
 from protocol.messages import Identify
 from tests.support.fake_service import identified
 
@@ -28,6 +31,8 @@ TURNED = bytes.fromhex("ffe1002245786966000049492a000800000001001201030001000000
         ("Nguyễn Văn", "Nguyen Van"),
         ("李雷", ""),
         ("Анна", ""),
+        ("👩\u200d🚀 Ada", "Ada"),
+        ("👩\u200d🚀", ""),
         ("two\nlines", ""),
     ],
 )
@@ -90,3 +95,33 @@ def test_faces_at_and_beyond_the_edges_are_drawn() -> None:
 def test_what_is_no_picture_can_not_be_drawn(broken: bytes) -> None:
     with pytest.raises(CannotDraw):
         draw(broken, ANSWER)
+
+
+FONTS = [name for name in ("Анна", "Žofia Łódź") if typeset(name, ", happy") is not None]
+
+
+@pytest.mark.skipif(not FONTS, reason="no font of this machine has Cyrillic letters")
+@pytest.mark.parametrize("name", FONTS)
+def test_names_are_written_as_they_are_where_a_font_has_the_letters(name: str) -> None:
+    """Two names of one length differ on the picture, and neither is a row of empty boxes."""
+    blank = cv2.imencode(".png", np.zeros((200, 600, 3), np.uint8))[1].tobytes()
+    one = replace(ANSWER, faces=(replace(FACE, name=name, box=(100.0, 80.0, 200.0, 100.0)),))
+    other = replace(ANSWER, faces=(replace(FACE, name=name[::-1], box=(100.0, 80.0, 200.0, 100.0)),))
+    assert draw(blank, one) != draw(blank, other)
+    assert unwritten(one) == []
+    drawn = cv2.imdecode(np.frombuffer(draw(blank, one), np.uint8), cv2.IMREAD_COLOR)
+    assert (drawn.min(axis=2) > 200).sum() > 50  # white letters
+
+
+def test_a_name_that_no_font_has_is_numbered_and_told(tmp_path: Path) -> None:
+    name = "\U000f0000\U000f0001"  # of private use: no font has these
+    answer = replace(ANSWER, faces=(FACE, replace(FACE, name=name)))
+    assert unwritten(answer) == [(2, name)]
+    assert Drawings(tmp_path).add(Path("a.jpg"), grey_jpeg(200, 200), answer) is None
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == f"face 2: {name}\n"
+
+
+def test_letters_that_reach_beyond_the_picture_are_cut_off() -> None:
+    for box in ((-30.0, -30.0, 40.0, 40.0), (180.0, 180.0, 60.0, 60.0), (0.0, 0.0, 200.0, 200.0)):
+        answer = replace(ANSWER, faces=(replace(FACE, name="Žofia Łódźovská-Čapková", box=box),))
+        assert draw(grey_jpeg(200, 200), answer)

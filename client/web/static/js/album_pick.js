@@ -5,6 +5,13 @@ import { picture } from "./grid.js";
 
 const MOST = 60;  // faces shown at once; typing a name finds the others
 
+const LETTERS = { ø: "o", đ: "d", ð: "d", þ: "th", ł: "l", ß: "ss", æ: "ae", œ: "oe", ı: "i", ħ: "h" };
+
+// Whatever the case and the accents, as the server's names.py has it.
+function folded(text) {
+  return text.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "").replace(/[øđðþłßæœıħ]/g, (letter) => LETTERS[letter]);
+}
+
 // Resolves to one of `people`, or null where the dialog was closed. `face(person)` is the address of their picture.
 export function pickPerson(people, { title, text, action, face }) {
   return new Promise((resolve) => {
@@ -19,8 +26,8 @@ export function pickPerson(people, { title, text, action, face }) {
     const dialog = el("dialog", { "aria-labelledby": heading.id }, form);
 
     function draw() {
-      const words = search.value.trim().toLowerCase();
-      const found = people.filter((person) => !words || (person.name ?? "").toLowerCase().includes(words));
+      const words = folded(search.value.trim());
+      const found = people.filter((person) => !words || folded(person.name ?? "").includes(words));
       choices.replaceChildren(el("legend", { class: "visually-hidden" }, title), ...found.slice(0, MOST).map(choice),
         found.length > MOST ? el("p", {}, `and ${plural(found.length - MOST, "more", "more")}: type a name`) : "", found.length ? "" : el("p", {}, "Nobody by that name."));
       submit.disabled = !chosen;

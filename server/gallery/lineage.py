@@ -1,0 +1,144 @@
+"""Which write-ahead log belongs to which database file.
+
+SQLite replays whatever log lies beside a database. After a crash that is how nothing is lost, but where somebody has
+put another file in the database's place it writes the old gallery over the new one. Neither file names the other. So
+every transaction of ours leaves a mark in the database: 16 random bytes of its own, and the mark that it found. A log
+belongs to a file whose mark is one of the log's, or the one that the log's first transaction found: the file is then
+a state that the log goes on from. docs/decisions/0045 says why it is done so.
+
+A mark is a row of a table `meta (key, value)`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import secrets
+import sqlite3
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+_KEY = "lineage"
+_SIGN = b"\x00FWLOG\x00\x01"  # what a mark is recognised by in the bytes of a page
+_SIZE = 16
+_NOTHING = bytes(_SIZE)  # found by a database's first transaction
+
+_HEADER = 32  # of a log; https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+_FRAME_HEADER = 24
+_MAGIC = (0x377F0682, 0x377F0683)
+
+_LOOKS = 3
+_PAUSE_S = 0.02
+"""Another process may be writing while we look: only what three looks agree on counts. Rarely needed."""
+
+
+def advance(connection: sqlite3.Connection, after: bytes | None = None) -> None:
+    """Give the database a new mark, in the caller's transaction. `after`: the state that it follows; by default its
+    own."""
+    found = mark(connection) if after is None else after
+    value = _SIGN + secrets.token_bytes(_SIZE) + (found or _NOTHING)
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_KEY, value))
+
+
+def mark(connection: sqlite3.Connection) -> bytes | None:
+    """The mark of the newest transaction that the connection sees; None in a database of before there were marks."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
+    return bytes(row[0][len(_SIGN) : len(_SIGN) + _SIZE]) if row else None
+
+
+def begin(connection: sqlite3.Connection) -> None:
+    """Mark a database of before there were marks, in the file itself. Outside any transaction."""
+    if mark(connection) is not None:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if mark(connection) is None:  # another process may have been quicker than our lock
+            advance(connection)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def log_of(path: Path) -> Path:
+    """Where the write-ahead log of the database at `path` lies: beside the file itself, where that is a link."""
+    there = path.resolve()
+    return there.with_name(there.name + "-wal")
+
+
+def is_foreign(path: Path, *, unmarked: bool) -> bool:
+    """Whether the log beside the database at `path` holds changes, and none that go on from what the file holds.
+
+    `unmarked`: also where it holds no mark at all beside a file that has one. It is then of another database of before
+    there were marks or, which nobody can tell, of this one by another program's hand.
+
+    Writes nothing, and opens the database by SQLite only: closing it otherwise would drop the locks that this process
+    may have on it. Raises OSError.
+    """
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_PAUSE_S)
+        if not _disagree(path, unmarked=unmarked):
+            return False
+    return True
+
+
+def _disagree(path: Path, *, unmarked: bool) -> bool:
+    known, own = _own_mark(path)
+    if not known:
+        return False
+    marks = _marks_in(log_of(path))
+    if marks is None:
+        return False
+    if own is None:  # of before there were marks: its log has none either, or begins with the very first
+        return bool(marks) and all(found != _NOTHING for _, found in marks)
+    if not marks:
+        return unmarked
+    return all(own not in pair for pair in marks)
+
+
+def _own_mark(path: Path) -> tuple[bool, bytes | None]:
+    """Whether the file can be read without its log, and its mark. One torn by a crash can't: its log mends it.
+
+    A file that is no database at all has no mark: no crash does that to a header.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()
+            return True, mark(connection) if tables else None
+    except sqlite3.Error as error:
+        return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB, None
+
+
+def _marks_in(log: Path) -> list[tuple[bytes, bytes]] | None:
+    """(own, found) of every mark in the log's committed frames; None where nothing is committed in it."""
+    try:
+        with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            end = _committed(content)
+            return list(_marks(content, end)) if end > _HEADER else None
+    except (FileNotFoundError, ValueError):  # ValueError: it is empty
+        return None
+
+
+def _committed(log: mmap.mmap) -> int:
+    """Where the last committed frame of the log ends."""
+    if len(log) < _HEADER or struct.unpack_from(">I", log)[0] not in _MAGIC:
+        return 0
+    (page_size,) = struct.unpack_from(">I", log, 8)
+    salts, at, end = log[16:24], _HEADER, _HEADER
+    while page_size and at + _FRAME_HEADER + page_size <= len(log) and log[at + 8 : at + 16] == salts:
+        (commits,) = struct.unpack_from(">I", log, at + 4)
+        at += _FRAME_HEADER + page_size
+        end = at if commits else end
+    return end
+
+
+def _marks(log: mmap.mmap, end: int) -> Iterator[tuple[bytes, bytes]]:
+    at = log.find(_SIGN, _HEADER, end)
+    while at >= 0:
+        own = at + len(_SIGN)
+        yield log[own : own + _SIZE], log[own + _SIZE : own + 2 * _SIZE]
+        at = log.find(_SIGN, own, end)

@@ -1,0 +1,169 @@
+"""Names of people, albums and photos: what may be in them, and when two of them look alike to somebody who types.
+
+One rule for all: a name is text that everybody sees, from the first character to the last. So no control characters,
+none that turn the direction of text, and none that can't be seen, but for those that a script or an emoji is written
+with: joiners between letters of Persian or Indian scripts and between the parts of an emoji, and selectors of a glyph.
+"""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+_CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # Cs: halves of a surrogate pair, which stand for bytes that were no UTF-8
+_ZWNJ, _ZWJ = "\u200c", "\u200d"
+_JOINERS = _ZWNJ + _ZWJ
+_DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+# Seen as nothing or as a gap, though Unicode doesn't call them format characters.
+_UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+_SEEN_FORMATS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"  # signs that stand before numbers
+_VIRAMA = 9  # its canonical combining class
+
+# Scripts in which a joiner changes how letters are written: Arabic and its neighbours, those of India, Tibet, Burma,
+# Cambodia and Mongolia, and those of their family in higher planes.
+_JOINED = (
+    *((0x0600, 0x08FF), (0x0900, 0x0DFF), (0x0F00, 0x109F), (0x1780, 0x1AAF), (0x1B00, 0x1C4F), (0xA800, 0xABFF)),
+    *((0xFB50, 0xFDFF), (0xFE70, 0xFEFE), (0x10A00, 0x11FFF), (0x1E900, 0x1E95F)),
+)
+_IDEOGRAPHS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+_PICTURES = ((0x2190, 0x21FF), (0x1F000, 0x1FAFF))  # and all that Unicode calls other symbols
+_SELECTORS = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
+_TAGS = ((0xE0020, 0xE007F),)  # the letters in the flags of England, Scotland and Wales
+_MONGOLIAN = ((0x1800, 0x18AF),)
+_MONGOLIAN_SELECTORS = "\u180b\u180c\u180d\u180e\u180f"
+_BLACK_FLAG = "\U0001f3f4"
+
+# What takes no accent off when decomposed, as people type it who have no such key.
+_SPELLED = str.maketrans("øđðł\u0131ħŋŧ’‘ʼ´`‐‑–—", "oddlihnt'''''----") | str.maketrans(  # noqa: RUF001
+    {"þ": "th", "æ": "ae", "œ": "oe"}
+)
+_WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
+_FIRST_ACCENT = 10  # lower combining classes are parts of letters: nuktas, viramas, the marks of Japanese kana
+
+_SUGGESTED = 3
+_COMPARED = 500
+"""Names held against a mistyped one letter by letter, at some 20 microseconds each."""
+
+
+def tidy(text: str) -> str:
+    """`text` in NFC, with runs of white space as one space and none at the ends.
+
+    NFC, because a file system may hand back "é" as two code points (macOS does), and both are one name.
+    """
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def objection(text: str) -> str | None:
+    """Why this can't be a name, for the end of a sentence that begins with what it is; None for one that can."""
+    place = next((place for place in range(len(text)) if _is_refused(text, place)), None)
+    if place is None:
+        return None
+    if unicodedata.category(text[place]) in _CONTROLS:
+        what = "a control character"
+    else:
+        what = "which turns the direction of text" if text[place] in _DIRECTIONS else "which can't be seen"
+    return f"can't hold U+{ord(text[place]):04X}, {what} (it is character {place + 1})"
+
+
+def harmless(text: str, instead: str = "_") -> str:
+    """`text` with everything replaced that can't be in a name."""
+    while True:
+        # Again, as a joiner may have stood beside what was replaced.
+        cleaned = "".join(instead if _is_refused(text, place) else text[place] for place in range(len(text)))
+        if cleaned == text:
+            return text
+        text = cleaned
+
+
+def _is_refused(text: str, place: int) -> bool:
+    """Whether the character there can't be in a name."""
+    character = text[place]
+    return unicodedata.category(character) in _CONTROLS or character in _DIRECTIONS or _is_unseen(text, place)
+
+
+def _is_unseen(text: str, place: int) -> bool:
+    character = text[place]
+    before, after = text[place - 1] if place else "", text[place + 1 : place + 2]
+    if character in _JOINERS:
+        return not _joins(before, character, after)
+    if character in _MONGOLIAN_SELECTORS:
+        return not _within(before, _MONGOLIAN)
+    if _within(character, _SELECTORS):
+        return not _selects(before, character, after)
+    if _within(character, _TAGS):
+        return before != _BLACK_FLAG and not _within(before, _TAGS)
+    if character in _UNSEEN:
+        return True
+    return unicodedata.category(character) == "Cf" and character not in _SEEN_FORMATS
+
+
+def _joins(before: str, joiner: str, after: str) -> bool:
+    if _within(before, _JOINED):
+        return _within(after, _JOINED) or unicodedata.combining(before) == _VIRAMA
+    return joiner == _ZWJ and _is_picture(before) and _is_picture(after)
+
+
+def _selects(before: str, selector: str, after: str) -> bool:
+    if _within(before, _IDEOGRAPHS):
+        return True
+    if before in tuple("0123456789#*"):
+        return after == "\u20e3"  # a keycap
+    return selector <= "\ufe0f" and (_within(before, _JOINED) or (_is_picture(before) and before != selector))
+
+
+def _is_picture(character: str) -> bool:
+    if not character:
+        return False
+    return unicodedata.category(character) in ("So", "Sk") or _within(character, (*_PICTURES, (0xFE0F, 0xFE0F)))
+
+
+def _within(character: str, ranges: Iterable[tuple[int, int]]) -> bool:
+    return bool(character) and any(first <= ord(character) <= last for first, last in ranges)
+
+
+def folded(text: str) -> str:
+    """`text` as somebody types it who cares for neither case nor accents: "Łódź" and "lodz", "Straße" and "strasse"."""
+    return text.lower() if text.isascii() else _folded(text)
+
+
+def spellings(text: str) -> tuple[str, ...]:
+    """`folded`, and where they differ, umlauts written out: "Müller" is "muller" and "mueller"."""
+    if text.isascii():
+        return (text.lower(),)
+    written_out = _folded(unicodedata.normalize("NFC", text).casefold().translate(_WRITTEN_OUT))
+    return tuple(dict.fromkeys((_folded(text), written_out)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _folded(text: str) -> str:
+    spelled = unicodedata.normalize("NFKC", text).casefold().translate(_SPELLED)
+    plain = (
+        character
+        for character in unicodedata.normalize("NFKD", spelled)
+        if unicodedata.combining(character) < _FIRST_ACCENT and character not in _JOINERS
+    )
+    return unicodedata.normalize("NFC", "".join(plain)).translate(_SPELLED)
+
+
+def near(name: str, others: Iterable[str]) -> list[str]:
+    """Up to three of `others` that may have been meant by a `name` that nobody has, the likeliest first."""
+    wanted = spellings(name)
+    alike, holding, mistyped = [], [], dict[str, str]()
+    for other in others:
+        theirs = spellings(other)
+        if not set(theirs).isdisjoint(wanted):
+            alike.append(other)
+        elif any(each and each in their.split() for each in wanted for their in theirs):
+            holding.append(other)
+        elif len(mistyped) < _COMPARED and abs(len(theirs[0]) - len(wanted[0])) <= 2 and theirs[0][:1] == wanted[0][:1]:
+            mistyped[theirs[0]] = other
+    close = difflib.get_close_matches(wanted[0], mistyped, _SUGGESTED, 0.75)
+    return [*alike, *holding, *(mistyped[key] for key in close)][:_SUGGESTED]
+
+
+def did_you_mean(name: str, others: Iterable[str]) -> str:
+    """The end of a message about a `name` that nobody has; empty where no other comes near."""
+    found = near(name, others)
+    return f"; did you mean {' or '.join(found)}?" if found else ""
