@@ -6,7 +6,6 @@ while the server starts, one call at a time.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
@@ -27,12 +26,6 @@ from server.vision.runtime import BATCH_SIZES, Floats, Network
 _STDERR = 2  # the file descriptor
 _alone = threading.RLock()  # guards what is the whole process's: the environment, and where its output goes
 EMOTION_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-
-
-def _hush() -> None:
-    """Their greetings are no news to our users; both read this when they are first imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("DEEPFACE_LOG_LEVEL", str(logging.ERROR))
 
 
 @contextmanager
@@ -68,7 +61,6 @@ def _no_greetings() -> Iterator[None]:
 
 def download(name: str, urls: Sequence[str], home: Path) -> None:
     """DeepFace's own download, with its progress, into `home`/.deepface/weights. Raises ValueError when it fails."""
-    _hush()
     from deepface.commons import folder_utils, weight_utils
 
     with _deepface_home(home):
@@ -80,7 +72,6 @@ def download(name: str, urls: Sequence[str], home: Path) -> None:
 
 def weights_addresses(task: str, model: str, attribute: str) -> list[str]:
     """Where DeepFace fetches a model's weights from; `attribute` names the constant beside its client class."""
-    _hush()
     import importlib
 
     from deepface.modules import modeling
@@ -139,6 +130,7 @@ class DeepFaceEmbedder:
 
     def __init__(self, card: ModelCard, weights: Path) -> None:
         self._client = _client("facial_recognition", card.name, card.weights_file, weights)
+        self._one_at_a_time = threading.Lock()  # guards the client: SFace's, OpenCV's, keeps its layers' outputs inside
         width, height = card.input_size
         self._size = (height, width)
 
@@ -167,7 +159,8 @@ class DeepFaceEmbedder:
         from deepface.modules import preprocessing
 
         inputs = [preprocessing.resize_image(crop[:, :, ::-1], self._size) for crop in crops]
-        rows = [self._client.forward(preprocessing.normalize_input(image, "base")) for image in inputs]
+        with self._one_at_a_time:
+            rows = [self._client.forward(preprocessing.normalize_input(image, "base")) for image in inputs]
         return np.asarray(rows, np.float32)
 
 
@@ -185,7 +178,6 @@ class DeepFaceEmotion:
 
 def _client(task: str, name: str, weights_file: str, weights: Path) -> Any:
     """DeepFace's model, loaded from a file that lies anywhere."""
-    _hush()
     import tempfile
 
     from deepface.modules import modeling
