@@ -5,14 +5,20 @@ Uses FaceNet where its weights are, or can be fetched; else dlib's network, whic
 
 from __future__ import annotations
 
-import json
-import subprocess
+import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.demo")
+
+import argparse
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 
 from client import FaceClient
 from scripts.serving import ROOT, serving
@@ -20,7 +26,7 @@ from server.errors import StartError
 from server.vision import deepface_models
 from server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
 from server.vision.opening import find_weights
-from server.vision.weights import WeightsFinder
+from server.vision.weights import MissingWeights, WeightsFinder
 
 PEOPLE = ROOT / "data" / "sample" / "people"
 PROBES = ROOT / "data" / "sample" / "probes"
@@ -30,8 +36,9 @@ DRAWN = ROOT / "data" / "demo"
 SERVER_LOG = ROOT / "data" / "demo.log"
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0 when everything ran; the names themselves are judged by the tests, and counted here."""
+    argparse.ArgumentParser("demo.py", description=__doc__).parse_args(argv)
     try:
         model, networks = choose_model()
         say(f"1. a gallery of twelve people who do not exist ({shown(PEOPLE)})")
@@ -52,24 +59,34 @@ def main() -> int:
         print(f"demo: {' '.join(error.cmd[1:])} failed with exit code {error.returncode}", file=sys.stderr)
         return 3
     say("what to type next")
-    python = Path(sys.executable)
-    python = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
-    print(f"   {python} scripts/create_db.py FOLDER   # one sub-folder of pictures a person")
-    print(f"   {python} server_app.py --port 5050     # serves data/facialdb.db")
-    print(f"   {python} client_app.py PICTURE         # who is it?")
+    for command, purpose in what_next(model):
+        print(f"   {command}   # {purpose}")
     print(f"   the probes with boxes and names drawn on them are in {shown(DRAWN)}/")
     return 0
+
+
+def what_next(model: str) -> list[tuple[str, str]]:
+    """Commands for a gallery of one's own, with the networks that have just done the job, and what each is for."""
+    python = Path(sys.executable)
+    python = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
+    detector = " --detector dlib" if model == FALLBACK_MODEL else ""
+    named = f" --model {model}" if model != DEFAULT_MODEL else ""
+    return [
+        (f"{python} scripts/create_db.py FOLDER{named}{detector}", "one sub-folder of pictures a person"),
+        (f"{python} server_app.py --port 5050{detector}", "serves data/facialdb.db"),
+        (f"{python} client_app.py PICTURE", "who is it?"),
+    ]
 
 
 def choose_model() -> tuple[str, list[str]]:
     """FaceNet if its weights can be had, else dlib's networks, installed for it; and the flags that say so.
 
-    Raises CalledProcessError.
+    Raises CalledProcessError, and StartError where the weights are there and can't be used.
     """
     card = model_card(DEFAULT_MODEL)
     try:
         find_weights(card, WeightsFinder(None, deepface_models.download))
-    except StartError:
+    except MissingWeights:
         say(f"FaceNet's weights ({card.weights_file}) can't be reached from here, so dlib's network does the job")
         offline = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements-offline.txt")
         run(*offline)
@@ -107,7 +124,3 @@ def shown(path: Path) -> str:
 def say(line: str) -> None:
     """A heading."""
     print(f"\n== {line}", flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,7 +19,14 @@ from server.vision.detector import Detector, YuNet
 from server.vision.embedder import Embedder, Engine, FaceNetEngine
 from server.vision.emotion import Calibration, EmotionReader, EmotionSpec
 from server.vision.image import ImageLimits
-from server.vision.models import DEEPFACE_EMOTION_FILE, DEFAULT_MODEL, YUNET_FILE, ModelCard, model_card
+from server.vision.models import (
+    DEEPFACE_EMOTION_FILE,
+    DEFAULT_MODEL,
+    FALLBACK_MODEL,
+    YUNET_FILE,
+    ModelCard,
+    model_card,
+)
 from server.vision.weights import MissingWeights, WeightsFile, WeightsFinder
 
 Runtime = Literal["openvino", "tensorflow"]
@@ -98,6 +105,19 @@ def find_weights(card: ModelCard, finder: WeightsFinder) -> WeightsFile:
     attribute = attributes.get(card.name, "WEIGHTS_URL")
     addresses = partial(deepface_models.weights_addresses, "facial_recognition", card.name, attribute)
     return finder.find(card.weights_file, addresses)
+
+
+def hint_of_better_weights(spec: EmbeddingSpec, settings: VisionSettings, db: Path) -> str | None:
+    """What to do where a gallery was built with the fallback, and the default model's weights have come since."""
+    if spec.model != FALLBACK_MODEL:
+        return None
+    file = model_card(DEFAULT_MODEL).weights_file
+    if not any((place / file).is_file() for place in WeightsFinder(settings.weights_dir, None).places()):
+        return None
+    return (
+        f"{DEFAULT_MODEL}'s weights are on this machine now, and it errs less often than {spec.model}: "
+        f"python scripts/migrate_model.py --to {DEFAULT_MODEL} --db {db} moves this gallery to it"
+    )
 
 
 @dataclass(frozen=True, slots=True)

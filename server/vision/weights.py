@@ -40,6 +40,10 @@ class BrokeOff(ValueError):
 class MissingWeights(StartError):
     """The file is nowhere and can't be fetched: the one failure where going on without it may be right."""
 
+    def __init__(self, message: str, *, file: str) -> None:
+        super().__init__(message)
+        self.file = file
+
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
@@ -69,7 +73,7 @@ class WeightsFinder:
         urls = [f"{self.mirror.rstrip('/')}/{Path(name).name}"] if self.mirror else list(addresses())
         if self.download is not None and urls:
             return self._fetched(name, urls)
-        raise MissingWeights(self._missing(name, urls, "it is not on this machine"))
+        raise self._missing(name, urls, "it is not on this machine")
 
     def places(self) -> list[Path]:
         """The folders looked at, in order."""
@@ -91,9 +95,9 @@ class WeightsFinder:
                 fetched.replace(target)
         except OSError as error:
             reason = f"{target.parent} can't be written ({error.strerror or error})"
-            raise MissingWeights(self._missing(name, urls, reason)) from error
+            raise self._missing(name, urls, reason) from error
         except ValueError as error:
-            raise MissingWeights(self._missing(name, urls, f"fetching it failed: {error}")) from error
+            raise self._missing(name, urls, f"fetching it failed: {error}") from error
         return checked(target, name)
 
     def _download(self, name: str, urls: Sequence[str], staging: Path) -> None:
@@ -110,12 +114,15 @@ class WeightsFinder:
                 return
         self.download(name, urls, staging)
 
-    def _missing(self, name: str, urls: Sequence[str], why: str) -> str:
+    def _missing(self, name: str, urls: Sequence[str], why: str) -> MissingWeights:
         places = ", ".join(str(place) for place in self.places())
         source = " or ".join(urls) if urls else "where you keep it"
         target = self._target()
         make = "" if target.is_dir() else " (make that folder first)"
-        return f"{name} is needed and {why}. Looked in {places}. Fetch it from {source} and put it in {target}{make}"
+        return MissingWeights(
+            f"{name} is needed and {why}. Looked in {places}. Fetch it from {source} and put it in {target}{make}",
+            file=name,
+        )
 
 
 def deepface_home() -> Path:
