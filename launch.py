@@ -8,10 +8,18 @@ Standard library only, and what an old Python can read: it is the first thing th
 
 from __future__ import annotations
 
-import importlib
+import _thread
 import os
-import signal
 import sys
+
+# What `signal` is made of: that itself is slow to import, and until a handler is set Ctrl-C prints a traceback
+from _signal import (  # type: ignore[import-not-found]
+    SIG_IGN,
+    SIGINT,
+    default_int_handler,
+    getsignal,
+    signal,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +44,8 @@ def launch(module: str, requirements: str = "requirements.txt") -> NoReturn:
     try:
         if sys.version_info < OLDEST_PYTHON:
             raise _WrongPython("this Python is older than " + ".".join(map(str, OLDEST_PYTHON)))
+        import importlib
+
         main = importlib.import_module(module).main
         ctrl_c.raises()
         code = main()
@@ -66,7 +76,7 @@ class _CtrlC:
     def __init__(self) -> None:
         self.pressed = False
         # A shell's background job ignores Ctrl-C, and goes on doing so.
-        self._wanted = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+        self._wanted = getsignal(SIGINT) != SIG_IGN
         self._handle(self._stop_at_once)
 
     def raises(self) -> None:
@@ -76,12 +86,12 @@ class _CtrlC:
 
     def exits(self) -> None:
         """The command has ended, and the interpreter waits for its threads."""
-        if signal.getsignal(signal.SIGINT) in (self._interrupt, signal.default_int_handler):
-            self._handle(lambda *_: os._exit(_INTERRUPTED))
+        if getsignal(SIGINT) in (self._interrupt, default_int_handler):
+            signal(SIGINT, lambda *_: os._exit(_INTERRUPTED))
 
     def _handle(self, handler: Any) -> None:
         if self._wanted:
-            signal.signal(signal.SIGINT, handler)
+            signal(SIGINT, handler)
 
     def _stop_at_once(self, number: int, frame: FrameType | None) -> None:
         _say("stopped")
@@ -94,9 +104,17 @@ class _CtrlC:
     def _unraisable(self, what: Any) -> None:
         """Ctrl-C that came while an object was being deleted, where Python would print and forget it."""
         if issubclass(what.exc_type, KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+            _thread.start_new_thread(_press_again, ())
         else:
             sys.__unraisablehook__(what)
+
+
+def _press_again() -> None:
+    """Once the main thread is out of what can't be interrupted."""
+    import time
+
+    time.sleep(0.01)
+    _thread.interrupt_main()
 
 
 def _explained(error: BaseException, interrupted: bool, requirements: str) -> int:
@@ -137,17 +155,28 @@ def _in_venv() -> str:
 
 def _has_reader() -> bool:
     """Whether stdout can be written; where not, what is left to write is dropped."""
-    return _can_write(BrokenPipeError)
+    import select
+
+    poll = select.poll()
+    poll.register(1, 0)
+    gone = bool(poll.poll(0))  # asked for nothing, it tells of errors
+    if gone:
+        _drop_output()
+    return not gone
 
 
-def _can_write(error: type[OSError] = OSError) -> bool:
+def _can_write() -> bool:
     try:
         _flush()
-    except error:
-        # Python would try again when it exits, and complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError:
+        _drop_output()
         return False
     return True
+
+
+def _drop_output() -> None:
+    """Python would try to write the rest when it exits, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _flush() -> None:
