@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             service = open_service(
                 arguments.db, arguments.model, vision_settings(arguments), arguments.fpir, open_things
             )
-            return ask_about(paths, InProcess(service), arguments)
+            return ask_about(paths, InProcess(service), arguments, names_model=True)
     except Usage as error:
         print(f"identify.py: {error}", file=sys.stderr)
         return EXIT_USAGE
