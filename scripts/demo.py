@@ -18,6 +18,7 @@ import argparse
 import json
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from client import FaceClient
@@ -34,6 +35,8 @@ EXPECTED = ROOT / "data" / "sample" / "expected.json"
 DB = ROOT / "data" / "demo.db"
 DRAWN = ROOT / "data" / "demo"
 SERVER_LOG = ROOT / "data" / "demo.log"
+INTERRUPTED = 130  # what a command ends with after Ctrl-C
+_MOMENT_S = 2.0  # for that; then it has not been interrupted
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,11 +112,26 @@ def tally(port: int) -> str:
 
 
 def run(*command: str, accepted: Sequence[int] = (0,)) -> None:
-    """A Python command, its output shown. Raises CalledProcessError for other exit codes."""
+    """A Python command, its output shown. Raises CalledProcessError for other exit codes, SystemExit on Ctrl-C where
+    the command has said that it stopped."""
     sys.stdout.flush()
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, check=False)
-    if done.returncode not in accepted:
-        raise subprocess.CalledProcessError(done.returncode, done.args)
+    with subprocess.Popen([sys.executable, *command], cwd=ROOT) as child:
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:  # a terminal's Ctrl-C reaches the command, too
+            if _ended(child) == INTERRUPTED:
+                raise SystemExit(INTERRUPTED) from None
+            raise
+    if code not in accepted:
+        raise subprocess.CalledProcessError(code, child.args)
+
+
+def _ended(child: subprocess.Popen[bytes]) -> int:
+    """How it ended by itself, or was ended."""
+    with suppress(subprocess.TimeoutExpired):
+        return child.wait(_MOMENT_S)
+    child.terminate()
+    return child.wait()
 
 
 def shown(path: Path) -> str:
