@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StartError as error:
         print(f"backup: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        raise  # nobody reads what is printed: no fault of the gallery's
     except (FacewireError, OSError, sqlite3.Error) as error:
         print(f"backup: {error}; {db} is as it was", file=sys.stderr)
         return 3

@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
     except StartError as error:
         print(f"migrate_model: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        raise  # nobody reads what is printed: no fault of the gallery's
     except (FacewireError, OSError, sqlite3.Error) as error:
         print(f"migrate_model: {error}; what was embedded is kept, and the gallery is as it was", file=sys.stderr)
         return 3
