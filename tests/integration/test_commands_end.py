@@ -17,6 +17,7 @@ import pytest
 
 from tests.integration.conftest import Kit
 from tests.support.server_process import PATIENCE_S, ROOT, environment
+from tests.support.servers import serving
 
 PROGRAMS = sorted(
     str(path.relative_to(ROOT))
@@ -159,6 +160,20 @@ def test_ctrl_c_while_it_works(
     assert len(said) == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert done.returncode == 130, done.stderr
+
+
+@pytest.mark.parametrize("command", [["identify"], ["enrol", "Ada"], ["verify"]], ids=" ".join)
+def test_ctrl_c_while_pictures_are_sent(interrupting: Interrupting, tmp_path: Path, command: list[str]) -> None:
+    pictures = [tmp_path / "1.jpg", tmp_path / "2.jpg"]
+    for picture in pictures:
+        picture.write_bytes(picture.name.encode())
+    with serving() as served:
+        port = str(served.address[1])
+        done = interrupting.run("open 2.jpg", "client_app.py", *command, *map(str, pictures), "--port", port)
+    assert interrupting.reached.exists(), done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "client_app.py: stopped"
+    assert done.returncode == 130
 
 
 def test_ctrl_c_while_a_network_is_converted(
