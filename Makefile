@@ -1,4 +1,5 @@
-# `make` lists what there is. Everything is installed into .venv.
+# `make` lists what there is. Everything is installed into .venv. Outside this folder only these are written: downloaded
+# weights (~/.deepface), converted networks (~/.cache/facewire) and pip's own cache (docs/privacy.md lists them all).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv

@@ -1,8 +1,10 @@
 """Who is on these pictures, and how do they feel? `python client_app.py --help` tells how to ask."""
 
+import os
 import sys
 
-from client.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.path[0] = os.path.realpath(__file__ + "/..")
+    from launch import launch
+
+    launch("client.cli")

@@ -1,8 +1,10 @@
 """Serve: python server_app.py --port 5050 (--help says more)."""
 
+import os
 import sys
 
-from server.app import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.path[0] = os.path.realpath(__file__ + "/..")
+    from launch import launch
+
+    launch("server.app")

@@ -1,8 +1,10 @@
 """The web page: python web_app.py --server 127.0.0.1:5050 --port 8000 (--help says more)."""
 
+import os
 import sys
 
-from client.web.main import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.path[0] = os.path.realpath(__file__ + "/..")
+    from launch import launch
+
+    launch("client.web.main", "requirements-web.txt")

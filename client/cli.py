@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,12 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(f"{error}\nstart one with: python server_app.py --port {arguments.port}", EXIT_FAILED)
     except ClientError as error:
         return _say(str(error), EXIT_FAILED)
-    except BrokenPipeError:
-        # `| head` has seen enough; without this, Python would complain when it flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
-    except KeyboardInterrupt:
-        return 130  # as shells have it: 128 + SIGINT
 
 
 def _say(message: str, exit_code: int) -> int:

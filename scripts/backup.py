@@ -13,16 +13,21 @@ Exit codes: 0 done, 2 asked wrongly, 3 something is broken or failed; the galler
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.backup")
+
 import argparse
 import sqlite3
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from scripts.building.lock import build_lock
 from server.errors import FacewireError, StartError
@@ -43,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StartError as error:
         print(f"backup: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        raise  # nobody reads what is printed: no fault of the gallery's
     except (FacewireError, OSError, sqlite3.Error) as error:
         print(f"backup: {in_words(error, db)}; {db} is as it was", file=sys.stderr)
         return 3
@@ -154,7 +161,3 @@ def _parser() -> argparse.ArgumentParser:
                 "--person", action="append", metavar="NAME", help="only this person; may be given several times"
             )
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

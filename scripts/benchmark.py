@@ -17,17 +17,22 @@ met; 2 asked wrongly; 3 something did not start.
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.benchmark", "requirements-bench.txt")
+
 import argparse
 import importlib
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from client.pictures import NoSuchPicture, find_pictures
 from scripts.benchmarking.report import Section, report_json, report_text
@@ -131,7 +136,3 @@ def _parser() -> argparse.ArgumentParser:
         "when every section was measured and not quickly)",
     )  # fmt: skip
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

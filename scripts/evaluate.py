@@ -5,12 +5,17 @@ Progress goes to stderr; with --json the last line of stdout is one JSON object.
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.evaluate")
+
 import argparse
 import json
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.evaluation import clusters, emotion, groups, lfw, openset, quality
 from server.errors import FacewireError
@@ -44,7 +49,3 @@ def parse() -> argparse.Namespace:
         command.add_argument("--json", action="store_true", help="the report on one line, the last of stdout")
         module.add_arguments(command)
     return parser.parse_args()
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

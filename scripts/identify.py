@@ -5,15 +5,20 @@ The same service answers as behind the socket, so the answers are the same. Outp
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.identify")
+
 import argparse
 import logging
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from client.commands.common import EXIT_USAGE, Usage
 from client.commands.identify import add_picture_arguments, ask_about, wanted_pictures
@@ -56,14 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             service = open_service(
                 arguments.db, arguments.model, vision_settings(arguments), arguments.fpir, open_things
             )
-            return ask_about(paths, InProcess(service), arguments)
+            return ask_about(paths, InProcess(service), arguments, names_model=True)
     except Usage as error:
         print(f"identify.py: {error}", file=sys.stderr)
         return EXIT_USAGE
     except StartError as error:
         print(f"identify.py: {error}", file=sys.stderr)
         return error.exit_code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

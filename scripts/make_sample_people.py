@@ -12,14 +12,19 @@ Exit codes: 0 drawn (or checked) and recognised, 1 drawn but the check found fau
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.make_sample_people")
+
+import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import numpy as np
 
@@ -106,7 +111,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--weights-dir", type=Path, help="where the networks' files are (default: $DEEPFACE_HOME)")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,16 +14,21 @@ Exit codes: 0 done, 2 asked wrongly, 3 something failed or some faces can't be e
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.migrate_model")
+
 import argparse
 import sqlite3
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from scripts.building.lock import build_lock
 from scripts.create_db import DEFAULT_JOBS
@@ -58,6 +63,8 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
     except StartError as error:
         print(f"migrate_model: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        raise  # nobody reads what is printed: no fault of the gallery's
     except (FacewireError, OSError, sqlite3.Error) as error:
         print(
             f"migrate_model: {in_words(error, db)}; what was embedded is kept, and the gallery is as it was",
@@ -167,7 +174,3 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=positive, default=DEFAULT_JOBS, metavar="N", help="threads (default: %(default)s)"
     )
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -43,7 +43,7 @@ def server_process(db: str, flags: Sequence[str], log: Path) -> Iterator[Server]
             assert server.stdout is not None
             line = next((line for line in server.stdout if line.startswith(_READY)), "")
             if not line:
-                raise StartError(f"the server did not start: {log.read_text().strip().splitlines()[-1]}")
+                raise StartError(f"the server did not start: {last_line(log)}")
             yield Server(server, int(line.rsplit(":", 1)[1]))
         finally:
             server.terminate()
@@ -51,3 +51,8 @@ def server_process(db: str, flags: Sequence[str], log: Path) -> Iterator[Server]
                 server.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 server.kill()
+
+
+def last_line(log: Path) -> str:
+    """What a server said last: where it could not start, why."""
+    return (log.read_text().strip().splitlines() or ["it said nothing"])[-1]

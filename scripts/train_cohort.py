@@ -8,15 +8,21 @@ other data sets: docs/decisions/0010.
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.train_cohort")
+
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.evaluation import embedding
 from scripts.evaluation.pictures import image_files
@@ -117,7 +123,3 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=DEFAULT_PATH, help="(default: %(default)s)")
     embedding.add_image_arguments(parser)
     return parser.parse_args()
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -7,13 +7,19 @@ checkpoint, FaceNet's feature maps of the training pictures (2 GB a view), the h
 result, up to the order in which threads add floats. data/models/README.md tells what the networks may be used for.
 """
 
-import argparse
+import os
 import sys
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.train_emotion", "requirements-train.txt")
+
+import argparse
 from pathlib import Path
 
 from torch import nn
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.emotion_training import on_maps, pixels
 from scripts.emotion_training.data import Split, load_split
@@ -94,7 +100,3 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--publish-only", action="store_true", help="publish the last checkpoints as they are")
     parser.add_argument("--threads", type=int, default=2, help="at most so many")
     return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()

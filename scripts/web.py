@@ -5,22 +5,27 @@ Ctrl-C ends both; if one of them ends by itself, so does the other.
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.web", "requirements-web.txt")
+
 import argparse
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from client.web.main import listen, why_not
 from client.web.settings import DEFAULT_WEB_PORT, WebSettings, page_port
 from scripts.demo import DB as DEMO_DB
 from scripts.demo import PEOPLE, choose_model, run, say, shown
-from scripts.serving import ROOT, STOP_TIMEOUT_S, server_process
+from scripts.serving import ROOT, STOP_TIMEOUT_S, last_line, server_process
 from server.errors import StartError
 
 _DEFAULT_DB = ROOT / "data" / "facialdb.db"
@@ -43,6 +48,7 @@ def main() -> int:
     # What `make` and `kill` send must end the two as Ctrl-C does; a shell's background job would ignore Ctrl-C itself
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    ready = False
     try:
         _port_must_be_free(args.port)
         database, networks = _chosen(args.db.resolve()) or _demo()
@@ -50,6 +56,7 @@ def main() -> int:
         with server_process(str(database), networks, _LOG) as server:
             say("the page")
             with _page(server.port, args.port) as page:
+                ready = True
                 return _watch(page, server.process)
     except StartError as error:
         print(f"web.py: {error}", file=sys.stderr)
@@ -57,6 +64,8 @@ def main() -> int:
     except subprocess.CalledProcessError as error:
         return int(error.returncode)
     except KeyboardInterrupt:
+        if not ready:
+            raise
         print("\nthe page and the server have stopped")
         return 0
 
@@ -91,10 +100,14 @@ def _demo() -> tuple[Path, list[str]]:
 
 @contextmanager
 def _page(server_port: int, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The web page, which says where it is; it has ended when the block ends."""
+    """The web page, once it has said where it is, or ended; it has ended when the block ends."""
     command = [sys.executable, "web_app.py", "--server", f"127.0.0.1:{server_port}", "--port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT) as page:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as page:
         try:
+            assert page.stdout is not None
+            for _ in range(2):  # where it is, and whom it asks: all that it prints
+                sys.stdout.buffer.write(page.stdout.readline())
+                sys.stdout.flush()
             yield page
         finally:
             page.terminate()  # harmless where Ctrl-C has reached it, too
@@ -109,14 +122,9 @@ def _watch(page: subprocess.Popen[bytes], server: subprocess.Popen[str]) -> int:
     while server.poll() is None:
         with suppress(subprocess.TimeoutExpired):
             return page.wait(_LOOK_S)
-    log = _LOG.read_text().strip().splitlines()
-    raise StartError(f"the server has ended: {log[-1] if log else f'exit code {server.returncode}'}")
+    raise StartError(f"the server has ended: {last_line(_LOG)} (exit code {server.returncode})")
 
 
 def _named(path: Path) -> str:
     """The path as short as somebody in the project's folder would type it."""
     return shown(path) if path.is_relative_to(ROOT) else str(path)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

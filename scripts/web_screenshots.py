@@ -7,12 +7,20 @@ Needs what requirements-dev.txt and requirements-web.txt install, and Chromium. 
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("scripts.web_screenshots", "requirements-dev.txt")
+
 import argparse
 import contextlib
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,9 +31,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from client import FaceClient
 from scripts.demo import PEOPLE, PROBES, choose_model, run
@@ -198,7 +203,3 @@ def _shrink(path: Path) -> None:
         picture.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
         if path.stat().st_size < MAX_BYTES:
             return
-
-
-if __name__ == "__main__":
-    sys.exit(main())

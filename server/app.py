@@ -28,7 +28,7 @@ from server.tcp.dispatch import Dispatcher
 from server.tcp.listener import Listener
 from server.vision.analyser import Analyser
 from server.vision.models import model_card
-from server.vision.opening import VisionSettings, open_analyser
+from server.vision.opening import VisionSettings, hint_of_better_weights, open_analyser
 
 log = logging.getLogger("facewire")
 
@@ -69,8 +69,8 @@ def build(settings: Settings, open_things: ExitStack) -> Listener:
     service = open_service(settings.db, settings.model, settings.vision, settings.fpir, open_things)
     counts = service.counts()
     log.info(
-        "%s with %d people, %d templates; ready in %.1f s",
-        settings.db, counts.people, counts.templates, time.perf_counter() - begun,
+        "%s of %s with %d people, %d templates; ready in %.1f s",
+        settings.db, service.gallery.spec.model, counts.people, counts.templates, time.perf_counter() - begun,
     )  # fmt: skip
     albums = open_albums(service, settings, open_things)
     dispatcher = Dispatcher(service, token=settings.token, albums=albums)
@@ -110,6 +110,8 @@ def open_service(
     analyser.warm_up()
     if gallery.cohort is None:
         log.info("no cohort of %s: error rates differ between groups of people (docs/accuracy.md)", gallery.spec.model)
+    if hint := hint_of_better_weights(gallery.spec, vision, db):
+        log.info("%s", hint)
     decider = Decider(gallery.spec, fpir, normalised=gallery.cohort is not None)
     return RecognitionService(analyser, gallery, decider, runtime=vision.runtime)
 

@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Asks a server, prints, draws; gives the exit code. Raises Usage and ClientError."""
     paths = wanted_pictures(arguments)
     with client_for(arguments) as client:
-        return ask_about(paths, client, arguments)
+        return ask_about(paths, client, arguments, names_model=True)
 
 
 def wanted_pictures(arguments: argparse.Namespace) -> list[Path]:
@@ -104,9 +104,9 @@ def forbid_drawing_over(paths: list[Path], arguments: argparse.Namespace) -> Non
         raise Usage(f"--draw {arguments.draw} would write over the pictures there; name another folder")
 
 
-def ask_about(paths: list[Path], asker: Asker, arguments: argparse.Namespace) -> int:
-    """Asks, prints, draws; gives the exit code."""
-    printer = _Printer(arguments)
+def ask_about(paths: list[Path], asker: Asker, arguments: argparse.Namespace, *, names_model: bool = False) -> int:
+    """Asks, prints, draws; gives the exit code. `names_model`: says once which model the gallery is of."""
+    printer = _Printer(arguments, names_model=names_model)
     reader = _Reader(paths, printer)
     for outcome in asker.identify_many(reader, k=arguments.k, emotion=arguments.with_emotion):
         path, picture = reader.sent.popleft()
@@ -143,7 +143,8 @@ class _Reader:
 class _Printer:
     """Prints what becomes of each picture, and keeps the exit code."""
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
+    def __init__(self, arguments: argparse.Namespace, *, names_model: bool) -> None:
+        self._names_model = names_model and not arguments.json
         self.exit_code = EXIT_ALL_MATCHED
         self._json = arguments.json
         self._candidates = arguments.k > 1
@@ -152,6 +153,10 @@ class _Printer:
 
     def answered(self, path: Path, picture: bytes, answer: Identified) -> None:
         """Prints, and draws if asked to."""
+        if self._names_model:
+            self._names_model = False
+            # Beside the answers, not among them
+            print(f"recognised with {printable(answer.model)}", file=sys.stderr, flush=True)
         if not any(face.decision == "match" for face in answer.faces):
             self.exit_code = max(self.exit_code, EXIT_SOME_UNMATCHED)
         if self._json:

@@ -1,17 +1,18 @@
 """DeepFace and TensorFlow, and the only module that imports them; inside functions: a start from the cache needs none.
 
-DeepFace keeps its settings in the environment and its models in a global cache without a lock; everything here runs
-while the server starts, one call at a time.
+DeepFace finds its home in the environment, which is the whole process's: nothing here changes it. A download is given
+the whole path of its target; a model that is loaded is told another home for that long, under a lock.
 """
 
 from __future__ import annotations
 
-import logging
 import os
+import re
+import shutil
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,32 +24,26 @@ from server.vision.detector import Detection
 from server.vision.image import Pixels
 from server.vision.models import DEEPFACE_EMOTION_FILE, ModelCard
 from server.vision.runtime import BATCH_SIZES, Floats, Network
+from server.vision.weights import BrokeOff
 
 _STDERR = 2  # the file descriptor
-_alone = threading.RLock()  # guards what is the whole process's: the environment, and where its output goes
+_SERVERS_FAULT = 500  # statuses from here on
+_alone = threading.RLock()  # guards what is the whole process's: DeepFace's home, and where output goes
 EMOTION_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-
-
-def _hush() -> None:
-    """Their greetings are no news to our users; both read this when they are first imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("DEEPFACE_LOG_LEVEL", str(logging.ERROR))
 
 
 @contextmanager
 def _deepface_home(home: Path) -> Iterator[None]:
-    """DeepFace reads its home from the environment; it is put back afterwards."""
+    """DeepFace's models ask one function where their weights lie; meanwhile it answers `home`."""
+    from deepface.commons import folder_utils
+
     with _alone:
-        before = os.environ.get("DEEPFACE_HOME")
-        os.environ["DEEPFACE_HOME"] = str(home)
+        its_own = folder_utils.get_deepface_home
+        folder_utils.get_deepface_home = lambda: str(home)
         try:
-            with redirect_stdout(sys.stderr):  # its logger prints; stdout is ours
-                yield
+            yield
         finally:
-            if before is None:
-                del os.environ["DEEPFACE_HOME"]
-            else:
-                os.environ["DEEPFACE_HOME"] = before
+            folder_utils.get_deepface_home = its_own
 
 
 @contextmanager
@@ -67,20 +62,54 @@ def _no_greetings() -> Iterator[None]:
 
 
 def download(name: str, urls: Sequence[str], home: Path) -> None:
-    """DeepFace's own download, with its progress, into `home`/.deepface/weights. Raises ValueError when it fails."""
-    _hush()
-    from deepface.commons import folder_utils, weight_utils
+    """DeepFace's own download, with its progress on stderr, into `home`/.deepface/weights; any number at a time.
 
-    with _deepface_home(home):
-        folder_utils.initialize_folder()
-        (home / ".deepface" / "weights" / name).parent.mkdir(parents=True, exist_ok=True)
-        packed = {".zip": "zip", ".bz2": "bz2"}.get(Path(urls[0].partition("?")[0]).suffix)
-        weight_utils.download_weights_if_necessary(name, list(urls), compress_type=packed)
+    Raises ValueError when it fails, in the form of BrokeOff where another try may succeed, and OSError.
+    """
+    from deepface.commons import weight_utils
+
+    # DeepFace joins a name to its own folder, of which a whole path leaves nothing.
+    target = home / ".deepface" / "weights" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    packed = Path(urls[0].partition("?")[0]).suffix
+    try:
+        if packed == ".zip":  # which DeepFace would unpack into its own folder
+            archive = weight_utils.download_weights_if_necessary(f"{target}.zip", list(urls))
+            shutil.unpack_archive(archive, target.parent)
+        else:
+            weight_utils.download_weights_if_necessary(
+                str(target), list(urls), compress_type="bz2" if packed == ".bz2" else None
+            )
+    except (ValueError, EOFError, shutil.ReadError) as error:
+        reason, passing = _explained(error.__cause__ or error)
+        raise (BrokeOff if passing else ValueError)(reason) from error
+
+
+def _explained(cause: BaseException) -> tuple[str, bool]:
+    """Why a download failed, and whether another try may succeed: not where nobody answered, or somebody said no."""
+    import requests
+    from gdown import DownloadError
+    from urllib3.exceptions import MaxRetryError
+
+    said = (str(cause).splitlines() or [""])[0]  # further lines name our staging folder
+    if isinstance(cause, requests.Timeout):
+        return "no answer in time", False
+    if isinstance(cause, requests.HTTPError) and cause.response is not None:
+        return f"the answer was status {cause.response.status_code}", cause.response.status_code >= _SERVERS_FAULT
+    if isinstance(cause, requests.ConnectionError):
+        if any(isinstance(argument, MaxRetryError) for argument in cause.args):
+            return "no connection could be made", False
+        return "the connection broke off", True
+    status = re.search(r"status code (\d{3})$", said)
+    if status:  # DeepFace's words
+        return f"the answer was status {status[1]}", int(status[1]) >= _SERVERS_FAULT
+    if isinstance(cause, DownloadError | EOFError):
+        return said.rstrip(".") or "it broke off", True
+    return said or type(cause).__name__, False
 
 
 def weights_addresses(task: str, model: str, attribute: str) -> list[str]:
     """Where DeepFace fetches a model's weights from; `attribute` names the constant beside its client class."""
-    _hush()
     import importlib
 
     from deepface.modules import modeling
@@ -139,6 +168,7 @@ class DeepFaceEmbedder:
 
     def __init__(self, card: ModelCard, weights: Path) -> None:
         self._client = _client("facial_recognition", card.name, card.weights_file, weights)
+        self._one_at_a_time = threading.Lock()  # guards the client: SFace's, OpenCV's, keeps its layers' outputs inside
         width, height = card.input_size
         self._size = (height, width)
 
@@ -167,7 +197,8 @@ class DeepFaceEmbedder:
         from deepface.modules import preprocessing
 
         inputs = [preprocessing.resize_image(crop[:, :, ::-1], self._size) for crop in crops]
-        rows = [self._client.forward(preprocessing.normalize_input(image, "base")) for image in inputs]
+        with self._one_at_a_time:
+            rows = [self._client.forward(preprocessing.normalize_input(image, "base")) for image in inputs]
         return np.asarray(rows, np.float32)
 
 
@@ -185,7 +216,6 @@ class DeepFaceEmotion:
 
 def _client(task: str, name: str, weights_file: str, weights: Path) -> Any:
     """DeepFace's model, loaded from a file that lies anywhere."""
-    _hush()
     import tempfile
 
     from deepface.modules import modeling

@@ -19,7 +19,14 @@ from server.vision.detector import Detector, YuNet
 from server.vision.embedder import Embedder, Engine, FaceNetEngine
 from server.vision.emotion import Calibration, EmotionReader, EmotionSpec
 from server.vision.image import ImageLimits
-from server.vision.models import DEEPFACE_EMOTION_FILE, DEFAULT_MODEL, YUNET_FILE, ModelCard, model_card
+from server.vision.models import (
+    DEEPFACE_EMOTION_FILE,
+    DEFAULT_MODEL,
+    FALLBACK_MODEL,
+    YUNET_FILE,
+    ModelCard,
+    model_card,
+)
 from server.vision.weights import MissingWeights, WeightsFile, WeightsFinder
 
 Runtime = Literal["openvino", "tensorflow"]
@@ -59,10 +66,13 @@ def open_analyser(settings: VisionSettings) -> Analyser:
             f"--runtime tensorflow is for Facenet512 and Facenet; {card.name} has one runtime", exit_code=2
         )
     own = EmotionSpec.load(EMOTION_MODEL) if settings.emotion == "facewire" else None
+    # Files are found, and fetched, on this thread: Ctrl-C reaches no other, and progress is shown one by one.
+    open_detector = _detector(settings, finder)
     with ThreadPoolExecutor(2) as aside:  # compiling a network takes one core some tenths of a second
-        opening_detector = aside.submit(_open_detector, settings, finder)
-        opening_emotions = aside.submit(_open_emotions, settings, finder, own)
-        embedder = open_embedder(card, settings, finder, own)
+        opening_detector = aside.submit(open_detector)
+        weights = find_weights(card, finder)
+        opening_emotions = aside.submit(_emotions(settings, finder, own))
+        embedder = _open_found(card, weights, settings, finder, own)
         detector, emotions = opening_detector.result(), opening_emotions.result()
     log.info("model %s, detector %s, runtime %s", card.name, detector.name, settings.runtime)
     return Analyser(detector, embedder, emotions, settings.limits, queue_capacity=settings.queue_capacity)
@@ -72,7 +82,16 @@ def open_embedder(
     card: ModelCard, settings: VisionSettings, finder: WeightsFinder, emotions: EmotionSpec | None = None
 ) -> Embedder:
     """A recognition model and, where it can carry it, the head of `emotions`. Raises MissingWeights or StartError."""
-    weights = find_weights(card, finder)
+    return _open_found(card, find_weights(card, finder), settings, finder, emotions)
+
+
+def _open_found(
+    card: ModelCard,
+    weights: WeightsFile,
+    settings: VisionSettings,
+    finder: WeightsFinder,
+    emotions: EmotionSpec | None,
+) -> Embedder:
     spec = card.spec(weights.sha256)
     head = emotions.head if emotions else None
     fits = head and (head.model, head.maps) == (card.name, card.maps)
@@ -86,6 +105,19 @@ def find_weights(card: ModelCard, finder: WeightsFinder) -> WeightsFile:
     attribute = attributes.get(card.name, "WEIGHTS_URL")
     addresses = partial(deepface_models.weights_addresses, "facial_recognition", card.name, attribute)
     return finder.find(card.weights_file, addresses)
+
+
+def hint_of_better_weights(spec: EmbeddingSpec, settings: VisionSettings, db: Path) -> str | None:
+    """What to do where a gallery was built with the fallback, and the default model's weights have come since."""
+    if spec.model != FALLBACK_MODEL:
+        return None
+    file = model_card(DEFAULT_MODEL).weights_file
+    if not any((place / file).is_file() for place in WeightsFinder(settings.weights_dir, None).places()):
+        return None
+    return (
+        f"{DEFAULT_MODEL}'s weights are on this machine now, and it errs less often than {spec.model}: "
+        f"python scripts/migrate_model.py --to {DEFAULT_MODEL} --db {db} moves this gallery to it"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +173,12 @@ _ENGINES: dict[str, Callable[[_Opening], Engine]] = {
 }
 
 
-def _open_detector(settings: VisionSettings, finder: WeightsFinder) -> Detector:
+def _detector(settings: VisionSettings, finder: WeightsFinder) -> Callable[[], Detector]:
+    """What opens the detector, its file found."""
     if settings.detector == "dlib":
         return _dlib_detector(finder)
     try:
-        return open_yunet(settings, finder)
+        return partial(YuNet, _find_yunet(finder).path, settings.canvas)
     except MissingWeights as error:
         if settings.detector == "yunet":
             raise
@@ -156,21 +189,29 @@ def _open_detector(settings: VisionSettings, finder: WeightsFinder) -> Detector:
 
 def open_yunet(settings: VisionSettings, finder: WeightsFinder) -> YuNet:
     """YuNet with the canvas of `settings`. Raises MissingWeights or StartError."""
-    addresses = partial(deepface_models.weights_addresses, "face_detector", "yunet", "WEIGHTS_URL")
-    weights = finder.find(YUNET_FILE, addresses)
-    return YuNet(weights.path, settings.canvas)
+    return YuNet(_find_yunet(finder).path, settings.canvas)
 
 
-def _dlib_detector(finder: WeightsFinder) -> Detector:
-    return dlib_models.DlibDetector(finder.find("shape_predictor_68_face_landmarks.dat").path)
+def _find_yunet(finder: WeightsFinder) -> WeightsFile:
+    return finder.find(YUNET_FILE, partial(deepface_models.weights_addresses, "face_detector", "yunet", "WEIGHTS_URL"))
 
 
-def _open_emotions(settings: VisionSettings, finder: WeightsFinder, own: EmotionSpec | None) -> EmotionReader | None:
+def _dlib_detector(finder: WeightsFinder) -> Callable[[], Detector]:
+    return partial(dlib_models.DlibDetector, finder.find("shape_predictor_68_face_landmarks.dat").path)
+
+
+def _emotions(
+    settings: VisionSettings, finder: WeightsFinder, own: EmotionSpec | None
+) -> Callable[[], EmotionReader | None]:
+    """What opens the emotions, their file found."""
     if settings.emotion == "deepface":
         addresses = partial(deepface_models.weights_addresses, "facial_attribute", "Emotion", "WEIGHTS_URL")
-        weights = finder.find(DEEPFACE_EMOTION_FILE, addresses)
-        return EmotionReader(deepface_emotion_spec(weights.path), deepface_models.DeepFaceEmotion(weights.path))
-    return EmotionReader(own, runtime.open_network(own.onnx)) if own else None
+        return partial(_deepface_emotions, finder.find(DEEPFACE_EMOTION_FILE, addresses).path)
+    return lambda: EmotionReader(own, runtime.open_network(own.onnx)) if own else None
+
+
+def _deepface_emotions(weights: Path) -> EmotionReader:
+    return EmotionReader(deepface_emotion_spec(weights), deepface_models.DeepFaceEmotion(weights))
 
 
 def deepface_emotion_spec(weights: Path) -> EmotionSpec:

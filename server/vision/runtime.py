@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import queue
+import threading
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,12 +37,35 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+_first_use = threading.Lock()  # guards OpenVINO's own first-use tables: see _core
+
+
+def _core() -> openvino.Core:
+    """The process's one Core: every model is read and compiled with it.
+
+    OpenVINO's bindings fill tables at their first inference. Whoever fills one waits for Python's lock while holding
+    C++'s, and a second thread that comes then holds Python's and waits for C++'s: both wait for ever. So the first
+    caller infers once, and all others wait here meanwhile; 15 ms, once.
+    """
+    with _first_use:
+        return _opened()
+
+
+@cache
+def _opened() -> openvino.Core:
+    core = openvino.Core()
+    number = ops.parameter([1], np.uint8)
+    model = openvino.Model([ops.convert(number, np.float32)], [number], "first")
+    core.compile_model(model, "CPU").create_infer_request().infer([np.zeros(1, np.uint8)])
+    return core
+
+
 class OpenVinoGraph:
     """A compiled graph. `streams` calls run at a time, sharing `threads` threads; more callers wait their turn."""
 
     def __init__(self, model: openvino.Model, *, streams: int, threads: int) -> None:
         config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": streams}
-        self._compiled = openvino.Core().compile_model(model, "CPU", config)
+        self._compiled = _core().compile_model(model, "CPU", config)
         # An infer request serves one caller at a time: callers take one out and put it back.
         self._requests: queue.LifoQueue[Any] = queue.LifoQueue(maxsize=streams)
         for _ in range(streams):
@@ -78,7 +103,7 @@ class OpenVinoNetwork:
 def read_model(path: Path) -> openvino.Model:
     """An ONNX or OpenVINO IR file. Raises StartError when the file is damaged."""
     try:
-        return openvino.Core().read_model(path)
+        return _core().read_model(path)
     except RuntimeError as error:
         raise StartError(f"{path} can't be read as a network: {str(error).splitlines()[0]}") from error
 
@@ -86,6 +111,7 @@ def read_model(path: Path) -> openvino.Model:
 def convert_keras(model: object) -> openvino.Model:
     """A Keras model as an OpenVINO one, its batch dimension free; of several outputs, vectors come before maps: the
     converter puts them as it meets them."""
+    _core()
     converted = openvino.convert_model(model)
     results = sorted(converted.get_results(), key=lambda result: result.get_output_partial_shape(0).rank.get_length())
     return openvino.Model(results, converted.get_parameters(), converted.get_name())

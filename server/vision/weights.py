@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +28,21 @@ Download = Callable[[str, Sequence[str], Path], None]
 CARRIERS = ("face_recognition_models",)  # packages that hold weights in their folder `models`
 
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_TRIES = 3
+_PAUSE_S = 1.0  # before the second try, and twice as long before the third
+
+
+class BrokeOff(ValueError):
+    """A download that failed, and may not when it is tried again."""
+
+
 class MissingWeights(StartError):
     """The file is nowhere and can't be fetched: the one failure where going on without it may be right."""
+
+    def __init__(self, message: str, *, file: str) -> None:
+        super().__init__(message)
+        self.file = file
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,7 @@ class WeightsFinder:
         urls = [f"{self.mirror.rstrip('/')}/{Path(name).name}"] if self.mirror else list(addresses())
         if self.download is not None and urls:
             return self._fetched(name, urls)
-        raise MissingWeights(self._missing(name, urls, "it is not on this machine"))
+        raise self._missing(name, urls, "it is not on this machine")
 
     def places(self) -> list[Path]:
         """The folders looked at, in order."""
@@ -70,27 +84,45 @@ class WeightsFinder:
         return self.weights_dir or deepface_home() / ".deepface" / "weights"
 
     def _fetched(self, name: str, urls: Sequence[str]) -> WeightsFile:
-        assert self.download is not None
         target = self._target() / name
-        log.info("fetching %s from %s", name, urls[0])
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             # Beside the target, so that moving the finished file is one atomic rename.
             with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as staging:
-                self.download(name, urls, Path(staging))
+                self._download(name, urls, Path(staging))
                 fetched = Path(staging) / ".deepface" / "weights" / name
                 _check_download(fetched, name)
                 fetched.replace(target)
-        except (OSError, ValueError) as error:
-            # DeepFace's own message names our staging folder; what went wrong is in its cause.
-            why = type(error.__cause__).__name__ if error.__cause__ else str(error)
-            raise MissingWeights(self._missing(name, urls, f"fetching it failed ({why})")) from error
+        except OSError as error:
+            reason = f"{target.parent} can't be written ({error.strerror or error})"
+            raise self._missing(name, urls, reason) from error
+        except ValueError as error:
+            raise self._missing(name, urls, f"fetching it failed: {error}") from error
         return checked(target, name)
 
-    def _missing(self, name: str, urls: Sequence[str], why: str) -> str:
+    def _download(self, name: str, urls: Sequence[str], staging: Path) -> None:
+        """Raises OSError, or ValueError with the reason in words."""
+        assert self.download is not None
+        for number in range(1, _TRIES):
+            log.info("fetching %s from %s", name, urls[0])
+            try:
+                self.download(name, urls, staging)
+            except BrokeOff as error:
+                log.warning("fetching %s failed: %s; trying again in %g s", name, error, number * _PAUSE_S)
+                time.sleep(number * _PAUSE_S)
+            else:
+                return
+        self.download(name, urls, staging)
+
+    def _missing(self, name: str, urls: Sequence[str], why: str) -> MissingWeights:
         places = ", ".join(str(place) for place in self.places())
         source = " or ".join(urls) if urls else "where you keep it"
-        return f"{name} is needed and {why}. Looked in {places}. Fetch it from {source} and put it in {self._target()}"
+        target = self._target()
+        make = "" if target.is_dir() else " (make that folder first)"
+        return MissingWeights(
+            f"{name} is needed and {why}. Looked in {places}. Fetch it from {source} and put it in {target}{make}",
+            file=name,
+        )
 
 
 def deepface_home() -> Path:
@@ -113,11 +145,26 @@ def checked(path: Path, name: str) -> WeightsFile:
 
 
 def _check_download(path: Path, name: str) -> None:
-    """Raises ValueError where `checked` would blame, and have deleted, a file that is about to go anyway."""
+    """Raises ValueError for what is not the whole file, or another: `checked` would have a file deleted that is about
+    to go anyway. Of FaceNet's no hash is known, but HDF5 says how long its file is."""
     try:
         checked(path, name)
-    except StartError:
+        with path.open("rb") as file:
+            begins = file.read(1024)
+        if begins.startswith(_HDF5):
+            _check_hdf5(path)
+    except (StartError, OSError):
         raise ValueError("what came from there is damaged, or is another file") from None
+    if begins.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise ValueError("what came from there is a web page: a network's login, perhaps")
+
+
+def _check_hdf5(path: Path) -> None:
+    """Raises OSError where the file is cut off."""
+    import h5py
+
+    with h5py.File(path):
+        pass
 
 
 def _carrier_folders() -> list[Path]:

@@ -93,7 +93,7 @@ def test_one_refused_picture_is_exit_3_and_the_others_are_answered(
     broken, fine = write(tmp_path / "a.jpg", BROKEN), write(tmp_path / "b.jpg", b"b")
     assert main([str(broken), str(fine), "--port", port]) == 3
     captured = capsys.readouterr()
-    assert captured.err == f"{broken}: these bytes are not a picture\n"
+    assert captured.err == f"{broken}: these bytes are not a picture\nrecognised with fake\n"
     assert captured.out.startswith(f"{fine}: 1 face")
 
 

@@ -13,12 +13,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("protocol", "server", "client", "scripts")
 LAUNCHERS = ("server_app", "client_app", "web_app")
+LAUNCH = "launch"  # what each of them, and every script, begins with
 
 
 def sources() -> Iterator[Path]:
     for package in PACKAGES:
         yield from sorted((ROOT / package).rglob("*.py"))
-    yield from (ROOT / f"{launcher}.py" for launcher in LAUNCHERS)
+    yield from (ROOT / f"{launcher}.py" for launcher in (*LAUNCHERS, LAUNCH))
 
 
 def module_of(path: Path) -> str:
@@ -142,8 +143,33 @@ def test_only_the_page_needs_a_web_framework() -> None:
     assert all(inside(user, "client.web") for user in users)
 
 
+def test_the_environment_is_written_once_before_there_are_threads() -> None:
+    """It is the whole process's: a thread that changes it changes it for another that reads it (decisions/0047)."""
+    writers = {
+        module_of(path)
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load) and is_environment(node.value))
+        or (isinstance(node, ast.Attribute) and node.attr in WRITING and is_environment(node.value))
+        or (isinstance(node, ast.Attribute) and node.attr in ("putenv", "unsetenv"))
+    }
+    assert {module for module in writers if not inside(module, "scripts")} == {"server"}
+
+
+WRITING = ("setdefault", "update", "pop", "popitem", "clear")
+
+
+def is_environment(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "environ"
+
+
 def test_nothing_is_unpickled() -> None:
     assert users_of("pickle") | users_of("marshal") | users_of("shelve") == set()
+
+
+def test_launch_needs_nothing_but_python() -> None:
+    """It tells those who have nothing else what they lack."""
+    assert {name.partition(".")[0] for name in IMPORTS[LAUNCH]} <= sys.stdlib_module_names
 
 
 def test_openblas_is_told_to_have_no_threads_before_numpy_loads_it() -> None:

@@ -1,7 +1,11 @@
-"""Batches of any size, computed in parts of a few."""
+"""Batches of any size, computed in parts of a few; a first inference by several threads at once."""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,8 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from server.vision.runtime import BATCH_SIZES, Floats, OpenVinoNetwork, open_network, save_model
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Doubling:
@@ -58,3 +64,21 @@ def test_a_heads_outputs_follow_those_of_the_network_it_rides_on(tmp_path: Path)
     both = open_network(tmp_path / "trunk.xml", head=tmp_path / "head.xml")(pictures)
     total = 2 * pictures.sum((1, 2, 3))
     assert np.allclose(both, np.column_stack([alone, total, -total]))
+
+
+STARTS = 50  # without what runtime._core does, the first to wait for ever is one of the first five
+
+
+def test_threads_that_infer_first_and_at_once_all_get_their_answer() -> None:
+    """OpenVINO's bindings wait for each other there, for ever, in about one start of ten (docs/decisions/0047)."""
+    command = [sys.executable, "-m", "tests.support.first_inferences", str(STARTS)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as starts:
+        try:
+            said, complaints = starts.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(starts.pid, signal.SIGKILL)  # the process that hangs is its child
+            said, complaints = starts.communicate()
+    assert complaints == ""
+    assert said.split() == [str(number + 1) for number in range(STARTS)]

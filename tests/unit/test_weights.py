@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from server.errors import StartError
@@ -31,13 +37,22 @@ def file_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A web server on this machine, and the folder it serves."""
     folder = tmp_path / "served"
     folder.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
+    with serving(partial(SimpleHTTPRequestHandler, directory=str(folder))) as address:
+        yield address, folder
+
+
+@contextmanager
+def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a web server on this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", folder
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def put(path: Path, content: bytes) -> Path:
@@ -122,3 +137,179 @@ def test_deepfaces_own_download_from_a_mirror(home: Path, file_server: tuple[str
     with pytest.raises(StartError, match=address):
         finder.find("not_on_the_mirror.h5")
     assert {path.name for path in home.rglob("*") if path.is_file()} == {NAME}
+
+
+@pytest.fixture
+def fetch() -> Callable[[str, Sequence[str], Path], None]:
+    """DeepFace's own download, and no waiting before another try."""
+    pytest.importorskip("deepface")
+    from server.vision.deepface_models import download
+
+    return download
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "_PAUSE_S", 0.0)
+
+
+class Mirror(BaseHTTPRequestHandler):
+    """Serves `files` as `send` does it; `asked` counts the bodies that were asked for."""
+
+    files: dict[str, bytes]
+    asked: int
+
+    def do_HEAD(self) -> None:
+        self.send_response(200 if self.path[1:] in self.files else 404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self.send(self.files[self.path[1:]])
+
+    def send(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *said: object) -> None:
+        pass
+
+
+def mirror(files: dict[str, bytes], send: Callable[[Mirror, bytes], None]) -> type[Mirror]:
+    return type("OneMirror", (Mirror,), {"files": files, "send": send, "asked": 0})
+
+
+def left_in(home: Path) -> set[str]:
+    return {path.name for path in home.rglob("*") if path.is_file()}
+
+
+def test_files_fetched_at_once_from_a_slow_mirror_all_arrive(
+    home: Path, fetch: Callable[[str, Sequence[str], Path], None]
+) -> None:
+    """Each waits in its middle until the other has come as far, so both are under way at once; and meanwhile nobody
+    sees another environment than before."""
+    files = {f"network_{number}.h5": bytes([number]) * 700_000 for number in range(2)}
+    in_the_middle = threading.Barrier(2, timeout=60)
+
+    def send_slowly(self: Mirror, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[:300_000])
+        self.wfile.flush()
+        in_the_middle.wait()
+        self.wfile.write(body[300_000:])
+
+    environments: list[object] = []
+    recording = True
+
+    def record(event: str, arguments: tuple[object, ...]) -> None:
+        if recording and event in ("os.putenv", "os.unsetenv"):
+            environments.append(arguments)
+
+    sys.addaudithook(record)  # stays for good, and silent
+    before = dict(os.environ)
+    with serving(mirror(files, send_slowly)) as address, ThreadPoolExecutor(2) as pool:
+        found = dict(zip(files, pool.map(WeightsFinder(None, fetch, mirror=address).find, files), strict=True))
+    recording = False
+    assert environments == []
+    assert dict(os.environ) == before
+    for name, body in files.items():
+        assert found[name].path == home / ".deepface" / "weights" / name
+        assert found[name].path.read_bytes() == body
+    assert left_in(home) == set(files)
+
+
+@pytest.mark.parametrize("fault", ["a status", "half of it", "silence"])
+def test_a_mirror_that_fails_at_first_is_asked_again(
+    home: Path, fetch: Callable[[str, Sequence[str], Path], None], caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
+    body = b"w" * 700_000
+
+    def fail_at_first(self: Mirror, body: bytes) -> None:
+        if self.asked > 2:
+            return Mirror.send(self, body)
+        if fault == "a status":
+            return self.send_error(503)
+        if fault == "silence":
+            return self.connection.close()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2])
+        return None
+
+    with serving(mirror({NAME: body}, fail_at_first)) as address, caplog.at_level("WARNING"):
+        found = WeightsFinder(None, fetch, mirror=address).find(NAME)
+    assert found.path.read_bytes() == body
+    assert left_in(home) == {NAME}
+    assert caplog.text.count("trying again") == 2
+
+
+@pytest.mark.parametrize("length_said", [True, False], ids=["the length is said", "no length is said"])
+def test_a_file_that_always_breaks_off_is_never_taken_for_whole(
+    home: Path, fetch: Callable[[str, Sequence[str], Path], None], tmp_path: Path, length_said: bool
+) -> None:
+    with h5py.File(tmp_path / NAME, "w") as file:
+        file["weights"] = np.zeros(100_000)
+    body = (tmp_path / NAME).read_bytes()
+
+    def cut(self: Mirror, body: bytes) -> None:
+        self.send_response(200)
+        if length_said:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2])
+
+    with serving(mirror({NAME: body}, cut)) as address, pytest.raises(StartError) as error:
+        WeightsFinder(None, fetch, mirror=address).find(NAME)
+    assert left_in(home) == set()
+    message = str(error.value)
+    assert ("incomplete" if length_said else "damaged") in message
+    advised = Path(message.rpartition(" put it in ")[2])
+    assert advised.is_dir()
+    assert advised == home / ".deepface" / "weights"
+    assert ".fetching-" not in message
+
+
+def test_a_login_page_is_no_network(home: Path, fetch: Callable[[str, Sequence[str], Path], None]) -> None:
+    page = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+    with serving(mirror({NAME: page}, Mirror.send)) as address, pytest.raises(StartError, match="a web page"):
+        WeightsFinder(None, fetch, mirror=address).find(NAME)
+    assert left_in(home) == set()
+
+
+def test_what_a_mirror_has_not_is_asked_for_once(
+    home: Path, fetch: Callable[[str, Sequence[str], Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        serving(mirror({}, Mirror.send)) as address,
+        caplog.at_level("WARNING"),
+        pytest.raises(StartError, match="status 404"),
+    ):
+        WeightsFinder(None, fetch, mirror=address).find(NAME)
+    assert caplog.text == ""
+
+
+def test_nobody_there_is_said_and_no_class_of_python(
+    home: Path, fetch: Callable[[str, Sequence[str], Path], None]
+) -> None:
+    with serving(mirror({}, Mirror.send)) as address:
+        pass  # it is closed again
+    with pytest.raises(StartError) as error:
+        WeightsFinder(None, fetch, mirror=address).find(NAME)
+    assert "no connection could be made" in str(error.value)
+    assert "Error" not in str(error.value)
+
+
+def test_progress_is_shown(
+    home: Path, fetch: Callable[[str, Sequence[str], Path], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serving(mirror({NAME: b"w" * 700_000}, Mirror.send)) as address:
+        WeightsFinder(None, fetch, mirror=address).find(NAME)
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert "700k/700k" in said.err

@@ -1,0 +1,59 @@
+"""Starts of a process whose first inferences are made by several threads at once; run by tests/unit/test_runtime.py.
+
+Every start is a fork of one process that has imported OpenVINO and not used it yet: importing takes half a second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import numpy as np
+
+from server.vision.runtime import OpenVinoGraph, openvino, ops  # through it, so that nobody is told
+
+THREADS = 4
+
+
+def doubling() -> OpenVinoGraph:
+    numbers = ops.parameter([-1, 4], np.float32)
+    model = openvino.Model([ops.multiply(numbers, np.float32(2))], [numbers], "doubling")
+    return OpenVinoGraph(model, streams=THREADS, threads=2)
+
+
+def start(shared: bool) -> None:
+    """Threads that infer at once: with one network, as those of create_db do, or each with one that it opens itself."""
+    sys.setswitchinterval(1e-6)
+    graph = doubling() if shared else None
+    together = threading.Barrier(THREADS)
+    right: list[bool] = []
+
+    def look(number: int) -> None:
+        batch = np.full((1, 4), number, np.float32)
+        together.wait()
+        outputs = (graph or doubling()).run(batch)
+        right.append(bool((outputs[0] == 2 * number).all()))
+
+    threads = [threading.Thread(target=look, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert right == [True] * THREADS
+
+
+def main(starts: int) -> None:
+    """A start after the other, each a process of its own; prints how many have come to their end."""
+    for number in range(starts):
+        child = os.fork()
+        if child == 0:
+            start(shared=number % 2 == 0)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert status == 0
+        print(number + 1, flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,39 @@
+"""Presses Ctrl-C at an exact moment of a Python process: it is put on PYTHONPATH under the name sitecustomize.
+
+$INTERRUPT_AT is the moment: a number (so many imports after launch.py's), or a part of an audit event and its first
+arguments ("open emotion.json", "socket.connect"). The file that $INTERRUPTED names exists once it has come.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+# A test runner in the background ignores Ctrl-C, and so would whatever it starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_at = os.environ["INTERRUPT_AT"]
+_imports = -1
+_done = False
+
+
+def _watch(event: str, arguments: tuple[object, ...]) -> None:
+    global _imports, _done
+    if _done:
+        return
+    if event == "import" and (_imports >= 0 or arguments[0] == "launch"):
+        _imports += 1
+    if _at.isdigit():
+        come = event == "import" and _imports == int(_at)
+    else:
+        wanted, _, argument = _at.partition(" ")
+        come = _imports >= 0 and event == wanted and argument in str(arguments[:2])
+    if come:
+        _done = True
+        Path(os.environ["INTERRUPTED"]).touch()
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+sys.addaudithook(_watch)
