@@ -62,7 +62,7 @@ def jpeg_missing(data: bytes, end: JpegEnd, decode: Callable[[bytes], Pixels | N
     differ = (one != other).any(axis=2)
     if not differ.any():
         return 0.0
-    height, width = differ.shape
+    height, width = int(differ.shape[0]), int(differ.shape[1])
     block = max(1, _BLOCK // scale)
     # Where blocks meet, colours run over the edge by a pixel: count from the next block's beginning.
     half = max(1, block // 2)
