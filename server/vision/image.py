@@ -30,7 +30,7 @@ from pillow_heif import HeifImageFile
 
 from protocol.formats import NAMES, UNSUPPORTED, Format, format_of
 from server.errors import InvalidImage
-from server.vision.cutoff import TOLERATED, container_missing, jpeg_end, jpeg_missing, told
+from server.vision.cutoff import JPEG_END, TOLERATED, container_missing, jpeg_end, jpeg_missing, told
 from server.vision.orientation import UPRIGHT, exif_orientation, lies, png_exif, turned
 from server.vision.webp import webp_mended, webp_size
 
@@ -165,20 +165,22 @@ _FILLS = (128, 65)  # what becomes of the zeros that libjpeg puts where pixels a
 def _jpeg(data: bytes, form: Format, factor: int) -> Pixels:
     """The pixels as they are stored."""
     pixels = _by_opencv(data, factor)
-    if pixels is not None and not any((pixels[-1, -1] == fill).all() for fill in _FILLS):
+    filled = pixels is not None and any((pixels[-1, -1] == fill).all() for fill in _FILLS)
+    if pixels is not None and not filled and data.endswith(JPEG_END):
         return pixels
     end = jpeg_end(data)
-    if pixels is None and end.marked:
-        raise InvalidImage("the image can't be decoded: the file is damaged")
+    if end.marked and not filled:
+        if pixels is None:
+            raise InvalidImage("the image can't be decoded: the file is damaged")
+        return pixels
     missing = jpeg_missing(data, end, lambda jpeg: _by_opencv(jpeg, factor), factor)
     if missing is None:
         raise InvalidImage("the file is cut off before the picture begins; copy it again")
-    if not end.fine or (missing > TOLERATED and end.scans > 1):
+    if not (end.fine or end.marked) or (missing > TOLERATED and end.scans > 1):
         raise InvalidImage("the file is cut off: the finer parts of the picture are missing; copy it again")
     if missing > TOLERATED:
         raise InvalidImage(told(missing))
-    if pixels is None:
-        pixels = _by_opencv(data[: end.at].rstrip(b"\xff") + b"\xff\xd9", factor)
+    pixels = _by_opencv(data[: end.at] + JPEG_END, factor)
     assert pixels is not None  # it was decoded to see what is missing
     return pixels
 

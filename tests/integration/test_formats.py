@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from client import FaceClient, InvalidImage
+from client import FaceClient, InvalidImage, TooLarge
 from client.album_client import AlbumClient
 from client.cli import main
 from client.pictures import LARGEST
@@ -189,6 +189,10 @@ def test_a_motion_photo_is_sent_without_its_film(
     assert main(["enrol", "Ann", str(motion), "--accept", "all", "--port", port]) == 0
     assert main([str(motion), "--port", port]) == 0
     assert main(["verify", str(motion), str(motion), "--port", port]) == 0
+    with server.client() as client:
+        assert client.identify_file(motion).faces[0].name == "Ann"
+        with pytest.raises(TooLarge, match="the file has 33.5 MB"):
+            client.identify_file(film)
     capsys.readouterr()
     assert main([str(film), "--port", port]) == 3
     assert capsys.readouterr().err == f"{film}: the file has 33.5 MB, and at most 33.5 MB can be sent\n"
