@@ -52,7 +52,8 @@ def _as_shown(picture: bytes) -> cv2.typing.MatLike | None:
         if form is not None and form.key == "JPEG":
             return cv2.imdecode(np.frombuffer(picture + _JPEG_END, np.uint8), cv2.IMREAD_COLOR)
         file = io.BytesIO(picture)
-        with HeifImageFile(file) if form is not None and form.key == "HEIF" else Image.open(file) as image:
+        is_heif = form is not None and form.key == "HEIF"
+        with HeifImageFile(file) if is_heif else Image.open(file) as image:  # type: ignore[no-untyped-call]
             return cv2.cvtColor(np.array(ImageOps.exif_transpose(image).convert("RGB")), cv2.COLOR_RGB2BGR)
     except (cv2.error, OSError, ValueError, SyntaxError, RuntimeError):  # damaged, or more pixels than they take
         return None

@@ -112,7 +112,7 @@ HIDDEN = {
     "dlib": "server.vision.dlib_models",
     "sqlite_utils": "server.gallery.store",
     "msgpack": "protocol.codec",
-    "pillow_heif": "server.vision.image",
+    "pillow_heif": "server.vision.readers",
 }
 
 
