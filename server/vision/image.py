@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
-from protocol.formats import NAMES, UNSUPPORTED, Format, format_of
+from protocol.formats import NAMES, UNSUPPORTED, format_of
 from server.errors import InvalidImage
 from server.vision import readers
 from server.vision.cutoff import JPEG_END, TOLERATED, jpeg_end, jpeg_missing, told
@@ -35,13 +35,13 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file claims to hold: `width` and `height` in pixels as shown; `orientation`: how to turn what is stored,
-    as EXIF counts."""
+    """What a file claims to hold: the key of its format in protocol/formats.py; `width` and `height` in pixels as shown;
+    `orientation`: how to turn what is stored, as EXIF counts."""
 
-    format: Format
+    format: str
     width: int
     height: int
-    orientation: int
+    orientation: int = UPRIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def decode_photo(data: bytes, limits: ImageLimits, enough: int) -> Photo:
 def reduction(header: Header, enough: int) -> int:
     """By what factor `decode_photo` reduces a picture."""
     longest = max(header.width, header.height)
-    return max((f for f in _REDUCED if longest >= f * enough), default=1) if header.format.key == "JPEG" else 1
+    return max((f for f in _REDUCED if longest >= f * enough), default=1) if header.format == "JPEG" else 1
 
 
 def read_header(data: bytes, limits: ImageLimits) -> Header:
@@ -92,7 +92,7 @@ def read_header(data: bytes, limits: ImageLimits) -> Header:
         raise InvalidImage(UNSUPPORTED)
     if form.key == "WEBP":
         _check_pixels(*webp_size(data), limits)
-    header = _header(data, form)
+    header = _header(data, form.key)
     _check_pixels(header.width, header.height, limits)
     return header
 
@@ -112,13 +112,13 @@ def _check_pixels(width: int, height: int, limits: ImageLimits) -> None:
         )
 
 
-def _header(data: bytes, form: Format) -> Header:
+def _header(data: bytes, form: str) -> Header:
     with readers.damage("the image's header is damaged or cut off", data), readers.opened(data, form) as image:
         width, height = image.size
-        exif = png_exif(data) if form.key == "PNG" else image.info.get("exif", b"")
+        exif = png_exif(data) if form == "PNG" else image.info.get("exif", b"")
         if isinstance(image, TiffImageFile) and (image.tag_v2.get(_SUBFILE_TYPE) == 1 or data[8:10] == b"CR"):
             raise InvalidImage("a raw file of a camera, which begins with a small preview: export it as a JPEG")
-    orientation = UPRIGHT if form.key in readers.UPRIGHT_BY_READER else exif_orientation(exif)
+    orientation = UPRIGHT if form in readers.UPRIGHT_BY_READER else exif_orientation(exif)
     return Header(form, *((height, width) if lies(orientation) else (width, height)), orientation)
 
 
@@ -126,7 +126,7 @@ _SUBFILE_TYPE = 254  # of a TIFF's first picture; 1: a smaller copy of another o
 
 
 def _decoded(data: bytes, header: Header, factor: int) -> Pixels:
-    is_jpeg = header.format.key == "JPEG"
+    is_jpeg = header.format == "JPEG"
     stored = _jpeg(data, factor) if is_jpeg else readers.read(data, header.format)
     return turned(stored, header.orientation)
 

@@ -23,7 +23,6 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
-from protocol.formats import Format
 from server.errors import InvalidImage
 from server.vision.cutoff import TOLERATED, container_missing, told
 from server.vision.webp import webp_mended
@@ -65,24 +64,24 @@ def damage(what: str, data: bytes) -> Iterator[None]:
         raise InvalidImage(told(missing) if missing else what) from error
 
 
-def opened(data: bytes, form: Format) -> ImageFile.ImageFile:
+def opened(data: bytes, form: str) -> ImageFile.ImageFile:
     """The file's reader, which has read its header. To be called within `damage`."""
-    if form.key == "WEBP":
+    if form == "WEBP":
         data = webp_mended(data)
-    return _READERS[form.key](io.BytesIO(data))
+    return _READERS[form](io.BytesIO(data))
 
 
-def read(data: bytes, form: Format) -> Pixels:
+def read(data: bytes, form: str) -> Pixels:
     """The RGB pixels as they are stored, or as shown where UPRIGHT_BY_READER. Raises InvalidImage."""
     with damage("the image can't be decoded: the file is cut off or damaged", data), opened(data, form) as image:
-        by_rows = form.key in _BY_ROWS and [tile.codec_name for tile in image.tile] != ["libtiff"]
+        by_rows = form in _BY_ROWS and [tile.codec_name for tile in image.tile] != ["libtiff"]
         try:
             image.load()
         except OSError as error:
             if not by_rows:
                 raise
             missing = _rows_missing(image)
-            if missing > TOLERATED or form.key == "TIFF":  # which its reader turns only when it has come to the end
+            if missing > TOLERATED or form == "TIFF":  # which its reader turns only when it has come to the end
                 raise InvalidImage(told(missing)) from error
         return _rgb(image)
 

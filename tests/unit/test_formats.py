@@ -52,7 +52,7 @@ def test_every_format_is_recognised_by_its_first_bytes_and_decoded() -> None:
         form = format_of(data[:HEAD_BYTES])
         assert form is not None, key
         assert form.key == key
-        assert read_header(data, LIMITS).format is form
+        assert read_header(data, LIMITS).format == key
         assert looks_upright(decode_image(data, LIMITS)), key
 
 
