@@ -35,7 +35,7 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file claims to hold: the key of its format in protocol/formats.py; `width` and `height` in pixels as shown;
+    """What a file claims to hold: the key of its format (protocol/formats.py); `width` and `height` in pixels as shown;
     `orientation`: how to turn what is stored, as EXIF counts."""
 
     format: str
