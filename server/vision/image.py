@@ -91,9 +91,9 @@ def read_header(data: bytes, limits: ImageLimits) -> Header:
     if form is None:
         raise InvalidImage(UNSUPPORTED)
     if form.key == "WEBP":
-        _check_pixels(*webp_size(data), limits)
+        check_pixels(Header(form.key, *webp_size(data)), limits)
     header = _header(data, form.key)
-    _check_pixels(header.width, header.height, limits)
+    check_pixels(header, limits)
     return header
 
 
@@ -105,10 +105,12 @@ def check_bytes(data: bytes, limits: ImageLimits) -> None:
         raise InvalidImage(f"the image has {len(data)} bytes, the limit is {limits.max_bytes}")
 
 
-def _check_pixels(width: int, height: int, limits: ImageLimits) -> None:
-    if width * height > limits.max_pixels:
+def check_pixels(header: Header, limits: ImageLimits) -> None:
+    """Raises InvalidImage for what claims more than the limit."""
+    if header.width * header.height > limits.max_pixels:
         raise InvalidImage(
-            f"the image claims {width}x{height} pixels, the limit is {limits.max_pixels / MEGAPIXEL:g} megapixels"
+            f"the image claims {header.width}x{header.height} pixels, "
+            f"the limit is {limits.max_pixels / MEGAPIXEL:g} megapixels"
         )
 
 
