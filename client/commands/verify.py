@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from client.commands.common import EXIT_ALL_MATCHED, EXIT_SOME_UNMATCHED, Usage, add_server_arguments, client_for
+from client.pictures import TooManyBytes, read_picture
 from protocol.shapes import to_plain
 
 
@@ -23,9 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the answer; gives the exit code. Raises Usage and ClientError."""
     try:
-        image, other = arguments.image.read_bytes(), arguments.other.read_bytes()
+        image, other = read_picture(arguments.image), read_picture(arguments.other)
     except OSError as error:
         raise Usage(f"can't read {error.filename}: {error.strerror}") from error
+    except TooManyBytes as error:
+        raise Usage(str(error)) from error
     with client_for(arguments) as client:
         answer = client.verify(image, other)
     if arguments.json:
