@@ -9,8 +9,8 @@ from protocol.album_messages import AlbumInfo, AlbumPhotoEntry, Show
 from server.albums.database import now
 from server.albums.limits import AlbumLimits
 from server.albums.names import album_name
-from server.albums.pictures import Header
 from server.errors import AlreadyExists, BadRequest, OverLimit, UnknownAlbum
+from server.vision.image import Header
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,9 +274,6 @@ class TestAdding:
     def test_formats(self, albums: AlbumClient, form: str) -> None:
         from PIL import Image
 
-        from server.albums.pictures import _register_heif
-
-        _register_heif()
         picture = (
             Image.open(io.BytesIO(portrait(21, shade=0))).convert("RGB").resize((256, 192), Image.Resampling.NEAREST)
         )

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import pillow_heif
 from PIL import Image
+
+pillow_heif.register_heif_opener()
 
 
 def opened(data: bytes) -> Image.Image:
