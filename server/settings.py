@@ -221,6 +221,11 @@ def vision_settings(args: argparse.Namespace) -> VisionSettings:
     )
 
 
+def unhurried(settings: VisionSettings) -> VisionSettings:
+    """For work on many pictures, where none is given up because others take long."""
+    return replace(settings, decoding=replace(settings.decoding, patience_s=LONGEST_WAIT_S))
+
+
 def _take_defaults_from(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     """FACEWIRE_PORT=6000 is --port 6000. argparse runs a string default through the flag's own type."""
     for action in parser._actions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from client import FaceClient, ServerRefused
 from protocol.errors import ErrorCode
@@ -25,6 +28,7 @@ from server.vision.image import ImageLimits
 from tests.support.albums import album_service, serving_albums
 from tests.support.bad_readings import asking
 from tests.support.living_server import living_server
+from tests.support.pictures import saved
 from tests.support.server_process import ROOT
 from tests.support.synthetic_engine import SyntheticEngine, portrait
 
@@ -184,12 +188,89 @@ def test_memory_is_waited_for_and_then_refused() -> None:
     settings = DecodingSettings(processes=2, memory=1024 * 1024, patience_s=0.2)
     with closing(Decoder(settings)) as decoder:
         held = decoder.photo(large, LIMITS)  # takes all there is
-        with pytest.raises(Busy) as refused:
-            decoder.photo(large, LIMITS)
-        assert refused.value.retry_after_ms > 0
-        del held
-        assert decoder.photo(large, LIMITS).width == 48
+        with ThreadPoolExecutor(1) as aside:
+            refused = aside.submit(decoder.photo, large, LIMITS).exception()
+            assert isinstance(refused, Busy)
+            assert refused.retry_after_ms > 0
+            assert decoder.photo(large, LIMITS).width == 48  # who holds all there is can't be waited for
+            del held
+            assert aside.submit(decoder.photo, large, LIMITS).result().width == 48
         assert decoder.memory_used == 0
+
+
+def test_pictures_of_one_size_that_need_all_memory_go_one_after_the_other() -> None:
+    with closing(Decoder(DecodingSettings(processes=2, memory=1024 * 1024))) as decoder:
+        most = []
+
+        def ask(number: int) -> int:
+            photo = decoder.photo(portrait(number), LIMITS)
+            most.append(decoder.memory_used)
+            return photo.width
+
+        with ThreadPoolExecutor(8) as many:
+            assert list(many.map(ask, range(40))) == [48] * 40
+        assert max(most) <= 1024 * 1024
+
+
+# --------------------------------------------------------------------------------------- nobody else's pixels
+
+
+MAGENTA = (255, 0, 255)
+
+
+def grey(side: int, form: str, **options: object) -> bytes:
+    """A picture with detail, and nothing like magenta in it."""
+    noise = np.random.default_rng(side).integers(90, 140, (side // 4, side // 4), np.uint8)
+    return saved(Image.fromarray(noise).resize((side, side)).convert("RGB"), form, **options)
+
+
+def damaged(data: bytes, seed: int) -> bytes:
+    """Cut off, with a hole, or with bytes missing or changed, behind the header in any case."""
+    choice = random.Random(seed)
+    at, length = choice.randrange(len(data) // 4, len(data) - 2), choice.randrange(1, 200)
+    return [
+        data[:at],
+        data[:at] + bytes(len(data[at : at + length])) + data[at + length :],
+        data[:at] + data[at + length :],
+        data[:at] + bytes([choice.randrange(256)]) + data[at + 1 :],
+    ][seed % 4]
+
+
+@pytest.mark.parametrize("side", [40, 200, 700])
+def test_what_a_decoder_leaves_unwritten_is_black(decoder: Decoder, side: int) -> None:
+    stranger = saved(Image.new("RGB", (side, side), MAGENTA), "PNG")
+    for _ in range(5):
+        assert (decoder.photo(stranger, LIMITS).pixels == MAGENTA).all()
+        assert not decoder.photo(asking(stranger, "leave"), LIMITS).pixels.any()
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        *(("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("GIF", {}), ("BMP", {}), ("WEBP", {})),
+        *(("WEBP", {"lossless": True}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}), ("HEIF", {})),
+    ],
+)
+def test_corrupt_data_never_show_another_request(decoder: Decoder, form: str, options: dict[str, object]) -> None:
+    """Pictures of magenta go through all the time; whatever is made of broken grey ones, magenta is not in it."""
+    data, stopped = grey(200, form, **options), threading.Event()
+    strangers = [saved(Image.new("RGB", (side, 200), MAGENTA), "PNG") for side in (150, 200, 260)]
+
+    def stream() -> None:
+        while not stopped.is_set():
+            for stranger in strangers:
+                assert (decoder.photo(stranger, LIMITS).pixels == MAGENTA).all()
+
+    with ThreadPoolExecutor(1) as others:
+        streaming = others.submit(stream)
+        try:
+            for seed in range(40):
+                with contextlib.suppress(InvalidImage):
+                    pixels = decoder.photo(damaged(data, seed), LIMITS).pixels.astype(int)
+                    assert not ((pixels[..., 0] > 200) & (pixels[..., 1] < 50) & (pixels[..., 2] > 200)).any()
+        finally:
+            stopped.set()
+        streaming.result()
 
 
 # ------------------------------------------------------------------------------------------------ through a server

@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
+
+import numpy as np
 
 from server.vision.decoding import reading
 from server.vision.decoding.reading import Plan
@@ -18,7 +21,7 @@ PLEASE = b"please "
 
 
 def asking(data: bytes, what: str) -> bytes:
-    """A picture that makes its child do `what`: abort, crash, loop, sleep, eat, raise, or wait for a kill."""
+    """A picture that makes its child `what`: abort, crash, loop, sleep, eat, raise, pause, or leave its pixels."""
     return data + PLEASE + what.encode()
 
 
@@ -31,15 +34,24 @@ def look(data: bytes, limits: ImageLimits) -> Header:
     return reading.look(data, limits)
 
 
+def before_looking(data: bytes, limits: ImageLimits) -> tuple[int, int]:
+    return reading.before_looking(data, limits)
+
+
 def plan(data: bytes, limits: ImageLimits, enough: int | None) -> Plan:
     _misbehave(data, header=True)
     made = reading.plan(data, limits, enough)
-    return Plan(data, made.pixels, made.result, made.memory, made.cleared)
+    return replace(made, data=data) if PLEASE in data else made  # what isn't the picture's is dropped otherwise
 
 
 def decode(plan: Plan, limits: ImageLimits, enough: int | None) -> Photo:
     _misbehave(plan.data, header=False)
-    return reading.decode(plan, limits, enough)
+    photo = reading.decode(plan, limits, enough)
+    if plan.data.endswith(PLEASE + b"leave"):
+        height, width = photo.height, photo.width
+        del photo
+        return Photo(np.empty((height, width, 3), np.uint8), 1, width, height)
+    return photo
 
 
 def _misbehave(data: bytes, *, header: bool) -> None:

@@ -28,8 +28,8 @@ MEBIBYTE = 1024 * 1024
 LOOKING_CPU_S = 2
 """Processor time for a header: ten thousand times what the slowest takes."""
 
-CPU_S_PER_100_MEGAPIXELS = 20
-"""Processor time for the pixels on top of that: ten times a JPEG's, four times a PNG's or a HEIC's."""
+CPU_S_PER_100_MEGAPIXELS = 40
+"""Processor time for the pixels on top of that: twenty times a JPEG's, four times a HEIC's."""
 
 WALL_TO_CPU = 4
 """Time on the wall that the server waits for so much processor time: children share the cores with the networks."""
@@ -62,18 +62,23 @@ class _Child:
         self._channel = channel
         self._reading = reading
         self._allowed = _Allowed()
+        self._granted = 0
 
     def answer(self, message: Message, inline: bytes, fds: list[int]) -> Message:
         """What became of one picture. `fds`: of its file, unless it is `inline`, and of room for its pixels; of more
         room if that is not enough."""
         try:
+            self._granted = message["room"]
             self._allowed.now(cpu_s=LOOKING_CPU_S, memory=2 * message["length"])
             data = inline if message["inline"] else _read(fds[0], message["length"])
             limits = ImageLimits(message["max_bytes"], message["max_pixels"])
+            memory, pixels = self._reading.before_looking(data, limits)
             if message["op"] == "look":
+                self._ask_for(0, memory, pixels, data, fds)
                 header = self._reading.look(data, limits)
                 return {"format": header.format, "width": header.width, "height": header.height}
-            return self._decode(message, data, limits, fds)
+            self._ask_for(3 * pixels, memory, pixels, data, fds)
+            return self._decode(data, limits, message["enough"], fds)
         except Ended:
             raise
         except InvalidImage as error:
@@ -85,22 +90,27 @@ class _Child:
         except Exception as error:  # noqa: BLE001 - whatever a parser raises over a stranger's bytes, they are no picture
             return {"odd": repr(error)[:200]}
 
-    def _decode(self, message: Message, data: bytes, limits: ImageLimits, fds: list[int]) -> Message:
-        plan = self._reading.plan(data, limits, message["enough"])
-        seconds = cpu_s(plan.pixels)
-        if plan.result + plan.memory > message["room"]:
-            send(self._channel, {"result": plan.result, "memory": plan.memory, "wall_s": WALL_TO_CPU * seconds})
-            _, _, more = receive(self._channel)  # once the budget has room for it
-            fds += more
-        self._allowed.now(cpu_s=seconds, memory=2 * (len(data) + plan.memory + plan.result))
+    def _decode(self, data: bytes, limits: ImageLimits, enough: int | None, fds: list[int]) -> Message:
+        plan = self._reading.plan(data, limits, enough)
+        self._ask_for(plan.result, plan.memory, plan.pixels, data, fds)
         _clear_memory(plan.cleared)
-        photo = self._reading.decode(plan, limits, message["enough"])
+        photo = self._reading.decode(plan, limits, enough)
         if photo.pixels.nbytes > plan.result:
             raise InvalidImage("the picture is damaged: it is larger than it claims")
         with mapped(fds[-1], photo.pixels.nbytes) as shared:
             np.frombuffer(shared, np.uint8).reshape(photo.pixels.shape)[...] = photo.pixels
         rows, columns = photo.pixels.shape[:2]
         return {"rows": rows, "columns": columns, "factor": photo.factor, "width": photo.width, "height": photo.height}
+
+    def _ask_for(self, result: int, memory: int, pixels: int, data: bytes, fds: list[int]) -> None:
+        """Has the server grant what a picture takes, if it is more than it did, and takes no more than twice that."""
+        seconds = cpu_s(pixels)
+        if result + memory > self._granted:
+            send(self._channel, {"result": result, "memory": memory, "wall_s": WALL_TO_CPU * seconds})
+            _, _, more = receive(self._channel)  # once the budget has room for it
+            fds += more
+            self._granted = result + memory
+        self._allowed.now(cpu_s=seconds, memory=2 * (len(data) + memory + result))
 
 
 def cpu_s(pixels: int) -> int:

@@ -92,7 +92,8 @@ class Decoder:
 
     def look(self, data: bytes, limits: ImageLimits) -> Header:
         """What a file claims to be: its format, width and height as shown; no pixel is decoded. Raises InvalidImage."""
-        said, _ = self._asked(data, limits, {"op": "look"})
+        said, room = self._asked(data, limits, {"op": "look"})
+        room.leave()
         return Header(said["format"], said["width"], said["height"])
 
     def photo(self, data: bytes, limits: ImageLimits, enough: int | None = None) -> Photo:
@@ -102,12 +103,11 @@ class Decoder:
         Raises InvalidImage; Busy where its turn, or memory for it, doesn't come in time.
         """
         said, room = self._asked(data, limits, {"op": "photo", "enough": enough})
-        assert room is not None
         return Photo(room.pixels(said["rows"], said["columns"]), said["factor"], said["width"], said["height"])
 
     # ------------------------------------------------------------------------------------------ inside
 
-    def _asked(self, data: bytes, limits: ImageLimits, question: Message) -> tuple[Message, _Room | None]:
+    def _asked(self, data: bytes, limits: ImageLimits, question: Message) -> tuple[Message, _Room]:
         """A child's answer, and where the pixels are. Raises InvalidImage and Busy."""
         check_bytes(data, limits)
         question = question | {"max_bytes": limits.max_bytes, "max_pixels": limits.max_pixels}
@@ -125,33 +125,28 @@ class Decoder:
                 _log.error("no picture can be decoded now: %s", error)
                 raise Busy("the server can't start a process to decode the picture", retry_after_ms=1000) from error
             else:
-                if room is not None and "rows" not in said:
+                try:
+                    return self._accepted(data, said), room
+                except InvalidImage:
                     room.leave()
-                return self._accepted(data, said), room
+                    raise
         raise AssertionError
 
-    def _ask(self, data: bytes, question: Message) -> tuple[Message, _Room | None]:
+    def _ask(self, data: bytes, question: Message) -> tuple[Message, _Room]:
         """One conversation with one child, which is killed where it fails."""
         with self._pool.child(self._settings.patience_s) as child, self._file(data) as file:
-            question = question | {"length": len(data), "inline": file is None}
-            if question["op"] == "look":
-                return self._say_and_hear(child, question, data, file, None), None
             # Room for a small picture goes along: that saves waking each other twice.
             with self._room(_SMALL, _SMALL) as room:
-                said = self._say_and_hear(child, question | {"room": _SMALL}, data, file, room)
-            if "memory" not in said:
-                return said, room
-            room.leave()
-            with self._room(said["result"], said["result"] + said["memory"]) as room:
-                _say(child, {}, fds=[room.segment.fd])
-                return _heard(child, said["wall_s"]), room
-
-    def _say_and_hear(
-        self, child: Child, question: Message, data: bytes, file: Segment | None, room: _Room | None
-    ) -> Message:
-        fds = [] if file is None else [file.fd]
-        _say(child, question, data if file is None else b"", fds + ([] if room is None else [room.segment.fd]))
-        return _heard(child, _LOOKING_WALL_S)
+                question = question | {"length": len(data), "inline": file is None, "room": _SMALL}
+                fds = [] if file is None else [file.fd]
+                _say(child, question, data if file is None else b"", [*fds, room.segment.fd])
+                said = _heard(child, _LOOKING_WALL_S)
+            while "memory" in said:  # it takes more
+                room.leave()
+                with self._room(said["result"], said["result"] + said["memory"]) as room:
+                    _say(child, {}, fds=[room.segment.fd])
+                    said = _heard(child, said["wall_s"])
+            return said, room
 
     @contextlib.contextmanager
     def _file(self, data: bytes) -> Iterator[Segment | None]:

@@ -235,6 +235,19 @@ def _first_frame_of_webp(data: bytes) -> bytes:
     return data if len(still) == len(data) else still[:4] + struct.pack("<I", len(still) - 8) + still[8:]
 
 
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that a WebP claims; None for other files, and where they aren't where they should be."""
+    if not (data.startswith(b"RIFF") and data[8:12] == b"WEBP") or len(data) < 30:
+        return None
+    if data[12:16] == b"VP8X":
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", data, 26)
+    return width & 0x3FFF, height & 0x3FFF
+
+
 # ------------------------------------------------------------------------------------------------------ TIFF
 
 _SIZE_OF = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}

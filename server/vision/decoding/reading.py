@@ -64,6 +64,16 @@ def look(data: bytes, limits: ImageLimits) -> Header:
     return _look(guards.checked(data).data, limits)
 
 
+def before_looking(data: bytes, limits: ImageLimits) -> tuple[int, int]:
+    """Bytes that reading the header takes, and pixels, for a file whose reader makes room for all of them then (WebP);
+    0, 0 for others. Raises InvalidImage for more pixels than the limit."""
+    size = guards.webp_size(data)
+    if size is None:
+        return 0, 0
+    check_pixels(Header("WEBP", *size), limits)
+    return size[0] * size[1] * _BYTES_A_PIXEL, size[0] * size[1]
+
+
 def plan(data: bytes, limits: ImageLimits, enough: int | None) -> Plan:
     """What `decode` will take. Raises InvalidImage for what need not be tried."""
     safe = guards.checked(data)
