@@ -183,6 +183,31 @@ sys.stdin.read()
     assert gone(processes)
 
 
+def test_what_decoders_write_stays_out_of_the_log() -> None:
+    """OpenCV and libjpeg tell the terminal about damage, in lines of their own, or in the midst of ours."""
+    code = """
+import sys
+from contextlib import closing, suppress
+from server.errors import InvalidImage
+from server.vision.decoding.decoder import Decoder
+from server.vision.image import ImageLimits, decode_image
+from tests.integration.test_decoding import damaged, grey
+files = [damaged(grey(100, form), seed) for form in ("JPEG", "PNG", "TIFF", "BMP") for seed in range(12)]
+with closing(Decoder()) as decoder:
+    for file in files:
+        with suppress(InvalidImage):
+            decoder.photo(file, ImageLimits()) if sys.argv[1] == "door" else decode_image(file, ImageLimits())
+"""
+    said = {
+        way: subprocess.run(
+            [sys.executable, "-c", code, way], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stderr
+        for way in ("door", "here")
+    }
+    assert said["door"] == ""
+    assert said["here"] != ""  # or these files would show nothing
+
+
 def test_memory_is_waited_for_and_then_refused() -> None:
     large = portrait(3)
     settings = DecodingSettings(processes=2, memory=1024 * 1024, patience_s=0.2)
