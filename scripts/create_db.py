@@ -35,7 +35,7 @@ from scripts.building.preview import preview
 from scripts.building.skips import GATED, log_path
 from server.errors import FacewireError, StartError
 from server.gallery.store import Store
-from server.settings import DEFAULT_DB, add_vision_arguments, positive, vision_settings
+from server.settings import DEFAULT_DB, add_vision_arguments, positive, unhurried, vision_settings
 from server.spec import EmbeddingSpec
 from server.storage import in_words
 from server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> in
         found = scan(folder)
         if not (options.prune and options.force):
             _require_pictures(found, folder)
-        vision = replace(vision_settings(options), model=model)
+        vision = replace(unhurried(vision_settings(options)), model=model)
         with closing(_opened(open_engine, vision, chosen=enrolled is None or options.rebuild)) as engine:
             if enrolled is not None and enrolled != engine.spec and not options.rebuild:
                 raise _other_spec(db, enrolled, engine.spec)

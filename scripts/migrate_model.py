@@ -37,7 +37,7 @@ from scripts.migrating.sight import SightEngine
 from server.errors import FacewireError, StartError
 from server.gallery.respec import Incomplete, Respec, forget_others, previous_spec, specs
 from server.gallery.store import Store
-from server.settings import DEFAULT_DB, add_vision_arguments, positive, vision_settings
+from server.settings import DEFAULT_DB, add_vision_arguments, positive, unhurried, vision_settings
 from server.spec import EmbeddingSpec
 from server.storage import in_words
 from server.vision.opening import VisionSettings, open_analyser
@@ -81,7 +81,7 @@ def _run(options: argparse.Namespace, db: Path, store: Store, open_engine: Engin
         return 0
     if options.back:
         return _back(options, db, store, open_engine)
-    with closing(open_engine(vision_settings(options))) as engine:
+    with closing(open_engine(unhurried(vision_settings(options)))) as engine:
         if engine.spec == store.spec:
             print(f"{db} is {store.spec.model}'s already, fed the same way: nothing to do")
             return 0
@@ -103,7 +103,7 @@ def _back(options: argparse.Namespace, db: Path, store: Store, open_engine: Engi
     respec = Respec(store, before)
     if not respec.lacking():  # nobody was enrolled since: no network is needed
         return _switch(options, db, respec)
-    with closing(open_engine(replace(vision_settings(options), model=before.model))) as engine:
+    with closing(open_engine(replace(unhurried(vision_settings(options)), model=before.model))) as engine:
         if engine.spec != before:
             raise StartError(
                 f"faces enrolled since need {before.model} of spec {before.fingerprint}; these weights and settings are"

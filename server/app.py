@@ -65,7 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build(settings: Settings, open_things: ExitStack) -> Listener:
     """A listener, not started, with all that it serves; `open_things` closes them in reverse. Raises StartError."""
     begun = time.perf_counter()
-    cv2.setNumThreads(1)  # pictures are decoded side by side; a picture's own threads would only fight over the cores
+    cv2.setNumThreads(1)  # pictures are worked on side by side; a picture's own threads would only fight over the cores
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # what fails raises; its own lines would stand in the midst of ours
     service = open_service(settings.db, settings.model, settings.vision, settings.fpir, open_things)
     counts = service.counts()
     log.info(

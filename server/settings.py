@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from server.albums.settings import AlbumSettings, add_album_arguments, album_settings
 from server.tcp.limits import TcpLimits
+from server.vision.decoding.decoder import DecodingSettings
 from server.vision.image import MEGAPIXEL, ImageLimits
 from server.vision.models import MODELS
 from server.vision.opening import VisionSettings
@@ -189,6 +190,14 @@ def add_vision_arguments(
         help="largest picture decoded (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
+        "--decoders", type=positive, default=defaults.decoding.processes, metavar="N",
+        help="processes that decode pictures (default: one a core, at least 2)",
+    )  # fmt: skip
+    group.add_argument(
+        "--decode-memory-mb", type=positive, default=defaults.decoding.memory // MEBIBYTE, metavar="N",
+        help="MiB that all pictures decoded at a time may take; larger ones wait (default: %(default)s)",
+    )  # fmt: skip
+    group.add_argument(
         "--cache-dir", type=Path, default=defaults.cache_dir, metavar="DIR",
         help="where converted networks are kept (default: %(default)s)",
     )  # fmt: skip
@@ -207,8 +216,14 @@ def vision_settings(args: argparse.Namespace) -> VisionSettings:
         emotion=args.emotion,
         cache_dir=args.cache_dir,
         limits=ImageLimits(max_pixels=args.max_megapixels * MEGAPIXEL),
+        decoding=DecodingSettings(args.decoders, args.decode_memory_mb * MEBIBYTE),
         downloads=not args.no_download,
     )
+
+
+def unhurried(settings: VisionSettings) -> VisionSettings:
+    """For work on many pictures, where none is given up because others take long."""
+    return replace(settings, decoding=replace(settings.decoding, patience_s=LONGEST_WAIT_S))
 
 
 def _take_defaults_from(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:

@@ -108,7 +108,7 @@ class Adding:
         with PhotoZip(path, self._limits) as file:
             for number, entry in enumerate(file.photos(start), start):
                 job.at("unpacking", number, len(file.entries), added=tally.added)
-                self._take(addition, str(number), entry, tally)
+                self._take(addition, str(number), entry, tally, job)
         self._finish(addition, tally, job)
         return AlbumZipTaken(addition.source, size, tally.ingested())
 
@@ -122,7 +122,7 @@ class Adding:
             job.at("unpacking", number, len(names), added=tally.added)
             data = read_file(root / name, self._limits)
             entry = Entry(name, None, data) if isinstance(data, str) else Entry(name, data)
-            self._take(addition, json.dumps(name), entry, tally)  # which writes down names that are no UTF-8, too
+            self._take(addition, json.dumps(name), entry, tally, job)  # which writes down names that are no UTF-8, too
         self._finish(addition, tally, job)
         return tally.ingested()
 
@@ -134,7 +134,7 @@ class Adding:
             additions.finish(db, addition)
         self._uploads.sweep()
 
-    def _take(self, addition: Addition, place: str, entry: Entry, tally: Tally) -> None:
+    def _take(self, addition: Addition, place: str, entry: Entry, tally: Tally, job: Job) -> None:
         """Adds one file, and notes with it that it is done."""
 
         def note(db: sqlite3.Connection, duplicate: bool) -> None:
@@ -142,14 +142,15 @@ class Adding:
             additions.save(db, addition, place, tally)
 
         mark = hashlib.sha256(f"{addition.source}/{place}".encode()).hexdigest()
-        if entry.data is None:
+        data = entry.data
+        if data is None:
             tally.skip(entry.name, entry.reason)
         elif mark == self._watch.culprit:
             tally.skip(entry.name, "the server died twice while it read this file")
         else:
             self._watch.begin(mark)
             try:
-                self._ingest.add(addition.album, entry.name, entry.data, note)
+                job.patiently(lambda: self._ingest.add(addition.album, entry.name, data, note))
             except InvalidImage as error:
                 tally.skip(entry.name, str(error))
             finally:

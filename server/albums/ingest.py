@@ -15,6 +15,7 @@ from server.albums.limits import AlbumLimits
 from server.albums.names import photo_name
 from server.albums.originals import Originals
 from server.albums.pictures import look_at
+from server.vision.decoding.decoder import Decoder
 
 AlsoWrite = Callable[[sqlite3.Connection, bool], None]
 """Writes more in the transaction that adds a photo; told whether it was there already."""
@@ -26,10 +27,11 @@ Drop = Callable[[list[str]], None]
 class Ingest:
     """Adds photos to albums. Thread-safe."""
 
-    def __init__(self, db: Database, originals: Originals, limits: AlbumLimits, drop: Drop) -> None:
+    def __init__(self, db: Database, originals: Originals, decoder: Decoder, limits: AlbumLimits, drop: Drop) -> None:
         self._drop = drop
         self._db = db
         self._originals = originals
+        self._decoder = decoder
         self._limits = limits
 
     def add(self, album: int, name: str, data: bytes, also: AlsoWrite | None = None) -> AlbumAdded:
@@ -41,7 +43,7 @@ class Ingest:
         A photo of the same name that is but the beginning of this one, a file half copied when it was added before,
         makes way for it.
         """
-        header = look_at(data, self._limits)
+        header = look_at(self._decoder, data, self._limits)
         sha256 = hashlib.sha256(data).hexdigest()
         photo = NewPhoto(photo_name(name), sha256, len(data), zlib.crc32(data), header)
         with self._db.reading() as db:

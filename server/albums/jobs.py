@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from protocol.album_messages import AlbumResult
 from server.errors import Busy, RequestError
@@ -20,6 +20,8 @@ from server.errors import Busy, RequestError
 _TELL_EVERY_S = 0.25  # as often as a progress bar is worth drawing
 _STILL_THERE_S = 5.0  # at least this often, so that nobody takes a long step for the end
 _log = logging.getLogger("facewire.albums")
+
+_Result = TypeVar("_Result")
 
 
 class Follower(Protocol):
@@ -69,6 +71,15 @@ class Job:
         self.state = State(stage, done, total, details)
         if self._stopping.is_set():
             raise Stopped
+
+    def patiently(self, work: Callable[[], _Result]) -> _Result:
+        """What `work` gives, tried again as long as the server is too busy for it. Raises Stopped when it stops."""
+        while True:
+            try:
+                return work()
+            except Busy as busy:
+                if self._stopping.wait(busy.retry_after_ms / 1000):
+                    raise Stopped from busy
 
     def counted(self, done: int, total: int) -> None:
         """`at`, in the same stage."""

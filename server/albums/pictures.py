@@ -8,36 +8,37 @@ import numpy as np
 from server.albums.limits import AlbumLimits
 from server.errors import InvalidImage
 from server.gallery.records import Box
-from server.vision.image import Header, ImageLimits, Pixels, decode_photo, read_header
+from server.vision.decoding.decoder import Decoder
+from server.vision.image import Header, ImageLimits, Pixels
 
 _QUALITY = 88  # JPEG, of thumbnails and crops: half the bytes of 95, and no difference at their size
 _AROUND = 1.6  # a crop shows so many times the face's box: hair and chin too
 
 
-def look_at(data: bytes, limits: AlbumLimits) -> Header:
+def look_at(decoder: Decoder, data: bytes, limits: AlbumLimits) -> Header:
     """A picture's header. Raises InvalidImage, with the reason, for what is no picture or over the limits."""
-    return read_header(data, _of_images(limits))
+    return decoder.look(data, _of_images(limits))
 
 
-def decoded(data: bytes, limits: AlbumLimits, enough: int) -> Pixels:
+def decoded(decoder: Decoder, data: bytes, limits: AlbumLimits, enough: int) -> Pixels:
     """RGB as shown, perhaps at reduced scale, its longer side then at least `enough`. Raises InvalidImage."""
-    return decode_photo(data, _of_images(limits), enough).pixels
+    return decoder.photo(data, _of_images(limits), enough).pixels
 
 
-def thumbnail(data: bytes, limits: AlbumLimits, size: int) -> tuple[bytes, int, int]:
+def thumbnail(decoder: Decoder, data: bytes, limits: AlbumLimits, size: int) -> tuple[bytes, int, int]:
     """A JPEG as shown whose longer side is at most `size`, its width and height. Raises InvalidImage."""
-    pixels = decoded(data, limits, size)
+    pixels = decoded(decoder, data, limits, size)
     height, width = pixels.shape[:2]
     factor = min(1.0, size / max(width, height))
     shape = (max(1, round(width * factor)), max(1, round(height * factor)))
     return _jpeg(_resized(pixels, shape), _QUALITY), *shape
 
 
-def face_crop(data: bytes, limits: AlbumLimits, box: Box, shown: tuple[int, int], size: int) -> bytes:
+def face_crop(decoder: Decoder, data: bytes, limits: AlbumLimits, box: Box, shown: tuple[int, int], size: int) -> bytes:
     """A square JPEG, `size` wide, around `box` (pixels of the whole picture, which is `shown` wide and high)."""
     x, y, w, h = box
     side = max(w, h) * _AROUND
-    pixels = decoded(data, limits, round(max(shown) * min(1.0, size / side)))
+    pixels = decoded(decoder, data, limits, round(max(shown) * min(1.0, size / side)))
     scale = pixels.shape[1] / shown[0]
     half = max(1.0, side * scale / 2)
     left, top = (x + w / 2) * scale - half, (y + h / 2) * scale - half

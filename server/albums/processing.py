@@ -8,7 +8,7 @@ from protocol.album_messages import AlbumInfo
 from server.albums import catalogue, faces
 from server.albums.database import Database, spec_id
 from server.albums.deathwatch import DeathWatch
-from server.albums.jobs import Job
+from server.albums.jobs import Job, Stopped
 from server.albums.originals import Originals
 from server.albums.regrouping import regroup
 from server.albums.vectors import VectorStore
@@ -89,11 +89,11 @@ class Processing:
                 return
             for place, (photo, sha256) in enumerate(page):
                 job.at("faces", done, done + waiting - place, faces=found, unreadable=unreadable)
-                count = self._look_at(photo, sha256)
+                count = self._look_at(photo, sha256, job)
                 done, found, unreadable = done + 1, found + (count or 0), unreadable + (count is None)
             job.at("faces", done, done + waiting - len(page), faces=found, unreadable=unreadable)
 
-    def _look_at(self, photo: int, sha256: str) -> int | None:
+    def _look_at(self, photo: int, sha256: str, job: Job) -> int | None:
         """The number of faces; None for a photo that can't be read. What is found is on disk when this returns."""
         with self._db.reading() as db:
             known = faces.was_looked_at(db, sha256, self._spec)
@@ -101,7 +101,9 @@ class Processing:
         if not known:
             self._watch.begin(sha256)
             try:
-                found = self._find(sha256)
+                found = job.patiently(lambda: self._find(sha256))
+            except Stopped:
+                raise
             except Exception as error:  # noqa: BLE001 - one picture on which a network fails may not end the album's work
                 with self._db.writing() as db:
                     reason = _reason(error)

@@ -13,6 +13,7 @@ from server.albums.limits import AlbumLimits
 from server.albums.pictures import face_crop, look_at, thumbnail
 from server.albums.shelf import Shelf
 from server.gallery.records import Box
+from server.vision.decoding.decoder import Decoder
 
 PHOTO_SIZES = (320, 1024, 2048, 4096)  # a tile of a page, a window, a screen, the largest there is
 FACE_SIZES = (320, 1024)
@@ -25,8 +26,9 @@ Original = Callable[[], bytes]
 class Renditions:
     """Thread-safe. `original` is called where the picture's own bytes are needed; what it raises is raised."""
 
-    def __init__(self, shelf: Shelf, limits: AlbumLimits) -> None:
+    def __init__(self, shelf: Shelf, decoder: Decoder, limits: AlbumLimits) -> None:
         self._shelf = shelf
+        self._decoder = decoder
         self._limits = limits
 
     def photo(self, sha256: str, size: int, original: Original) -> tuple[bytes, int, int]:
@@ -35,12 +37,12 @@ class Renditions:
         name = f"photo-{kept}.jpg"
         data = self._kept(sha256, name)
         if data is None:
-            data = thumbnail(original(), self._limits, kept)[0]
+            data = thumbnail(self._decoder, original(), self._limits, kept)[0]
             self._shelf.put(sha256, name, data)
-        header = look_at(data, _OURS)
+        header = look_at(self._decoder, data, _OURS)
         if max(header.width, header.height) <= size:
             return data, header.width, header.height
-        return thumbnail(data, _OURS, size)
+        return thumbnail(self._decoder, data, _OURS, size)
 
     def face(self, sha256: str, box: Box, shown: tuple[int, int], size: int, original: Original) -> bytes:
         """A square JPEG, `size` wide, around `box`; see `face_crop`. Raises InvalidImage."""
@@ -49,9 +51,9 @@ class Renditions:
         name = f"face-{place}-{kept}.jpg"
         data = self._kept(sha256, name)
         if data is None:
-            data = face_crop(original(), self._limits, box, shown, kept)
+            data = face_crop(self._decoder, original(), self._limits, box, shown, kept)
             self._shelf.put(sha256, name, data)
-        return data if size == kept else thumbnail(data, _OURS, size)[0]
+        return data if size == kept else thumbnail(self._decoder, data, _OURS, size)[0]
 
     def _kept(self, sha256: str, name: str) -> bytes | None:
         """What the shelf has, unless a crash of the machine has damaged it."""

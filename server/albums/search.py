@@ -117,7 +117,7 @@ class Search:
         return Probe(stacked, wanted.people, tuple(seen))
 
     def _sample(self, sample: AlbumSample) -> tuple[tuple[AlbumSampleFace, ...], Floats]:
-        look_at(sample.image, self._limits)
+        look_at(self._engine.decoder, sample.image, self._limits)
         found = self._engine.faces(sample.image).faces
         wrong = [number for number in sample.leave_out if not 0 <= number < len(found)]
         if wrong:

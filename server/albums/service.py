@@ -58,13 +58,13 @@ class AlbumService:
             spec = spec_id(db, engine.spec)
             for kept in (self._originals, self._shelf):
                 kept.sweep(lambda sha256: catalogue.has_blob(db, sha256))
-        self._renditions = Renditions(self._shelf, self._limits)
+        self._renditions = Renditions(self._shelf, engine.decoder, self._limits)
         # With a cohort, similarities are normalised to the scale that clustering was fitted on.
         scale = clustering.FITTED if cohort else clustering.scale_of(judge.strangers_exceed)
         if cohort is None:
             _log.info("without a cohort, albums are clustered by how near %s's strangers come", engine.spec.model)
         self._vectors = VectorStore(spec, engine.spec.dimension, cohort, scale)
-        self._ingest = Ingest(self._db, self._originals, self._limits, self._drop)
+        self._ingest = Ingest(self._db, self._originals, engine.decoder, self._limits, self._drop)
         watch = DeathWatch(settings.root / "looking-at")
         self._processing = Processing(self._db, self._originals, engine, self._vectors, watch)
         self._adding = Adding(settings.root, settings.import_root, self._db, self._ingest, self._limits)

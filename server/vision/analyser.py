@@ -12,11 +12,12 @@ from server.errors import TimedOut
 from server.spec import EmbeddingSpec
 from server.vision import engine
 from server.vision.batching import DEFAULT_CAPACITY, Abandoned, Batcher, never
+from server.vision.decoding.decoder import Decoder
 from server.vision.detector import Box, Detection, Detector, Landmarks
 from server.vision.embedder import Embedder, mean_directions, mirrored
 from server.vision.emotion import Emotion, EmotionReader, FaceCrop
 from server.vision.fingerprint import fingerprint_of
-from server.vision.image import ImageLimits, Photo, Pixels, decode_image, decode_photo
+from server.vision.image import ImageLimits, Photo, Pixels
 from server.vision.quality import FaceQuality, quality_of
 from server.vision.runtime import BATCH_SIZES, Floats
 
@@ -51,18 +52,22 @@ class Features:
 
 
 class Analyser:
-    """Thread-safe. Decoding and detection run on the caller's thread, the networks on the batcher's."""
+    """Thread-safe. Pictures are decoded in processes of their own, detection runs on the caller's thread, the networks
+    on the batcher's."""
 
     def __init__(
         self,
         detector: Detector,
         embedder: Embedder,
         emotions: EmotionReader | None,
+        decoder: Decoder,
         limits: ImageLimits,
         *,
         queue_capacity: int = DEFAULT_CAPACITY,
     ) -> None:
+        """The analyser closes `decoder`, which others may use as long."""
         self.spec: EmbeddingSpec = embedder.spec
+        self.decoder = decoder
         self._detector = detector
         self._embedder = embedder
         self._emotions = emotions
@@ -72,9 +77,9 @@ class Analyser:
         )
 
     def faces(self, data: bytes, *, emotion: bool = False) -> Picture:
-        """Decodes a picture file and finds its faces. Raises InvalidImage."""
+        """Decodes a picture file and finds its faces. Raises InvalidImage and Busy."""
         begun = time.perf_counter()
-        photo = decode_photo(data, self._limits, self._detector.enough)
+        photo = self.decoder.photo(data, self._limits, self._detector.enough)
         decoded = time.perf_counter()
         detections = self._detector.detect(photo.pixels)
         found = time.perf_counter()
@@ -94,11 +99,11 @@ class Analyser:
 
     def cut(self, data: bytes, face: Detection) -> Pixels:
         """What the embedder is shown of a face that was found in this picture before. Raises InvalidImage."""
-        return self._embedder.crop(decode_image(data, self._limits), face)
+        return self._embedder.crop(self.decoder.photo(data, self._limits).pixels, face)
 
     def fingerprint(self, data: bytes) -> bytes:
         """What a picture file looks like (see `server.vision.fingerprint`). Raises InvalidImage."""
-        return fingerprint_of(data, self._limits)
+        return fingerprint_of(self.decoder, data, self._limits)
 
     def quality(self, face: engine.Face, picture: engine.Picture) -> FaceQuality:
         """How well a face of a picture can be seen; a millisecond."""
@@ -148,8 +153,9 @@ class Analyser:
         self._batcher.run([self._found(grey, _WHOLE_FACE, self._emotions is not None)])
 
     def close(self) -> None:
-        """Ends the batcher's thread."""
+        """Ends the batcher's thread and the decoder's processes."""
         self._batcher.close()
+        self.decoder.close()
 
     def _cut_out(
         self, data: bytes, photo: Photo, detections: Sequence[Detection], emotion: bool
@@ -163,7 +169,7 @@ class Analyser:
         for face in detections:
             in_full = face.scaled(photo.factor)
             if max(face.box[2:]) < max(self.spec.input_size):
-                whole = decode_image(data, self._limits) if whole is None else whole
+                whole = self.decoder.photo(data, self._limits).pixels if whole is None else whole
                 faces.append(self._found(whole, in_full, emotion))
             else:
                 reduced = self._found(photo.pixels, face, emotion)

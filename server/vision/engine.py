@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.spec import EmbeddingSpec
+from server.vision.decoding.decoder import Decoder
 from server.vision.detector import Box, Landmarks
 from server.vision.quality import FaceQuality
 
@@ -42,6 +43,11 @@ class Engine(Protocol):
 
     @property
     def spec(self) -> EmbeddingSpec: ...
+
+    @property
+    def decoder(self) -> Decoder:
+        """The door through which all pictures go."""
+        ...
 
     def faces(self, data: bytes) -> Picture:
         """Decode and detect. Raises InvalidImage."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from server.vision.image import ImageLimits, Pixels, decode_photo
+from server.vision.decoding.decoder import Decoder
+from server.vision.image import ImageLimits, Pixels
 
 GRID = 8
 
@@ -16,9 +17,9 @@ ENOUGH_PX = 8 * GRID
 """The longer side at least, where a JPEG is decoded at reduced scale: 8 pixels a cell average what reducing rounds."""
 
 
-def fingerprint_of(data: bytes, limits: ImageLimits) -> bytes:
-    """The fingerprint of a picture file. Raises InvalidImage."""
-    return fingerprint(decode_photo(data, limits, ENOUGH_PX).pixels)
+def fingerprint_of(decoder: Decoder, data: bytes, limits: ImageLimits) -> bytes:
+    """The fingerprint of a picture file. Raises InvalidImage and Busy."""
+    return fingerprint(decoder.photo(data, limits, ENOUGH_PX).pixels)
 
 
 def fingerprint(pixels: Pixels) -> bytes:

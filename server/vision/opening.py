@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from server.spec import EmbeddingSpec
 from server.vision import deepface_models, dlib_models, runtime
 from server.vision.analyser import Analyser
 from server.vision.cache import cache_key, cached_folder, default_cache_dir
+from server.vision.decoding.decoder import Decoder, DecodingSettings
 from server.vision.detector import Detector, YuNet
 from server.vision.embedder import Embedder, Engine, FaceNetEngine
 from server.vision.emotion import Calibration, EmotionReader, EmotionSpec
@@ -51,6 +53,7 @@ class VisionSettings:
     emotion: EmotionChoice = "facewire"
     cache_dir: Path = field(default_factory=default_cache_dir)
     limits: ImageLimits = field(default_factory=ImageLimits)
+    decoding: DecodingSettings = field(default_factory=DecodingSettings)
     queue_capacity: int = 256
     downloads: bool = True
 
@@ -68,14 +71,18 @@ def open_analyser(settings: VisionSettings) -> Analyser:
     own = EmotionSpec.load(EMOTION_MODEL) if settings.emotion == "facewire" else None
     # Files are found, and fetched, on this thread: Ctrl-C reaches no other, and progress is shown one by one.
     open_detector = _detector(settings, finder)
-    with ThreadPoolExecutor(2) as aside:  # compiling a network takes one core some tenths of a second
-        opening_detector = aside.submit(open_detector)
-        weights = find_weights(card, finder)
-        opening_emotions = aside.submit(_emotions(settings, finder, own))
-        embedder = _open_found(card, weights, settings, finder, own)
-        detector, emotions = opening_detector.result(), opening_emotions.result()
+    with ExitStack() as on_failure:
+        decoder = on_failure.enter_context(closing(Decoder(settings.decoding)))  # which starts meanwhile
+        with ThreadPoolExecutor(2) as aside:  # compiling a network takes one core some tenths of a second
+            opening_detector = aside.submit(open_detector)
+            weights = find_weights(card, finder)
+            opening_emotions = aside.submit(_emotions(settings, finder, own))
+            embedder = _open_found(card, weights, settings, finder, own)
+            detector, emotions = opening_detector.result(), opening_emotions.result()
+        decoder.wait_until_ready()
+        on_failure.pop_all()
     log.info("model %s, detector %s, runtime %s", card.name, detector.name, settings.runtime)
-    return Analyser(detector, embedder, emotions, settings.limits, queue_capacity=settings.queue_capacity)
+    return Analyser(detector, embedder, emotions, decoder, settings.limits, queue_capacity=settings.queue_capacity)
 
 
 def open_embedder(

@@ -13,25 +13,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client import FaceClient
-from server.albums import ingest
-from server.albums.limits import AlbumLimits
 from server.gallery.cohort import Cohort, Statistics
-from server.vision.image import Header
+from server.vision.decoding.decoder import Decoder
+from server.vision.image import Header, ImageLimits
 from tests.support.albums import album_service, listening
 from tests.support.server_process import ROOT, environment
 from tests.support.synthetic_engine import DIMENSION, PaintedPicture, SyntheticEngine, portrait
 
 POISON = 62
-"""The number of a colour whose portrait kills the server that looks at it, as a bug in a native decoder would."""
+"""The number of a colour whose portrait kills the server that looks at it, as a bug in a native library would."""
 
-POISONED_HEADER = b"II*\x00 a TIFF that kills who opens it"
+POISONED_HEADER = b"II*\x00 a TIFF that kills the server that opens it"
 
 
 class DiedEarly(Exception):
@@ -72,25 +71,27 @@ def die_at_fsync(number: int) -> None:
     os.fsync = counted
 
 
-def die_of_poisoned_headers() -> None:
-    looked_at = ingest.look_at
+class FragileDecoder(Decoder):
+    """Asked for a poisoned header it takes the server with it, as no decoder can; what else is in that place may."""
 
-    def guarded(data: bytes, limits: AlbumLimits) -> Header:
+    def look(self, data: bytes, limits: ImageLimits) -> Header:
         if data == POISONED_HEADER:
             die()
-        return looked_at(data, limits)
-
-    ingest.look_at = guarded
+        return super().look(data, limits)
 
 
 def main() -> None:
     room, slow, death = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-    die_of_poisoned_headers()
     if death.startswith("fsync "):
         die_at_fsync(int(death.removeprefix("fsync ")))
-    engine = FragileEngine(model="Facenet512", before_embedding=lambda _: time.sleep(slow))
+    decoder = FragileDecoder()
+    engine = FragileEngine(model="Facenet512", decoder=decoder, before_embedding=lambda _: time.sleep(slow))
     cohort = FatalCohort() if death == "grouping" else None
-    with album_service(room, engine=engine, cohort=cohort) as service, listening(service) as (_, port):
+    with (
+        album_service(room, engine=engine, cohort=cohort) as service,
+        listening(service) as (_, port),
+        closing(decoder),
+    ):
         print(port, flush=True)
         sys.stdin.read()
 

@@ -18,11 +18,13 @@ from server.spec import EmbeddingSpec
 from server.tcp.dispatch import Dispatcher
 from server.tcp.listener import Listener
 from server.vision.analyser import Analyser
+from server.vision.decoding.decoder import Decoder
 from server.vision.detector import Detection
 from server.vision.embedder import Embedder
 from server.vision.engine import Face, Picture
 from server.vision.image import ImageLimits
 from server.vision.quality import FaceQuality
+from tests.support.decoders import shared_decoder
 from tests.support.galleries import spec
 from tests.support.synthetic_engine import DIMENSION, LEVEL, identity, painted_faces, painted_quality
 
@@ -77,8 +79,9 @@ class Living:
 
 
 @contextlib.contextmanager
-def painted_analyser() -> Iterator[Analyser]:
-    analyser = PaintedAnalyser(PaintedDetector(), Embedder(SPEC, ColourEngine()), None, ImageLimits())
+def painted_analyser(decoder: Decoder | None = None) -> Iterator[Analyser]:
+    embedder = Embedder(SPEC, ColourEngine())
+    analyser = PaintedAnalyser(PaintedDetector(), embedder, None, decoder or shared_decoder(), ImageLimits())
     try:
         yield analyser
     finally:
@@ -86,19 +89,19 @@ def painted_analyser() -> Iterator[Analyser]:
 
 
 @contextlib.contextmanager
-def living_service(db: Path) -> Iterator[tuple[RecognitionService, Gallery]]:
+def living_service(db: Path, decoder: Decoder | None = None) -> Iterator[tuple[RecognitionService, Gallery]]:
     """A service on the gallery at `db`, which is created where it is missing."""
     with (
-        painted_analyser() as analyser,
+        painted_analyser(decoder) as analyser,
         Gallery.open(db) if db.exists() else Gallery.create(db, SPEC) as gallery,
     ):
         yield RecognitionService(analyser, gallery, Decider(SPEC, 0.01), runtime="colours"), gallery
 
 
 @contextlib.contextmanager
-def living_server(db: Path) -> Iterator[Living]:
+def living_server(db: Path, decoder: Decoder | None = None) -> Iterator[Living]:
     """The same, served on a free port."""
-    with living_service(db) as (service, gallery):
+    with living_service(db, decoder) as (service, gallery):
         listener = Listener(Dispatcher(service), "127.0.0.1", 0)
         listener.start()
         try:

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import pillow_heif
 from PIL import Image
 from pillow_heif import register_heif_opener
 
 register_heif_opener(thumbnails=False)  # for saving; the server's own reader needs no registering
+
+pillow_heif.register_heif_opener()
 
 
 def opened(data: bytes) -> Image.Image:

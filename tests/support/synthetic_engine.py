@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from server.gallery.records import Box, Landmarks
 from server.spec import EmbeddingSpec
 from server.vision.batching import Abandoned, never
+from server.vision.decoding.decoder import Decoder
 from server.vision.detector import Detection
 from server.vision.engine import Face, Picture
 from server.vision.fingerprint import fingerprint_of
-from server.vision.image import ImageLimits, decode_image
+from server.vision.image import ImageLimits
 from server.vision.quality import FaceQuality
+from tests.support.decoders import shared_decoder
 from tests.support.galleries import spec
 
 Pixels = NDArray[np.uint8]
@@ -110,7 +112,9 @@ class SyntheticEngine:
         model: str = FIRST,
         before_embedding: Callable[[int], object] | None = None,
         grain: float = 0.0,
+        decoder: Decoder | None = None,
     ) -> None:
+        self.decoder = decoder or shared_decoder()
         self._grain = grain
         self.spec: EmbeddingSpec = spec(DIMENSION, model)
         self.looked_at = 0
@@ -121,19 +125,24 @@ class SyntheticEngine:
     def faces(self, data: bytes) -> PaintedPicture:
         with self._counting:
             self.looked_at += 1
-        image = decode_image(data, ImageLimits())[..., ::-1]
+        image = self._pixels(data)
         faces = painted_faces(image)
         return PaintedPicture(image.shape[1], image.shape[0], faces)
 
     def cut(self, data: bytes, face: Detection) -> Pixels:
+        image = self._pixels(data)
         x, y, w, h = map(round, face.box)
-        return decode_image(data, ImageLimits())[y : y + h, x : x + w]
+        return np.asarray(image[y : y + h, x : x + w, ::-1], dtype=np.uint8)
 
     def quality(self, face: Face, picture: Picture) -> FaceQuality:
         return painted_quality(face)
 
     def fingerprint(self, data: bytes) -> bytes:
-        return fingerprint_of(data, ImageLimits())
+        return fingerprint_of(self.decoder, data, ImageLimits())
+
+    def _pixels(self, data: bytes) -> Pixels:
+        """BGR, as they are drawn."""
+        return np.ascontiguousarray(self.decoder.photo(data, ImageLimits()).pixels[..., ::-1])
 
     def templates(self, crops: Sequence[Pixels]) -> NDArray[np.float32]:
         if self._before_embedding is not None:

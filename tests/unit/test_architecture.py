@@ -86,6 +86,8 @@ FORBIDDEN = {
 
 # What a picture file looks like is nobody's message: both sides, and the decoder, take it from one table.
 EXEMPT = ("protocol.formats", "protocol.jpeg")
+# Its sockets lead to its own processes.
+ALLOWED = {("server.vision.decoding", "socket")}
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
@@ -97,6 +99,7 @@ def test_who_may_not_import_what(package: str) -> None:
         for name in sorted(names)
         if any(inside(name, forbidden) for forbidden in FORBIDDEN[package])
         and not any(inside(name, exempt) for exempt in EXEMPT)
+        and not any(inside(module, room) and inside(name, what) for room, what in ALLOWED)
     ]
     assert wrong == []
 
@@ -187,3 +190,52 @@ def test_openblas_is_told_to_have_no_threads_before_numpy_loads_it() -> None:
     told = "import os, sys, server; print('numpy' in sys.modules, os.environ['OPENBLAS_NUM_THREADS'])"
     ran = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["False", "1"]
+
+
+# What turns bytes of a picture file into pixels, or reads them at all, and the modules that may: they run in children.
+DECODERS = {
+    *("cv2.imdecode", "cv2.imread", "cv2.imdecodemulti", "cv2.imreadmulti", "cv2.VideoCapture", "Image.open"),
+    *("ImageFile.Parser", "pillow_heif.open_heif", "pillow_heif.read_heif", "pillow_heif.register_heif_opener"),
+}
+DECODING = {"server.vision.image", "server.vision.decoding.reading"}
+DECODE_FUNCTIONS = {"decode_image", "decode_photo"}
+NO_SERVER = ("scripts.evaluation", "scripts.emotion_training", "scripts.benchmarking", "scripts.sample_people")
+"""Measuring, training and drawing: pictures of our own, in processes that serve nobody."""
+
+
+def names_used(path: Path) -> set[str]:
+    """Every `a.b` in the file, and every name that is called or imported."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute):
+            names.add(f"{ast.unparse(node.value)}.{node.attr}")
+        elif isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{(node.module or '').rpartition('.')[2]}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_pictures_are_decoded_behind_one_door() -> None:
+    """Whoever wants pixels or a header asks a Decoder, whose children may crash."""
+    looked = {module_of(path): names_used(path) for path in sources()}
+    serving = {
+        module: names
+        for module, names in looked.items()
+        if inside(module, "server") or (inside(module, "scripts") and not any(inside(module, lab) for lab in NO_SERVER))
+    }
+    assert {module for module, names in serving.items() if names & DECODERS} - {"scripts.web_screenshots"} == DECODING
+    assert {module for module, names in serving.items() if names & DECODE_FUNCTIONS} <= DECODING
+    pillow = {module for module in users_of("PIL") | users_of("pillow_heif") if inside(module, "server")}
+    assert pillow == DECODING
+
+
+def test_children_load_nothing_but_what_decodes() -> None:
+    """A process that strangers' bytes may take over holds no network, no database and no protocol."""
+    heavy = {"openvino", "tensorflow", "dlib", "sqlite3", "msgpack", "server.gallery", "server.tcp", "protocol.codec"}
+    code = (
+        "import sys, server.vision.decoding.nursery, server.vision.decoding.reading; "
+        f"print(sorted({heavy!r} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

@@ -14,13 +14,14 @@ from server.errors import InvalidImage
 from server.gallery.lookalikes import LENGTH, Lookalikes
 from server.vision.fingerprint import fingerprint_of
 from server.vision.image import ImageLimits
+from tests.support.decoders import shared_decoder
 from tests.support.pictures import opened, saved, turned
 
 LIMITS = ImageLimits()
 
 
 def of(data: bytes) -> bytes:
-    return fingerprint_of(data, LIMITS)
+    return fingerprint_of(shared_decoder(), data, LIMITS)
 
 
 def alike(one: bytes, other: bytes) -> bool:

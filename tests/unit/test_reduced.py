@@ -11,6 +11,7 @@ from server.vision.detector import Detection
 from server.vision.embedder import Embedder
 from server.vision.image import ImageLimits, Pixels, decode_image, decode_photo
 from server.vision.models import MODELS
+from tests.support.decoders import shared_decoder
 from tests.unit.test_image import with_orientation
 
 LIMITS = ImageLimits()
@@ -76,7 +77,7 @@ class Seeing:
 
 def test_small_faces_come_from_the_whole_picture_and_boxes_are_in_its_pixels() -> None:
     data = jpeg(1200, 1600)
-    analyser = Analyser(TwoFaces(), Embedder(MODELS["Facenet512"].spec("0"), Seeing()), None, LIMITS)
+    analyser = Analyser(TwoFaces(), Embedder(MODELS["Facenet512"].spec("0"), Seeing()), None, shared_decoder(), LIMITS)
     try:
         picture = analyser.faces(data)
     finally:

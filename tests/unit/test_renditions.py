@@ -20,6 +20,7 @@ from server.albums.service import AlbumService
 from server.albums.shelf import Shelf
 from server.errors import BadRequest
 from tests.support.albums import album_service, ask
+from tests.support.decoders import shared_decoder
 from tests.support.synthetic_engine import draw
 
 BOX = (64.0, 64.0, 160.0, 160.0)
@@ -67,7 +68,7 @@ def kept(room: Path) -> list[Path]:
 
 @pytest.mark.parametrize("size", [1, 319, 320, 500, 1024, 1600, 4096])
 def test_a_thumbnail_is_what_the_original_gives(service: AlbumService, size: int) -> None:
-    data, width, height = thumbnail(LARGE, KEPT, size)
+    data, width, height = thumbnail(shared_decoder(), LARGE, KEPT, size)
     for _ in range(2):
         small = photo(service, size)
         assert (small.width, small.height) == (width, height) == pixels(small.image).shape[1::-1]
@@ -76,7 +77,7 @@ def test_a_thumbnail_is_what_the_original_gives(service: AlbumService, size: int
 
 @pytest.mark.parametrize("size", [160, 320, 1024])
 def test_a_crop_is_what_the_original_gives(faced: AlbumService, size: int) -> None:
-    expected = pixels(face_crop(FACE, KEPT, BOX, (320, 240), size))
+    expected = pixels(face_crop(shared_decoder(), FACE, KEPT, BOX, (320, 240), size))
     for _ in range(2):
         found = pixels(crop(faced, size))
         assert found.shape == expected.shape

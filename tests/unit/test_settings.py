@@ -32,6 +32,8 @@ EVERY_FLAG: list[tuple[str, str, str, Any]] = [
     ("--detect-size", "640", "vision.canvas", 640),
     ("--emotion", "off", "vision.emotion", "off"),
     ("--max-megapixels", "5", "vision.limits.max_pixels", 5_000_000),
+    ("--decoders", "3", "vision.decoding.processes", 3),
+    ("--decode-memory-mb", "5", "vision.decoding.memory", 5 * 1024 * 1024),
     ("--cache-dir", "cache", "vision.cache_dir", Path("cache")),
     ("--albums", "pictures", "albums.root", Path("pictures")),
     ("--album-import-root", "photos", "albums.import_root", Path("photos")),
@@ -89,6 +91,7 @@ def test_flags_over_environment_over_defaults(flag: str, text: str, place: str, 
         in_units = {
             "tcp.max_frame": "32",
             "vision.limits.max_pixels": "100",
+            "vision.decoding.memory": "1024",
             "albums.limits.album_bytes": "200",
             "albums.limits.zip_bytes": "8",
         }

@@ -1,0 +1,77 @@
+"""How much memory all pictures being decoded, or decoded and still in use, may take together."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from server.errors import Busy
+
+
+class Grant:
+    """A part of the budget, of the thread that took it; give it back with `shrink(0)`."""
+
+    def __init__(self, budget: Budget, amount: int) -> None:
+        self._budget = budget
+        self.amount = amount
+        self.owner = threading.get_ident()
+
+    def shrink(self, to: int) -> None:
+        """Gives back what is over `to`, for those who wait. Harmless when repeated."""
+        self._budget.free(self, to)
+
+
+class Budget:
+    """Thread-safe; served in the order of asking, so that a large picture is not passed by for ever."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        # Guards the two below and every grant's amount. Reentrant (as a Condition is of itself): the garbage collector
+        # may free a picture in the midst of `take`.
+        self._changed = threading.Condition()
+        self._granted: set[Grant] = set()
+        self._waiting: deque[int] = deque()  # threads
+
+    @property
+    def used(self) -> int:
+        """Bytes granted now."""
+        with self._changed:
+            return sum(grant.amount for grant in self._granted)
+
+    def take(self, amount: int, patience_s: float) -> Grant:
+        """A grant of `amount`, or of all there is where that is less: the largest picture is decoded alone.
+
+        Where everybody who has memory waits for more, so that nobody would ever give any back, the first goes on all
+        the same. Raises Busy where it isn't free within `patience_s`.
+        """
+        amount, me = min(amount, self._total), threading.get_ident()
+        with self._changed:
+            self._waiting.append(me)
+            self._changed.notify_all()
+            try:
+                if not self._changed.wait_for(lambda: self._waiting[0] == me and self._may(amount), patience_s):
+                    raise Busy(
+                        "too many large pictures are being decoded at once: send them one after the other",
+                        retry_after_ms=1000,
+                    )
+                grant = Grant(self, amount)
+                self._granted.add(grant)
+                return grant
+            finally:
+                self._waiting.remove(me)
+                self._changed.notify_all()
+
+    def free(self, grant: Grant, to: int) -> None:
+        """See `Grant.shrink`."""
+        with self._changed:
+            if to < grant.amount:
+                grant.amount = to
+                if not to:
+                    self._granted.discard(grant)
+                self._changed.notify_all()
+
+    def _may(self, amount: int) -> bool:
+        if self.used + amount <= self._total:
+            return True
+        waiting = set(self._waiting)
+        return all(grant.owner in waiting for grant in self._granted)

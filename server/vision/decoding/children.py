@@ -1,0 +1,131 @@
+"""The server's side of its children: starting the nursery, having children forked, ending them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.errors import StartError
+from server.vision.decoding.wire import Ended, channel, receive, send
+
+READING = "server.vision.decoding.reading"
+
+_ROOT = Path(__file__).resolve().parents[3]
+_PATIENCE_S = 60.0  # for a process to load its libraries on a busy machine: it takes a sixth of a second
+
+# Pieces up to the pixels of a 12-megapixel photo at half scale are used again: fresh pages would cost 3 ms. Larger ones
+# go back at once. No small blocks are kept aside, for those would not be cleared (see `child.cleared`).
+_ALLOCATOR = "glibc.malloc.mmap_threshold=16777216:glibc.malloc.trim_threshold=33554432:glibc.malloc.tcache_count=0"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Child:
+    """A process that decodes; for one thread at a time."""
+
+    pid: int
+    pidfd: int
+    channel: socket.socket
+
+    def is_alive(self) -> bool:
+        """Between two pictures: a child that says something then has ended."""
+        poll = select.poll()
+        poll.register(self.channel, select.POLLIN)
+        return not poll.poll(0)
+
+    def kill(self) -> None:
+        """Ends it, whatever it is doing."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        self.channel.close()
+        os.close(self.pidfd)
+
+
+class Children:
+    """Makes children. Thread-safe. The nursery is started again where it was ended."""
+
+    def __init__(self, reading: str = READING) -> None:
+        """Starts the nursery, and doesn't wait for it."""
+        self._reading = reading
+        self._talking = threading.Lock()  # guards the three below: one question at a time
+        self._closed = False
+        self._process, self._control = self._start()
+        self._ready = False
+
+    @property
+    def pid(self) -> int:
+        """The nursery's."""
+        return self._process.pid
+
+    def fork(self) -> Child:
+        """A fresh child. Raises StartError where no process can be started, Ended once closed."""
+        with self._talking:
+            if self._closed:
+                raise Ended
+            try:
+                return self._forked()
+            except (Ended, TimeoutError):  # somebody ended it
+                self._end()
+            self._process, self._control = self._start()
+            self._ready = False
+            try:
+                return self._forked()
+            except (Ended, TimeoutError) as error:
+                raise self._end() from error
+
+    def close(self) -> None:
+        """Ends the nursery, and with it every child."""
+        with self._talking:
+            if not self._closed:
+                self._closed = True
+                self._end()
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        ours, theirs = channel()
+        ours.settimeout(_PATIENCE_S)
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "server.vision.decoding.nursery", str(theirs.fileno()), self._reading],
+                cwd=_ROOT, env=_environment(os.environ), pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            )  # fmt: skip
+        return process, ours
+
+    def _forked(self) -> Child:
+        if not self._ready:
+            receive(self._control)
+            self._ready = True
+        ours, theirs = channel()
+        with theirs:
+            send(self._control, {}, fds=[theirs.fileno()])
+        answer, _, (pidfd,) = receive(self._control)
+        return Child(answer["pid"], pidfd, ours)
+
+    def _end(self) -> StartError:
+        """And what it said last, as an error."""
+        self._control.close()  # which it takes for the end
+        try:
+            self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        assert self._process.stderr is not None
+        with self._process.stderr as stderr:
+            os.set_blocking(stderr.fileno(), False)
+            said = (stderr.read() or b"").decode(errors="replace").strip().splitlines()
+        return StartError(f"pictures can't be decoded: {said[-1] if said else 'the process for it was ended'}")
+
+
+def _environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """What a process needs to load libraries, and no secret of the server's."""
+    theirs = {name: value for name, value in ours.items() if not name.startswith("FACEWIRE_")}
+    tunables = [*theirs.get("GLIBC_TUNABLES", "").split(":"), _ALLOCATOR]
+    return theirs | {"GLIBC_TUNABLES": ":".join(filter(None, tunables)), "OPENCV_LOG_LEVEL": "SILENT"}

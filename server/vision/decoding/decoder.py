@@ -1,0 +1,243 @@
+"""The door: bytes of strangers' pictures go in, pixels come out, and nothing that a decoder does can hurt the server.
+
+A picture is decoded in a child process. Where the child crashes, runs on, or takes more memory than a picture of that
+size may, the caller gets InvalidImage, the child is replaced, and the picture is refused at once from then on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from server.errors import Busy, InvalidImage, StartError
+from server.vision.decoding.budget import Budget, Grant
+from server.vision.decoding.child import LOOKING_CPU_S, WALL_TO_CPU
+from server.vision.decoding.children import READING, Child, Children
+from server.vision.decoding.culprits import Culprits
+from server.vision.decoding.pool import Pool
+from server.vision.decoding.segments import Segment, Segments
+from server.vision.decoding.wire import INLINE, Ended, Message, receive, send
+from server.vision.image import Header, ImageLimits, Photo, Pixels, check_bytes
+
+MEBIBYTE = 1024 * 1024
+
+_LOOKING_WALL_S = WALL_TO_CPU * LOOKING_CPU_S
+
+_SMALL = MEBIBYTE  # of pixels and what decoding them takes besides: room that every picture begins with
+
+_REASONS = {
+    "crash": "the picture is damaged or hostile: decoding it crashes",
+    "time": "the picture is damaged or hostile: decoding it takes longer than a picture of its size may",
+    "memory": "the picture is damaged or hostile: decoding it takes more memory than a picture of its size may",
+}
+
+_log = logging.getLogger("facewire.decoding")
+
+
+def _at_least_two() -> int:
+    return max(2, len(os.sched_getaffinity(0)))
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingSettings:
+    """`processes`: pictures decoded at a time, by default one a core. `memory`: bytes of all pictures that are being
+    decoded or in use. `patience_s`: how long a picture waits for its turn, or for memory, before Busy."""
+
+    processes: int = field(default_factory=_at_least_two)
+    memory: int = 1024 * MEBIBYTE
+    patience_s: float = 20.0
+
+
+class Decoder:
+    """Thread-safe. The only way from bytes of a picture file to pixels, or to what its header says."""
+
+    def __init__(self, settings: DecodingSettings | None = None, *, reading: str = READING) -> None:
+        """Begins to start its processes; `wait_until_ready` or the first picture waits for them.
+
+        `reading`: the module that children read pictures with, for tests.
+        """
+        self._settings = settings or DecodingSettings()
+        self._children = Children(reading)
+        self._pool = Pool(self._settings.processes, self._children)
+        self._budget = Budget(self._settings.memory)
+        self._segments = Segments()
+        self._culprits = Culprits()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the processes that wait for a picture; first the one that they are forked from."""
+        return [self._children.pid, *self._pool.pids]
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes of the budget that pictures have now."""
+        return self._budget.used
+
+    def wait_until_ready(self) -> None:
+        """Every process started. Raises StartError."""
+        self._pool.fill()
+
+    def close(self) -> None:
+        """Ends every process; pictures under way are refused with Busy. Pixels handed out stay as they are."""
+        self._pool.close()
+        self._children.close()
+        self._segments.close()
+
+    def look(self, data: bytes, limits: ImageLimits) -> Header:
+        """What a file claims to be: its format, width and height as shown; no pixel is decoded. Raises InvalidImage."""
+        said, room = self._asked(data, limits, {"op": "look"})
+        room.leave()
+        return Header(said["format"], said["width"], said["height"])
+
+    def photo(self, data: bytes, limits: ImageLimits, enough: int | None = None) -> Photo:
+        """The pixels, as `server.vision.image.decode_photo`; `enough` None: the whole picture. They lie in memory of
+        their own, which is freed with the last array that shows them.
+
+        Raises InvalidImage; Busy where its turn, or memory for it, doesn't come in time.
+        """
+        said, room = self._asked(data, limits, {"op": "photo", "enough": enough})
+        return Photo(room.pixels(said["rows"], said["columns"]), said["factor"], said["width"], said["height"])
+
+    # ------------------------------------------------------------------------------------------ inside
+
+    def _asked(self, data: bytes, limits: ImageLimits, question: Message) -> tuple[Message, _Room]:
+        """A child's answer, and where the pixels are. Raises InvalidImage and Busy."""
+        check_bytes(data, limits)
+        question = question | {"max_bytes": limits.max_bytes, "max_pixels": limits.max_pixels}
+        known = self._culprits.reason(data)
+        if known is not None:
+            raise InvalidImage(known)
+        # A child may be ended by somebody, or by what an earlier picture did to its memory. Twice is no chance.
+        for last in (False, True):
+            try:
+                said, room = self._ask(data, question)
+            except _Hostile as error:
+                if error.reason != "crash" or last:
+                    raise self._convicted(data, error.reason) from None
+            except (StartError, OSError) as error:
+                _log.error("no picture can be decoded now: %s", error)
+                raise Busy("the server can't start a process to decode the picture", retry_after_ms=1000) from error
+            else:
+                try:
+                    return self._accepted(data, said), room
+                except InvalidImage:
+                    room.leave()
+                    raise
+        raise AssertionError
+
+    def _ask(self, data: bytes, question: Message) -> tuple[Message, _Room]:
+        """One conversation with one child, which is killed where it fails."""
+        with self._pool.child(self._settings.patience_s) as child, self._file(data) as file:
+            # Room for a small picture goes along: that saves waking each other twice.
+            with self._room(_SMALL, _SMALL) as room:
+                question = question | {"length": len(data), "inline": file is None, "room": _SMALL}
+                fds = [] if file is None else [file.fd]
+                _say(child, question, data if file is None else b"", [*fds, room.segment.fd])
+                said = _heard(child, _LOOKING_WALL_S)
+            while "memory" in said:  # it takes more
+                room.leave()
+                with self._room(said["result"], said["result"] + said["memory"]) as room:
+                    _say(child, {}, fds=[room.segment.fd])
+                    said = _heard(child, said["wall_s"])
+            return said, room
+
+    @contextlib.contextmanager
+    def _file(self, data: bytes) -> Iterator[Segment | None]:
+        """A picture in shared memory, as long as the block runs; None for one that is sent along."""
+        if len(data) <= INLINE:
+            yield None
+            return
+        segment = self._segments.lease(len(data))
+        try:
+            os.pwrite(segment.fd, data, 0)
+            yield segment
+        except BaseException:
+            self._segments.drop(segment)
+            raise
+        self._segments.give_back(segment)
+
+    @contextlib.contextmanager
+    def _room(self, length: int, cost: int) -> Iterator[_Room]:
+        """Room for `length` bytes of pixels, whose decoding takes `cost` in all. Raises Busy and OSError; where the
+        block raises, a child may still write to it, and nobody gets it."""
+        grant = self._budget.take(cost, self._settings.patience_s)
+        segment = None
+        try:
+            segment = self._segments.lease(length)
+            yield _Room(segment, self._segments, grant)
+        except BaseException:
+            if segment is not None:
+                self._segments.drop(segment)
+            grant.shrink(0)
+            raise
+
+    def _accepted(self, data: bytes, said: Message) -> Message:
+        """Raises InvalidImage for what is no answer."""
+        if "invalid" in said:
+            raise InvalidImage(said["invalid"])
+        if "hostile" in said:
+            raise self._convicted(data, said["hostile"])
+        if "odd" in said:
+            _log.info("a picture of %d bytes made its reader raise %s", len(data), said["odd"])
+            raise InvalidImage("the picture is damaged, or of a kind that is not read here")
+        return said
+
+    def _convicted(self, data: bytes, reason: str) -> InvalidImage:
+        self._culprits.add(data, _REASONS[reason])
+        _log.warning("a picture of %d bytes is refused from now on: %s", len(data), _REASONS[reason])
+        return InvalidImage(_REASONS[reason])
+
+
+class _Hostile(Exception):
+    """A picture crashed its child, or ran away with it; `reason`: a word of _REASONS."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _say(child: Child, message: Message, payload: bytes = b"", fds: Sequence[int] = ()) -> None:
+    try:
+        send(child.channel, message, payload, fds)
+    except Ended:
+        raise _Hostile("crash") from None
+
+
+def _heard(child: Child, wall_s: float) -> Message:
+    """What the child says within `wall_s`. Raises _Hostile."""
+    begun = time.monotonic()
+    child.channel.settimeout(wall_s)
+    try:
+        return receive(child.channel)[0]
+    except TimeoutError:
+        raise _Hostile("time") from None
+    except Ended:  # the kernel ends it after a quarter of that time at work
+        raise _Hostile("time" if time.monotonic() > begun + wall_s / WALL_TO_CPU else "crash") from None
+
+
+class _Room:
+    """Shared memory for a picture's pixels, and its part of the budget."""
+
+    def __init__(self, segment: Segment, segments: Segments, grant: Grant) -> None:
+        self.segment = segment
+        self._segments = segments
+        self._grant = grant
+
+    def pixels(self, rows: int, columns: int) -> Pixels:
+        """(rows, columns, 3), which a child has written. With the last array that shows them the room is left."""
+        shared = self.segment.mapped(rows * columns * 3)
+        self._grant.shrink(self.segment.size)
+        weakref.finalize(shared, self.leave).atexit = False
+        return np.frombuffer(shared, np.uint8).reshape(rows, columns, 3)
+
+    def leave(self) -> None:
+        """For the next picture."""
+        self._segments.give_back(self.segment)
+        self._grant.shrink(0)
