@@ -99,4 +99,5 @@ def _missing(there: int, claimed: int) -> float:
 
 def told(missing: float) -> str:
     """What is said of a picture of which that share is missing."""
-    return f"the file is cut off: about {max(1, round(100 * missing))} % of the picture is missing; copy it again"
+    percent = max(1, round(100 * missing))
+    return f"the file is cut off or damaged: about {percent} % of the picture is missing; copy it again"
