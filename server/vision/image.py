@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +14,9 @@ from PIL import Image, UnidentifiedImageError
 from server.errors import InvalidImage
 
 Pixels = NDArray[np.uint8]
+
+Room = Callable[[tuple[int, ...]], Pixels | None]
+"""An array of a shape, to decode into where that saves copying the pixels there; None: there is no room for it."""
 
 MEGAPIXEL = 1_000_000
 
@@ -51,12 +55,12 @@ def decode_image(data: bytes, limits: ImageLimits) -> Pixels:
     return _decoded(data, 1)
 
 
-def decode_photo(data: bytes, limits: ImageLimits, enough: int) -> Photo:
+def decode_photo(data: bytes, limits: ImageLimits, enough: int, into: Room | None = None) -> Photo:
     """As `decode_image`, but a JPEG whose longer side is at least twice `enough` pixels is decoded at a half, a quarter
     or an eighth of its size, as long as `enough` are left: 12 megapixels at a half take 28 ms instead of 65."""
     header = checked_header(data, limits)
     factor = reduction(header, enough)
-    pixels = _decoded(data, factor)
+    pixels = _decoded(data, factor, into)
     height, width = pixels.shape[:2]
     if factor == 1:
         return Photo(pixels, 1, width, height)
@@ -87,7 +91,7 @@ class Header:
     height: int
 
 
-def _decoded(data: bytes, factor: int) -> Pixels:
+def _decoded(data: bytes, factor: int, into: Room | None = None) -> Pixels:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED.get(factor, cv2.IMREAD_COLOR_RGB))
     except cv2.error as error:
@@ -95,7 +99,7 @@ def _decoded(data: bytes, factor: int) -> Pixels:
     if image is None:
         raise InvalidImage("the image can't be decoded: the file is cut off or damaged")
     if factor > 1:  # OpenCV reduces only into BGR; swapping what is left costs 0.7 ms for 3 megapixels
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=into(image.shape) if into else None)
     return np.asarray(image, dtype=np.uint8)
 
 

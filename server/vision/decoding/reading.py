@@ -22,6 +22,7 @@ from server.vision.image import (
     ImageLimits,
     Photo,
     Pixels,
+    Room,
     check_pixels,
     decode_photo,
     reduction,
@@ -87,10 +88,10 @@ def plan(data: bytes, limits: ImageLimits, enough: int | None) -> Plan:
     return Plan(safe.data, pixels, result, memory, cleared=not is_jpeg)
 
 
-def decode(plan: Plan, limits: ImageLimits, enough: int | None) -> Photo:
+def decode(plan: Plan, limits: ImageLimits, enough: int | None, into: Room) -> Photo:
     """The pixels, as `server.vision.image.decode_photo`, by Pillow where OpenCV can't. Raises InvalidImage."""
     try:
-        return decode_photo(plan.data, limits, enough or _WHOLE)
+        return decode_photo(plan.data, limits, enough or _WHOLE, into)
     except InvalidImage:
         pixels = _damaged_is_invalid(lambda: _by_pillow(plan.data))
     return Photo(pixels, 1, pixels.shape[1], pixels.shape[0])
