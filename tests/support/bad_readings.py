@@ -15,7 +15,7 @@ import numpy as np
 
 from server.vision.decoding import reading
 from server.vision.decoding.reading import Plan
-from server.vision.image import Header, ImageLimits, Photo
+from server.vision.image import Header, ImageLimits, Photo, Room
 
 PLEASE = b"please "
 
@@ -40,9 +40,9 @@ def plan(data: bytes, limits: ImageLimits, enough: int | None) -> Plan:
     return replace(made, data=data) if PLEASE in data else made  # what isn't the picture's is dropped otherwise
 
 
-def decode(plan: Plan, limits: ImageLimits, enough: int | None) -> Photo:
+def decode(plan: Plan, limits: ImageLimits, enough: int | None, into: Room) -> Photo:
     _misbehave(plan.data, header=False)
-    photo = reading.decode(plan, limits, enough)
+    photo = reading.decode(plan, limits, enough, into)
     if plan.data.endswith(PLEASE + b"leave"):
         height, width = photo.height, photo.width
         del photo

@@ -229,7 +229,10 @@ def test_a_server_that_stops_while_it_adds_goes_on_at_its_next_start(tmp_path: P
         while ask(service, wire.AlbumStatus("Trip")).adding and time.monotonic() < until:  # type: ignore[union-attr]
             time.sleep(0.05)
         assert ask(service, wire.AlbumStatus("Trip")).photos == 40  # type: ignore[union-attr]
-        assert list((tmp_path / "albums" / "uploads").iterdir()) == []
+        uploads = tmp_path / "albums" / "uploads"
+        while list(uploads.iterdir()) and time.monotonic() < until:  # swept once it is noted that all is added
+            time.sleep(0.05)
+        assert list(uploads.iterdir()) == []
 
 
 def test_more_albums_than_a_queue_would_hold_go_on_after_a_restart(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ kernel holds the child to it; the server holds it to a time on the wall, and kil
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import resource
 import socket
@@ -21,7 +22,7 @@ import numpy as np
 from server.errors import InvalidImage
 from server.vision.decoding.segments import mapped
 from server.vision.decoding.wire import Ended, Message, receive, send
-from server.vision.image import MEGAPIXEL, ImageLimits
+from server.vision.image import MEGAPIXEL, ImageLimits, Pixels
 
 MEBIBYTE = 1024 * 1024
 
@@ -94,11 +95,13 @@ class _Child:
         plan = self._reading.plan(data, limits, enough)
         self._ask_for(plan.result, plan.memory, plan.pixels, data, fds)
         _clear_memory(plan.cleared)
-        photo = self._reading.decode(plan, limits, enough)
-        if photo.pixels.nbytes > plan.result:
+        shared = np.frombuffer(mapped(fds[-1], plan.result), np.uint8)
+        photo = self._reading.decode(plan, limits, enough, lambda shape: _part(shared, shape))
+        place = _part(shared, photo.pixels.shape)
+        if place is None:
             raise InvalidImage("the picture is damaged: it is larger than it claims")
-        with mapped(fds[-1], photo.pixels.nbytes) as shared:
-            np.frombuffer(shared, np.uint8).reshape(photo.pixels.shape)[...] = photo.pixels
+        if not np.may_share_memory(place, photo.pixels):
+            place[...] = photo.pixels
         rows, columns = photo.pixels.shape[:2]
         return {"rows": rows, "columns": columns, "factor": photo.factor, "width": photo.width, "height": photo.height}
 
@@ -111,6 +114,12 @@ class _Child:
             fds += more
             self._granted = result + memory
         self._allowed.now(cpu_s=seconds, memory=2 * (len(data) + memory + result))
+
+
+def _part(shared: Pixels, shape: tuple[int, ...]) -> Pixels | None:
+    """Its beginning, in that shape, where it is large enough."""
+    length = math.prod(shape)
+    return shared[:length].reshape(shape) if length <= len(shared) else None
 
 
 def cpu_s(pixels: int) -> int:

@@ -11,6 +11,7 @@ from server.vision.image import (
     Header,
     ImageLimits,
     Photo,
+    Room,
     check_pixels,
     decode_photo,
     read_header,
@@ -68,6 +69,6 @@ def plan(data: bytes, limits: ImageLimits, enough: int | None) -> Plan:
     return Plan(safe.data, pixels, result, pixels * _BYTES_A_PIXEL, cleared=True)
 
 
-def decode(plan: Plan, limits: ImageLimits, enough: int | None) -> Photo:
+def decode(plan: Plan, limits: ImageLimits, enough: int | None, into: Room) -> Photo:
     """The pixels, as `server.vision.image.decode_photo`. Raises InvalidImage."""
-    return decode_photo(plan.data, limits, enough or _WHOLE)
+    return decode_photo(plan.data, limits, enough or _WHOLE, into)
