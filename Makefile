@@ -86,6 +86,7 @@ clean: ## remove what make can make again: .venv, caches, the demo's database; n
 
 distclean: ## clean, and remove the galleries, albums and copies in data/, too: says which, and asks (YES=1 does not ask)
 	@set --; for one in data/*.db data/*.db-* data/*.db.* data/*.albums; do \
+		case " $(DEMO) " in *" $$one "*) [ -e data/demo.albums ] || continue;; esac; \
 		if [ -e "$$one" ] || [ -L "$$one" ]; then set -- "$$@" "$$one"; fi; done; \
 	if [ $$# -gt 0 ]; then \
 		echo "besides what make clean removes, this would remove for good:"; du -sh -- "$$@"; \

@@ -138,6 +138,7 @@ class HttpConnection(H11Protocol):
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._pace.start(self.loop.time())
+        self._dropped = 0
         if not self._places.begin(self):
             response = error(503, "busy", FULL, 1000)
             response.headers.update(HEADERS)

@@ -16,6 +16,7 @@ import pytest
 
 from client import FaceClient
 from client.errors import ClientError
+from client.web.places import Limits
 from tests.browser.conftest import FLAGS, Visiting
 from tests.browser.visit import Visit
 from tests.support.synthetic_engine import portrait
@@ -91,9 +92,9 @@ class Servers:
             facewire_server(self.room, port=self.address[1], token=self.token)
         )
 
-    def web_on(self) -> None:
+    def web_on(self, **settings: object) -> None:
         self.stack["web"] = contextlib.ExitStack()
-        self.web = self.stack["web"].enter_context(web_page(self.address, port=self.web.port))
+        self.web = self.stack["web"].enter_context(web_page(self.address, port=self.web.port, **settings))
 
     def off(self, which: str) -> None:
         if which in self.stack:
@@ -169,6 +170,16 @@ def test_the_rest_arrives_while_no_page_is_open(
     visit.page.close()
     assert visit.context.pages == []
     servers.server_on()
+    assert servers.arrived(photos=14, people=3)
+
+
+def test_a_gateway_that_is_full_is_waited_for(servers: Servers, visiting: Visiting, photos: list[Path]) -> None:
+    visit = on_the_album(servers, visiting)
+    servers.off("web")
+    choose(visit.page, photos)
+    visit.says(SAFE)
+    visit.page.close()
+    servers.web_on(limits=Limits(requests=1))  # and four files are sent at a time: three are told to come back
     assert servers.arrived(photos=14, people=3)
 
 

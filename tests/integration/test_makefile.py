@@ -70,6 +70,7 @@ class TestClean:
         assert refused.returncode != 0
         assert all(name in refused.stdout for name in (*YOURS[:3], "data/facialdb.albums", "data/my copy.db"))
         assert "YES=1" in refused.stderr
+        assert "data/demo.db\n" not in refused.stdout  # which make clean removes as it is
         assert there(copy, (*OURS, *YOURS)) == {*OURS, *YOURS}
         for answer, left in ((b"n\n", set(YOURS)), (b"y\n", set[str]())):
             ours, theirs = pty.openpty()
