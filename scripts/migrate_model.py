@@ -34,6 +34,7 @@ from scripts.building.lock import build_lock
 from scripts.create_db import DEFAULT_JOBS
 from scripts.migrating.reembed import Report, reembed
 from scripts.migrating.sight import SightEngine
+from server.durable import replacing
 from server.errors import FacewireError, StartError
 from server.gallery.respec import Incomplete, Respec, forget_others, previous_spec, specs
 from server.gallery.store import Store
@@ -134,7 +135,8 @@ def _migrate(options: argparse.Namespace, db: Path, respec: Respec, old: Embeddi
 
 def _some_unseen(options: argparse.Namespace, db: Path, respec: Respec, report: Report) -> int:
     log = db.with_name(db.name + ".not-migrated.txt")
-    log.write_text("".join(unseen.line for unseen in report.unseen), encoding="utf-8", errors="backslashreplace")
+    with replacing(log) as fresh:  # which only its owner may read
+        fresh.write_text("".join(unseen.line for unseen in report.unseen), encoding="utf-8", errors="backslashreplace")
     print(f"  each of them and the reason: {log}")
     if options.leave_behind and not options.prepare:
         return _switch(options, db, respec)

@@ -17,13 +17,14 @@ import cv2
 
 from server.albums.database import AlbumsUnavailable
 from server.albums.service import AlbumService
-from server.errors import StartError
+from server.errors import StartError, StorageFailed
 from server.gallery.gallery import Gallery
 from server.recognition.decision import Decider
 from server.recognition.for_albums import AlbumJudge, GalleryRegistry
 from server.recognition.service import RecognitionService
 from server.settings import Settings, parse
 from server.spec import EmbeddingSpec
+from server.storage import storage_errors
 from server.tcp.dispatch import Dispatcher
 from server.tcp.listener import Listener
 from server.vision.analyser import Analyser
@@ -89,10 +90,11 @@ def open_albums(service: RecognitionService, settings: Settings, open_things: Ex
     judge = AlbumJudge(service.decider, settings.fpir, service.gallery.cohort)
     registry = GalleryRegistry(service)
     try:
-        albums = AlbumService(settings.albums, service.analyser, judge, registry, service.gallery.cohort)
-    except AlbumsUnavailable as error:
+        with storage_errors(settings.albums.root):
+            albums = AlbumService(settings.albums, service.analyser, judge, registry, service.gallery.cohort)
+    except (AlbumsUnavailable, StorageFailed) as error:
         if settings.albums.required:
-            raise
+            raise StartError(str(error)) from error
         log.warning("going on without albums: %s", error)
         return None
     open_things.callback(albums.close)

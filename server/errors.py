@@ -6,7 +6,7 @@ FacewireError
 |   |-- UnknownPerson, UnknownTemplate, AlreadyExists, InvalidName
 |   |-- UnknownAlbum, BadRequest, OverLimit
 |   |-- Conflict        the change can't be made as the gallery stands now
-|   |-- StorageFailed   the database could not be written; nothing was changed
+|   |-- StorageFailed   what had to be kept could not be; no change is in force
 |   |-- Busy            try again after `retry_after_ms`
 |   |-- TimedOut        the request waited longer than it may
 |   +-- ModelMismatch   two embedding specs met that must not be compared
@@ -77,7 +77,8 @@ class Conflict(RequestError):
 
 
 class StorageFailed(RequestError):
-    """The database could not be written (a full disk, a read-only file, a damaged one); nothing was changed."""
+    """What had to be kept could not be: a full disk, a read-only or damaged file, one that was deleted under us. No
+    change is in force."""
 
 
 class ModelMismatch(RequestError):

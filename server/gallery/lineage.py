@@ -11,7 +11,6 @@ A mark is a row of a table `meta (key, value)`.
 
 from __future__ import annotations
 
-import mmap
 import secrets
 import sqlite3
 import struct
@@ -19,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
 
 _KEY = "lineage"
 _SIGN = b"\x00FWLOG\x00\x01"  # what a mark is recognised by in the bytes of a page
@@ -114,31 +114,36 @@ def _own_mark(path: Path) -> tuple[bool, bytes | None]:
 
 
 def _marks_in(log: Path) -> list[tuple[bytes, bytes]] | None:
-    """(own, found) of every mark in the log's committed frames; None where nothing is committed in it."""
+    """(own, found) of every mark in the log's committed frames; None where nothing is committed in it.
+
+    Read and never mapped: it may be cut short meanwhile, which ends a process that has it mapped.
+    """
     try:
-        with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            end = _committed(content)
-            return list(_marks(content, end)) if end > _HEADER else None
-    except (FileNotFoundError, ValueError):  # ValueError: it is empty
+        with log.open("rb") as file:
+            return _committed_marks(file)
+    except FileNotFoundError:
         return None
 
 
-def _committed(log: mmap.mmap) -> int:
-    """Where the last committed frame of the log ends."""
-    if len(log) < _HEADER or struct.unpack_from(">I", log)[0] not in _MAGIC:
-        return 0
-    (page_size,) = struct.unpack_from(">I", log, 8)
-    salts, at, end = log[16:24], _HEADER, _HEADER
-    while page_size and at + _FRAME_HEADER + page_size <= len(log) and log[at + 8 : at + 16] == salts:
-        (commits,) = struct.unpack_from(">I", log, at + 4)
-        at += _FRAME_HEADER + page_size
-        end = at if commits else end
-    return end
+def _committed_marks(log: BinaryIO) -> list[tuple[bytes, bytes]] | None:
+    header = log.read(_HEADER)
+    if len(header) < _HEADER or struct.unpack_from(">I", header)[0] not in _MAGIC:
+        return None
+    (page_size,) = struct.unpack_from(">I", header, 8)
+    size, salts = _FRAME_HEADER + page_size, header[16:24]
+    marks, pending, committed = list[tuple[bytes, bytes]](), list[tuple[bytes, bytes]](), False
+    # Frames of other salts are left over from before the log was begun anew.
+    while len(frame := log.read(size)) == size and frame[8:16] == salts:
+        pending += _marks(frame)
+        if frame[4:8] != bytes(4):  # the last of a transaction
+            marks += pending
+            pending, committed = [], True
+    return marks if committed else None
 
 
-def _marks(log: mmap.mmap, end: int) -> Iterator[tuple[bytes, bytes]]:
-    at = log.find(_SIGN, _HEADER, end)
+def _marks(page: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = page.find(_SIGN)
     while at >= 0:
         own = at + len(_SIGN)
-        yield log[own : own + _SIZE], log[own + _SIZE : own + 2 * _SIZE]
-        at = log.find(_SIGN, own, end)
+        yield page[own : own + _SIZE], page[own + _SIZE : own + 2 * _SIZE]
+        at = page.find(_SIGN, own)
