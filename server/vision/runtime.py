@@ -63,8 +63,8 @@ def _opened() -> openvino.Core:
 class OpenVinoGraph:
     """A compiled graph. `streams` calls run at a time, sharing `threads` threads; more callers wait their turn.
 
-    `exact`: in float32 on every processor. Otherwise in bfloat16 where the processor multiplies that (AMX, AVX512-BF16):
-    FaceNet takes a fifth of the time then, and its embeddings agree with float32's to a cosine of 0.9999.
+    `exact`: in float32 on every processor. Otherwise in bfloat16 where the processor has it (AMX, AVX512-BF16): FaceNet
+    takes a fifth of the time then, and its embeddings agree with those in float32 to a cosine of 0.9999.
     """
 
     def __init__(self, model: openvino.Model, *, streams: int, threads: int, exact: bool = False) -> None:
