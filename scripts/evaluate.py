@@ -8,17 +8,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.evaluation import clusters, emotion, groups, lfw, openset, quality
+from scripts.evaluation import clusters, emotion, groups, lfw, openset, quality, strangers
 from server.errors import FacewireError
 
 COMMANDS = {
     "lfw": lfw,
     "openset": openset,
     "groups": groups,
+    "strangers": strangers,
     "quality": quality,
     "emotion": emotion,
     "clusters": clusters,
@@ -36,14 +38,14 @@ def main() -> int:
     return 0
 
 
-def parse() -> argparse.Namespace:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module in COMMANDS.items():
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
         command.add_argument("--json", action="store_true", help="the report on one line, the last of stdout")
         module.add_arguments(command)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

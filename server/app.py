@@ -21,6 +21,7 @@ from server.errors import StartError
 from server.gallery.gallery import Gallery
 from server.recognition.decision import Decider
 from server.recognition.for_albums import AlbumJudge, GalleryRegistry
+from server.recognition.impostors import DEFAULT_FMR
 from server.recognition.service import RecognitionService
 from server.settings import Settings, parse
 from server.spec import EmbeddingSpec
@@ -66,7 +67,7 @@ def build(settings: Settings, open_things: ExitStack) -> Listener:
     """A listener, not started, with all that it serves; `open_things` closes them in reverse. Raises StartError."""
     begun = time.perf_counter()
     cv2.setNumThreads(1)  # pictures are decoded side by side; a picture's own threads would only fight over the cores
-    service = open_service(settings.db, settings.model, settings.vision, settings.fpir, open_things)
+    service = open_service(settings.db, settings.model, settings.vision, settings.fpir, open_things, fmr=settings.fmr)
     counts = service.counts()
     log.info(
         "%s with %d people, %d templates; ready in %.1f s",
@@ -97,7 +98,13 @@ def open_albums(service: RecognitionService, settings: Settings, open_things: Ex
 
 
 def open_service(
-    db: Path, model: str | None, vision: VisionSettings, fpir: float, open_things: ExitStack
+    db: Path,
+    model: str | None,
+    vision: VisionSettings,
+    fpir: float,
+    open_things: ExitStack,
+    *,
+    fmr: float = DEFAULT_FMR,
 ) -> RecognitionService:
     """The service on a gallery, its networks loaded and warmed; `open_things` closes both. Raises StartError."""
     gallery = open_things.enter_context(Gallery.open(db))
@@ -109,7 +116,7 @@ def open_service(
     analyser.warm_up()
     if gallery.cohort is None:
         log.info("no cohort of %s: error rates differ between groups of people (docs/accuracy.md)", gallery.spec.model)
-    decider = Decider(gallery.spec, fpir, normalised=gallery.cohort is not None)
+    decider = Decider(gallery.spec, fpir, fmr=fmr, normalised=gallery.cohort is not None)
     return RecognitionService(analyser, gallery, decider, runtime=vision.runtime)
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from client.album_client import AlbumClient
-from client.commands.album_common import add_album, complain, counted, number, say
-from client.commands.common import EXIT_SOME_UNMATCHED, Usage
+from client.commands.album_common import add_album, number, say
+from client.commands.common import EXIT_SOME_UNMATCHED, Usage, complain
 from client.errors import ServerRefused, TooLarge
 from client.progress import Progress, megabytes
-from client.report import printable
 from protocol.album_messages import AlbumInfo, AlbumIngested, AlbumSkipped
 from protocol.messages import Progress as News
+from protocol.text import counted, counted_people, printable
 
 # What an album takes; the server has the last word.
 EXTENSIONS = frozenset(
@@ -35,7 +35,7 @@ _STAGES = {
 def create(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """A new album."""
     info = albums.create(arguments.album)
-    say(info, [f"{info.album}: created"], as_json=arguments.json)
+    say(info, [f"{printable(info.album)}: created"], as_json=arguments.json)
     return 0
 
 
@@ -48,7 +48,7 @@ def add_rename(parser: argparse.ArgumentParser) -> None:
 def rename(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Another name."""
     info = albums.rename(arguments.album, arguments.to)
-    say(info, [f"{arguments.album} is called {info.album} now"], as_json=arguments.json)
+    say(info, [f"{printable(arguments.album)} is called {printable(info.album)} now"], as_json=arguments.json)
     return 0
 
 
@@ -64,14 +64,20 @@ def delete(albums: AlbumClient, arguments: argparse.Namespace) -> int:
         if not sys.stdin.isatty():
             raise Usage("an album is deleted for good: say --yes")
         photos = albums.status(arguments.album).photos
-        if input(f"Delete {arguments.album} with {counted(photos, 'photo')}, for good? [y/N] ").strip() not in (
+        if input(
+            f"Delete {printable(arguments.album)} with {counted(photos, 'photo')}, for good? [y/N] "
+        ).strip() not in (
             "y",
             "Y",
         ):
             print("nothing was deleted")
             return EXIT_SOME_UNMATCHED
     deleted = albums.delete(arguments.album)
-    say(deleted, [f"{deleted.album}: deleted, with {counted(deleted.photos, 'photo')}"], as_json=arguments.json)
+    say(
+        deleted,
+        [f"{printable(deleted.album)}: deleted, with {counted(deleted.photos, 'photo')}"],
+        as_json=arguments.json,
+    )
     return 0
 
 
@@ -176,13 +182,15 @@ def process_with_bar(albums: AlbumClient, album: str, *, again: bool) -> AlbumIn
 def describe_album(info: AlbumInfo) -> list[str]:
     """An album in a few lines."""
     lines = [
-        f"{info.album}: {counted(info.photos, 'photo')}, {info.size_bytes / 1e6:.1f} MB, created {info.created}",
+        f"{printable(info.album)}: {counted(info.photos, 'photo')}, {info.size_bytes / 1e6:.1f} MB, "
+        f"created {printable(info.created)}",
         f"  {info.with_faces} with faces, {info.without_faces} without, {info.unreadable} unreadable, "
         f"{info.waiting} waiting{' (being processed)' if info.processing else ''}"
         f"{', more being added' if info.adding else ''}",
-        f"  {counted(info.faces, 'face')} of {info.people} people, {info.named} with a name, {info.hidden} hidden",
+        f"  {counted(info.faces, 'face')} of {counted_people(info.people)}, {info.named} with a name,"
+        f" {info.hidden} hidden",
     ]
-    return lines if info.undo is None else [*lines, f"  undo would take back: {info.undo}"]
+    return lines if info.undo is None else [*lines, f"  undo would take back: {printable(info.undo)}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +277,7 @@ def _add_pictures(albums: AlbumClient, album: str, files: list[_FoundFile], resu
 
 def _add_zip(albums: AlbumClient, album: str, path: Path, result: _Result) -> None:
     try:
-        with path.open("rb") as file, Progress(f"sending {path.name}", "MB", size=megabytes) as bar:
+        with path.open("rb") as file, Progress(f"sending {printable(path.name)}", "MB", size=megabytes) as bar:
             size = path.stat().st_size
             with Progress("adding", "files") as unpacking:
                 ingested = albums.add_zip(
@@ -287,5 +295,5 @@ def _say_ingested(ingested: AlbumIngested, *, as_json: bool) -> int:
     say(ingested, [line], as_json=as_json)
     if not as_json:
         for skipped in ingested.skipped:
-            complain(f"{skipped.name}: {skipped.reason}")
+            complain(printable(f"{skipped.name}: {skipped.reason}"), of="")
     return EXIT_SOME_UNMATCHED if ingested.skipped_total else 0

@@ -17,13 +17,15 @@ from client.commands.common import (
     Usage,
     add_server_arguments,
     client_for,
+    complain,
 )
 from client.drawings import Drawings
 from client.errors import ServerRefused
 from client.pictures import NoSuchPicture, find_pictures
-from client.report import bars_for, describe, printable
+from client.report import bars_for, describe
 from protocol.messages import MAX_CANDIDATES, Identified
 from protocol.shapes import to_plain
+from protocol.text import printable
 
 _EXAMPLES = """\
 examples:
@@ -174,7 +176,7 @@ class _Printer:
 
     def _complain(self, path: Path, message: str) -> None:
         self.exit_code = EXIT_FAILED
-        print(f"{printable(str(path))}: {printable(message)}", file=sys.stderr)
+        complain(f"{printable(str(path))}: {printable(message)}", of="")
 
 
 def count(text: str) -> int:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
-from client.commands.common import Usage, add_server_arguments, client_for, seconds
+from client.commands.common import Usage, add_server_arguments, client_for, complain, seconds
 from client.commands.identify import add_answer_arguments, ask_about, forbid_drawing_over
 from client.errors import ConnectionLost
 from client.pictures import EXTENSIONS
-from client.report import printable
+from protocol.text import printable
 
 _EPILOG = """\
 Pictures that are there already are passed over, unless with --all. Ends with Ctrl-C.
@@ -45,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise Usage(f"not a folder: {folder}")
     watched = Watched(folder, seen_already=not arguments.all)
     with client_for(arguments) as client:
-        print(f"watching {printable(str(folder))}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        complain(f"watching {printable(str(folder))}; Ctrl-C ends it", of="")
         while True:
             if fresh := watched.look():
                 forbid_drawing_over(fresh, arguments)
@@ -54,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
                 except ConnectionLost as error:
                     # Some may have been answered: better twice than not at all.
                     watched.forget(fresh)
-                    print(f"client_app: {error}; trying again", file=sys.stderr)
+                    complain(f"{error}; trying again")
             time.sleep(arguments.every)
 
 

@@ -67,7 +67,7 @@ def test_a_life_at_the_command_line(terminal: Terminal) -> None:
     assert "Anna" in terminal.run("rename", "Ann", "Anna")[0]
     assert "merged Bob, Cleo into Anna (2 templates)" in terminal.run("merge", "Bob", "Cleo", "Anna")[0]
     assert [line.split()[0] for line in terminal.run("show", "Anna")[1:]] == ["1", "2", "3"]
-    assert "took back" in terminal.run("undo")[0]
+    assert "taken back: merged" in terminal.run("undo")[0]
     assert "removed Bob (1 template)" in terminal.run("remove", "Bob")[0]
     assert "removed 1 template of Anna" in terminal.run("remove", "Anna", "1")[0]
     terminal.run("undo", "2")
