@@ -1,28 +1,107 @@
-"""Which files a command line means."""
+"""Which files a command line means, and what of them is sent."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})  # what the server reads
+from protocol.formats import NAMES, looks_like_a_picture
+from protocol.framing import DEFAULT_MAX_FRAME
+from protocol.jpeg import still
+
+LARGEST = DEFAULT_MAX_FRAME - 64 * 1024
+"""Bytes: with its request around it, such a picture fits into a frame."""
+
+_NAMED = 50  # files left out that are named, before the rest is only counted
 
 
 class NoSuchPicture(Exception):
     """A path that is not there, or a folder without pictures."""
 
 
-def find_pictures(paths: Iterable[Path]) -> list[Path]:
-    """Files as given, whatever their name; of folders every picture at any depth, sorted. Raises NoSuchPicture."""
-    found: list[Path] = []
+class TooManyBytes(Exception):
+    """A picture that no frame can hold."""
+
+
+@dataclass(slots=True)
+class Found:
+    """`pictures`: the files meant; `others`: those of folders that are none, by their name and their first bytes."""
+
+    pictures: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+
+    def about_others(self) -> list[str]:
+        """What is said of the files left out; nothing where there are none."""
+        if not self.others:
+            return []
+        files = "1 file that is" if len(self.others) == 1 else f"{len(self.others)} files that are"
+        more = [f"  and {len(self.others) - _NAMED} more"] if len(self.others) > _NAMED else []
+        head = f"left out {files} not a picture (reads {NAMES}):"
+        return [head, *(f"  {path}" for path in self.others[:_NAMED]), *more]
+
+
+def find_pictures(paths: Iterable[Path]) -> Found:
+    """Files as given, whatever they are; of folders every picture at any depth, sorted. Raises NoSuchPicture."""
+    found = Found()
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-            if not inside:
-                raise NoSuchPicture(f"no pictures in {path}: looked for {', '.join(sorted(EXTENSIONS))} at any depth")
-            found += inside
+            inside = pictures_below(path)
+            if not inside.pictures:
+                others = f", only {len(inside.others)} other files" if inside.others else ""
+                raise NoSuchPicture(f"no pictures in {path}{others}; looked for {NAMES} at any depth")
+            found.pictures += inside.pictures
+            found.others += inside.others
         elif path.exists():
-            found.append(path)
+            found.pictures.append(path)
         else:
             raise NoSuchPicture(f"no such file or folder: {path}")
     return found
+
+
+def pictures_below(folder: Path) -> Found:
+    """The files of a folder, at any depth, sorted; no hidden ones."""
+    found = Found()
+    for path in sorted(files_below(folder)):
+        (found.pictures if is_picture(path) else found.others).append(path)
+    return found
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file in a folder, at any depth, but for hidden ones."""
+    for directory, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(directory, name)
+            if not name.startswith(".") and path.is_file():
+                yield path
+
+
+def is_picture(path: Path) -> bool:
+    """By its name or its first bytes. One that can't be read counts as one: whoever reads it will say why."""
+    try:
+        return looks_like_a_picture(path)
+    except OSError:
+        return True
+
+
+def read_picture(path: Path) -> bytes:
+    """The bytes to send of a picture, without the film of a motion photo where the whole file is too large.
+
+    Raises OSError; TooManyBytes.
+    """
+    data = path.read_bytes()
+    if len(data) <= LARGEST:
+        return data
+    picture = still(data)
+    if len(picture) <= LARGEST:
+        return picture
+    raise TooManyBytes(over_limit(data))
+
+
+def over_limit(data: bytes) -> str:
+    """What is said of a file that no frame can hold."""
+    alone = len(still(data))
+    film = f" (a motion photo, of which the picture itself has {alone / 1e6:.1f} MB)" if alone < len(data) else ""
+    return f"the file has {len(data) / 1e6:.1f} MB{film}, and at most {LARGEST / 1e6:.1f} MB can be sent"

@@ -87,7 +87,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Section]:
     with tempfile.TemporaryDirectory(prefix="facewire-bench-") as room, ExitStack() as open_things:
         bench = Bench(
             db=arguments.db,
-            pictures=find_pictures([arguments.pictures]),
+            pictures=find_pictures([arguments.pictures]).pictures,
             seconds=1.0 if arguments.quick else arguments.seconds,
             rounds=1 if arguments.quick else arguments.rounds,
             large=arguments.large,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -14,16 +13,13 @@ from client.album_client import AlbumClient
 from client.commands.album_common import add_album, number, say
 from client.commands.common import EXIT_SOME_UNMATCHED, Usage, complain
 from client.errors import ServerRefused, TooLarge
+from client.pictures import LARGEST, files_below, is_picture, over_limit
 from client.progress import Progress, megabytes
 from protocol.album_messages import AlbumInfo, AlbumIngested, AlbumSkipped
+from protocol.formats import NAMES, UNSUPPORTED
 from protocol.messages import Progress as News
 from protocol.text import counted, counted_people, printable
 
-# What an album takes; the server has the last word.
-EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"}
-    | {".heic", ".heif", ".hif"}
-)
 _STAGES = {
     "waiting": "waiting for another album",
     "unpacking": "adding",
@@ -94,12 +90,18 @@ def add_add(parser: argparse.ArgumentParser) -> None:
 
 def add(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Adds everything, with a progress bar; what was added before is passed over. Raises Usage."""
-    files = [_FoundFile(path, name) for given in arguments.paths for path, name in _found(given)]
+    result = _Result()
+    files = []
+    for found in (_FoundFile(path, name) for given in arguments.paths for path, name in _found(given)):
+        if found.path in arguments.paths or is_picture(found.path):
+            files.append(found)
+        else:
+            is_zip = found.path.suffix.lower() == ".zip"
+            result.skipped.append((found.name, "a ZIP in a folder: add it on its own" if is_zip else UNSUPPORTED))
     if not files:
-        raise Usage("no pictures there: looked for " + ", ".join(sorted(EXTENSIONS)))
+        raise Usage(f"no pictures there, only {counted(len(result.skipped), 'other file')}; looked for {NAMES} and ZIP")
     if arguments.create and not any(info.album == arguments.album for info in albums.list().albums):
         albums.create(arguments.album)
-    result = _Result()
     _add_pictures(albums, arguments.album, [file for file in files if file.path.suffix.lower() != ".zip"], result)
     for file in files:
         if file.path.suffix.lower() == ".zip":
@@ -240,12 +242,8 @@ def _found(given: Path) -> Iterator[tuple[Path, str]]:
     if not given.is_dir():
         raise Usage(f"no such file or folder: {given}")
     top = given.resolve().name
-    for directory, folders, files in os.walk(given):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(directory, name)
-            if not name.startswith(".") and path.suffix.lower() in EXTENSIONS:
-                yield path, f"{top}/{path.relative_to(given).as_posix()}"
+    for path in files_below(given):
+        yield path, f"{top}/{path.relative_to(given).as_posix()}"
 
 
 def _add_pictures(albums: AlbumClient, album: str, files: list[_FoundFile], result: _Result) -> None:
@@ -257,6 +255,9 @@ def _add_pictures(albums: AlbumClient, album: str, files: list[_FoundFile], resu
                 data = file.path.read_bytes()
             except OSError as error:
                 result.skipped.append((file.name, f"can't be read: {error.strerror}"))
+                continue
+            if len(data) > LARGEST:
+                result.skipped.append((file.name, over_limit(data)))
                 continue
             sent.append(file)
             yield file.name, data

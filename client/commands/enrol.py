@@ -17,7 +17,7 @@ from client.commands.common import (
     complain,
     point,
 )
-from client.pictures import NoSuchPicture, find_pictures
+from client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
 from protocol.album_messages import AlbumLeftOut
 from protocol.gallery_messages import Acceptable, Rejection
 from protocol.text import counted, printable
@@ -60,15 +60,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Enrols, and prints a line for every picture; gives the exit code. Raises Usage and ClientError."""
     try:
-        paths = find_pictures(arguments.pictures)
+        found = find_pictures(arguments.pictures)
     except NoSuchPicture as error:
         raise Usage(str(error)) from error
-    if arguments.at is not None and len(paths) > 1:
-        raise Usage(f"--at is a place in one picture, not in {len(paths)}: enrol them one by one")
+    if arguments.at is not None and len(found.pictures) > 1:
+        raise Usage(f"--at is a place in one picture, not in {len(found.pictures)}: enrol them one by one")
+    for line in found.about_others():
+        complain(printable(line), of="")
     exit_code = EXIT_ALL_MATCHED
     person = None
     with client_for(arguments) as client:
-        for batch in _batches(paths):
+        for batch in _batches(found.pictures):
             readable = [(path, data) for path, data in batch if data is not None]
             if len(readable) < len(batch):
                 exit_code = EXIT_FAILED
@@ -133,9 +135,10 @@ def _batches(paths: list[Path]) -> Iterator[list[tuple[Path, bytes | None]]]:
     size = 0
     for path in paths:
         try:
-            data: bytes | None = path.read_bytes()
-        except OSError as error:
-            complain(f"{printable(str(path))}: can't read it: {error.strerror}", of="")
+            data: bytes | None = read_picture(path)
+        except (OSError, TooManyBytes) as error:
+            why = f"can't read it: {error.strerror}" if isinstance(error, OSError) else str(error)
+            complain(f"{printable(str(path))}: {why}", of="")
             data = None
         length = len(data or b"")
         if batch and (len(batch) == BATCH_PICTURES or size + length > BATCH_BYTES):

@@ -21,7 +21,7 @@ from client.commands.common import (
 )
 from client.drawings import Drawings
 from client.errors import ServerRefused
-from client.pictures import NoSuchPicture, find_pictures
+from client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
 from client.report import bars_for, describe
 from protocol.messages import MAX_CANDIDATES, Identified
 from protocol.shapes import to_plain
@@ -91,13 +91,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def wanted_pictures(arguments: argparse.Namespace) -> list[Path]:
-    """The files that `arguments` mean. Raises Usage."""
+    """The files that `arguments` mean; says which files of a folder are left out. Raises Usage."""
     try:
-        paths = find_pictures(arguments.pictures)
+        found = find_pictures(arguments.pictures)
     except NoSuchPicture as error:
         raise Usage(str(error)) from error
-    forbid_drawing_over(paths, arguments)
-    return paths
+    forbid_drawing_over(found.pictures, arguments)
+    for line in found.about_others():
+        complain(printable(line), of="")
+    return found.pictures
 
 
 def forbid_drawing_over(paths: list[Path], arguments: argparse.Namespace) -> None:
@@ -134,9 +136,12 @@ class _Reader:
     def __iter__(self) -> Iterator[bytes]:
         for path in self._paths:
             try:
-                picture = path.read_bytes()
+                picture = read_picture(path)
             except OSError as error:
                 self._printer.failed(path, "unreadable", f"can't read it: {error.strerror}")
+                continue
+            except TooManyBytes as error:
+                self._printer.failed(path, "too_large", str(error))
                 continue
             self.sent.append((path, picture))
             yield picture

@@ -14,6 +14,7 @@ from client.commands.common import (
     client_for,
     point,
 )
+from client.pictures import TooManyBytes, read_picture
 from protocol.messages import FMR_RANGE, FacesSeen, Verified
 from protocol.shapes import to_plain
 from protocol.text import counted, printable
@@ -44,9 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the answer; gives the exit code. Raises Usage and ClientError."""
     try:
-        image, other = arguments.image.read_bytes(), arguments.other.read_bytes()
+        image, other = read_picture(arguments.image), read_picture(arguments.other)
     except OSError as error:
         raise Usage(f"can't read {error.filename}: {error.strerror}") from error
+    except TooManyBytes as error:
+        raise Usage(str(error)) from error
     with client_for(arguments) as client:
         answer = client.verify(image, other, fmr=arguments.fmr, at=arguments.at, other_at=arguments.other_at)
     if arguments.json:

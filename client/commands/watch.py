@@ -9,7 +9,7 @@ from pathlib import Path
 from client.commands.common import Usage, add_server_arguments, client_for, complain, seconds
 from client.commands.identify import add_answer_arguments, ask_about, forbid_drawing_over
 from client.errors import ConnectionLost
-from client.pictures import EXTENSIONS
+from client.pictures import Found, files_below, is_picture
 from protocol.text import printable
 
 _EPILOG = """\
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     with client_for(arguments) as client:
         complain(f"watching {printable(str(folder))}; Ctrl-C ends it", of="")
         while True:
-            if fresh := watched.look():
+            if fresh := _pictures(watched.look()):
                 forbid_drawing_over(fresh, arguments)
                 try:
                     ask_about(fresh, client, arguments)
@@ -57,8 +57,18 @@ def run(arguments: argparse.Namespace) -> int:
             time.sleep(arguments.every)
 
 
+def _pictures(fresh: list[Path]) -> list[Path]:
+    """Those that are pictures; says which are not."""
+    found = Found()
+    for path in fresh:
+        (found.pictures if is_picture(path) else found.others).append(path)
+    for line in found.about_others():
+        complain(printable(line), of="")
+    return found.pictures
+
+
 class Watched:
-    """A folder's pictures. A file counts once it was the same at two looks: before, somebody may still write it."""
+    """A folder's files. A file counts once it was the same at two looks: before, somebody may still write it."""
 
     def __init__(self, folder: Path, *, seen_already: bool) -> None:
         self._folder = folder
@@ -66,7 +76,7 @@ class Watched:
         self._before: dict[Path, State] = {}
 
     def look(self) -> list[Path]:
-        """The pictures that came, or changed, since they were last given, sorted."""
+        """The files that came, or changed, since they were last given, sorted."""
         now = self._states()
         fresh = [path for path, state in now.items() if self._before.get(path) == state != self._done.get(path)]
         self._done = {path: state for path, state in self._done.items() if path in now}
@@ -81,13 +91,10 @@ class Watched:
 
     def _states(self) -> dict[Path, State]:
         states = {}
-        for path in self._folder.rglob("*"):
-            if path.suffix.lower() not in EXTENSIONS:
-                continue
+        for path in files_below(self._folder):
             try:
                 status = path.stat()
             except FileNotFoundError:
                 continue  # gone between the listing and now
-            if path.is_file():
-                states[path] = (status.st_size, status.st_mtime_ns)
+            states[path] = (status.st_size, status.st_mtime_ns)
         return states

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -17,11 +18,28 @@ from client.web.answers import FAILURES, error
 from client.web.bodies import read_body, text
 from client.web.gateway import gateway_of, session_of
 from client.web.guard import csrf_is_right, set_session
+from protocol.formats import EXTENSIONS, FORMATS, HEAD_BYTES, NAMES
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, undefined=StrictUndefined
 )
 _MAX_FORM = 16 * 1024
+
+# What the page lets people choose, and how its scripts tell a picture. Phones offer their photos only for "image/*".
+_ACCEPT = ",".join(("image/*", *sorted(EXTENSIONS)))
+_FORMATS = json.dumps(
+    {
+        "names": NAMES,
+        "accept": _ACCEPT,
+        "extensions": sorted(EXTENSIONS),
+        "head": HEAD_BYTES,
+        "signatures": [
+            [{"offset": magic.offset, "hex": magic.value.hex()} for magic in signature]
+            for form in FORMATS
+            for signature in form.signatures
+        ],
+    }
+)
 _GUESS_S = 0.5  # what a wrong token costs, so that guessing many takes long
 
 
@@ -154,6 +172,8 @@ def _render(
         offline=offline,
         problem=problem,
         max_picture=gateway.settings.max_picture,
+        accept=_ACCEPT,
+        formats=_FORMATS,
     )
     return HTMLResponse(page, status)
 

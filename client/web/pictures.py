@@ -15,6 +15,7 @@ from client.web.answers import error, result
 from client.web.bodies import BodyError, number, read_body, text
 from client.web.gateway import gateway_of, session_of
 from protocol.album_messages import AlbumAddZip, AlbumZipTaken
+from protocol.formats import format_of
 from protocol.gallery_messages import Acceptable
 
 Answer = TypeVar("Answer")
@@ -24,20 +25,14 @@ MAX_PIECE = 8 * 1024 * 1024  # of a ZIP; the page sends 2 MiB
 
 # What is shown as a picture; anything else is handed out as a file to save. A picture's own first bytes decide, as
 # names and types come from whoever put it there.
-_MAGIC = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF8", "image/gif"),
-    (b"BM", "image/bmp"),
-)
+_SHOWN = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF")
 _KEEP = "private, max-age=86400, immutable"  # numbers are never given twice, so what they show never changes
 
 
 def picture_type(data: bytes) -> str | None:
     """The MIME type of a picture that browsers show, None for anything else."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
+    form = format_of(data)
+    return form.mime if form is not None and form.key in _SHOWN else None
 
 
 def picture(data: bytes, *, cache: str = _KEEP) -> Response:

@@ -8,13 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from protocol.formats import looks_like_a_picture
 from scripts.building.skips import Reason, Skipped
 from server.gallery.names import person_name
-
-EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".avif", ".jp2")
-)
-"""In any case. Whether such a file is a picture that we read is for the decoder to say."""
 
 LARGEST_FILE = 64 * 1024 * 1024
 """Bytes, twice what the decoder takes by default. What is larger isn't even read: every job may hold such a file."""
@@ -89,17 +85,17 @@ def _scan_person(folder: Path, top: Path, person: str, above: set[Place], found:
 
 
 def _look(path: Path, name: str, person: str) -> FoundFile | Skipped:
-    """Judge a file by its name and what the directory says of it, without opening it."""
-    if path.suffix.lower() not in EXTENSIONS:
-        return Skipped(name, Reason.KIND)
-    if not _is_utf8(name):
-        return Skipped(name, Reason.NAME, "not UTF-8")
+    """Judge a file by its name and what the directory says of it. Only what isn't called like a picture is opened."""
     try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for somebody to write
+            return Skipped(name, Reason.SPECIAL)
+        if not looks_like_a_picture(path):
+            return Skipped(name, Reason.KIND)
     except OSError as error:
         return Skipped(name, Reason.UNREADABLE, error.strerror or str(error))
-    if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for somebody to write
-        return Skipped(name, Reason.SPECIAL)
+    if not _is_utf8(name):
+        return Skipped(name, Reason.NAME, "not UTF-8")
     if status.st_size > LARGEST_FILE:
         return Skipped(name, Reason.LARGE, f"{status.st_size} bytes, at most {LARGEST_FILE}")
     return FoundFile(person, name, status.st_size, status.st_mtime_ns)

@@ -14,7 +14,7 @@ class Reason(StrEnum):
 
     STRAY = "beside the people's folders, not in one"
     NAME = "name that can't be used"
-    KIND = "not a picture by its extension"
+    KIND = "not a picture, by its name and its first bytes"
     SPECIAL = "not a regular file"
     UNREADABLE = "can't be read"
     LARGE = "too large"

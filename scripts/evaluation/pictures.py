@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from protocol.formats import has_extension
 from server.errors import StartError
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm"})
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})  # what the server reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ def labelled_pictures(source: Path, classes: Mapping[str, str]) -> Iterator[Labe
     StartError where `source` can't be read or a picture lies in no such folder: a forgotten class would go unnoticed.
     """
     for path, content in _files(source):
-        if path.suffix.lower() not in SUFFIXES:
+        if not has_extension(path):
             continue
         named = [classes[part.lower()] for part in path.parts[:-1] if part.lower() in classes]
         if not named:
@@ -54,7 +52,7 @@ def _files(source: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
 
 def image_files(folder: Path) -> list[Path]:
     """Every picture in a sub-folder. Raises StartError where there is none."""
-    found = sorted(path for path in folder.glob("*/**/*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    found = sorted(path for path in folder.glob("*/**/*") if has_extension(path) and path.is_file())
     if not found:
         raise StartError(f"{folder} has no sub-folders with pictures", exit_code=2)
     return found

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from protocol.formats import has_extension
 from scripts.sample_people.geometry import EYES, LANDMARKS, Points, to_canvas
 from server.errors import InvalidImage, StartError
 from server.vision.analyser import Analyser, FoundFace
 from server.vision.image import ImageLimits, decode_image
 
-EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp"}
 PICTURES_A_PERSON = 3
 """Nobody is learned from more often, so that the much photographed do not shape the faces drawn."""
 FEWEST_FACES = 400
@@ -67,7 +67,7 @@ def learn_faces(folder: Path, analyser: Analyser, most: int) -> AlignedFaces:
 
 def _in_turns(folder: Path) -> Iterator[Path]:
     """Everybody's first picture, then everybody's second, ..."""
-    files = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in EXTENSIONS)
+    files = sorted(path for path in folder.glob("*/*") if has_extension(path))
     taken: Counter[str] = Counter()
     turns: list[list[Path]] = [[] for _ in range(PICTURES_A_PERSON)]
     for path in files:

@@ -16,7 +16,7 @@ from server.albums import additions, catalogue
 from server.albums.additions import Addition, Tally
 from server.albums.database import Database
 from server.albums.deathwatch import DeathWatch
-from server.albums.folders import folder_below, listing, order, pictures_in, read_file
+from server.albums.folders import files_in, folder_below, listing, order, read_file
 from server.albums.ingest import Ingest
 from server.albums.jobs import Job, Stopped
 from server.albums.limits import AlbumLimits
@@ -116,7 +116,7 @@ class Adding:
         folder = folder_below(self._import_root, addition.source)
         assert self._import_root is not None  # or the folder would not be below it
         root = self._import_root.resolve()
-        names = [path.relative_to(root).as_posix() for path in pictures_in(folder)]
+        names = [path.relative_to(root).as_posix() for path in files_in(folder)]
         left = [name for name in names if not reached or order(name) > order(json.loads(reached))]
         for number, name in enumerate(left, len(names) - len(left)):
             job.at("unpacking", number, len(names), added=tally.added)

@@ -9,8 +9,8 @@ from protocol.album_messages import AlbumInfo, AlbumPhotoEntry, Show
 from server.albums.database import now
 from server.albums.limits import AlbumLimits
 from server.albums.names import album_name
-from server.albums.pictures import Header
 from server.errors import AlreadyExists, BadRequest, OverLimit, UnknownAlbum
+from server.vision.image import Header
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +78,37 @@ def add_photo(db: sqlite3.Connection, album: int, photo: NewPhoto, limits: Album
             db.execute("INSERT OR IGNORE INTO photo_names VALUES (?, ?)", (row["id"], photo.name))
         return int(row["id"]), True
     check_quota(db, album, photo.size, limits)
+    header = photo.header
     db.execute(
         "INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (photo.sha256, photo.size, photo.crc32, photo.header.format, photo.header.width, photo.header.height, now()),
+        (photo.sha256, photo.size, photo.crc32, header.format.key, header.width, header.height, now()),
     )
     cursor = db.execute(
         "INSERT INTO photos (album_id, sha256, name, added) VALUES (?, ?, ?, ?)",
         (album, photo.sha256, photo.name, now()),
     )
     return int(cursor.lastrowid or 0), False
+
+
+def without_faces(db: sqlite3.Connection, album: int, name: str, largest: int) -> list[tuple[int, str]]:
+    """Numbers and sha256s of the album's photos of that name that wait or can't be read, of at most `largest` bytes."""
+    rows = db.execute(
+        "SELECT p.id, p.sha256 FROM photos p JOIN blobs b USING (sha256) WHERE p.album_id = ? AND p.name = ? "
+        "AND p.state IN ('waiting', 'unreadable') AND b.size <= ?",
+        (album, name, largest),
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def drop_photo(db: sqlite3.Connection, number: int) -> list[str]:
+    """Takes out a photo without faces, if it is still there; the originals that nothing needs any more."""
+    row = db.execute(
+        "DELETE FROM photos WHERE id = ? AND state IN ('waiting', 'unreadable') RETURNING album_id, sha256", (number,)
+    ).fetchone()
+    if row is None:
+        return []
+    db.execute("DELETE FROM exports WHERE album_id = ?", (row["album_id"],))  # they may hold what goes now
+    return drop_unused(db, [row["sha256"]])
 
 
 def check_quota(db: sqlite3.Connection, album: int, size: int, limits: AlbumLimits) -> None:

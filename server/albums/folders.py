@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from protocol.album_messages import MAX_FOLDERS, AlbumFoldersListed
+from protocol.formats import HEAD_BYTES, UNSUPPORTED, format_of, has_extension
 from server.albums.limits import AlbumLimits
-from server.albums.pictures import EXTENSIONS
 from server.errors import BadRequest
 
 
@@ -43,7 +43,7 @@ def listing(root: Path | None, wanted: str) -> AlbumFoldersListed:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
                 elif entry.is_file(follow_symlinks=False):
-                    pictures += Path(entry.name).suffix.lower() in EXTENSIONS
+                    pictures += _looks_like_a_picture(Path(entry.path))
     except OSError as error:
         raise BadRequest(f"this folder can't be read: {error.strerror}") from error
     # A name that is no Unicode can't be said on the wire, nor asked for
@@ -51,31 +51,48 @@ def listing(root: Path | None, wanted: str) -> AlbumFoldersListed:
     return AlbumFoldersListed(True, tuple(names[:MAX_FOLDERS]), len(names), pictures)
 
 
-def pictures_in(folder: Path) -> Iterator[Path]:
-    """Every file that looks like a picture, at any depth, in the order of names; no link and no hidden file."""
+def files_in(folder: Path) -> Iterator[Path]:
+    """Every file, at any depth, in the order of names; no hidden one."""
     for directory, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
+            if not name.startswith("."):
                 yield Path(directory, name)
 
 
 def order(name: str) -> tuple[tuple[bool, str], ...]:
-    """Relative names sorted by this are as `pictures_in` gives them: a folder's files before its folders."""
+    """Relative names sorted by this are as `files_in` gives them: a folder's files before its folders."""
     *folders, file = name.split("/")
     return (*((True, folder) for folder in folders), (False, file))
 
 
 def read_file(path: Path, limits: AlbumLimits) -> bytes | str:
-    """The bytes of a file, or why they are not read. A link is not followed: it may lead out of the root."""
+    """The bytes of a picture's file, or why they are not read. A link is not followed: it may lead out of the root."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path, _OPEN)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return "no regular file"
+            head = file.read(HEAD_BYTES)
+            if not has_extension(path) and format_of(head) is None:
+                return UNSUPPORTED
+            if status.st_size > limits.photo_bytes:
+                return f"the picture has {status.st_size} bytes, the limit is {limits.photo_bytes}"
+            return head + file.read(limits.photo_bytes + 1 - len(head))
     except OSError as error:
         return f"can't be read: {error.strerror}"
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return "no regular file"
-        if status.st_size > limits.photo_bytes:
-            return f"the picture has {status.st_size} bytes, the limit is {limits.photo_bytes}"
-        return file.read(limits.photo_bytes + 1)
+
+
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+def _looks_like_a_picture(path: Path) -> bool:
+    """By its name, or else by its first bytes; not where it can't be read."""
+    if has_extension(path):
+        return True
+    try:
+        with os.fdopen(os.open(path, _OPEN), "rb") as file:
+            return format_of(file.read(HEAD_BYTES)) is not None
+    except OSError:
+        return False

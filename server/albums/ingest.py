@@ -19,11 +19,15 @@ from server.albums.pictures import look_at
 AlsoWrite = Callable[[sqlite3.Connection, bool], None]
 """Writes more in the transaction that adds a photo; told whether it was there already."""
 
+Drop = Callable[[list[str]], None]
+"""Removes originals that nothing refers to any more, by their sha256, and what was made of them."""
+
 
 class Ingest:
     """Adds photos to albums. Thread-safe."""
 
-    def __init__(self, db: Database, originals: Originals, limits: AlbumLimits) -> None:
+    def __init__(self, db: Database, originals: Originals, limits: AlbumLimits, drop: Drop) -> None:
+        self._drop = drop
         self._db = db
         self._originals = originals
         self._limits = limits
@@ -33,6 +37,9 @@ class Ingest:
 
         The original is on disk, whole, before the row that names it is committed: a crash between the two leaves a
         file that the next start sweeps away, and never a photo without its bytes.
+
+        A photo of the same name that is but the beginning of this one, a file half copied when it was added before,
+        makes way for it.
         """
         header = look_at(data, self._limits)
         sha256 = hashlib.sha256(data).hexdigest()
@@ -42,6 +49,7 @@ class Ingest:
             catalogue.must_exist(db, album)
             if not known:
                 catalogue.check_quota(db, album, photo.size, self._limits)
+        healed, unused = self._beginnings(album, photo.name, data), list[str]()
         written = None if known else self._originals.write(data)
         try:
             with self._db.writing() as db:
@@ -50,10 +58,28 @@ class Ingest:
                 if not catalogue.has_blob(db, sha256):
                     written = written or self._originals.write(data)  # deleted since we looked
                     self._originals.keep(written, sha256)
+                for broken in healed:
+                    unused += catalogue.drop_photo(db, broken)
                 number, duplicate = catalogue.add_photo(db, album, photo, self._limits)
                 if also is not None:
                     also(db, duplicate)
         finally:
             if written is not None:
                 written.unlink(missing_ok=True)
+        if unused:
+            self._drop(unused)
         return AlbumAdded(number, photo.name, duplicate, sha256, header.width, header.height)
+
+    def _beginnings(self, album: int, name: str, data: bytes) -> list[int]:
+        """The numbers of the album's photos that hold nothing but the beginning of `data`."""
+        with self._db.reading() as db:
+            suspects = catalogue.without_faces(db, album, name, len(data))
+        return [number for number, sha256 in suspects if self._is_beginning(sha256, data)]
+
+    def _is_beginning(self, sha256: str, data: bytes) -> bool:
+        try:
+            kept = self._originals.read(sha256)
+        except FileNotFoundError:  # removed meanwhile
+            return False
+        # Some programs make the file as long as it will be, and fill it then.
+        return kept != data and data.startswith(kept.rstrip(b"\0"))

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
+from protocol.formats import format_called
 from server.errors import BadRequest
 
 LONGEST_ALBUM_NAME = 100
@@ -16,16 +17,6 @@ _DRIVE = re.compile(r"^[A-Za-z]:")
 _FORBIDDEN = re.compile(r'[<>:"|?*\\]')  # in names on Windows
 # Device names of Windows, with any extension, and with spaces before it.
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\..*)?$", re.IGNORECASE)
-_EXTENSIONS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "MPO": (".jpg", ".jpeg", ".mpo"),
-    "PNG": (".png",),
-    "WEBP": (".webp",),
-    "BMP": (".bmp", ".dib"),
-    "TIFF": (".tif", ".tiff"),
-    "GIF": (".gif",),
-    "HEIF": (".heic", ".heif", ".hif"),
-}
 
 
 def album_name(text: str) -> str:
@@ -64,8 +55,9 @@ class FileNames:
     def take(self, name: str, form: str | None = None) -> str:
         """A name like `name` that is free; with an extension of the picture's `form`, where it has none of them."""
         path = PurePosixPath(*[_safe_part(part) for part in name.split("/")])
-        if form is not None and path.suffix.lower() not in _EXTENSIONS[form]:
-            path = path.with_name(path.name + _EXTENSIONS[form][0])
+        extensions = () if form is None else format_called(form).extensions
+        if extensions and path.suffix.lower() not in extensions:
+            path = path.with_name(path.name + extensions[0])
         folder = self._free_folder(path.parent)
         stem, suffix, number = path.stem, path.suffix, 1
         path = folder / path.name

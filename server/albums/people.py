@@ -22,7 +22,6 @@ from server.albums import clustering, corrections, faces
 from server.albums.database import Database
 from server.albums.lending import Registry
 from server.albums.originals import Originals
-from server.albums.pictures import for_the_detector
 from server.albums.vectors import VectorStore, group_means
 from server.errors import BadRequest
 
@@ -105,12 +104,7 @@ class GalleryTies:
             if not held:
                 continue
             enrolled = self._registry.enrol(_enrolment(name, held, message.accept))
-            unread = {one.index for one in enrolled.rejected if one.reason == "invalid_image"}
-            left_out += [_left_out(held[one.index][0], one) for one in enrolled.rejected if one.index not in unread]
-            if unread:  # what only Pillow reads
-                converted = [(held[index][0], for_the_detector(held[index][1])) for index in sorted(unread)]
-                enrolled = self._registry.enrol(_enrolment(name, converted, message.accept))
-                left_out += [_left_out(converted[one.index][0], one) for one in enrolled.rejected]
+            left_out += [_left_out(held[one.index][0], one) for one in enrolled.rejected]
             templates = enrolled.person.templates if enrolled.person else 0
         return AlbumEnrolled(name, templates, tuple(left_out))
 

@@ -10,7 +10,6 @@ from server.albums.database import Database, spec_id
 from server.albums.deathwatch import DeathWatch
 from server.albums.jobs import Job
 from server.albums.originals import Originals
-from server.albums.pictures import for_the_detector
 from server.albums.regrouping import regroup
 from server.albums.vectors import VectorStore
 from server.errors import InvalidImage
@@ -118,11 +117,7 @@ class Processing:
             return faces.attach(db, photo, sha256, self._spec)
 
     def _find(self, sha256: str) -> list[NewTemplate]:
-        data = self._originals.read(sha256)
-        try:
-            picture = self._engine.faces(data)
-        except InvalidImage:
-            picture = self._engine.faces(for_the_detector(data))  # what only Pillow reads
+        picture = self._engine.faces(self._originals.read(sha256))
         if not picture.faces:
             return []
         embeddings = self._engine.templates([face.crop for face in picture.faces])

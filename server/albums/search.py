@@ -24,9 +24,9 @@ from server.albums import catalogue, faces
 from server.albums.database import Database
 from server.albums.lending import Judge
 from server.albums.limits import AlbumLimits
-from server.albums.pictures import for_the_detector, look_at
+from server.albums.pictures import look_at
 from server.albums.vectors import Vectors, VectorStore, group_means, group_statistics
-from server.errors import BadRequest, InvalidImage, NoFace, OverLimit
+from server.errors import BadRequest, NoFace, OverLimit
 from server.vision.engine import Engine
 
 Floats = NDArray[np.float32]
@@ -118,10 +118,7 @@ class Search:
 
     def _sample(self, sample: AlbumSample) -> tuple[tuple[AlbumSampleFace, ...], Floats]:
         look_at(sample.image, self._limits)
-        try:
-            found = self._engine.faces(sample.image).faces
-        except InvalidImage:
-            found = self._engine.faces(for_the_detector(sample.image)).faces
+        found = self._engine.faces(sample.image).faces
         wrong = [number for number in sample.leave_out if not 0 <= number < len(found)]
         if wrong:
             raise BadRequest(f"a sample has {len(found)} faces, from 0 on: there is no {wrong[0]} to leave out")

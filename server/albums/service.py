@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 
 from protocol import album_messages as wire
+from protocol.formats import format_called
 from protocol.messages import RequestBody, Result
 from server.albums import catalogue, clustering, corrections, faces, journal
 from server.albums.adding import Adding
@@ -19,7 +20,6 @@ from server.albums.jobs import Follower, Job, Jobs
 from server.albums.lending import Judge, Registry
 from server.albums.originals import Originals
 from server.albums.people import GalleryTies
-from server.albums.pictures import MIME_OF
 from server.albums.processing import Processing
 from server.albums.renditions import Renditions
 from server.albums.search import Search
@@ -58,7 +58,7 @@ class AlbumService:
         if cohort is None:
             _log.info("without a cohort, albums are clustered by how near %s's strangers come", engine.spec.model)
         self._vectors = VectorStore(spec, engine.spec.dimension, cohort, scale)
-        self._ingest = Ingest(self._db, self._originals, self._limits)
+        self._ingest = Ingest(self._db, self._originals, self._limits, self._drop)
         watch = DeathWatch(settings.root / "looking-at")
         self._processing = Processing(self._db, self._originals, engine, self._vectors, watch)
         self._adding = Adding(settings.root, settings.import_root, self._db, self._ingest, self._limits)
@@ -215,7 +215,7 @@ class AlbumService:
         sha256 = row["sha256"]
         if not message.size:
             data = self._original(sha256)
-            return wire.AlbumPicture(data, MIME_OF[row["format"]], row["name"], row["width"], row["height"])
+            return wire.AlbumPicture(data, format_called(row["format"]).mime, row["name"], row["width"], row["height"])
         small, width, height = self._renditions.photo(sha256, message.size, lambda: self._original(sha256))
         self._forget_if_gone(sha256)
         return wire.AlbumPicture(small, "image/jpeg", row["name"], width, height)

@@ -8,10 +8,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
+from protocol.formats import HEAD_BYTES, UNSUPPORTED, format_of, has_extension
 from server.albums.limits import MEBIBYTE, AlbumLimits
-from server.albums.pictures import EXTENSIONS
 from server.errors import BadRequest, OverLimit
 
 _END = struct.Struct("<4s4H2LH")  # end of central directory: signature, disks, entries, size, offset, comment
@@ -84,20 +84,23 @@ class PhotoZip:
                 raise OverLimit(f"the ZIP holds a file that unpacks to over {limits.zip_ratio} times its size")
 
     def _entry(self, info: zipfile.ZipInfo) -> Entry:
-        extension = PurePosixPath(info.filename).suffix.lower()
-        if extension == ".zip":
+        if PurePosixPath(info.filename).suffix.lower() == ".zip":
             return Entry(info.filename, None, "a ZIP inside the ZIP: unpack it, and add it on its own")
-        if extension not in EXTENSIONS:
-            return Entry(info.filename, None, "no picture, by its name")
-        if info.file_size > self._limits.photo_bytes:
-            reason = f"the picture has {info.file_size} bytes, the limit is {self._limits.photo_bytes}"
-            return Entry(info.filename, None, reason)
         try:
             with self._zip.open(info) as file:
-                data = file.read(self._limits.photo_bytes + 1)
+                return self._unpacked(info, file)
         # What zipfile raises on damaged, overlapping, or unusually packed entries.
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError):
             return Entry(info.filename, None, "damaged, or packed in an unusual way")
+
+    def _unpacked(self, info: zipfile.ZipInfo, file: IO[bytes]) -> Entry:
+        head = file.read(HEAD_BYTES)
+        if not has_extension(info.filename) and format_of(head) is None:
+            return Entry(info.filename, None, UNSUPPORTED)
+        if info.file_size > self._limits.photo_bytes:
+            reason = f"the picture has {info.file_size} bytes, the limit is {self._limits.photo_bytes}"
+            return Entry(info.filename, None, reason)
+        data = head + file.read(self._limits.photo_bytes + 1 - len(head))
         if len(data) > self._limits.photo_bytes:
             return Entry(info.filename, None, f"the picture has more than {self._limits.photo_bytes} bytes")
         return Entry(info.filename, data)

@@ -80,11 +80,18 @@ def test_json_is_the_wires_result_and_the_file(port: str, tmp_path: Path, capsys
 def test_a_folder_is_searched_at_any_depth_in_any_case(
     port: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("b.JPG", "deep/er/a.Png", "c.webp", "notes.txt", "deep/x.gif"):
+    for name in ("b.JPG", "deep/er/a.Png", "c.webp", "notes.txt", "deep/x.gif", "deep/x.HIF", ".hidden.jpg"):
         write(tmp_path / name, b"a")
+    write(tmp_path / "IMG_0001", b"\xff\xd8\xff called like nothing")
+    write(tmp_path / "deep/film.mp4", b"\0\0\0\x18ftypmp42")
     assert main([str(tmp_path), "--json", "--port", port]) == 0
-    files = [json.loads(line)["file"] for line in capsys.readouterr().out.splitlines()]
-    assert files == [str(tmp_path / name) for name in ("b.JPG", "c.webp", "deep/er/a.Png")]
+    captured = capsys.readouterr()
+    files = [json.loads(line)["file"] for line in captured.out.splitlines()]
+    expected = ("IMG_0001", "b.JPG", "c.webp", "deep/er/a.Png", "deep/x.HIF", "deep/x.gif")
+    assert files == [str(tmp_path / name) for name in expected]
+    said, *left_out = captured.err.splitlines()
+    assert said.startswith("left out 2 files that are not a picture (reads JPEG, PNG, ")
+    assert left_out == [f"  {tmp_path / name}" for name in ("deep/film.mp4", "notes.txt")]
 
 
 def test_one_refused_picture_is_exit_3_and_the_others_are_answered(

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from protocol.formats import NAMES, UNSUPPORTED
 from scripts.create_db import main
 from server.gallery.gallery import Gallery
 from server.gallery.records import Counts
@@ -126,15 +127,15 @@ def test_nothing_odd_stops_it_and_every_reason_is_logged(project: Project, capsy
         "readme.txt": "beside the people's folders, not in one",
         "stray.png": "beside the people's folders, not in one",
         "___": "name that can't be used: a person needs a name",
-        "Ann/notes.txt": "not a picture by its extension",
-        "Ann/text.jpg": "broken picture: not a picture",
-        "Ann/empty.jpg": "broken picture: not a picture",
-        "Ann/cut.png": "broken picture: not a picture",
+        "Ann/notes.txt": "not a picture, by its name and its first bytes",
+        "Ann/text.jpg": f"broken picture: {UNSUPPORTED}",
+        "Ann/empty.jpg": f"broken picture: the image is empty: send the bytes of a picture file ({NAMES})",
+        "Ann/cut.png": "broken picture: the image's header is damaged or cut off",
         "Ann/nobody.png": "no face found",
         "Ann/good.png": "same bytes as another picture of the person: Ann/copy.png",
         "Ann/pipe.jpg": "not a regular file",
         "Ann/dangling.jpg": "can't be read: No such file or directory",
-        "Ann/tab\\there.png": "broken picture: not a picture",
+        "Ann/tab\\there.png": f"broken picture: {UNSUPPORTED}",
     }
     shown = capsys.readouterr()
     assert "1 people, 1 pictures, 1 templates" in shown.out

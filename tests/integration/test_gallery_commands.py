@@ -165,7 +165,7 @@ def test_a_picture_is_seen_once_it_is_whole_and_when_it_changes(tmp_path: Path) 
     assert watched.look() == []
     assert watched.look() == [new]
     assert watched.look() == []
-    (tmp_path / "notes.txt").write_bytes(b"no picture")
+    (tmp_path / ".hidden.jpg").write_bytes(b"no picture")
     (tmp_path / "old.jpg").write_bytes(b"changed")
     assert (watched.look(), watched.look()) == ([], [tmp_path / "old.jpg"])
     watched.forget([new])

@@ -7,7 +7,6 @@ it is on disk), "grouping" (before it has found out who is who), or "" for never
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
@@ -19,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from client import FaceClient
+from server.albums import ingest
+from server.albums.limits import AlbumLimits
 from server.gallery.cohort import Cohort, Statistics
+from server.vision.image import Header
 from tests.support.albums import album_service, listening
 from tests.support.server_process import ROOT, environment
 from tests.support.synthetic_engine import DIMENSION, PaintedPicture, SyntheticEngine, portrait
@@ -72,14 +73,14 @@ def die_at_fsync(number: int) -> None:
 
 
 def die_of_poisoned_headers() -> None:
-    opened = Image.open
+    looked_at = ingest.look_at
 
-    def guarded(file: io.BytesIO, formats: tuple[str, ...]) -> Image.Image:
-        if file.getvalue() == POISONED_HEADER:
+    def guarded(data: bytes, limits: AlbumLimits) -> Header:
+        if data == POISONED_HEADER:
             die()
-        return opened(file, formats=formats)
+        return looked_at(data, limits)
 
-    Image.open = guarded  # type: ignore[assignment]
+    ingest.look_at = guarded
 
 
 def main() -> None:

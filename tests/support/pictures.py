@@ -10,6 +10,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from PIL import Image
+from pillow_heif import register_heif_opener
+
+register_heif_opener(thumbnails=False)  # for saving; the server's own reader needs no registering
 
 
 def opened(data: bytes) -> Image.Image:

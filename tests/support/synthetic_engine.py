@@ -14,14 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import InvalidImage
 from server.gallery.records import Box, Landmarks
 from server.spec import EmbeddingSpec
 from server.vision.batching import Abandoned, never
 from server.vision.detector import Detection
 from server.vision.engine import Face, Picture
 from server.vision.fingerprint import fingerprint_of
-from server.vision.image import ImageLimits
+from server.vision.image import ImageLimits, decode_image
 from server.vision.quality import FaceQuality
 from tests.support.galleries import spec
 
@@ -122,19 +121,13 @@ class SyntheticEngine:
     def faces(self, data: bytes) -> PaintedPicture:
         with self._counting:
             self.looked_at += 1
-        decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) if data else None
-        if decoded is None:
-            raise InvalidImage("not a picture")
-        image = np.asarray(decoded, dtype=np.uint8)
+        image = decode_image(data, ImageLimits())[..., ::-1]
         faces = painted_faces(image)
         return PaintedPicture(image.shape[1], image.shape[0], faces)
 
     def cut(self, data: bytes, face: Detection) -> Pixels:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise InvalidImage("not a picture")
         x, y, w, h = map(round, face.box)
-        return np.asarray(image[y : y + h, x : x + w, ::-1], dtype=np.uint8)
+        return decode_image(data, ImageLimits())[y : y + h, x : x + w]
 
     def quality(self, face: Face, picture: Picture) -> FaceQuality:
         return painted_quality(face)

@@ -10,6 +10,7 @@ import { processingTask, uploadTasks } from "./album_work.js";
 import { ask, button, byId, el, errorState, megabytes, plural, redraw } from "./dom.js";
 import { whenDropped } from "./drag.js";
 import { chosen, dropped } from "./dropped.js";
+import { acceptPictures, formatNames, leftOut } from "./formats.js";
 import { loading } from "./grid.js";
 import { failed, notice } from "./shell.js";
 import { add as upload, endings, follow as followUploads, prepare, uploads, whileRenaming } from "./uploading.js";
@@ -193,11 +194,12 @@ async function remove() {
 
 // ---------------------------------------------------------------------------------------------- adding, and the work
 
-async function add(items) {
+async function add({ items, others }) {
   if (!items.length) {
-    notice("No photos in there. JPEG, PNG, WebP, BMP, TIFF, GIF, HEIC and ZIP files are taken.", { bad: true });
+    notice(`No photos in there. ${formatNames()} and ZIP files are taken.`, { bad: true });
     return;
   }
+  if (others.length) notice(leftOut(others));
   try {
     await upload(album, items);
   } catch (error) {
@@ -234,9 +236,9 @@ async function dropHere(transfer) {
   }
 }
 
-byId("choose-files").setAttribute("accept", "image/*,.heic,.heif,.zip,application/zip");
+byId("choose-files").setAttribute("accept", `${acceptPictures()},.zip,application/zip`);
 for (const id of ["choose-files", "choose-folder"]) {
-  byId(id).addEventListener("change", (event) => { const items = chosen(event.target.files); event.target.value = ""; add(items); });
+  byId(id).addEventListener("change", (event) => { const files = [...event.target.files]; event.target.value = ""; chosen(files).then(add, failed); });
 }
 whenDropped(dropHere);
 document.addEventListener("facewire:server", async (event) => {

@@ -4,6 +4,7 @@ import { everything, form, upload } from "./api.js";
 import { button, el, errorState, icon, percent, plural, redraw, state } from "./dom.js";
 import { openPhotos, photoTile } from "./album_photos.js";
 import { boxes } from "./faces.js";
+import { acceptPictures } from "./formats.js";
 import { Grid, loading } from "./grid.js";
 import { failed } from "./shell.js";
 
@@ -49,7 +50,7 @@ export function showFind(container, context) {
   }
 
   function group(one, place) {
-    const input = el("input", { type: "file", accept: "image/*", multiple: true, class: "visually-hidden", "aria-label": "Pictures of somebody to find" });
+    const input = el("input", { type: "file", accept: acceptPictures(), multiple: true, class: "visually-hidden", "aria-label": "Pictures of somebody to find" });
     input.addEventListener("change", () => addSamples(one, input.files));
     const drop = el("label", { class: "drop" }, input, icon("upload"), el("span", {}, el("strong", {}, one.samples.length ? "Add a picture" : "A selfie, or several pictures")),
       el("span", {}, "of one person; tap a face to leave it out"));

@@ -1,5 +1,7 @@
 // Elements from text, never from HTML: what somebody typed can only ever be text.
 
+import { acceptPictures } from "./formats.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 // el("p", {class: "sub"}, "words", otherElement). `on` holds listeners, `data` data-*, `style` CSS properties.
@@ -126,7 +128,7 @@ export const reasonList = (reasons) => el("ul", { class: "reasons" }, reasons.ma
 export function ask({ title, text, fields = [], action, danger = false }) {
   return new Promise((resolve) => {
     const inputs = fields.map((field) => {
-      if (field.pictures) return el("label", { class: "field" }, el("span", {}, field.label), el("input", { type: "file", name: field.name, accept: "image/*", multiple: true, required: true }));
+      if (field.pictures) return el("label", { class: "field" }, el("span", {}, field.label), el("input", { type: "file", name: field.name, accept: acceptPictures(), multiple: true, required: true }));
       const list = field.options ? freshId("options") : undefined;
       const input = el("input", { name: field.name, value: field.value ?? "", required: !field.optional, maxlength: 200, autocomplete: "off", list, placeholder: field.placeholder });
       const options = field.options ? el("datalist", { id: list }, field.options.map((value) => el("option", { value }))) : null;

@@ -6,6 +6,7 @@ import { byId, el, plural, redraw } from "./dom.js";
 import { acceptable, enrolOne, reasonsOf } from "./enrol.js";
 import { whenDropped } from "./drag.js";
 import { faceCard } from "./faces.js";
+import { isPicture, leftOut } from "./formats.js";
 import { canvas, drawBoxes, idle, layOut, press, setStage } from "./identify_stage.js";
 import { failed, notice } from "./shell.js";
 
@@ -24,9 +25,10 @@ let shown = null;           // what the cards are about: {answer, source, title,
 
 // ---------------------------------------------------------------------------------------------- pictures
 
-function addFiles(files) {
-  const pictures = [...files].filter((file) => file.type.startsWith("image/"));
-  if (files.length && !pictures.length) notice("These are no pictures. JPEG, PNG, WebP and BMP are read.", { bad: true });
+async function addFiles(files) {
+  const pictures = [], others = [];
+  for (const file of files) (await isPicture(file) ? pictures : others).push(file);
+  if (others.length) notice(leftOut(others.map((file) => file.name)), { bad: !pictures.length });
   if (!pictures.length) return;
   camera?.stop();
   const added = pictures.map((file) => ({ file, url: URL.createObjectURL(file), state: "waiting" }));
@@ -258,11 +260,11 @@ async function loadNames() {
   }
 }
 
-byId("files").addEventListener("change", (event) => { addFiles(event.target.files); event.target.value = ""; });
+byId("files").addEventListener("change", (event) => { addFiles([...event.target.files]); event.target.value = ""; });
 byId("camera-start").addEventListener("click", startCamera);
 byId("camera-toggle").addEventListener("click", () => (camera ? camera.stop() : startCamera()));
-document.addEventListener("paste", (event) => { if (event.clipboardData.files.length) addFiles(event.clipboardData.files); });
-whenDropped((transfer) => addFiles(transfer.files));
+document.addEventListener("paste", (event) => { if (event.clipboardData.files.length) addFiles([...event.clipboardData.files]); });
+whenDropped((transfer) => addFiles([...transfer.files]));
 document.addEventListener("facewire:server", () => {  // what went unanswered is asked again
   if (connection() !== "online") return;
   shots.filter((shot) => shot.state === "error" && ["offline", "gateway"].includes(shot.error.code)).forEach((shot) => { shot.state = "waiting"; shot.error = null; });

@@ -1,0 +1,33 @@
+// The picture formats: the table of protocol/formats.py, which every page carries in its head.
+
+let read = null;
+
+function table() {
+  if (!read) {
+    read = JSON.parse(document.querySelector("meta[name=picture-formats]").content);
+    for (const signature of read.signatures) for (const magic of signature) magic.bytes = magic.hex.match(/../g).map((pair) => parseInt(pair, 16));
+  }
+  return read;
+}
+
+export const formatNames = () => table().names;
+export const acceptPictures = () => table().accept;
+
+// By its name, or else by its first bytes. One that can't be read counts as one: whoever sends it will hear why not.
+export async function isPicture(file) {
+  const name = file.name.toLowerCase();
+  if (table().extensions.some((extension) => name.endsWith(extension))) return true;
+  try {
+    const head = new Uint8Array(await file.slice(0, table().head).arrayBuffer());
+    return table().signatures.some((signature) => signature.every(({ offset, bytes }) => bytes.every((byte, place) => head[offset + place] === byte)));
+  } catch {
+    return true;
+  }
+}
+
+// What is said of the files that were left out; null where there are none.
+export function leftOut(names) {
+  if (!names.length) return null;
+  const shown = names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
+  return `Left out ${names.length === 1 ? "1 file that is" : `${names.length} files that are`} not a picture: ${shown}. ${formatNames()} are read.`;
+}
