@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.commands import album, changes, enrol, identify, listing, verify, watch
-from client.commands.common import EXIT_FAILED, EXIT_USAGE, Parser, Usage, complain
+from client.commands.common import EXIT_FAILED, EXIT_USAGE, Usage, complain
 from client.errors import CannotConnect, ClientError
+from protocol.arguments import Parser
 from protocol.errors import InvalidRequest
 from protocol.text import did_you_mean
 

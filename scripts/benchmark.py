@@ -30,6 +30,7 @@ if __name__ == "__main__":  # started by its path, Python knows scripts/ but not
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from client.pictures import NoSuchPicture, find_pictures
+from protocol.arguments import Parser
 from scripts.benchmarking.report import Section, report_json, report_text
 from scripts.demo import PROBES
 from scripts.serving import ROOT
@@ -110,9 +111,7 @@ def _sections(text: str) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "benchmark.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("benchmark.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--db", type=Path, default=ROOT / "data" / "demo.db", help="gallery (default: make demo's)")
     parser.add_argument("--pictures", type=Path, default=PROBES, help="pictures to ask about (default: the sample's)")
     parser.add_argument(

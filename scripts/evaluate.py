@@ -13,6 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from protocol.arguments import Parser
+from protocol.text import printable_lines
 from scripts.evaluation import clusters, emotion, groups, lfw, openset, quality, strangers
 from server.errors import FacewireError
 
@@ -32,14 +34,14 @@ def main() -> int:
     try:
         report = COMMANDS[arguments.command].run(arguments)
     except FacewireError as error:
-        print(f"evaluate.py: {error}", file=sys.stderr)
+        print(printable_lines(f"evaluate.py: {error}"), file=sys.stderr)
         return 2
     print(json.dumps(report, indent=None if arguments.json else 2))
     return 0
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module in COMMANDS.items():
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__)

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from protocol.arguments import Parser
+from protocol.text import printable_lines
 from scripts.evaluation import embedding
 from scripts.evaluation.pictures import image_files
 from server.errors import FacewireError, StartError
@@ -46,7 +48,7 @@ def main() -> int:
         groups = np.array([path.relative_to(arguments.images).parts[0] for path in embedded.paths])
         model = trained(embedded.templates, groups, Recipe(), arguments.seed)
     except FacewireError as error:
-        print(f"train_cohort.py: {error}", file=sys.stderr)
+        print(printable_lines(f"train_cohort.py: {error}"), file=sys.stderr)
         return 2
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(arguments.out, allow_pickle=False, spec=np.array(embedded.spec.to_json()), **model)
@@ -112,7 +114,7 @@ def k_means(rows: Floats, clusters: int, choice: np.random.Generator, starts: in
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="of clusters and drawn members (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=DEFAULT_PATH, help="(default: %(default)s)")
     embedding.add_image_arguments(parser)

@@ -5,7 +5,6 @@ Ctrl-C ends both; if one of them ends by itself, so does the other.
 
 from __future__ import annotations
 
-import argparse
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ if __name__ == "__main__":  # started by its path, Python knows scripts/ but not
 
 from client.web.main import listen, why_not
 from client.web.settings import DEFAULT_WEB_PORT, WebSettings, page_port
+from protocol.arguments import Parser
 from scripts.demo import DB as DEMO_DB
 from scripts.demo import PEOPLE, choose_model, run, say, shown
 from scripts.serving import ROOT, STOP_TIMEOUT_S, server_process
@@ -30,7 +30,7 @@ _LOOK_S = 0.5  # between two looks whether both still run
 
 def main() -> int:
     """Serves until Ctrl-C or SIGTERM; gives the exit code."""
-    parser = argparse.ArgumentParser("web.py", description=__doc__)
+    parser = Parser("web.py", description=__doc__)
     parser.add_argument(
         "--db", type=Path, default=_DEFAULT_DB,
         help="the database to serve (default: data/facialdb.db; where that is missing, the synthetic people)",

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import cv2
 
+from protocol.text import printable_lines
 from server.albums.database import AlbumsUnavailable
 from server.albums.service import AlbumService
 from server.errors import StartError
 from server.gallery.gallery import Gallery
+from server.logs import log_to_stderr
 from server.recognition.decision import Decider
 from server.recognition.for_albums import AlbumJudge, GalleryRegistry
 from server.recognition.impostors import DEFAULT_FMR
@@ -40,9 +42,7 @@ _INTERRUPTED = 130  # the shell's convention for Ctrl-C
 def main(argv: Sequence[str] | None = None) -> int:
     """`python server_app.py ...`; returns the exit code."""
     settings = parse(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    log_to_stderr(settings.log_level)
     try:
         with ExitStack() as open_things:
             listener = build(settings, open_things)
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 log.info("stopping: finishing what is under way")
                 listener.stop(STOP_GRACE_S)
     except StartError as error:
-        print(f"server_app.py: {error}", file=sys.stderr)
+        print(printable_lines(f"server_app.py: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("server_app.py: stopped before it was ready", file=sys.stderr)

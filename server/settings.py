@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+from protocol.arguments import Parser
 from protocol.messages import FMR_RANGE
+from protocol.text import printable
 from server.albums.settings import AlbumSettings, add_album_arguments, album_settings
 from server.recognition.impostors import DEFAULT_FMR
 from server.tcp.limits import TcpLimits
@@ -82,10 +84,10 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> S
     )
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     def error(self, message: str) -> NoReturn:
         """One line: argparse's own would put some twenty lines of flags before it."""
-        self.exit(2, f"{self.prog}: {message} (--help explains every flag)\n")
+        self.exit(2, f"{self.prog}: {printable(message)} (--help explains every flag)\n")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ from client.errors import ServerRefused, TooLarge
 from client.pictures import LARGEST, files_below, is_picture, over_limit
 from client.progress import Progress, megabytes
 from protocol.album_messages import AlbumInfo, AlbumIngested, AlbumSkipped
+from protocol.clutter import LeftOut
 from protocol.formats import NAMES, UNSUPPORTED
 from protocol.messages import Progress as News
 from protocol.text import counted, counted_people, printable
@@ -92,7 +93,7 @@ def add(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Adds everything, with a progress bar; what was added before is passed over. Raises Usage."""
     result = _Result()
     files = []
-    for found in (_FoundFile(path, name) for given in arguments.paths for path, name in _found(given)):
+    for found in (_FoundFile(path, name) for given in arguments.paths for path, name in _found(given, result.left_out)):
         if found.path in arguments.paths or is_picture(found.path):
             files.append(found)
         else:
@@ -222,19 +223,23 @@ class _Result:
     duplicates: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     more_skipped: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
+    left_out_there: int = 0
 
     def take(self, part: AlbumIngested) -> None:
         self.added += part.added
         self.duplicates += part.duplicates
         self.skipped += [(skipped.name, skipped.reason) for skipped in part.skipped]
         self.more_skipped += part.skipped_total - len(part.skipped)
+        self.left_out_there += part.left_out
 
     def ingested(self) -> AlbumIngested:
         listed = tuple(AlbumSkipped(name, reason) for name, reason in self.skipped)
-        return AlbumIngested(self.added, self.duplicates, listed, len(listed) + self.more_skipped)
+        left_out = self.left_out.total + self.left_out_there
+        return AlbumIngested(self.added, self.duplicates, listed, len(listed) + self.more_skipped, left_out)
 
 
-def _found(given: Path) -> Iterator[tuple[Path, str]]:
+def _found(given: Path, left_out: LeftOut) -> Iterator[tuple[Path, str]]:
     """The files that a path stands for, with their names in the album. Raises Usage."""
     if given.is_file():
         yield given, given.name
@@ -242,7 +247,7 @@ def _found(given: Path) -> Iterator[tuple[Path, str]]:
     if not given.is_dir():
         raise Usage(f"no such file or folder: {given}")
     top = given.resolve().name
-    for path in files_below(given):
+    for path in files_below(given, left_out):
         yield path, f"{top}/{path.relative_to(given).as_posix()}"
 
 
@@ -293,6 +298,8 @@ def _say_ingested(ingested: AlbumIngested, *, as_json: bool) -> int:
     line = f"{counted(ingested.added, 'photo')} added, {ingested.duplicates} there already"
     if ingested.skipped_total:
         line += f", {ingested.skipped_total} not added"
+    if ingested.left_out:
+        line += f", {counted(ingested.left_out, 'service file or folder', 'service files and folders')} left out"
     say(ingested, [line], as_json=as_json)
     if not as_json:
         for skipped in ingested.skipped:

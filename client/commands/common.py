@@ -8,11 +8,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, NoReturn
 
 from client.errors import ServerRefused, UnknownPerson
 from client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S, FaceClient
-from protocol.text import did_you_mean, printable, printable_lines
+from protocol.text import did_you_mean, printable_lines
 
 EXIT_ALL_MATCHED = 0
 EXIT_SOME_UNMATCHED = 1
@@ -26,24 +25,6 @@ _RETRIES = 20  # of a busy server, half a second each: a person at a terminal wo
 
 class Usage(Exception):
     """The command line asks for what can't be."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what a mistyped word may have meant, and shows strangers' text as `printable` does."""
-
-    hint = ""
-    """Follows every complaint."""
-
-    def error(self, message: str) -> NoReturn:
-        """As argparse's own, made harmless."""
-        self.print_usage(sys.stderr)
-        self.exit(2, f"{self.prog}: error: {printable(message + self.hint)}\n")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            known = [str(choice) for choice in action.choices]
-            meant = did_you_mean(str(value), known)
-            raise argparse.ArgumentError(action, f"there is no '{value}'{meant or ': ' + ', '.join(known)}")
 
 
 def complain(text: str, *, of: str = "client_app: ") -> None:

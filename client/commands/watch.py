@@ -10,6 +10,7 @@ from client.commands.common import Usage, add_server_arguments, client_for, comp
 from client.commands.identify import add_answer_arguments, ask_about, forbid_drawing_over
 from client.errors import ConnectionLost
 from client.pictures import Found, files_below, is_picture
+from protocol.clutter import LeftOut
 from protocol.text import printable
 
 _EPILOG = """\
@@ -44,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise Usage(f"not a folder: {folder}")
     watched = Watched(folder, seen_already=not arguments.all)
     with client_for(arguments) as client:
-        complain(f"watching {printable(str(folder))}; Ctrl-C ends it", of="")
+        said = f" ({watched.left_out.said()})" if watched.left_out.total else ""
+        complain(f"watching {printable(str(folder))}{said}; Ctrl-C ends it", of="")
         while True:
             if fresh := _pictures(watched.look()):
                 forbid_drawing_over(fresh, arguments)
@@ -72,7 +74,9 @@ class Watched:
 
     def __init__(self, folder: Path, *, seen_already: bool) -> None:
         self._folder = folder
-        self._done: dict[Path, State] = self._states() if seen_already else {}
+        self.left_out = LeftOut()
+        there = self._states()
+        self._done: dict[Path, State] = there if seen_already else {}
         self._before: dict[Path, State] = {}
 
     def look(self) -> list[Path]:
@@ -91,7 +95,8 @@ class Watched:
 
     def _states(self) -> dict[Path, State]:
         states = {}
-        for path in files_below(self._folder):
+        self.left_out = LeftOut()
+        for path in files_below(self._folder, self.left_out):
             try:
                 status = path.stat()
             except FileNotFoundError:
