@@ -89,7 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InvalidRequest as error:  # what argparse could not know
         return _say(_as_typed(str(error)), EXIT_USAGE)
     except CannotConnect as error:
-        return _say(f"{error}\nstart one with: python server_app.py --port {arguments.port}", EXIT_FAILED)
+        complain(str(error))
+        complain(f"start one with: python server_app.py --port {arguments.port}", of="")
+        return EXIT_FAILED
     except ClientError as error:
         return _say(_as_typed(str(error)), EXIT_FAILED)
     except BrokenPipeError:

@@ -25,7 +25,7 @@ if __name__ == "__main__":  # started by its path, Python knows scripts/ but not
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from protocol.arguments import Parser
-from protocol.text import counted, counted_people, printable_lines
+from protocol.text import counted, counted_people, printable, printable_lines
 from scripts.building.lock import build_lock
 from server.errors import FacewireError, StartError
 from server.gallery.backup import Content, check, restore, save
@@ -42,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         print(printable_lines(_COMMANDS[options.command](options, db)))
     except StartError as error:
-        print(printable_lines(f"backup: {error}"), file=sys.stderr)
+        print(printable(f"backup: {error}"), file=sys.stderr)
         return error.exit_code
     except (FacewireError, OSError, sqlite3.Error) as error:
-        print(printable_lines(f"backup: {error}; {db} is as it was"), file=sys.stderr)
+        print(printable(f"backup: {error}; {db} is as it was"), file=sys.stderr)
         return 3
     return 0
 

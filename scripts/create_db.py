@@ -57,10 +57,10 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
         print(printable_lines(f"\nstopped: {db} is as it was; run it again to go on"), file=sys.stderr)
         return 130
     except StartError as error:
-        print(printable_lines(f"create_db: {error}"), file=sys.stderr)
+        print(printable(f"create_db: {error}"), file=sys.stderr)
         return error.exit_code
     except (FacewireError, OSError, sqlite3.Error) as error:
-        print(printable_lines(f"create_db: {error}; {db} is as it was"), file=sys.stderr)
+        print(printable(f"create_db: {error}; {db} is as it was"), file=sys.stderr)
         return 3
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from protocol.arguments import Parser
-from protocol.text import printable_lines
+from protocol.text import printable
 from scripts.evaluation import clusters, emotion, groups, lfw, openset, quality, strangers
 from server.errors import FacewireError
 
@@ -34,7 +34,7 @@ def main() -> int:
     try:
         report = COMMANDS[arguments.command].run(arguments)
     except FacewireError as error:
-        print(printable_lines(f"evaluate.py: {error}"), file=sys.stderr)
+        print(printable(f"evaluate.py: {error}"), file=sys.stderr)
         return 2
     print(json.dumps(report, indent=None if arguments.json else 2))
     return 0

@@ -18,7 +18,7 @@ from client.commands.identify import add_picture_arguments, ask_about, wanted_pi
 from client.errors import ServerRefused
 from protocol.arguments import Parser
 from protocol.messages import Identified, Identify
-from protocol.text import printable_lines
+from protocol.text import printable
 from server.app import open_service
 from server.errors import RequestError, StartError
 from server.logs import log_to_stderr
@@ -59,10 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             return ask_about(paths, InProcess(service), arguments)
     except Usage as error:
-        print(printable_lines(f"identify.py: {error}"), file=sys.stderr)
+        print(printable(f"identify.py: {error}"), file=sys.stderr)
         return EXIT_USAGE
     except StartError as error:
-        print(printable_lines(f"identify.py: {error}"), file=sys.stderr)
+        print(printable(f"identify.py: {error}"), file=sys.stderr)
         return error.exit_code
 
 

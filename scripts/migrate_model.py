@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
         print("\nstopped: what was embedded is kept; run it again to go on", file=sys.stderr)
         return 130
     except StartError as error:
-        print(printable_lines(f"migrate_model: {error}"), file=sys.stderr)
+        print(printable(f"migrate_model: {error}"), file=sys.stderr)
         return error.exit_code
     except (FacewireError, OSError, sqlite3.Error) as error:
         print(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from protocol.arguments import Parser
-from protocol.text import printable_lines
+from protocol.text import printable
 from scripts.evaluation import embedding
 from scripts.evaluation.pictures import image_files
 from server.errors import FacewireError, StartError
@@ -48,7 +48,7 @@ def main() -> int:
         groups = np.array([path.relative_to(arguments.images).parts[0] for path in embedded.paths])
         model = trained(embedded.templates, groups, Recipe(), arguments.seed)
     except FacewireError as error:
-        print(printable_lines(f"train_cohort.py: {error}"), file=sys.stderr)
+        print(printable(f"train_cohort.py: {error}"), file=sys.stderr)
         return 2
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(arguments.out, allow_pickle=False, spec=np.array(embedded.spec.to_json()), **model)

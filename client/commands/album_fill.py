@@ -303,5 +303,5 @@ def _say_ingested(ingested: AlbumIngested, *, as_json: bool) -> int:
     say(ingested, [line], as_json=as_json)
     if not as_json:
         for skipped in ingested.skipped:
-            complain(printable(f"{skipped.name}: {skipped.reason}"), of="")
+            complain(f"{skipped.name}: {skipped.reason}", of="")
     return EXIT_SOME_UNMATCHED if ingested.skipped_total else 0

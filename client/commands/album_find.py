@@ -125,7 +125,7 @@ def _lines(groups: list[list[str]], found: AlbumFound) -> list[str]:
             if len(faces) > 1:
                 used = [str(place) for place, face in enumerate(faces, 1) if face.used]
                 shows = f"{picture} shows {counted(len(faces), 'face')}, largest first"
-                complain(printable(f"{shows}; searched for {', '.join(used)}"), of="")
+                complain(f"{shows}; searched for {', '.join(used)}", of="")
         if not seen.found:
             nearest = "no faces in the album" if seen.similarity is None else f"nearest: {seen.similarity:.3f}"
             lines.append(

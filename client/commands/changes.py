@@ -132,7 +132,7 @@ def _erase(arguments: argparse.Namespace) -> int:
         lie = "of the pictures lies" if erased.sources == 1 else "of the pictures lie"
         print(f"{erased.sources} {lie} in a folder: delete it there, or create_db.py enrols the person again")
     if not erased.complete:
-        complain(printable(erased.note), of="")
+        complain(erased.note, of="")
         return EXIT_SOME_UNMATCHED
     return EXIT_ALL_MATCHED
 

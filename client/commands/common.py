@@ -11,7 +11,7 @@ from itertools import islice
 
 from client.errors import ServerRefused, UnknownPerson
 from client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S, FaceClient
-from protocol.text import did_you_mean, printable_lines
+from protocol.text import did_you_mean, printable
 
 EXIT_ALL_MATCHED = 0
 EXIT_SOME_UNMATCHED = 1
@@ -28,8 +28,8 @@ class Usage(Exception):
 
 
 def complain(text: str, *, of: str = "client_app: ") -> None:
-    """A line on stderr; a line break in `text` is one of its own."""
-    print(of + printable_lines(text), file=sys.stderr, flush=True)
+    """A line on stderr, one whatever is in `text`."""
+    print(of + printable(text), file=sys.stderr, flush=True)
 
 
 @contextmanager

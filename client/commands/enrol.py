@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.at is not None and len(found.pictures) > 1:
         raise Usage(f"--at is a place in one picture, not in {len(found.pictures)}: enrol them one by one")
     for line in found.about_others():
-        complain(printable(line), of="")
+        complain(line, of="")
     exit_code = EXIT_ALL_MATCHED
     person = None
     with client_for(arguments) as client:
@@ -138,7 +138,7 @@ def _batches(paths: list[Path]) -> Iterator[list[tuple[Path, bytes | None]]]:
             data: bytes | None = read_picture(path)
         except (OSError, TooManyBytes) as error:
             why = f"can't read it: {error.strerror}" if isinstance(error, OSError) else str(error)
-            complain(f"{printable(str(path))}: {why}", of="")
+            complain(f"{path}: {why}", of="")
             data = None
         length = len(data or b"")
         if batch and (len(batch) == BATCH_PICTURES or size + length > BATCH_BYTES):

@@ -25,7 +25,6 @@ from client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_pic
 from client.report import bars_for, describe
 from protocol.messages import MAX_CANDIDATES, Identified
 from protocol.shapes import to_plain
-from protocol.text import printable
 
 _EXAMPLES = """\
 examples:
@@ -98,7 +97,7 @@ def wanted_pictures(arguments: argparse.Namespace) -> list[Path]:
         raise Usage(str(error)) from error
     forbid_drawing_over(found.pictures, arguments)
     for line in found.about_others():
-        complain(printable(line), of="")
+        complain(line, of="")
     return found.pictures
 
 
@@ -181,7 +180,7 @@ class _Printer:
 
     def _complain(self, path: Path, message: str) -> None:
         self.exit_code = EXIT_FAILED
-        complain(f"{printable(str(path))}: {printable(message)}", of="")
+        complain(f"{path}: {message}", of="")
 
 
 def count(text: str) -> int:

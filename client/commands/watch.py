@@ -11,7 +11,6 @@ from client.commands.identify import add_answer_arguments, ask_about, forbid_dra
 from client.errors import ConnectionLost
 from client.pictures import Found, files_below, is_picture
 from protocol.clutter import LeftOut
-from protocol.text import printable
 
 _EPILOG = """\
 Pictures that are there already are passed over, unless with --all. Ends with Ctrl-C.
@@ -46,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     watched = Watched(folder, seen_already=not arguments.all)
     with client_for(arguments) as client:
         said = f" ({watched.left_out.said()})" if watched.left_out.total else ""
-        complain(f"watching {printable(str(folder))}{said}; Ctrl-C ends it", of="")
+        complain(f"watching {folder}{said}; Ctrl-C ends it", of="")
         while True:
             if fresh := _pictures(watched.look()):
                 forbid_drawing_over(fresh, arguments)
@@ -65,7 +64,7 @@ def _pictures(fresh: list[Path]) -> list[Path]:
     for path in fresh:
         (found.pictures if is_picture(path) else found.others).append(path)
     for line in found.about_others():
-        complain(printable(line), of="")
+        complain(line, of="")
     return found.pictures
 
 
