@@ -32,10 +32,11 @@ EXACT = frozenset(
     )
 )
 
-PATTERN = r"(?i)found\.\d{3}|\$r[a-z0-9]{6}\..*|.*@synoeastream|.*@synoresource|~syncthing~.*\.tmp"
-"""What chkdsk saves, Windows' deleted files, Synology's streams, half a file of Syncthing's: whole names, any case."""
+PATTERN = r"found\.\d{3}|\$r[a-z0-9]{6}\..*|.*@synoeastream|.*@synoresource|~syncthing~.*\.tmp"
+"""What chkdsk saves, Windows' deleted files, Synology's streams, half a file of Syncthing's: whole names, any case. The page's scripts
+read it, too."""
 
-_PATTERN = re.compile(PATTERN)
+_PATTERN = re.compile(PATTERN, re.IGNORECASE)
 
 
 def is_clutter(name: str) -> bool:

@@ -178,7 +178,7 @@ def test_faces_that_can_not_be_seen_again_stop_the_switch(world: World, capsys: 
     assert world.log.read_text() == "Zoe\twire\tit came over the wire, and no crop of it is kept\n"
     assert world.found(OLD) == EVERYBODY
     assert world.migrate("--to", NEW, "--leave-behind") == 0
-    assert "1 faces are left behind" in capsys.readouterr().out
+    assert "1 face is left behind" in capsys.readouterr().out
     assert world.found(NEW) == EVERYBODY
     assert world.migrate("--back") == 0
     with Gallery.open(world.db) as gallery:
