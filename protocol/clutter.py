@@ -33,8 +33,8 @@ EXACT = frozenset(
 )
 
 PATTERN = r"found\.\d{3}|\$r[a-z0-9]{6}\..*|.*@synoeastream|.*@synoresource|~syncthing~.*\.tmp"
-"""What chkdsk saves, Windows' deleted files, Synology's streams, half a file of Syncthing's: whole names, any case. The page's scripts
-read it, too."""
+"""What chkdsk saves, Windows' deleted files, Synology's streams, half a file of Syncthing's: whole names, any case. The
+page's scripts read it, too."""
 
 _PATTERN = re.compile(PATTERN, re.IGNORECASE)
 
