@@ -64,7 +64,7 @@ def person_line(person: AlbumPerson) -> str:
 def say(answer: object, lines: Iterable[str], *, as_json: bool) -> None:
     """Prints an answer."""
     if as_json:
-        print(json.dumps(_without_bytes(to_plain(answer)), ensure_ascii=False), flush=True)
+        print(json.dumps(_without_bytes(to_plain(answer))), flush=True)
     else:
         for line in lines:
             print(line, flush=True)

@@ -115,7 +115,8 @@ def check_prune(scan: Scan, gone: int, enrolled: int) -> None:
         raise StartError(f"{closed[0]} can't be read: nothing is removed, unless --force says so", exit_code=2)
     if gone > enrolled * MOST_GONE:
         raise StartError(
-            f"{gone} of {enrolled} pictures are gone from the folder: is it the right one? If so, --force removes them",
+            f"{gone} of {counted(enrolled, 'picture')} {'is' if gone == 1 else 'are'} gone from the folder: is it the right"
+            " one? If so, --force removes them",
             exit_code=2,
         )
 

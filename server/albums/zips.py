@@ -13,6 +13,7 @@ from typing import IO, BinaryIO
 
 from protocol.clutter import LeftOut, sorted_out
 from protocol.formats import HEAD_BYTES, UNSUPPORTED, format_of, has_extension
+from protocol.text import counted
 from server.albums.limits import MEBIBYTE, AlbumLimits
 from server.albums.zip_names import names_of
 from server.errors import BadRequest, OverLimit
@@ -85,7 +86,7 @@ class PhotoZip:
         limits = self._limits
         infos = [info for info, _ in self.entries]
         if len(self.entries) > limits.zip_entries:
-            raise OverLimit(f"the ZIP holds {len(self.entries)} files, the limit is {limits.zip_entries}")
+            raise OverLimit(f"the ZIP holds {counted(len(self.entries), 'file')}, the limit is {limits.zip_entries}")
         if any(info.flag_bits & _ENCRYPTED for info in infos):
             raise BadRequest("the ZIP is encrypted: unpack it, and add the pictures or a ZIP without a password")
         if sum(info.file_size for info in infos) > limits.zip_expanded:

@@ -208,8 +208,14 @@ def test_watching_tells_who_arrives_until_it_is_interrupted(server: Living, tmp_
 def test_a_mistyped_name_command_or_reason_is_told_what_may_be_meant(terminal: Terminal) -> None:
     one = terminal.file("1.png", portrait(1))
     terminal.run("enrol", "Ada Lovelace", one)
-    for words in (["show", "Ada Lovelce"], ["rename", "ada lovelace", "Ann"], ["merge", "Lovelace", "Zoe"],
-                  ["split", "Ada_Lovelace", "1", "--to", "Zoe"], ["remove", "Ada Lovelase"], ["remove", "Lovelace", "--erase", "--yes"]):  # fmt: skip
+    for words in (
+        ["show", "Ada Lovelce"],
+        ["rename", "ada lovelace", "Ann"],
+        ["merge", "Lovelace", "Zoe"],
+        ["split", "Ada_Lovelace", "1", "--to", "Zoe"],
+        ["remove", "Ada Lovelase"],
+        ["remove", "Lovelace", "--erase", "--yes"],
+    ):
         terminal.run(*words, expect=3)
         assert "did you mean 'Ada Lovelace'?" in terminal.err
     terminal.run("show", "Zbigniew", expect=3)

@@ -145,6 +145,15 @@ def test_names_and_messages_are_spelt_out(
     assert_harmless(printed.err)
 
 
+@pytest.mark.parametrize("words", LINES, ids=lambda words: " ".join(words[:2]).partition(EVIL)[0])
+def test_json_is_harmless_too(words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if words[0] in ("enrol", "rename", "merge", "split", "remove", "undo", "watch"):
+        return  # which have none, or no end
+    with evil_server(refuse=False) as port:
+        main([*typed(words, folder), "--json", "--port", port])
+    assert_harmless(capsys.readouterr().out)
+
+
 def test_what_is_typed_wrongly_is_spelt_out(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (
         ["--" + EVIL.replace(" ", "")],
