@@ -19,7 +19,7 @@ from protocol.messages import FMR_RANGE, FacesSeen, Verified
 from protocol.shapes import to_plain
 from protocol.text import counted, printable
 
-_LEAST_RATE = 1e-9  # rarer than anything measured
+_LEAST_RATE = FMR_RANGE[0]  # rarer than anything measured
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +88,7 @@ def _taken(path: Path, seen: FacesSeen, flag: str) -> str:
 
 def _one_in(rate: float) -> str:
     if rate < _LEAST_RATE:
-        return f"fewer than 1 in {1 / _LEAST_RATE:,.0f}"
+        return f"fewer than 1 in {round(1 / _LEAST_RATE):,}"
     return f"1 in {1 / rate:,.0f}"
 
 

@@ -114,9 +114,10 @@ def check_prune(scan: Scan, gone: int, enrolled: int) -> None:
     if gone and closed:
         raise StartError(f"{closed[0]} can't be read: nothing is removed, unless --force says so", exit_code=2)
     if gone > enrolled * MOST_GONE:
+        are = "is" if gone == 1 else "are"
         raise StartError(
-            f"{gone} of {counted(enrolled, 'picture')} {'is' if gone == 1 else 'are'} gone from the folder: is it the right"
-            " one? If so, --force removes them",
+            f"{gone} of {counted(enrolled, 'picture')} {are} gone from the folder: is it the right one? If so, --force"
+            " removes them",
             exit_code=2,
         )
 

@@ -256,7 +256,8 @@ def test_of_several_faces_the_one_that_is_pointed_at(terminal: Terminal) -> None
     same = terminal.run("verify", both, five)
     assert same[0].startswith("the same person: similarity ")
     assert "(needs " in same[0]
-    assert "pairs of different people, 1 in " in same[1]
+    assert "pairs of different people, " in same[1]
+    assert "of one sex, age and appearance" in same[1]
     assert same[2] == f"  {both} shows 2 faces: the one at 14,22 was taken; to take another: --at 44,20"
     assert terminal.run("verify", both, five, "--at", "44,20", expect=1)[0].startswith("different people: ")
     assert terminal.run("verify", thirty, both, "--other-at", "44,20")[0].startswith("the same person: ")
