@@ -19,7 +19,7 @@ class Drawings:
         try:
             from client.render import CannotDraw, draw  # here, as a thin client has neither numpy nor cv2
         except ImportError as error:
-            return f"drawing needs numpy and opencv-python: {error}"
+            return f"drawing needs numpy, opencv-python, pillow and pillow-heif: {error}"
         try:
             drawn = draw(picture, answer)
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -16,8 +16,10 @@ from typing import Self, TypeVar, cast
 
 from client.album_client import AlbumClient, OnProgress
 from client.connection import Connection
-from client.errors import ClientError, ConnectionLost, ServerBusy, ServerRefused, ServerTimeout
+from client.errors import ClientError, ConnectionLost, ServerBusy, ServerRefused, ServerTimeout, TooLarge
 from client.gallery_operations import GalleryOperations
+from client.pictures import TooManyBytes, read_picture
+from protocol.errors import ErrorCode
 from protocol.framing import DEFAULT_MAX_FRAME
 from protocol.messages import (
     Detect,
@@ -88,8 +90,15 @@ class FaceClient(GalleryOperations):
         return cast(Identified, self._ask(Identify(image, k, emotion)))
 
     def identify_file(self, path: Path | str, *, k: int = 1, emotion: bool = True) -> Identified:
-        """`identify` the picture in a file. Raises OSError when it can't be read."""
-        return self.identify(Path(path).read_bytes(), k=k, emotion=emotion)
+        """`identify` the picture in a file, without the film of a motion photo where that is too large to be sent.
+
+        Raises OSError when it can't be read, TooLarge.
+        """
+        try:
+            picture = read_picture(Path(path))
+        except TooManyBytes as error:
+            raise TooLarge(ErrorCode.TOO_LARGE, str(error)) from error
+        return self.identify(picture, k=k, emotion=emotion)
 
     def identify_many(
         self, images: Iterable[bytes], *, window: int = 16, k: int = 1, emotion: bool = True

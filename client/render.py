@@ -1,13 +1,17 @@
-"""Draws an answer onto its picture. Needs numpy and cv2, so it is imported only when asked for."""
+"""Draws an answer onto its picture. Needs numpy, cv2 and Pillow, so it is imported only when asked for."""
 
 from __future__ import annotations
 
+import io
 import unicodedata
 
 import cv2
 import numpy as np
+from PIL import Image, ImageOps
+from pillow_heif import HeifImageFile
 
 from client.report import who
+from protocol.formats import format_of
 from protocol.messages import Identified, IdentifiedFace
 
 _COLOURS = {"match": (60, 170, 40), "unknown": (60, 60, 220), "ambiguous": (0, 160, 230)}  # BGR: green, red, amber
@@ -28,11 +32,7 @@ class CannotDraw(Exception):
 
 def draw(picture: bytes, answer: Identified) -> bytes:
     """A JPEG of the picture as shown, with a box and a label a face. Raises CannotDraw."""
-    # imdecode turns the picture as its EXIF says, and boxes are pixels of the turned one
-    try:
-        canvas = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:  # empty, or more pixels than OpenCV takes
-        raise CannotDraw("this picture can't be read here") from error
+    canvas = _as_shown(picture)  # as boxes are pixels of the picture as shown
     if canvas is None:
         raise CannotDraw("this picture can't be read here")
     largest = max(_SMALLEST_TEXT, canvas.shape[1] / _PICTURE_WIDTH)
@@ -43,6 +43,23 @@ def draw(picture: bytes, answer: Identified) -> bytes:
     if not done:
         raise CannotDraw("this picture can't be written as a JPEG")
     return data.tobytes()
+
+
+def _as_shown(picture: bytes) -> cv2.typing.MatLike | None:
+    """BGR pixels, turned as the file says; None where it can't be read. OpenCV turns only JPEGs as all viewers do."""
+    form = format_of(picture)
+    try:
+        if form is not None and form.key == "JPEG":
+            return cv2.imdecode(np.frombuffer(picture + _JPEG_END, np.uint8), cv2.IMREAD_COLOR)
+        file = io.BytesIO(picture)
+        is_heif = form is not None and form.key == "HEIF"
+        with HeifImageFile(file) if is_heif else Image.open(file) as image:  # type: ignore[no-untyped-call]
+            return cv2.cvtColor(np.array(ImageOps.exif_transpose(image).convert("RGB")), cv2.COLOR_RGB2BGR)
+    except (cv2.error, OSError, ValueError, SyntaxError, RuntimeError):  # damaged, or more pixels than they take
+        return None
+
+
+_JPEG_END = b"\xff\xd9"  # which some files lack, and which does no harm behind another
 
 
 def label(number: int, face: IdentifiedFace) -> str:

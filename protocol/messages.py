@@ -28,7 +28,7 @@ EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 @dataclass(frozen=True, slots=True)
 class Identify:
-    """Who is in this picture? `image`: the bytes of a JPEG/PNG/WebP/BMP file; `k`: candidates wanted a face."""
+    """Who is in this picture? `image`: the bytes of a picture file (formats.py); `k`: candidates wanted a face."""
 
     op: ClassVar[str] = "identify"
     image: bytes

@@ -82,7 +82,7 @@ def add_photo(db: sqlite3.Connection, album: int, photo: NewPhoto, limits: Album
     header = photo.header
     db.execute(
         "INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (photo.sha256, photo.size, photo.crc32, header.format.key, header.width, header.height, now()),
+        (photo.sha256, photo.size, photo.crc32, header.format, header.width, header.height, now()),
     )
     cursor = db.execute(
         "INSERT INTO photos (album_id, sha256, name, added) VALUES (?, ?, ?, ?)",

@@ -16,7 +16,7 @@ TOLERATED = 0.01
 """The share of a picture that may be missing: a few rows of pixels at an edge, which no viewer refuses a photo for."""
 
 _BLOCK = 16  # pixels: a JPEG is coded in squares of 8 or 16
-_EOI = b"\xff\xd9"
+JPEG_END = b"\xff\xd9"
 _JUNK = b"\x5a\xa5\x33\xcc" * 64
 
 
@@ -44,8 +44,10 @@ def jpeg_end(data: bytes) -> JpegEnd:
             first, last, bits = data[segment.end - 3 : segment.end]
             fine |= first > 0 and last == 63 and bits & 0x0F == 0
         after = segment.end
-    # Behind the last whole segment: pixels, if that was a scan, or else a segment that is cut off
-    return JpegEnd(len(data) if scans else after, False, scans, fine or not progressive)
+    # Behind the last whole segment: pixels, if that was a scan, or else a segment that is cut off. A file half copied
+    # may end in zeros, which would be read as pixels; then comes, perhaps, the first of two bytes.
+    pixels = len(data.rstrip(b"\0").rstrip(b"\xff"))
+    return JpegEnd(max(after, pixels) if scans else after, False, scans, fine or not progressive)
 
 
 def jpeg_missing(data: bytes, end: JpegEnd, decode: Callable[[bytes], Pixels | None], scale: int) -> float | None:
@@ -55,8 +57,8 @@ def jpeg_missing(data: bytes, end: JpegEnd, decode: Callable[[bytes], Pixels | N
     and with a few wrong bytes behind it. These are passed over where the picture was complete before them; where it was
     not, they show as the first pixels that are missing.
     """
-    pixels = data[: end.at].rstrip(b"\xff")  # the first byte of two, perhaps
-    one, other = decode(pixels + _EOI), decode(pixels + _JUNK + _EOI)
+    pixels = data[: end.at]
+    one, other = decode(pixels + JPEG_END), decode(pixels + _JUNK + JPEG_END)
     if one is None or other is None:
         return None
     differ = (one != other).any(axis=2)
@@ -97,4 +99,5 @@ def _missing(there: int, claimed: int) -> float:
 
 def told(missing: float) -> str:
     """What is said of a picture of which that share is missing."""
-    return f"the file is cut off: about {max(1, round(100 * missing))} % of the picture is missing; copy it again"
+    percent = max(1, round(100 * missing))
+    return f"the file is cut off or damaged: about {percent} % of the picture is missing; copy it again"

@@ -300,7 +300,7 @@ class TestAdding:
         assert (info.unreadable, info.waiting) == (1, 0)
         (entry,) = albums.photos("Damaged", show="unreadable").photos
         assert entry.reason is not None
-        assert "cut off: about" in entry.reason
+        assert "cut off or damaged: about" in entry.reason
 
     def test_names_never_become_paths(self, albums: AlbumClient, tmp_path: Path) -> None:
         albums.create("Names")

@@ -198,6 +198,11 @@ def test_watching_tells_who_arrives_until_it_is_interrupted(server: Living, tmp_
             (folder / f"{number}.png").write_bytes(portrait(number, shade=50))
             seen = json.loads(process.stdout.readline())
             assert (Path(seen["file"]).name, seen["faces"][0]["name"]) == (f"{number}.png", name)
+        (folder / "notes.txt").write_bytes(b"no picture")
+        assert process.stderr.readline().startswith("left out 1 file that is not a picture (reads JPEG, ")
+        assert process.stderr.readline() == f"  {folder / 'notes.txt'}\n"
+        (folder / "IMG_0001").write_bytes(portrait(1, shade=51))
+        assert json.loads(process.stdout.readline())["faces"][0]["name"] == "Ann"
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import http.client
 import io
 import json
@@ -20,6 +21,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from protocol.formats import EXTENSIONS, NAMES
 from tests.support.fake_service import PATIENCE_S
 from tests.support.server_process import ROOT
 from tests.support.synthetic_engine import draw, portrait, tiny
@@ -472,3 +474,18 @@ def wait_for(condition: Callable[[], bool]) -> None:
         ended.wait(0.05)
         deadline -= 0.05
     pytest.fail("this did not come about")
+
+
+def test_the_page_takes_its_formats_from_the_table(visitor: Visitor) -> None:
+    _, _, body = visitor.send("GET", "/identify")
+    page = html.unescape(body.decode())
+    table = re.search(r'<meta name="picture-formats" content="(.+?)">\n', page)
+    assert table is not None
+    formats = json.loads(table[1])
+    assert formats["extensions"] == sorted(EXTENSIONS)
+    assert formats["names"] == NAMES
+    assert formats["accept"].split(",") == ["image/*", *sorted(EXTENSIONS)]
+    assert f'accept="{formats["accept"]}"' in page
+    assert {"offset": 0, "hex": "89504e470d0a1a0a"} in [
+        magic for signature in formats["signatures"] for magic in signature
+    ]

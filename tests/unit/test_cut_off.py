@@ -53,11 +53,12 @@ def test_a_jpeg_that_lacks_only_its_end_is_whole(kind: str, image: Image.Image) 
 
 
 @pytest.mark.parametrize("kind", ["baseline", "fine colours", "restarts", "optimised"])
-@pytest.mark.parametrize("end", [b"", END])
+@pytest.mark.parametrize("end", [b"", END, bytes(100_000)])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.9])
 def test_a_jpeg_that_is_cut_says_how_much_is_missing(kind: str, end: bytes, mode: str, share: float) -> None:
-    """`end`: copied by a program that closes what it writes, so that libjpeg finds nothing wrong."""
+    """`end`: copied by a program that closes what it writes, so that libjpeg finds nothing wrong; or by one that makes
+    the file as long as it will be, and fills it then."""
     data = saved(photo().convert(mode), "JPEG", **JPEGS[kind])
     pixels_at = data.rindex(b"\xff\xda")
     cut = data[: round(len(data) - share * (len(data) - pixels_at))] + end

@@ -52,7 +52,7 @@ def test_every_format_is_recognised_by_its_first_bytes_and_decoded() -> None:
         form = format_of(data[:HEAD_BYTES])
         assert form is not None, key
         assert form.key == key
-        assert read_header(data, LIMITS).format is form
+        assert read_header(data, LIMITS).format == key
         assert looks_upright(decode_image(data, LIMITS)), key
 
 
@@ -179,3 +179,9 @@ for data in (bytes.fromhex(argument) for argument in sys.argv[2:]):
     }  # fmt: skip
     assert said["early"] == said["late"]
     assert len(said["early"].splitlines()) == len(asked)
+
+
+def test_the_protocol_lists_the_formats_once() -> None:
+    text = (ROOT / "protocol" / "README.md").read_text(encoding="utf-8")
+    assert text.count(f"Read are {NAMES}, told apart") == 1
+    assert text.count("BMP") == 1

@@ -110,3 +110,19 @@ def test_damaged_exif_turns_nothing() -> None:
     assert exif_orientation(whole[:4] + b"\xff\xff\xff\xff" + whole[8:]) == 1
     assert exif_orientation(whole[:8] + b"\xff\xff" + whole[10:]) == 6
     assert exif_orientation(b"II*\0\x08\0\0\0\xff\xff" + bytes(12)) == 1
+
+
+@pytest.mark.parametrize("form", ["HEIF", "AVIF"])
+@pytest.mark.parametrize("quarters", range(4))
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_container_may_rotate_and_mirror_in_any_combination(form: str, quarters: int, axis: int) -> None:
+    """ISO 23008-12: `irot`, quarter turns against the clock, and then `imir`, top to bottom (0) or left to right."""
+    data = bytearray(turned_file(form, 7, quality=95))
+    (irot, imir) = (data.index(box) + 4 for box in (b"irot", b"imir"))
+    assert (data[irot], data[imir]) == (3, 0)
+    stored = np.rot90(np.flip(decode_image(bytes(data), LIMITS), axis=0), -3)
+    data[irot], data[imir] = quarters, axis
+    expected = np.flip(np.rot90(stored, quarters), axis=axis)
+    header = read_header(bytes(data), LIMITS)
+    assert (header.height, header.width) == expected.shape[:2]
+    assert np.array_equal(decode_image(bytes(data), LIMITS), expected)

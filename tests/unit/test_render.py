@@ -11,6 +11,7 @@ import pytest
 from client.render import CannotDraw, draw, in_ascii, label
 from protocol.messages import Identify
 from tests.support.fake_service import identified
+from tests.support.orientations import looks_upright, turned_file
 
 ANSWER = identified(Identify(b"a"))
 FACE = replace(ANSWER.faces[0], box=(20.0, 60.0, 30.0, 40.0))
@@ -90,3 +91,15 @@ def test_faces_at_and_beyond_the_edges_are_drawn() -> None:
 def test_what_is_no_picture_can_not_be_drawn(broken: bytes) -> None:
     with pytest.raises(CannotDraw):
         draw(broken, ANSWER)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+def test_every_container_is_drawn_as_shown(form: str, orientation: int) -> None:
+    drawn = draw(turned_file(form, orientation, quality=95), replace(ANSWER, faces=()))
+    assert looks_upright(cv2.imdecode(np.frombuffer(drawn, np.uint8), cv2.IMREAD_COLOR_RGB))
+
+
+def test_a_jpeg_without_its_end_is_drawn() -> None:
+    jpeg = cv2.imencode(".jpg", np.full((40, 60, 3), 90, np.uint8))[1].tobytes()
+    assert draw(jpeg[:-2], replace(ANSWER, faces=()))

@@ -1,0 +1,112 @@
+"""Pillow's readers, one a format: opened by name, and damaged files told from whole ones."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+from pillow_heif import HeifImageFile
+
+from server.errors import InvalidImage
+from server.vision.cutoff import TOLERATED, container_missing, told
+from server.vision.webp import webp_mended
+
+Pixels = NDArray[np.uint8]
+
+# Pillow has a limit of its own, 179 megapixels. Ours is checked before a pixel is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
+# Called by name, not looked for: Image.open asks every format that some module has registered by now.
+_READERS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImageFile,
+    "GIF": GifImageFile,
+    "AVIF": AvifImageFile,
+    "HEIF": HeifImageFile,
+    "JPEG2000": Jpeg2KImageFile,
+    "PPM": PpmImageFile,
+}
+UPRIGHT_BY_READER = ("TIFF", "HEIF")  # these readers turn the picture themselves, size and all
+
+_PARSERS_RAISE = (
+    *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, MemoryError),
+    *(TypeError, LookupError, AttributeError, ArithmeticError, struct.error, zlib.error),
+)
+"""On damaged bytes. Only libraries are called within `damage`, so that no bug of ours is called damage."""
+
+
+@contextmanager
+def damage(what: str, data: bytes) -> Iterator[None]:
+    """What a reader raises becomes InvalidImage, with the share of the file that is missing, or else `what`."""
+    try:
+        yield
+    except _PARSERS_RAISE as error:
+        missing = container_missing(data)
+        raise InvalidImage(told(missing) if missing else what) from error
+
+
+def opened(data: bytes, form: str) -> ImageFile.ImageFile:
+    """The file's reader, which has read its header. To be called within `damage`."""
+    if form == "WEBP":
+        data = webp_mended(data)
+    return _READERS[form](io.BytesIO(data))
+
+
+def read(data: bytes, form: str) -> Pixels:
+    """The RGB pixels as they are stored, or as shown where UPRIGHT_BY_READER. Raises InvalidImage."""
+    with damage("the image can't be decoded: the file is cut off or damaged", data), opened(data, form) as image:
+        by_rows = form in _BY_ROWS and [tile.codec_name for tile in image.tile] != ["libtiff"]
+        try:
+            image.load()
+        except OSError as error:
+            if not by_rows:
+                raise
+            missing = _rows_missing(image)
+            if missing > TOLERATED or form == "TIFF":  # which its reader turns only when it has come to the end
+                raise InvalidImage(told(missing)) from error
+        return _rgb(image)
+
+
+_BY_ROWS = ("PNG", "GIF", "BMP", "PPM", "TIFF")  # formats of which a reader has read some rows when it fails
+
+
+def _rows_missing(image: ImageFile.ImageFile) -> float:
+    """After a failed load, the share of rows that the reader never came to, which are empty."""
+    image.tile = []
+    rows = np.asarray(image).reshape(image.height, -1)
+    empty = image.info.get("transparency", 0) if image.format == "GIF" else 0
+    return 1.0 - float((rows != empty).any(axis=1).mean())
+
+
+def _rgb(image: Image.Image) -> Pixels:
+    image.info.pop("transparency", None)  # of a palette; Pillow would warn that it is lost
+    if image.mode.startswith("I;16"):
+        return _grey((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):  # of no known range
+        grey = np.nan_to_num(np.asarray(image, np.float64))
+        low, high = float(grey.min()), float(grey.max())
+        return _grey(((grey - low) * (255 / max(high - low, 1.0))).astype(np.uint8))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"), np.uint8)
+
+
+def _grey(pixels: NDArray[np.uint8]) -> Pixels:
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), np.uint8)
