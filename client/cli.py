@@ -10,10 +10,14 @@ import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from client.commands import album, changes, enrol, identify, listing, verify, watch
-from client.commands.common import EXIT_FAILED, EXIT_USAGE, Usage
+from client.commands.common import EXIT_FAILED, EXIT_USAGE, Usage, complain
 from client.errors import CannotConnect, ClientError
+from protocol.arguments import Parser
+from protocol.errors import InvalidRequest
+from protocol.text import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +46,68 @@ COMMANDS: Mapping[str, Command] = {
 }
 
 
+_TYPED: Mapping[str, str] = {
+    "'fmr'": "--fmr",
+    "'k'": "-k",
+    "'at'": "--at",
+    "'other_at'": "--other-at",
+    "'count'": "N",
+    "'last'": "--last",
+    "'limit'": "-n",
+    "'name'": "NAME",
+    "'names'": "the names",
+    "'templates'": "the templates",
+    "'image'": "the picture",
+    "'images'": "the pictures",
+    "'other'": "the second picture",
+    "'to'": "the new name",
+    "'accept'": "--accept",
+    "'several'": "--several",
+}
+"""The wire's words, which messages about requests have, and what is typed for them here."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (that of the process if None) and gives the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    hint = _command_meant(words)
     name = words.pop(0) if words and words[0] in COMMANDS else _DEFAULT
     command = COMMANDS[name]
     shown = "client_app.py" if name == _DEFAULT else f"client_app.py {name}"
-    parser = argparse.ArgumentParser(prog=shown, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog=shown, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.hint = hint
     command.add_arguments(parser)
     arguments = parser.parse_args(words)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a name that the terminal has no letters for is no reason to stop
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a name that the terminal has no letters for is no reason to stop
     try:
         return command.run(arguments)
     except Usage as error:
-        return _say(str(error), EXIT_USAGE)
+        return _say(f"{error}{hint}", EXIT_USAGE)
+    except InvalidRequest as error:  # what argparse could not know
+        return _say(_as_typed(str(error)), EXIT_USAGE)
     except CannotConnect as error:
-        return _say(f"{error}\nstart one with: python server_app.py --port {arguments.port}", EXIT_FAILED)
+        complain(str(error))
+        complain(f"start one with: python server_app.py --port {arguments.port}", of="")
+        return EXIT_FAILED
     except ClientError as error:
-        return _say(str(error), EXIT_FAILED)
+        return _say(_as_typed(str(error)), EXIT_FAILED)
 
 
 def _say(message: str, exit_code: int) -> int:
-    print(f"client_app: {message}", file=sys.stderr)
+    complain(message)
     return exit_code
+
+
+def _command_meant(words: Sequence[str]) -> str:
+    """A hint where the first word is neither a command nor a file, but like a command."""
+    if not words or words[0] in COMMANDS or words[0].startswith("-") or Path(words[0]).exists():
+        return ""
+    return did_you_mean(words[0], COMMANDS)
+
+
+def _as_typed(message: str) -> str:
+    for key, typed in _TYPED.items():
+        message = message.replace(key, typed)
+    return message

@@ -118,9 +118,20 @@ class FaceClient(GalleryOperations):
         """The faces' embeddings; `embedding_values` reads them."""
         return cast(Embedded, self._ask(Embed(image)))
 
-    def verify(self, image: bytes, other: bytes) -> Verified:
-        """Do two pictures show one person? Of several faces the largest central one counts."""
-        return cast(Verified, self._ask(Verify(image, other)))
+    def verify(
+        self,
+        image: bytes,
+        other: bytes,
+        *,
+        fmr: float | None = None,
+        at: tuple[float, float] | None = None,
+        other_at: tuple[float, float] | None = None,
+    ) -> Verified:
+        """Do two pictures show one person? Of several faces the largest central one counts, or the one at a point.
+
+        `fmr`: how often two different people may be called the same; by default as the server is set.
+        """
+        return cast(Verified, self._ask(Verify(image, other, fmr, at, other_at)))
 
     def ping(self) -> Pong:
         """Is the server there?"""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from protocol import clutter
+from protocol.clutter import LeftOut
 from protocol.formats import NAMES, looks_like_a_picture
 from protocol.framing import DEFAULT_MAX_FRAME
 from protocol.jpeg import still
+from protocol.text import counted
 
 LARGEST = DEFAULT_MAX_FRAME - 64 * 1024
 """Bytes: with its request around it, such a picture fits into a frame."""
@@ -31,15 +33,17 @@ class Found:
 
     pictures: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def about_others(self) -> list[str]:
         """What is said of the files left out; nothing where there are none."""
+        service = [said] if (said := self.left_out.said()) else []
         if not self.others:
-            return []
-        files = "1 file that is" if len(self.others) == 1 else f"{len(self.others)} files that are"
+            return service
+        files = counted(len(self.others), "file that is", "files that are")
         more = [f"  and {len(self.others) - _NAMED} more"] if len(self.others) > _NAMED else []
         head = f"left out {files} not a picture (reads {NAMES}):"
-        return [head, *(f"  {path}" for path in self.others[:_NAMED]), *more]
+        return [head, *(f"  {path}" for path in self.others[:_NAMED]), *more, *service]
 
 
 def find_pictures(paths: Iterable[Path]) -> Found:
@@ -49,10 +53,12 @@ def find_pictures(paths: Iterable[Path]) -> Found:
         if path.is_dir():
             inside = pictures_below(path)
             if not inside.pictures:
-                others = f", only {len(inside.others)} other files" if inside.others else ""
+                others = f", only {counted(len(inside.others), 'other file')}" if inside.others else ""
                 raise NoSuchPicture(f"no pictures in {path}{others}; looked for {NAMES} at any depth")
             found.pictures += inside.pictures
             found.others += inside.others
+            found.left_out.folders += inside.left_out.folders
+            found.left_out.files += inside.left_out.files
         elif path.exists():
             found.pictures.append(path)
         else:
@@ -61,21 +67,16 @@ def find_pictures(paths: Iterable[Path]) -> Found:
 
 
 def pictures_below(folder: Path) -> Found:
-    """The files of a folder, at any depth, sorted; no hidden ones."""
+    """The files of a folder, at any depth, sorted; no service files."""
     found = Found()
-    for path in sorted(files_below(folder)):
+    for path in sorted(files_below(folder, found.left_out)):
         (found.pictures if is_picture(path) else found.others).append(path)
     return found
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """Every file in a folder, at any depth, but for hidden ones."""
-    for directory, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(directory, name)
-            if not name.startswith(".") and path.is_file():
-                yield path
+def files_below(folder: Path, left_out: LeftOut) -> Iterator[Path]:
+    """Every file in a folder, at any depth, but for service files, which are counted."""
+    return (path for path in clutter.files_below(folder, left_out) if path.is_file())
 
 
 def is_picture(path: Path) -> bool:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from client.report import bars_for
+from protocol.text import printable
 
 _REDRAW_S = 0.1
 
@@ -31,8 +32,8 @@ class Progress:
     def at(self, done: int, total: int, *, label: str | None = None) -> None:
         """So far it is; `total` 0 where nobody knows."""
         now = time.monotonic()
-        if label is not None and label != self._label:
-            self._label, self._begun = label, None
+        if label is not None and printable(label) != self._label:
+            self._label, self._begun = printable(label), None
         if self._begun is None:
             self._begun = now, done
         if not self._drawn or (now - self._last < _REDRAW_S and done < total):
@@ -43,7 +44,7 @@ class Progress:
     def note(self, text: str) -> None:
         """A line that stays, above the bar."""
         self._draw("")
-        print(text, file=self._out, flush=True)
+        print(printable(text), file=self._out, flush=True)
 
     def __enter__(self) -> Self:
         return self

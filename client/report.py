@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from protocol.messages import EmotionAnswer, Identified, IdentifiedFace
+from protocol.text import counted, printable
 
 _BAR_CELLS = 10  # one a tenth: as fine as an emotion's confidence deserves
 _NAME_WIDTH = 24  # longer names push the rest of their line to the right
@@ -36,20 +37,9 @@ def bars_for(encoding: str | None) -> Bars:
     return BLOCKS
 
 
-def printable(text: str) -> str:
-    """`text` without control characters: a name or a path may not drive the terminal."""
-    return "".join(character if character.isprintable() else "�" for character in text)
-
-
-def counted(number: int, thing: str) -> str:
-    """`3 templates`, `1 template`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
 def describe(file: str, answer: Identified, *, candidates: bool, bars: Bars) -> list[str]:
     """One line for the picture and one a face, largest first; with `candidates`, one more for each of these."""
-    count = len(answer.faces)
-    faces = "no face found" if count == 0 else "1 face" if count == 1 else f"{count} faces"
+    faces = counted(len(answer.faces), "face") if answer.faces else "no face found"
     lines = [f"{printable(file)}: {faces}"]
     for number, face in enumerate(answer.faces, 1):
         lines.append(_face_line(number, face, bars))
@@ -64,7 +54,11 @@ def who(face: IdentifiedFace) -> str:
 
 
 def _face_line(number: int, face: IdentifiedFace, bars: Bars) -> str:
-    similarity = "nobody enrolled  " if face.similarity is None else f"similarity {face.similarity:6.3f}"
+    similarity = (
+        "nobody enrolled                 "
+        if face.similarity is None
+        else f"similarity {face.similarity:6.3f} (needs {face.threshold:6.3f})"
+    )
     line = f"  {number:2d}  {printable(who(face)):{_NAME_WIDTH}} {similarity}"
     return line if face.emotion is None else f"{line}  {_feeling(face.emotion, bars)}"
 

@@ -227,12 +227,14 @@ class AlbumSkipped:
 
 @dataclass(frozen=True, slots=True)
 class AlbumIngested:
-    """What became of many files. `skipped` lists the first thousand of `skipped_total`."""
+    """What became of many files. `skipped` lists the first thousand of `skipped_total`; `left_out` counts service files
+    and folders (@eaDir, Thumbs.db), whose contents nobody looked at."""
 
     added: int
     duplicates: int
     skipped: tuple[AlbumSkipped, ...]
     skipped_total: int
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

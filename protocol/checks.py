@@ -5,7 +5,7 @@ from __future__ import annotations
 from protocol.errors import InvalidRequest
 
 
-def in_range(key: str, value: int, low: int, high: int) -> None:
-    """Raises InvalidRequest unless `low` <= `value` <= `high`."""
+def in_range(key: str, value: float, low: float, high: float) -> None:
+    """Raises InvalidRequest unless `low` <= `value` <= `high`; NaN is not."""
     if not low <= value <= high:
         raise InvalidRequest(f"'{key}' must be from {low} to {high}, not {value}")

@@ -19,6 +19,7 @@ from protocol.gallery_messages import GALLERY_ANSWER_OF, GalleryRequest, Gallery
 Decision = Literal["match", "unknown", "ambiguous"]
 
 MAX_CANDIDATES = 100  # `k` of identify: more than a person can compare by eye, small enough to sort for free
+FMR_RANGE = (0.000001, 0.1)  # of `verify`: below, nobody has measured; above, one in ten strangers is the same
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 
@@ -56,8 +57,10 @@ class Embed:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Do these two pictures show one person? Of several faces the largest central one counts.
+    """Do these two pictures show one person? Of several faces the largest central one counts, or the one at a point
+    (x, y): `at` of `image`, `other_at` of `other`.
 
+    `fmr`: how often two different people, of people at large, may be called the same; None: as the server is set.
     `other` is embedded as an enrolled picture is, `image` as one that is asked about: changed places, similarities move
     by about 0.01.
     """
@@ -65,6 +68,13 @@ class Verify:
     op: ClassVar[str] = "verify"
     image: bytes
     other: bytes
+    fmr: float | None = None
+    at: tuple[float, float] | None = None
+    other_at: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.fmr is not None:
+            in_range("fmr", self.fmr, *FMR_RANGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +214,20 @@ class Embedded:
 
 
 @dataclass(frozen=True, slots=True)
+class FacesSeen:
+    """The faces of a picture, largest first, as boxes, and which of them was taken: its index."""
+
+    boxes: tuple[tuple[float, float, float, float], ...]
+    taken: int
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """Answer of `verify`; `same` is `similarity >= threshold`, which is these two faces' own.
 
-    `margin`: similarity less threshold; `false_match`: how often two different people are as similar as this.
+    `margin`: similarity less threshold. Two different people are as similar as this: of people at large
+    `false_match_at_large` often, of people of one sex, age and appearance `false_match` often. `same` is also
+    `false_match_at_large <= fmr`. What has a default is not said by servers that are older than it.
     """
 
     same: bool
@@ -217,6 +237,10 @@ class Verified:
     margin: float
     false_match: float
     model: str
+    fmr: float | None = None
+    false_match_at_large: float | None = None
+    image: FacesSeen | None = None
+    other: FacesSeen | None = None
 
 
 @dataclass(frozen=True, slots=True)

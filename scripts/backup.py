@@ -29,6 +29,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from protocol.arguments import Parser
+from protocol.text import counted, counted_people, printable, printable_lines
 from scripts.building.lock import build_lock
 from server.errors import FacewireError, StartError
 from server.gallery.backup import Content, check, restore, save
@@ -44,14 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     db = options.db.resolve()
     try:
-        print(_COMMANDS[options.command](options, db))
+        print(printable_lines(_COMMANDS[options.command](options, db)))
     except StartError as error:
-        print(f"backup: {error}", file=sys.stderr)
+        print(printable(f"backup: {error}"), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         raise  # nobody reads what is printed: no fault of the gallery's
     except (FacewireError, OSError, sqlite3.Error) as error:
-        print(f"backup: {in_words(error, db)}; {db} is as it was", file=sys.stderr)
+        print(printable(f"backup: {in_words(error, db)}; {db} is as it was"), file=sys.stderr)
         return 3
     return 0
 
@@ -89,7 +91,8 @@ def _restore(options: argparse.Namespace, db: Path) -> str:
 def _export(options: argparse.Namespace, db: Path) -> str:
     with closing(Store.open(db)) as store:
         portion = export(store, options.folder.absolute(), options.person or ())
-    return f"{options.folder}: {portion.people} people, {portion.images} pictures, {portion.templates} templates"
+    held = f"{counted(portion.images, 'picture')}, {counted(portion.templates, 'template')}"
+    return f"{options.folder}: {counted_people(portion.people)}, {held}"
 
 
 def _import(options: argparse.Namespace, db: Path) -> str:
@@ -105,8 +108,9 @@ def _import(options: argparse.Namespace, db: Path) -> str:
         with closing(Store.open(db)) as store:
             portion = import_into(store, folder)
     return (
-        f"{db}: {portion.people} people, {portion.images} new pictures with {portion.templates} templates,"
-        f" {portion.present} pictures were there already"
+        f"{db}: {counted_people(portion.people)}, {counted(portion.images, 'new picture')} with"
+        f" {counted(portion.templates, 'template')},"
+        f" {counted(portion.present, 'picture was', 'pictures were')} there already"
     )
 
 
@@ -129,15 +133,14 @@ def _said(content: Content) -> str:
     counts = content.counts
     newest = f", the newest of {content.newest}" if content.newest else ""
     return (
-        f"{counts.people} people, {counts.images} pictures{newest}, {counts.templates} templates of"
+        f"{counted_people(counts.people)}, {counted(counts.images, 'picture')}{newest},"
+        f" {counted(counts.templates, 'template')} of"
         f" {content.spec.model} ({content.spec.fingerprint})"
     )
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="backup.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="backup.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, what in (
         ("save", "copy the gallery to FILE"),

@@ -35,6 +35,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from client.pictures import NoSuchPicture, find_pictures
+from protocol.arguments import Parser
 from scripts.benchmarking.report import Section, report_json, report_text
 from scripts.demo import PROBES
 from scripts.serving import ROOT
@@ -115,9 +116,7 @@ def _sections(text: str) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "benchmark.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("benchmark.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--db", type=Path, default=ROOT / "data" / "demo.db", help="gallery (default: make demo's)")
     parser.add_argument("--pictures", type=Path, default=PROBES, help="pictures to ask about (default: the sample's)")
     parser.add_argument(

@@ -26,6 +26,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from protocol.arguments import Parser
+from protocol.text import printable, printable_lines
 from scripts.building.build import Request, build, known_pictures
 from scripts.building.folder import Scan, scan
 from scripts.building.ledger import Ledger
@@ -58,15 +60,15 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
     try:
         return _run(options, db, open_engine)
     except KeyboardInterrupt:
-        print(f"\nstopped: {db} is as it was; run it again to go on", file=sys.stderr)
+        print(printable_lines(f"\nstopped: {db} is as it was; run it again to go on"), file=sys.stderr)
         return 130
     except StartError as error:
-        print(f"create_db: {error}", file=sys.stderr)
+        print(printable(f"create_db: {error}"), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         raise  # nobody reads what is printed: no fault of the gallery's
     except (FacewireError, OSError, sqlite3.Error) as error:
-        print(f"create_db: {in_words(error, db)}; {db} is as it was", file=sys.stderr)
+        print(printable(f"create_db: {in_words(error, db)}; {db} is as it was"), file=sys.stderr)
         return 3
 
 
@@ -92,13 +94,13 @@ def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> in
             if enrolled is not None and enrolled != engine.spec and not options.rebuild:
                 raise _other_spec(db, enrolled, engine.spec)
             report = build(request, found, engine)
-    print(f"{db}, a gallery of {engine.spec.model}: {report.summary()}")
+    print(printable_lines(f"{db}, a gallery of {engine.spec.model}: {report.summary()}"))
     if report.log_lines():
-        print(f"  every file and its reason: {log_path(db)}")
+        print(printable(f"  every file and its reason: {log_path(db)}"))
     if hint := hint_of_better_weights(engine.spec, vision, db):
-        print(f"  {hint}")
+        print(printable(f"  {hint}"))
     if report.new + report.changed + report.unchanged == 0 and not (report.pruned and report.gone):
-        print(f"create_db: no face in {folder} could be enrolled", file=sys.stderr)
+        print(printable(f"create_db: no face in {folder} could be enrolled"), file=sys.stderr)
         return 3
     return 0
 
@@ -163,9 +165,7 @@ def _other_spec(db: Path, enrolled: EmbeddingSpec, ours: EmbeddingSpec) -> Start
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="create_db.py", description="Build or update a gallery from a folder of people."
-    )
+    parser = Parser(prog="create_db.py", description="Build or update a gallery from a folder of people.")
     parser.add_argument(
         "folder", type=Path, metavar="FOLDER", help="one sub-folder per person, pictures at any depth below"
     )

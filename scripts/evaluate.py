@@ -16,14 +16,18 @@ if __name__ == "__main__":  # started by its path, Python knows scripts/ but not
 
 import argparse
 import json
+from collections.abc import Sequence
 
-from scripts.evaluation import clusters, emotion, groups, lfw, openset, quality
+from protocol.arguments import Parser
+from protocol.text import printable
+from scripts.evaluation import clusters, emotion, groups, lfw, openset, quality, strangers
 from server.errors import FacewireError
 
 COMMANDS = {
     "lfw": lfw,
     "openset": openset,
     "groups": groups,
+    "strangers": strangers,
     "quality": quality,
     "emotion": emotion,
     "clusters": clusters,
@@ -35,17 +39,17 @@ def main() -> int:
     try:
         report = COMMANDS[arguments.command].run(arguments)
     except FacewireError as error:
-        print(f"evaluate.py: {error}", file=sys.stderr)
+        print(printable(f"evaluate.py: {error}"), file=sys.stderr)
         return 2
     print(json.dumps(report, indent=None if arguments.json else 2))
     return 0
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module in COMMANDS.items():
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
         command.add_argument("--json", action="store_true", help="the report on one line, the last of stdout")
         module.add_arguments(command)
-    return parser.parse_args()
+    return parser.parse_args(argv)

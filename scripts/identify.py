@@ -14,8 +14,6 @@ if __name__ == "__main__":  # started by its path, Python knows scripts/ but not
 
     launch("scripts.identify")
 
-import argparse
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,9 +21,12 @@ from pathlib import Path
 from client.commands.common import EXIT_USAGE, Usage
 from client.commands.identify import add_picture_arguments, ask_about, wanted_pictures
 from client.errors import ServerRefused
+from protocol.arguments import Parser
 from protocol.messages import Identified, Identify
+from protocol.text import printable
 from server.app import open_service
 from server.errors import RequestError, StartError
+from server.logs import log_to_stderr
 from server.recognition.service import RecognitionService
 from server.settings import DEFAULT_DB, add_decision_arguments, add_vision_arguments, vision_settings
 from server.tcp.dispatch import code_of
@@ -48,13 +49,13 @@ class InProcess:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 every picture had a match, 1 some had none, 2 asked wrongly, 3 something failed."""
-    parser = argparse.ArgumentParser("identify.py", description="Who is in a picture, without a server.")
+    parser = Parser("identify.py", description="Who is in a picture, without a server.")
     add_picture_arguments(parser)
     parser.add_argument("--db", type=Path, default=DEFAULT_DB, help="database of create_db.py (default: %(default)s)")
     add_decision_arguments(parser)
     add_vision_arguments(parser, model_help="by default the one the database was built with")
     arguments = parser.parse_args(argv)
-    logging.basicConfig(level="WARNING", format="%(name)s: %(message)s", stream=sys.stderr)
+    log_to_stderr("warning", "%(name)s: %(message)s")
     try:
         paths = wanted_pictures(arguments)
         with ExitStack() as open_things:
@@ -63,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             return ask_about(paths, InProcess(service), arguments, names_model=True)
     except Usage as error:
-        print(f"identify.py: {error}", file=sys.stderr)
+        print(printable(f"identify.py: {error}"), file=sys.stderr)
         return EXIT_USAGE
     except StartError as error:
-        print(f"identify.py: {error}", file=sys.stderr)
+        print(printable(f"identify.py: {error}"), file=sys.stderr)
         return error.exit_code

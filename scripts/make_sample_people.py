@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
+from protocol.arguments import Parser
 from scripts.sample_people.album import NAMES, draw_album, read_album, write_album
 from scripts.sample_people.check import check_album, table
 from scripts.sample_people.choose import BOUNDS, Recogniser, choose_people
@@ -92,7 +93,7 @@ def _recognisers(names: Sequence[str], weights_dir: Path | None) -> Iterator[lis
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, prog="make_sample_people.py"
     )
     parser.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="faces to learn from: Name/picture.jpg")

@@ -30,6 +30,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from protocol.arguments import Parser
+from protocol.text import counted, counted_people, printable, printable_lines
 from scripts.building.lock import build_lock
 from scripts.create_db import DEFAULT_JOBS
 from scripts.migrating.reembed import Report, reembed
@@ -62,13 +64,15 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
         print("\nstopped: what was embedded is kept; run it again to go on", file=sys.stderr)
         return 130
     except StartError as error:
-        print(f"migrate_model: {error}", file=sys.stderr)
+        print(printable(f"migrate_model: {error}"), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         raise  # nobody reads what is printed: no fault of the gallery's
     except (FacewireError, OSError, sqlite3.Error) as error:
         print(
-            f"migrate_model: {in_words(error, db)}; what was embedded is kept, and the gallery is as it was",
+            printable_lines(
+                f"migrate_model: {in_words(error, db)}; what was embedded is kept, and the gallery is as it was"
+            ),
             file=sys.stderr,
         )
         return 3
@@ -78,13 +82,14 @@ def _run(options: argparse.Namespace, db: Path, store: Store, open_engine: Engin
     if options.status:
         return _status(store)
     if options.forget_old:
-        print(f"{db}: {forget_others(store)} templates of other models deleted; it is {store.spec.model}'s alone")
+        deleted = counted(forget_others(store), "template")
+        print(printable(f"{db}: {deleted} of other models deleted; it is {store.spec.model}'s alone"))
         return 0
     if options.back:
         return _back(options, db, store, open_engine)
     with closing(open_engine(unhurried(vision_settings(options)))) as engine:
         if engine.spec == store.spec:
-            print(f"{db} is {store.spec.model}'s already, fed the same way: nothing to do")
+            print(printable(f"{db} is {store.spec.model}'s already, fed the same way: nothing to do"))
             return 0
         return _migrate(options, db, Respec(store, engine.spec), store.spec, engine)
 
@@ -92,8 +97,8 @@ def _run(options: argparse.Namespace, db: Path, store: Store, open_engine: Engin
 def _status(store: Store) -> int:
     for spec, count, role in specs(store):
         lacking = 0 if role == "current" else Respec(store, spec).lacking()
-        missing = f", {lacking} faces without one" if lacking else ""
-        print(f"{spec.model} ({spec.fingerprint}): {count} templates{missing}{f' ({role})' if role else ''}")
+        missing = f", {counted(lacking, 'face')} without one" if lacking else ""
+        print(f"{spec.model} ({spec.fingerprint}): {counted(count, 'template')}{missing}{f' ({role})' if role else ''}")
     return 0
 
 
@@ -117,9 +122,12 @@ def _back(options: argparse.Namespace, db: Path, store: Store, open_engine: Engi
 def _migrate(options: argparse.Namespace, db: Path, respec: Respec, old: EmbeddingSpec, engine: SightEngine) -> int:
     for _ in range(ROUNDS):
         report = reembed(respec, old, engine, options.jobs)
+        embedded = counted(report.embedded, "face")
         print(
-            f"{db}: {report.embedded} faces embedded with {respec.spec.model}, {report.originals} from their pictures,"
-            f" {report.crops} from kept crops; {len(report.unseen)} can't be"
+            printable(
+                f"{db}: {embedded} embedded with {respec.spec.model}, {report.originals} from their pictures,"
+                f" {report.crops} from kept crops; {len(report.unseen)} can't be"
+            )
         )
         if report.unseen:
             return _some_unseen(options, db, respec, report)
@@ -137,13 +145,14 @@ def _some_unseen(options: argparse.Namespace, db: Path, respec: Respec, report: 
     log = db.with_name(db.name + ".not-migrated.txt")
     with replacing(log) as fresh:  # which only its owner may read
         fresh.write_text("".join(unseen.line for unseen in report.unseen), encoding="utf-8", errors="backslashreplace")
-    print(f"  each of them and the reason: {log}")
+    print(printable(f"  each of them and the reason: {log}"))
     if options.leave_behind and not options.prepare:
         return _switch(options, db, respec)
     people = len({unseen.face.person for unseen in report.unseen})
     print(
-        f"migrate_model: {len(report.unseen)} faces of {people} people can't be seen again: put their pictures back, or"
-        " say --leave-behind to switch without them (they stay in the database, and --back finds them again)",
+        f"migrate_model: {counted(len(report.unseen), 'face')} of {counted_people(people)} can't be seen again: put"
+        " their pictures back, or say --leave-behind to switch without them (they stay in the database, and --back"
+        " finds them again)",
         file=sys.stderr,
     )
     return 3
@@ -151,15 +160,14 @@ def _some_unseen(options: argparse.Namespace, db: Path, respec: Respec, report: 
 
 def _switch(options: argparse.Namespace, db: Path, respec: Respec) -> int:
     left = respec.switch(leave_behind=options.leave_behind)
-    print(f"{db} is {respec.spec.model}'s now" + (f"; {left} faces are left behind" if left else ""))
+    behind = f"; {counted(left, 'face is', 'faces are')} left behind" if left else ""
+    print(printable(f"{db} is {respec.spec.model}'s now{behind}"))
     print("  start the server again: one that is running answers model_mismatch until then; --back goes back")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="migrate_model.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="migrate_model.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     add_vision_arguments(parser, model_help="the model to move to", emotions=False, model_flag="--to", model_group=what)
     what.add_argument("--back", action="store_true", help="make the model before the last switch the gallery's again")

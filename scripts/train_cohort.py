@@ -24,6 +24,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.arguments import Parser
+from protocol.text import printable
 from scripts.evaluation import embedding
 from scripts.evaluation.pictures import image_files
 from server.errors import FacewireError, StartError
@@ -52,7 +54,7 @@ def main() -> int:
         groups = np.array([path.relative_to(arguments.images).parts[0] for path in embedded.paths])
         model = trained(embedded.templates, groups, Recipe(), arguments.seed)
     except FacewireError as error:
-        print(f"train_cohort.py: {error}", file=sys.stderr)
+        print(printable(f"train_cohort.py: {error}"), file=sys.stderr)
         return 2
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(arguments.out, allow_pickle=False, spec=np.array(embedded.spec.to_json()), **model)
@@ -118,7 +120,7 @@ def k_means(rows: Floats, clusters: int, choice: np.random.Generator, starts: in
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="of clusters and drawn members (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=DEFAULT_PATH, help="(default: %(default)s)")
     embedding.add_image_arguments(parser)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from torch import nn
 
+from protocol.arguments import Parser
 from scripts.emotion_training import on_maps, pixels
 from scripts.emotion_training.data import Split, load_split
 from scripts.emotion_training.loop import Training, smooth_labels
@@ -89,7 +90,7 @@ def map_subject(split: Split, arguments: argparse.Namespace) -> MapSubject:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="holds fer2013/, rafdb/, deepface/")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints, curves, maps, held-out parts")
     parser.add_argument("--models", type=Path, default=ROOT / "data/models", help="where the networks are published")

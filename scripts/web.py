@@ -14,7 +14,6 @@ if __name__ == "__main__":  # started by its path, Python knows scripts/ but not
 
     launch("scripts.web", "requirements-web.txt")
 
-import argparse
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from pathlib import Path
 
 from client.web.main import listen, why_not
 from client.web.settings import DEFAULT_WEB_PORT, WebSettings, page_port
+from protocol.arguments import Parser
 from scripts.demo import DB as DEMO_DB
 from scripts.demo import PEOPLE, choose_model, run, say, shown
 from scripts.serving import ROOT, STOP_TIMEOUT_S, last_line, server_process
@@ -35,7 +35,7 @@ _LOOK_S = 0.5  # between two looks whether both still run
 
 def main() -> int:
     """Serves until Ctrl-C or SIGTERM; gives the exit code."""
-    parser = argparse.ArgumentParser("web.py", description=__doc__)
+    parser = Parser("web.py", description=__doc__)
     parser.add_argument(
         "--db", type=Path, default=_DEFAULT_DB,
         help="the database to serve (default: data/facialdb.db; where that is missing, the synthetic people)",

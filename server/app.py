@@ -15,12 +15,15 @@ from pathlib import Path
 
 import cv2
 
+from protocol.text import printable_lines
 from server.albums.database import AlbumsUnavailable
 from server.albums.service import AlbumService
 from server.errors import StartError, StorageFailed
 from server.gallery.gallery import Gallery
+from server.logs import log_to_stderr
 from server.recognition.decision import Decider
 from server.recognition.for_albums import AlbumJudge, GalleryRegistry
+from server.recognition.impostors import DEFAULT_FMR
 from server.recognition.service import RecognitionService
 from server.settings import Settings, parse
 from server.spec import EmbeddingSpec
@@ -40,9 +43,7 @@ _INTERRUPTED = 130  # the shell's convention for Ctrl-C
 def main(argv: Sequence[str] | None = None) -> int:
     """`python server_app.py ...`; returns the exit code."""
     settings = parse(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    log_to_stderr(settings.log_level)
     try:
         with ExitStack() as open_things:
             listener = build(settings, open_things)
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 log.info("stopping: finishing what is under way")
                 listener.stop(STOP_GRACE_S)
     except StartError as error:
-        print(f"server_app.py: {error}", file=sys.stderr)
+        print(printable_lines(f"server_app.py: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("server_app.py: stopped before it was ready", file=sys.stderr)
@@ -67,10 +68,9 @@ def build(settings: Settings, open_things: ExitStack) -> Listener:
     """A listener, not started, with all that it serves; `open_things` closes them in reverse. Raises StartError."""
     begun = time.perf_counter()
     cv2.setNumThreads(1)  # pictures are worked on side by side; a picture's own threads would only fight over the cores
-    cv2.utils.logging.setLogLevel(
-        cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # what fails raises; its own lines would stand in the midst of ours
-    service = open_service(settings.db, settings.model, settings.vision, settings.fpir, open_things)
+    # What fails raises; OpenCV's own lines would stand in the midst of ours.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    service = open_service(settings.db, settings.model, settings.vision, settings.fpir, open_things, fmr=settings.fmr)
     counts = service.counts()
     log.info(
         "%s of %s with %d people, %d templates; ready in %.1f s",
@@ -103,7 +103,13 @@ def open_albums(service: RecognitionService, settings: Settings, open_things: Ex
 
 
 def open_service(
-    db: Path, model: str | None, vision: VisionSettings, fpir: float, open_things: ExitStack
+    db: Path,
+    model: str | None,
+    vision: VisionSettings,
+    fpir: float,
+    open_things: ExitStack,
+    *,
+    fmr: float = DEFAULT_FMR,
 ) -> RecognitionService:
     """The service on a gallery, its networks loaded and warmed; `open_things` closes both. Raises StartError."""
     gallery = open_things.enter_context(Gallery.open(db))
@@ -117,7 +123,7 @@ def open_service(
         log.info("no cohort of %s: error rates differ between groups of people (docs/accuracy.md)", gallery.spec.model)
     if hint := hint_of_better_weights(gallery.spec, vision, db):
         log.info("%s", hint)
-    decider = Decider(gallery.spec, fpir, normalised=gallery.cohort is not None)
+    decider = Decider(gallery.spec, fpir, fmr=fmr, normalised=gallery.cohort is not None)
     return RecognitionService(analyser, gallery, decider, runtime=vision.runtime)
 
 

@@ -9,7 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+from protocol.arguments import Parser
+from protocol.messages import FMR_RANGE
+from protocol.text import printable
 from server.albums.settings import AlbumSettings, add_album_arguments, album_settings
+from server.recognition.impostors import DEFAULT_FMR
 from server.tcp.limits import TcpLimits
 from server.vision.decoding.decoder import DecodingSettings
 from server.vision.image import MEGAPIXEL, ImageLimits
@@ -48,6 +52,7 @@ class Settings:
     tcp: TcpLimits
     albums: AlbumSettings
     fpir: float
+    fmr: float
     token: str | None
     log_level: str
 
@@ -74,15 +79,16 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> S
         ),
         albums=album_settings(args, max_frame, vision.limits.max_pixels),
         fpir=args.fpir,
+        fmr=args.fmr,
         token=environment.get("FACEWIRE_TOKEN") or None,
         log_level=args.log_level,
     )
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     def error(self, message: str) -> NoReturn:
         """One line: argparse's own would put some twenty lines of flags before it."""
-        self.exit(2, f"{self.prog}: {message} (--help explains every flag)\n")
+        self.exit(2, f"{self.prog}: {printable(message)} (--help explains every flag)\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -119,6 +125,11 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--db", type=Path, default=DEFAULT_DB, help="database of create_db.py (default: %(default)s)")
     add_decision_arguments(parser)
+    parser.add_argument(
+        "--fmr", type=_false_match_rate, default=DEFAULT_FMR, metavar="P",
+        help="how often `verify` may call two different people the same, of people at large; among people of one sex,"
+        " age and appearance it is some ten times as often (default: %(default)s)",
+    )  # fmt: skip
     add_vision_arguments(parser, model_help="by default the one the database was built with")
     add_album_arguments(parser, positive)
     parser.add_argument(
@@ -271,6 +282,14 @@ def _seconds(text: str) -> float:
     value = _number(text)
     if not 0 < value <= LONGEST_WAIT_S:
         raise argparse.ArgumentTypeError(f"must be more than 0 and at most {LONGEST_WAIT_S} seconds, not {text}")
+    return value
+
+
+def _false_match_rate(text: str) -> float:
+    value = _number(text)
+    least, most = FMR_RANGE
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"must be from {least:f} to {most}, not {text}")
     return value
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from client.commands import album_common, album_correct, album_fill, album_find, album_look
 from client.commands.album_common import Run, add_json_argument
-from client.commands.common import add_server_arguments, client_for
+from client.commands.common import add_server_arguments, client_for, with_hint
+from client.errors import ServerRefused
+from protocol.errors import ErrorCode
 
 _DESCRIPTION = """\
 Albums of photographs on a facewire server: add photos, find the people in them, name them, search, export.
@@ -91,4 +93,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Does what was asked; gives the exit code. Raises Usage and ClientError."""
     command: _Command = arguments.album_command
     with client_for(arguments) as client:
-        return command.run(client.albums, arguments)
+        try:
+            return command.run(client.albums, arguments)
+        except ServerRefused as error:
+            if error.code != ErrorCode.UNKNOWN_ALBUM:
+                raise
+            known = [info.album for info in client.albums.list().albums]
+            raise with_hint(error, [arguments.album], known) from error

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from client.album_client import AlbumClient
 from client.commands.common import Usage
-from client.report import printable
 from protocol.album_messages import AlbumChanged, AlbumPerson
 from protocol.shapes import to_plain
+from protocol.text import counted, did_you_mean, printable
 
 Run = Callable[[AlbumClient, argparse.Namespace], int]
 
@@ -43,13 +42,16 @@ def person_number(albums: AlbumClient, album: str, text: str) -> int:
     if text.isascii() and text.isdigit():
         return int(text)
     wanted = " ".join(text.split())
+    names = []
     for hidden in (False, True):
         for person in albums.all_people(album, hidden=hidden):
             if person.name == wanted:
                 return person.person
             if person.name is None:
                 break  # those with a name come first
-    raise Usage(f"nobody in {album} is called {wanted}; `client_app.py album people` lists who is there")
+            names.append(person.name)
+    meant = did_you_mean(wanted, names) or "; `client_app.py album people` lists who is there"
+    raise Usage(f"nobody in {album} is called {wanted}{meant}")
 
 
 def person_line(person: AlbumPerson) -> str:
@@ -59,15 +61,10 @@ def person_line(person: AlbumPerson) -> str:
     return f"{person.person:6d}  {name:28} {counted(person.faces, 'face')}, {counted(person.photos, 'photo')}{hidden}"
 
 
-def counted(count: int, what: str) -> str:
-    """1 photo, 2 photos."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
 def say(answer: object, lines: Iterable[str], *, as_json: bool) -> None:
     """Prints an answer."""
     if as_json:
-        print(json.dumps(_without_bytes(to_plain(answer)), ensure_ascii=False), flush=True)
+        print(json.dumps(_without_bytes(to_plain(answer))), flush=True)
     else:
         for line in lines:
             print(line, flush=True)
@@ -77,11 +74,6 @@ def say_changed(changed: AlbumChanged, *, as_json: bool) -> int:
     """Prints what a correction did; the exit code."""
     say(changed, [printable(changed.done), *(person_line(person) for person in changed.people)], as_json=as_json)
     return 0
-
-
-def complain(text: str) -> None:
-    """A line on stderr."""
-    print(printable(text), file=sys.stderr, flush=True)
 
 
 def write(path: Path, data: bytes) -> None:

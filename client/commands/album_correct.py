@@ -8,8 +8,8 @@ from client.album_client import AlbumClient
 from client.commands.album_common import add_album, number, person_line, person_number, say, say_changed
 from client.commands.common import EXIT_ALL_MATCHED, EXIT_SOME_UNMATCHED
 from client.commands.enrol import add_accept, refusal
-from client.report import counted, printable
 from protocol.album_messages import AlbumHistoryListed
+from protocol.text import counted, printable
 
 
 def add_label(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +103,7 @@ def undo(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 def history(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """The corrections."""
     events = tuple(albums.all_history(arguments.album))
-    lines = (f"{e.event:6d}  {e.at}  {printable(e.done)}{'  (undone)' if e.undone else ''}" for e in events)
+    lines = (f"{e.event:6d}  {printable(e.at)}  {printable(e.done)}{'  (undone)' if e.undone else ''}" for e in events)
     say(AlbumHistoryListed(events, len(events)), lines, as_json=arguments.json)
     return 0
 

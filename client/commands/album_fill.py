@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from client.album_client import AlbumClient
-from client.commands.album_common import add_album, complain, counted, number, say
-from client.commands.common import EXIT_SOME_UNMATCHED, Usage
+from client.commands.album_common import add_album, number, say
+from client.commands.common import EXIT_SOME_UNMATCHED, Usage, complain
 from client.errors import ServerRefused, TooLarge
 from client.pictures import LARGEST, files_below, is_picture, over_limit
 from client.progress import Progress, megabytes
-from client.report import printable
 from protocol.album_messages import AlbumInfo, AlbumIngested, AlbumSkipped
+from protocol.clutter import LeftOut
 from protocol.formats import NAMES, UNSUPPORTED
 from protocol.messages import Progress as News
+from protocol.text import counted, counted_people, printable
 
 _STAGES = {
     "waiting": "waiting for another album",
@@ -31,7 +32,7 @@ _STAGES = {
 def create(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """A new album."""
     info = albums.create(arguments.album)
-    say(info, [f"{info.album}: created"], as_json=arguments.json)
+    say(info, [f"{printable(info.album)}: created"], as_json=arguments.json)
     return 0
 
 
@@ -44,7 +45,7 @@ def add_rename(parser: argparse.ArgumentParser) -> None:
 def rename(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Another name."""
     info = albums.rename(arguments.album, arguments.to)
-    say(info, [f"{arguments.album} is called {info.album} now"], as_json=arguments.json)
+    say(info, [f"{printable(arguments.album)} is called {printable(info.album)} now"], as_json=arguments.json)
     return 0
 
 
@@ -60,14 +61,20 @@ def delete(albums: AlbumClient, arguments: argparse.Namespace) -> int:
         if not sys.stdin.isatty():
             raise Usage("an album is deleted for good: say --yes")
         photos = albums.status(arguments.album).photos
-        if input(f"Delete {arguments.album} with {counted(photos, 'photo')}, for good? [y/N] ").strip() not in (
+        if input(
+            f"Delete {printable(arguments.album)} with {counted(photos, 'photo')}, for good? [y/N] "
+        ).strip() not in (
             "y",
             "Y",
         ):
             print("nothing was deleted")
             return EXIT_SOME_UNMATCHED
     deleted = albums.delete(arguments.album)
-    say(deleted, [f"{deleted.album}: deleted, with {counted(deleted.photos, 'photo')}"], as_json=arguments.json)
+    say(
+        deleted,
+        [f"{printable(deleted.album)}: deleted, with {counted(deleted.photos, 'photo')}"],
+        as_json=arguments.json,
+    )
     return 0
 
 
@@ -86,7 +93,7 @@ def add(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Adds everything, with a progress bar; what was added before is passed over. Raises Usage."""
     result = _Result()
     files = []
-    for found in (_FoundFile(path, name) for given in arguments.paths for path, name in _found(given)):
+    for found in (_FoundFile(path, name) for given in arguments.paths for path, name in _found(given, result.left_out)):
         if found.path in arguments.paths or is_picture(found.path):
             files.append(found)
         else:
@@ -178,13 +185,15 @@ def process_with_bar(albums: AlbumClient, album: str, *, again: bool) -> AlbumIn
 def describe_album(info: AlbumInfo) -> list[str]:
     """An album in a few lines."""
     lines = [
-        f"{info.album}: {counted(info.photos, 'photo')}, {info.size_bytes / 1e6:.1f} MB, created {info.created}",
+        f"{printable(info.album)}: {counted(info.photos, 'photo')}, {info.size_bytes / 1e6:.1f} MB, "
+        f"created {printable(info.created)}",
         f"  {info.with_faces} with faces, {info.without_faces} without, {info.unreadable} unreadable, "
         f"{info.waiting} waiting{' (being processed)' if info.processing else ''}"
         f"{', more being added' if info.adding else ''}",
-        f"  {counted(info.faces, 'face')} of {info.people} people, {info.named} with a name, {info.hidden} hidden",
+        f"  {counted(info.faces, 'face')} of {counted_people(info.people)}, {info.named} with a name,"
+        f" {info.hidden} hidden",
     ]
-    return lines if info.undo is None else [*lines, f"  undo would take back: {info.undo}"]
+    return lines if info.undo is None else [*lines, f"  undo would take back: {printable(info.undo)}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,19 +223,23 @@ class _Result:
     duplicates: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     more_skipped: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
+    left_out_there: int = 0
 
     def take(self, part: AlbumIngested) -> None:
         self.added += part.added
         self.duplicates += part.duplicates
         self.skipped += [(skipped.name, skipped.reason) for skipped in part.skipped]
         self.more_skipped += part.skipped_total - len(part.skipped)
+        self.left_out_there += part.left_out
 
     def ingested(self) -> AlbumIngested:
         listed = tuple(AlbumSkipped(name, reason) for name, reason in self.skipped)
-        return AlbumIngested(self.added, self.duplicates, listed, len(listed) + self.more_skipped)
+        left_out = self.left_out.total + self.left_out_there
+        return AlbumIngested(self.added, self.duplicates, listed, len(listed) + self.more_skipped, left_out)
 
 
-def _found(given: Path) -> Iterator[tuple[Path, str]]:
+def _found(given: Path, left_out: LeftOut) -> Iterator[tuple[Path, str]]:
     """The files that a path stands for, with their names in the album. Raises Usage."""
     if given.is_file():
         yield given, given.name
@@ -234,7 +247,7 @@ def _found(given: Path) -> Iterator[tuple[Path, str]]:
     if not given.is_dir():
         raise Usage(f"no such file or folder: {given}")
     top = given.resolve().name
-    for path in files_below(given):
+    for path in files_below(given, left_out):
         yield path, f"{top}/{path.relative_to(given).as_posix()}"
 
 
@@ -270,7 +283,7 @@ def _add_pictures(albums: AlbumClient, album: str, files: list[_FoundFile], resu
 
 def _add_zip(albums: AlbumClient, album: str, path: Path, result: _Result) -> None:
     try:
-        with path.open("rb") as file, Progress(f"sending {path.name}", "MB", size=megabytes) as bar:
+        with path.open("rb") as file, Progress(f"sending {printable(path.name)}", "MB", size=megabytes) as bar:
             size = path.stat().st_size
             with Progress("adding", "files") as unpacking:
                 ingested = albums.add_zip(
@@ -285,8 +298,10 @@ def _say_ingested(ingested: AlbumIngested, *, as_json: bool) -> int:
     line = f"{counted(ingested.added, 'photo')} added, {ingested.duplicates} there already"
     if ingested.skipped_total:
         line += f", {ingested.skipped_total} not added"
+    if ingested.left_out:
+        line += f", {counted(ingested.left_out, 'service file or folder', 'service files and folders')} left out"
     say(ingested, [line], as_json=as_json)
     if not as_json:
         for skipped in ingested.skipped:
-            complain(f"{skipped.name}: {skipped.reason}")
+            complain(f"{skipped.name}: {skipped.reason}", of="")
     return EXIT_SOME_UNMATCHED if ingested.skipped_total else 0

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import get_args
 
 from client.album_client import AlbumClient
-from client.commands.album_common import add_album, complain, counted, number, person_number, read, say
-from client.commands.common import EXIT_SOME_UNMATCHED, Usage
+from client.commands.album_common import add_album, number, person_number, read, say
+from client.commands.common import EXIT_SOME_UNMATCHED, Usage, complain
 from client.progress import Progress, megabytes
-from client.report import printable
 from protocol.album_messages import (
     AlbumExported,
     AlbumFound,
@@ -21,6 +20,7 @@ from protocol.album_messages import (
     ShowFound,
     Together,
 )
+from protocol.text import counted, printable
 
 _WHO = "a picture of them, person:NAME, person:NUMBER, or face:NUMBER of the album"
 
@@ -85,15 +85,15 @@ def export(albums: AlbumClient, arguments: argparse.Namespace) -> int:
         sidecars=not arguments.no_labels,
     )
     save(albums, exported, arguments.file)
-    say(exported, [f"{arguments.file}: {counted(exported.files, 'file')}, {exported.size_bytes / 1e6:.1f} MB"],
-        as_json=arguments.json)  # fmt: skip
+    line = f"{printable(str(arguments.file))}: {counted(exported.files, 'file')}, {megabytes(exported.size_bytes)} MB"
+    say(exported, [line], as_json=arguments.json)
     return 0
 
 
 def save(albums: AlbumClient, exported: AlbumExported, path: Path) -> None:
     """Writes an export, with a progress bar. Raises Usage where it can't be written."""
     try:
-        with Progress(f"saving {path.name}", "MB", size=megabytes) as bar:
+        with Progress(f"saving {printable(path.name)}", "MB", size=megabytes) as bar:
             albums.save_export(exported, path, lambda done: bar.at(done, exported.size_bytes))
     except OSError as error:
         raise Usage(f"can't write {path}: {error.strerror}") from error
@@ -124,7 +124,8 @@ def _lines(groups: list[list[str]], found: AlbumFound) -> list[str]:
         for picture, faces in zip(pictures, seen.samples, strict=True):
             if len(faces) > 1:
                 used = [str(place) for place, face in enumerate(faces, 1) if face.used]
-                complain(f"{picture} shows {len(faces)} faces, largest first; searched for {', '.join(used)}")
+                shows = f"{picture} shows {counted(len(faces), 'face')}, largest first"
+                complain(f"{shows}; searched for {', '.join(used)}", of="")
         if not seen.found:
             nearest = "no faces in the album" if seen.similarity is None else f"nearest: {seen.similarity:.3f}"
             lines.append(

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import get_args
 
 from client.album_client import AlbumClient
-from client.commands.album_common import add_album, counted, number, person_line, person_number, say, write
+from client.commands.album_common import add_album, number, person_line, person_number, say, write
 from client.commands.album_fill import describe_album
 from client.commands.common import Usage
 from client.progress import Progress
-from client.report import printable
 from protocol.album_messages import (
     MAX_THUMBNAIL,
     AlbumFacesListed,
@@ -22,6 +21,7 @@ from protocol.album_messages import (
     AlbumsListed,
     Show,
 )
+from protocol.text import counted, counted_people, printable
 
 
 def add_nothing(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +32,8 @@ def list_albums(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Every album."""
     listed = albums.list()
     lines = [
-        f"{printable(info.album):30} {counted(info.photos, 'photo')}, {info.people} people, {info.named} with a name"
-        + (f", {info.waiting} photos waiting" if info.waiting else "")
+        f"{printable(info.album):30} {counted(info.photos, 'photo')}, {counted_people(info.people)},"
+        f" {info.named} with a name" + (f", {counted(info.waiting, 'photo')} waiting" if info.waiting else "")
         for info in listed.albums
     ]
     empty = "no albums yet: `client_app.py album create NAME` makes one"
@@ -66,7 +66,7 @@ def photos(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 def photo_line(photo: AlbumPhotoEntry) -> str:
     """A photo on a line of a list."""
     state = {"faces": counted(photo.faces, "face"), "no_faces": "no face", "waiting": "waiting"}.get(photo.state)
-    return f"{photo.photo:6d}  {printable(photo.name)}: {state or f'unreadable: {photo.reason}'}"
+    return f"{photo.photo:6d}  {printable(photo.name)}: {state or f'unreadable: {printable(photo.reason or str())}'}"
 
 
 def add_photo(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +86,11 @@ def photo(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     if arguments.output is None and target.exists():
         raise Usage(f"{target} is there already: name another with --output")
     write(target, picture.image)
-    say(picture, [f"{target}: {picture.width}x{picture.height}, {len(picture.image)} bytes"], as_json=arguments.json)
+    say(
+        picture,
+        [f"{printable(str(target))}: {picture.width}x{picture.height}, {len(picture.image)} bytes"],
+        as_json=arguments.json,
+    )
     return 0
 
 

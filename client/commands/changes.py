@@ -11,11 +11,14 @@ from client.commands.common import (
     Usage,
     add_server_arguments,
     client_for,
+    complain,
     positive,
+    suggesting,
 )
 from client.commands.listing import person_line
-from client.report import counted, printable
+from client.face_client import FaceClient
 from protocol.gallery_messages import Changed, EventEntry, PersonEntry
+from protocol.text import counted, did_you_mean, printable
 
 _IN_FORCE = "In force at once, for everybody; `client_app.py undo` takes it back."
 
@@ -30,7 +33,7 @@ def add_rename_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_rename(arguments: argparse.Namespace) -> int:
     """Raises ClientError."""
-    with client_for(arguments) as client:
+    with client_for(arguments) as client, suggesting(client, arguments.name):
         return _tell(client.rename(arguments.name, arguments.to))
 
 
@@ -44,7 +47,7 @@ def add_merge_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_merge(arguments: argparse.Namespace) -> int:
     """Raises ClientError."""
-    with client_for(arguments) as client:
+    with client_for(arguments) as client, suggesting(client, *arguments.names, arguments.into):
         return _tell(client.merge(arguments.names, arguments.into))
 
 
@@ -52,15 +55,17 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `split`."""
     parser.description = f"Gives templates to another person, who is added where unknown. {_IN_FORCE}"
     parser.add_argument("name", metavar="NAME", help="whose they are now")
-    parser.add_argument("templates", nargs="+", type=positive, metavar="N", help="their numbers, as `show` lists them")
+    parser.add_argument(
+        "templates", nargs="+", metavar="N", help="their numbers, or the names of their pictures, as `show` lists them"
+    )
     parser.add_argument("--to", required=True, metavar="OTHER", help="whose they are to be")
     add_server_arguments(parser)
 
 
 def run_split(arguments: argparse.Namespace) -> int:
     """Raises ClientError."""
-    with client_for(arguments) as client:
-        return _tell(client.split(arguments.name, arguments.templates, arguments.to))
+    with client_for(arguments) as client, suggesting(client, arguments.name):
+        return _tell(client.split(arguments.name, _numbers(client, arguments), arguments.to))
 
 
 def add_remove_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +76,9 @@ def add_remove_arguments(parser: argparse.ArgumentParser) -> None:
         "are gone for good, and nothing that happened before can be undone any more. Pictures in folders stay."
     )
     parser.add_argument("name", metavar="NAME", help="the person")
-    parser.add_argument("templates", nargs="*", type=positive, metavar="N", help="only these templates of theirs")
+    parser.add_argument(
+        "templates", nargs="*", metavar="N", help="only these templates of theirs: numbers, or names of pictures"
+    )
     parser.add_argument("--erase", action="store_true", help="for good: it can't be undone")
     parser.add_argument("--yes", action="store_true", help="don't ask whether --erase is meant")
     add_server_arguments(parser)
@@ -81,8 +88,8 @@ def run_remove(arguments: argparse.Namespace) -> int:
     """Raises Usage and ClientError."""
     if arguments.erase:
         return _erase(arguments)
-    with client_for(arguments) as client:
-        return _tell(client.remove(arguments.name, arguments.templates))
+    with client_for(arguments) as client, suggesting(client, arguments.name):
+        return _tell(client.remove(arguments.name, _numbers(client, arguments)))
 
 
 def add_undo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +107,7 @@ def run_undo(arguments: argparse.Namespace) -> int:
     with client_for(arguments) as client:
         undone = client.undo(arguments.count, last=arguments.last)
     for event in undone.undone:
-        print(f"took back {printable(event.text)}   (change {event.id})")
+        print(f"taken back: {printable(event.text)}   (change {event.id})")
     _tell_people(undone.people)
     return EXIT_ALL_MATCHED
 
@@ -115,18 +122,38 @@ def _erase(arguments: argparse.Namespace) -> int:
         if sys.stdin.readline().strip() != arguments.name:
             print("nothing was erased")
             return EXIT_SOME_UNMATCHED
-    with client_for(arguments) as client:
+    with client_for(arguments) as client, suggesting(client, arguments.name):
         erased = client.erase(arguments.name)
     print(
         f"erased: {counted(erased.templates, 'template')} and {counted(erased.crops, 'crop')} of"
         f" {counted(erased.images, 'picture')}, and what {counted(erased.journal, 'row')} of the journal kept"
     )
     if erased.sources:
-        print(f"{erased.sources} of the pictures lie in a folder: delete them there, or create_db.py enrols them again")
+        lie = "of the pictures lies" if erased.sources == 1 else "of the pictures lie"
+        print(f"{erased.sources} {lie} in a folder: delete it there, or create_db.py enrols the person again")
     if not erased.complete:
-        print(printable(erased.note), file=sys.stderr)
+        complain(erased.note, of="")
         return EXIT_SOME_UNMATCHED
     return EXIT_ALL_MATCHED
+
+
+def _numbers(client: FaceClient, arguments: argparse.Namespace) -> list[int]:
+    """The numbers of the templates that `arguments` name by number or picture. Raises Usage."""
+    named = [text for text in arguments.templates if not _is_number(text)]
+    by_picture: dict[str, list[int]] = {}
+    for template in client.all_templates(arguments.name, crops=False) if named else ():
+        for picture in {template.image, template.image.rpartition("/")[2]}:
+            by_picture.setdefault(picture, []).append(template.id)
+    for text in named:
+        if text not in by_picture:
+            meant = did_you_mean(text, by_picture) or "; `show` lists numbers and pictures"
+            raise Usage(f"{arguments.name} has no picture called {text}{meant}")
+    numbers = [number for text in arguments.templates for number in by_picture.get(text) or [int(text)]]
+    return list(dict.fromkeys(numbers))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) > 0
 
 
 def _tell(changed: Changed) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -15,11 +14,13 @@ from client.commands.common import (
     Usage,
     add_server_arguments,
     client_for,
+    complain,
+    point,
 )
 from client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
-from client.report import counted, printable
 from protocol.album_messages import AlbumLeftOut
 from protocol.gallery_messages import Acceptable, Rejection
+from protocol.text import counted, printable
 
 BATCH_PICTURES = 16  # in one request and one change: some seconds of the server's work
 BATCH_BYTES = 16 * 1024 * 1024  # half of the largest frame that servers take unless told otherwise
@@ -49,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="refuse",
         help="a picture of several faces is refused, or its largest central face is taken (default: %(default)s)",
     )
+    parser.add_argument(
+        "--at", type=point, metavar="X,Y", help="of several faces the one there, in pixels of the picture as shown"
+    )
     add_accept(parser)
     add_server_arguments(parser)
 
@@ -59,8 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
         found = find_pictures(arguments.pictures)
     except NoSuchPicture as error:
         raise Usage(str(error)) from error
+    if arguments.at is not None and len(found.pictures) > 1:
+        raise Usage(f"--at is a place in one picture, not in {len(found.pictures)}: enrol them one by one")
     for line in found.about_others():
-        print(printable(line), file=sys.stderr)
+        complain(line, of="")
     exit_code = EXIT_ALL_MATCHED
     person = None
     with client_for(arguments) as client:
@@ -76,12 +82,13 @@ def run(arguments: argparse.Namespace) -> int:
                 labels=[path.name for path, _ in readable],
                 several=arguments.several,
                 accept=arguments.accept,
+                points=() if arguments.at is None else (arguments.at,),
             )
             reasons = {rejection.index: rejection for rejection in answer.rejected}
             doubts = {doubt.index: f"enrolled, but {printable(doubt.message)}" for doubt in answer.doubts}
             for index, (path, _) in enumerate(readable):
                 rejection = reasons.get(index)
-                said = doubts.get(index, "enrolled") if rejection is None else refusal(rejection)
+                said = doubts.get(index, "enrolled") if rejection is None else refusal(rejection) + _choice(rejection)
                 print(f"{printable(str(path))}: {said}", flush=True)
                 if rejection is not None and rejection.reason != "duplicate":
                     exit_code = max(exit_code, EXIT_SOME_UNMATCHED)
@@ -91,6 +98,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"{printable(person.name)}: {counted(person.templates, 'template')} of {counted(person.images, 'picture')}"
         )
     return exit_code
+
+
+_WAIVED_BY_FLAG = frozenset(get_args(Acceptable)) - {"all", "duplicate", "several_faces"}
 
 
 def add_accept(parser: argparse.ArgumentParser) -> None:
@@ -106,9 +116,17 @@ def add_accept(parser: argparse.ArgumentParser) -> None:
 
 
 def refusal(rejection: Rejection | AlbumLeftOut) -> str:
-    """Why a picture was not enrolled, in one line."""
+    """Why a picture was not enrolled, in one line, and what enrols it all the same."""
     reasons = [shortcoming.reason for shortcoming in rejection.shortcomings] or [rejection.reason]
-    return f"{', '.join(reasons)}: {printable(rejection.message)}"
+    said = printable(f"{', '.join(reasons)}: {rejection.message}")
+    waived = [f"--accept {reason}" for reason in reasons if reason in _WAIVED_BY_FLAG]
+    return f"{said} ({' '.join(waived)} enrols it all the same)" if waived else said
+
+
+def _choice(rejection: Rejection) -> str:
+    if rejection.reason != "several_faces":
+        return ""
+    return " (--several main takes the largest central one, --at X,Y the one there)"
 
 
 def _batches(paths: list[Path]) -> Iterator[list[tuple[Path, bytes | None]]]:
@@ -120,7 +138,7 @@ def _batches(paths: list[Path]) -> Iterator[list[tuple[Path, bytes | None]]]:
             data: bytes | None = read_picture(path)
         except (OSError, TooManyBytes) as error:
             why = f"can't read it: {error.strerror}" if isinstance(error, OSError) else str(error)
-            print(f"{printable(str(path))}: {why}", file=sys.stderr)
+            complain(f"{path}: {why}", of="")
             data = None
         length = len(data or b"")
         if batch and (len(batch) == BATCH_PICTURES or size + length > BATCH_BYTES):

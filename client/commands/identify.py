@@ -17,13 +17,15 @@ from client.commands.common import (
     Usage,
     add_server_arguments,
     client_for,
+    complain,
 )
 from client.drawings import Drawings
 from client.errors import ServerRefused
 from client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
-from client.report import bars_for, describe, printable
+from client.report import bars_for, describe
 from protocol.messages import MAX_CANDIDATES, Identified
 from protocol.shapes import to_plain
+from protocol.text import printable
 
 _EXAMPLES = """\
 examples:
@@ -96,7 +98,7 @@ def wanted_pictures(arguments: argparse.Namespace) -> list[Path]:
         raise Usage(str(error)) from error
     forbid_drawing_over(found.pictures, arguments)
     for line in found.about_others():
-        print(printable(line), file=sys.stderr)
+        complain(line, of="")
     return found.pictures
 
 
@@ -184,7 +186,7 @@ class _Printer:
 
     def _complain(self, path: Path, message: str) -> None:
         self.exit_code = EXIT_FAILED
-        print(f"{printable(str(path))}: {printable(message)}", file=sys.stderr)
+        complain(f"{path}: {message}", of="")
 
 
 def count(text: str) -> int:

@@ -6,10 +6,10 @@ import argparse
 import json
 from pathlib import Path
 
-from client.commands.common import EXIT_ALL_MATCHED, Usage, add_server_arguments, client_for, positive
-from client.report import counted, printable
+from client.commands.common import EXIT_ALL_MATCHED, Usage, add_server_arguments, client_for, positive, suggesting
 from protocol.gallery_messages import EventEntry, PersonEntry, TemplateEntry
 from protocol.shapes import to_plain
+from protocol.text import counted, counted_people, printable
 
 _PAGE = 1000  # of the journal
 
@@ -30,7 +30,7 @@ def run_people(arguments: argparse.Namespace) -> int:
             count += 1
             print(json.dumps(to_plain(person)) if arguments.json else person_line(person))
     if not arguments.json:
-        print(f"{count} {'person' if count == 1 else 'people'}")
+        print(counted_people(count))
     return EXIT_ALL_MATCHED
 
 
@@ -50,10 +50,10 @@ def add_show_arguments(parser: argparse.ArgumentParser) -> None:
 def run_show(arguments: argparse.Namespace) -> int:
     """Prints the templates, and writes their crops; gives the exit code. Raises Usage and ClientError."""
     directory: Path | None = arguments.crops
-    with client_for(arguments) as client:
+    with client_for(arguments) as client, suggesting(client, arguments.name):
         shown = client.show(arguments.name, limit=1, crops=False)
         if not arguments.json:
-            print(f"{person_line(shown.person)}  since {shown.created}")
+            print(f"{person_line(shown.person)}  since {printable(shown.created)}")
         for template in client.all_templates(arguments.name, crops=directory is not None):
             if directory is not None and template.crop is not None:
                 _write(directory, template, template.crop)
@@ -61,9 +61,8 @@ def run_show(arguments: argparse.Namespace) -> int:
                 print(json.dumps(to_plain(template) | {"crop": None}))
             else:
                 x, y, width, height = (round(value) for value in template.box)
-                print(
-                    f"  {template.id:>8}  {printable(template.image)}  {width}x{height} at {x},{y}  {template.created}"
-                )
+                place = f"{width}x{height} at {x},{y}"
+                print(f"  {template.id:>8}  {printable(template.image)}  {place}  {printable(template.created)}")
     return EXIT_ALL_MATCHED
 
 
@@ -97,7 +96,7 @@ def person_line(person: PersonEntry) -> str:
 
 def event_line(event: EventEntry) -> str:
     """A change in a line."""
-    return f"{event.id:>6}  {event.at}  {printable(event.text)}{'  (taken back)' if event.undone else ''}"
+    return f"{event.id:>6}  {printable(event.at)}  {printable(event.text)}{'  (taken back)' if event.undone else ''}"
 
 
 def _write(directory: Path, template: TemplateEntry, crop: bytes) -> None:

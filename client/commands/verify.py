@@ -6,9 +6,20 @@ import argparse
 import json
 from pathlib import Path
 
-from client.commands.common import EXIT_ALL_MATCHED, EXIT_SOME_UNMATCHED, Usage, add_server_arguments, client_for
+from client.commands.common import (
+    EXIT_ALL_MATCHED,
+    EXIT_SOME_UNMATCHED,
+    Usage,
+    add_server_arguments,
+    client_for,
+    point,
+)
 from client.pictures import TooManyBytes, read_picture
+from protocol.messages import FMR_RANGE, FacesSeen, Verified
 from protocol.shapes import to_plain
+from protocol.text import counted, printable
+
+_LEAST_RATE = FMR_RANGE[0]  # rarer than anything measured
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "exit codes: 0 the same person, 1 different people, 2 asked wrongly, 3 something failed"
     parser.add_argument("image", type=Path, metavar="A", help="the picture that is asked about")
     parser.add_argument("other", type=Path, metavar="B", help="the one to compare it with, as if it were enrolled")
+    place = "of several faces the one there, in pixels of the picture as shown"
+    parser.add_argument("--at", type=point, metavar="X,Y", help=f"in A, {place}")
+    parser.add_argument("--other-at", type=point, metavar="X,Y", help=f"in B, {place}")
+    parser.add_argument(
+        "--fmr",
+        type=_rate,
+        metavar="P",
+        help="how often two different people may be called the same, of people at large (default: as the server is set,"
+        " 0.001 unless told otherwise); among people of one sex, age and appearance it is some ten times as often",
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     add_server_arguments(parser)
 
@@ -30,12 +51,53 @@ def run(arguments: argparse.Namespace) -> int:
     except TooManyBytes as error:
         raise Usage(str(error)) from error
     with client_for(arguments) as client:
-        answer = client.verify(image, other)
+        answer = client.verify(image, other, fmr=arguments.fmr, at=arguments.at, other_at=arguments.other_at)
     if arguments.json:
         print(json.dumps(to_plain(answer)))
     else:
-        verdict = "the same person" if answer.same else "different people"
-        print(
-            f"{verdict}: similarity {answer.similarity:.3f}, the same from {answer.threshold:.3f} on ({answer.model})"
-        )
+        print("\n".join(_lines(answer, arguments)))
     return EXIT_ALL_MATCHED if answer.same else EXIT_SOME_UNMATCHED
+
+
+def _lines(answer: Verified, arguments: argparse.Namespace) -> list[str]:
+    verdict = "the same person" if answer.same else "different people"
+    lines = [
+        f"{verdict}: similarity {answer.similarity:.3f} (needs {answer.threshold:.3f}; {printable(answer.model)})",
+        *_rates(answer),
+    ]
+    for path, seen, flag in ((arguments.image, answer.image, "--at"), (arguments.other, answer.other, "--other-at")):
+        if seen is not None and len(seen.boxes) > 1:
+            lines.append(_taken(path, seen, flag))
+    return lines
+
+
+def _rates(answer: Verified) -> list[str]:
+    alike = f"{_one_in(answer.false_match)} of one sex, age and appearance"
+    if answer.false_match_at_large is None:  # a server of before
+        return [f"  as similar: {alike}"]
+    return [f"  as similar: {_one_in(answer.false_match_at_large)} pairs of different people, {alike}"]
+
+
+def _taken(path: Path, seen: FacesSeen, flag: str) -> str:
+    """Which face was taken, and how to take another."""
+    places = [f"{x + width / 2:.0f},{y + height / 2:.0f}" for x, y, width, height in seen.boxes]
+    others = [place for number, place in enumerate(places) if number != seen.taken]
+    shows = f"  {printable(str(path))} shows {counted(len(places), 'face')}: the one at {places[seen.taken]} was taken"
+    return f"{shows}; to take another: {flag} {' or '.join(others)}"
+
+
+def _one_in(rate: float) -> str:
+    if rate < _LEAST_RATE:
+        return f"fewer than 1 in {round(1 / _LEAST_RATE):,}"
+    return f"1 in {1 / rate:,.0f}"
+
+
+def _rate(text: str) -> float:
+    least, most = FMR_RANGE
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a number, not '{text}'") from error
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"must be from {least:f} to {most}, not {text}")
+    return value

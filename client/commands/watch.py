@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
-from client.commands.common import Usage, add_server_arguments, client_for, seconds
+from client.commands.common import Usage, add_server_arguments, client_for, complain, seconds
 from client.commands.identify import add_answer_arguments, ask_about, forbid_drawing_over
 from client.errors import ConnectionLost
 from client.pictures import Found, files_below, is_picture
-from client.report import printable
+from protocol.clutter import LeftOut
 
 _EPILOG = """\
 Pictures that are there already are passed over, unless with --all. Ends with Ctrl-C.
@@ -45,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise Usage(f"not a folder: {folder}")
     watched = Watched(folder, seen_already=not arguments.all)
     with client_for(arguments) as client:
-        print(f"watching {printable(str(folder))}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        said = f" ({watched.left_out.said()})" if watched.left_out.total else ""
+        complain(f"watching {folder}{said}; Ctrl-C ends it", of="")
         while True:
             if fresh := _pictures(watched.look()):
                 forbid_drawing_over(fresh, arguments)
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
                 except ConnectionLost as error:
                     # Some may have been answered: better twice than not at all.
                     watched.forget(fresh)
-                    print(f"client_app: {error}; trying again", file=sys.stderr)
+                    complain(f"{error}; trying again")
             time.sleep(arguments.every)
 
 
@@ -64,7 +64,7 @@ def _pictures(fresh: list[Path]) -> list[Path]:
     for path in fresh:
         (found.pictures if is_picture(path) else found.others).append(path)
     for line in found.about_others():
-        print(printable(line), file=sys.stderr, flush=True)
+        complain(line, of="")
     return found.pictures
 
 
@@ -73,7 +73,9 @@ class Watched:
 
     def __init__(self, folder: Path, *, seen_already: bool) -> None:
         self._folder = folder
-        self._done: dict[Path, State] = self._states() if seen_already else {}
+        self.left_out = LeftOut()
+        there = self._states()
+        self._done: dict[Path, State] = there if seen_already else {}
         self._before: dict[Path, State] = {}
 
     def look(self) -> list[Path]:
@@ -92,7 +94,8 @@ class Watched:
 
     def _states(self) -> dict[Path, State]:
         states = {}
-        for path in files_below(self._folder):
+        self.left_out = LeftOut()
+        for path in files_below(self._folder, self.left_out):
             try:
                 status = path.stat()
             except FileNotFoundError:

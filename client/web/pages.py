@@ -17,6 +17,7 @@ from client.web.answers import FAILURES, error, failure
 from client.web.bodies import read_body, text
 from client.web.gateway import gateway_of, session_of
 from client.web.guard import csrf_is_right, set_session
+from protocol.clutter import ANY_CASE, EXACT, PATTERN
 from protocol.formats import EXTENSIONS, FORMATS, HEAD_BYTES, NAMES
 
 _TEMPLATES = Environment(
@@ -33,6 +34,7 @@ _FORMATS = json.dumps(
         "accept": _ACCEPT,
         "extensions": sorted(EXTENSIONS),
         "head": HEAD_BYTES,
+        "clutter": {"exact": sorted(EXACT), "anyCase": sorted(ANY_CASE), "pattern": f"^(?:{PATTERN})$"},
         "signatures": [
             [{"offset": magic.offset, "hex": magic.value.hex()} for magic in signature]
             for form in FORMATS

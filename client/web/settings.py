@@ -11,6 +11,8 @@ from typing import NoReturn
 from client.commands.common import port, seconds
 from client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S
 from client.web.places import Limits
+from protocol.arguments import Parser
+from protocol.text import printable
 
 DEFAULT_WEB_PORT = 8000
 MEBIBYTE = 1024 * 1024
@@ -60,9 +62,9 @@ class WebSettings:
         return max(_MAX_HELD, 2 * self.max_picture)
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (--help explains every flag)\n")
+        self.exit(2, f"{self.prog}: {printable(message)} (--help explains every flag)\n")
 
 
 def parse(argv: Sequence[str]) -> WebSettings:

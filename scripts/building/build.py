@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from protocol.text import counted
 from scripts.building.folder import Scan
 from scripts.building.ledger import Ledger
 from scripts.building.mislabels import suspects
@@ -68,7 +69,7 @@ def build(request: Request, scan: Scan, engine: BuildingEngine) -> Report:
     """
     begun = time.monotonic()
     ledger = Ledger(request.source, known_pictures(request), scan.files)
-    report = Report(skipped=list(scan.skipped))
+    report = Report(skipped=list(scan.skipped), left_out=scan.left_out)
     staging = Staging(request.db, engine.spec)
     try:
         relinks = _collect(request, engine, ledger, staging, report)
@@ -113,8 +114,10 @@ def check_prune(scan: Scan, gone: int, enrolled: int) -> None:
     if gone and closed:
         raise StartError(f"{closed[0]} can't be read: nothing is removed, unless --force says so", exit_code=2)
     if gone > enrolled * MOST_GONE:
+        are = "is" if gone == 1 else "are"
         raise StartError(
-            f"{gone} of {enrolled} pictures are gone from the folder: is it the right one? If so, --force removes them",
+            f"{gone} of {counted(enrolled, 'picture')} {are} gone from the folder: is it the right one? If so, --force"
+            " removes them",
             exit_code=2,
         )
 
@@ -178,7 +181,7 @@ def _collect(
     for picture in staged:
         report.count(changed=ledger.has_path(picture.path))
     if staged:
-        print(f"going on after {len(staged)} pictures that an interrupted run embedded", file=sys.stderr)
+        print(f"going on after {counted(len(staged), 'picture')} that an interrupted run embedded", file=sys.stderr)
     look = partial(look_at, folder=request.folder, engine=engine, holds=ledger.holds, accept=request.accept)
     stager, relinks = _Stager(engine, staging, request.source), list[Relink]()
     # Closed, so that on Ctrl-C no thread is still looking when the staging database is closed.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from protocol.clutter import LeftOut, is_clutter
 from protocol.formats import looks_like_a_picture
 from scripts.building.skips import Reason, Skipped
 from server.gallery.names import person_name
@@ -31,10 +32,11 @@ class FoundFile:
 
 @dataclass(slots=True)
 class Scan:
-    """A folder's files by path, and what was passed over."""
+    """A folder's files by path, what was passed over, and how much that is nobody's picture: service files."""
 
     files: list[FoundFile] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def add(self, looked: FoundFile | Skipped) -> None:
         """Put a file where it belongs."""
@@ -48,11 +50,11 @@ def scan(folder: Path) -> Scan:
     """Look through `folder`, in the order of names. Raises OSError where the folder itself can't be read.
 
     Links are followed, but into no directory twice for one person, nor up to `folder` or above: that ends loops.
-    Hidden files (.DS_Store, ._x.jpg) are passed over without a word.
+    Service folders and files (@eaDir, .DS_Store, ._x.jpg) are counted, and not looked at.
     """
     found = Scan()
     above = {_place(directory) for directory in (folder.resolve(), *folder.resolve().parents)}
-    for entry in _visible(folder):
+    for entry in _visible(folder, found.left_out):
         if not _is_directory(entry):
             found.skipped.append(Skipped(entry.name, Reason.STRAY))
             continue
@@ -72,7 +74,7 @@ def _scan_person(folder: Path, top: Path, person: str, above: set[Place], found:
         name = directory.relative_to(folder).as_posix()
         try:
             place = _place(directory)
-            entries = [] if place in visited else list(_visible(directory))
+            entries = [] if place in visited else list(_visible(directory, found.left_out))
         except OSError as error:
             found.skipped.append(Skipped(name, Reason.UNREADABLE, error.strerror or str(error)))
             continue
@@ -101,9 +103,16 @@ def _look(path: Path, name: str, person: str) -> FoundFile | Skipped:
     return FoundFile(person, name, status.st_size, status.st_mtime_ns)
 
 
-def _visible(directory: Path) -> Iterator[os.DirEntry[str]]:
+def _visible(directory: Path, left_out: LeftOut) -> Iterator[os.DirEntry[str]]:
+    visible = []
     with os.scandir(directory) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
+        for entry in entries:
+            if not is_clutter(entry.name):
+                visible.append(entry)
+            elif _is_directory(entry):
+                left_out.folders += 1
+            else:
+                left_out.files += 1
     return iter(sorted(visible, key=lambda entry: entry.name))
 
 

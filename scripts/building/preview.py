@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from protocol.text import printable
 from scripts.building.folder import FoundFile, Scan
 from scripts.building.ledger import Ledger
 
@@ -24,12 +25,13 @@ def preview(folder: Path, ledger: Ledger, scan: Scan, *, prune: bool) -> list[st
     fresh = [file.path for file in waiting if not ledger.has_path(file.path) and file.path not in moved.values()]
     leaving = "would be removed" if prune else "gone from the folder; stays enrolled without --prune"
     return [
-        *(f"{path}\twould be read: new" for path in fresh),
-        *(f"{path}\twould be read: changed" for path in changed),
-        *(f"{path}\tmoved to {moved[path]}" for path in moved),
-        *(f"{picture.path}\t{leaving}" for picture in gone if picture.path not in moved),
+        *(f"{printable(path)}\twould be read: new" for path in fresh),
+        *(f"{printable(path)}\twould be read: changed" for path in changed),
+        *(f"{printable(path)}\tmoved to {printable(moved[path])}" for path in moved),
+        *(f"{printable(picture.path)}\t{leaving}" for picture in gone if picture.path not in moved),
         f"{len(fresh)} new, {len(changed)} changed, {len(moved)} moved, {ledger.unchanged()} unchanged,"
         f" {len(gone) - len(moved)} gone; nothing was written",
+        *([f"  {scan.left_out.said()}"] if scan.left_out.total else []),
     ]
 
 

@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 
-from scripts.building.skips import Skipped
+from protocol.clutter import LeftOut
+from protocol.text import counted, counted_people
+from scripts.building.skips import GATED, Reason, Skipped
 from server.gallery.records import Counts
 
 ALIKE_LISTED = 10
@@ -31,6 +33,7 @@ class Report:
     alike: list[tuple[str, ...]] = field(default_factory=list)
     counts: Counts = field(default_factory=partial(Counts, 0, 0, 0))
     seconds: float = 0.0
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def count(self, *, changed: bool, by: int = 1) -> None:
         """Count a picture that was embedded: one that changed, or a new one."""
@@ -56,22 +59,31 @@ class Report:
         """A line of totals, and one for every kind of skipped file."""
         held = self.counts
         lines = [
-            f"{held.people} people, {held.images} pictures, {held.templates} templates in the database",
+            f"{counted_people(held.people)}, {counted(held.images, 'picture')}, {counted(held.templates, 'template')}"
+            " in the database",
             f"{self.new} new, {self.changed} changed, {self.unchanged} unchanged, {len(self.skipped)} skipped,"
             f" {len(self.gone)} gone from the folder, {self.seconds:.1f} s",
         ]
         if self.gone:
             lines.append(f"  gone from the folder {len(self.gone)}: {self._fate}" + _how_to_prune(self.pruned))
         reasons = Counter(skip.reason for skip in self.skipped)
-        lines += [f"  skipped {count}: {reason}" for reason, count in reasons.most_common()]
+        lines += [f"  skipped {count}: {reason}{_how_to_accept(reason)}" for reason, count in reasons.most_common()]
+        if self.left_out.total:
+            lines.append(f"  {self.left_out.said()}")
         if self.mislabels:
-            lines.append(f"  {len(self.mislabels)} pictures are enrolled for two people: likely mislabels")
+            are = counted(len(self.mislabels), "picture is", "pictures are")
+            lines.append(f"  {are} enrolled for two people: likely mislabels")
         if self.doubts:
-            lines.append(f"  {len(self.doubts)} pictures match another person, too: mislabels, or one person twice?")
+            match = counted(len(self.doubts), "picture matches", "pictures match")
+            lines.append(f"  {match} another person, too: mislabels, or one person twice?")
         lines += [f"  {' and '.join(names)}: one person? Then merge them" for names in self.alike[:ALIKE_LISTED]]
         if len(self.alike) > ALIKE_LISTED:
             lines.append(f"  and {len(self.alike) - ALIKE_LISTED} more names that differ in case and accents only")
         return "\n".join(lines)
+
+
+def _how_to_accept(reason: Reason) -> str:
+    return f" (--accept {reason} enrols them all the same)" if reason in GATED else ""
 
 
 def _how_to_prune(pruned: bool) -> str:

@@ -1,4 +1,5 @@
-"""False matches by group: within each group, how often two people are taken for one at `verify`'s rate of 1 in 1,000.
+"""False matches by group: within each group, how often two people are taken for one at `verify`'s default, which is
+1 in 1,000 of people at large.
 
 DIR has one folder a group (by age, sex, appearance), and every picture in it shows another person. All pairs within
 a group are compared by the service's own decision, and by one threshold on raw similarity, chosen on no group: the
@@ -20,7 +21,7 @@ from scripts.evaluation import embedding
 from scripts.evaluation.pictures import image_files
 from scripts.evaluation.scoring import Scorer
 from server.errors import StartError
-from server.recognition.impostors import VERIFICATION_FMR, impostor_prior
+from server.recognition.impostors import DEFAULT_FMR, impostor_prior
 
 HELP = "how often strangers of one group are taken for each other, by group"
 
@@ -38,7 +39,7 @@ def measured(embedded: embedding.Embedded, folder: Path) -> dict[str, Any]:
     """The report of pictures below `folder`. Raises StartError where no group has two faces."""
     scorer = Scorer(embedded.spec)
     groups = np.array([group_of(path, folder) for path in embedded.paths])
-    raw_threshold = impostor_prior(embedded.spec.model).similarity_at(VERIFICATION_FMR)
+    raw_threshold = impostor_prior(embedded.spec.model).similarity_at(DEFAULT_FMR)
     rates: dict[str, float] = {}
     raw_rates: dict[str, float] = {}
     pairs: dict[str, int] = {}
@@ -50,14 +51,14 @@ def measured(embedded: embedding.Embedded, folder: Path) -> dict[str, Any]:
         first, second = np.triu_indices(len(own), k=1)
         similarities = (own @ own.T)[first, second]
         normalised = scorer.matrix(own, own)[first, second]
-        rates[group] = _share(normalised >= scorer.decider.verification_threshold)
+        rates[group] = _share(normalised >= scorer.decider.verification_threshold())
         raw_rates[group] = _share(similarities >= raw_threshold)
         pairs[group] = len(first)
     if not rates:
         raise StartError(f"{folder} has no group of two faces or more", exit_code=2)
     return {
         "fmr_by_group": rates,
-        "fmr_asked": VERIFICATION_FMR,
+        "fmr_asked": DEFAULT_FMR,
         "fmr_by_group_raw": raw_rates,
         "pairs": pairs,
         "pictures_without_face": len(embedded.without_face),

@@ -12,11 +12,12 @@ import sqlite3
 from pathlib import Path
 
 from protocol.album_messages import AlbumAddZip, AlbumFoldersListed, AlbumIngested, AlbumZipTaken
+from protocol.clutter import LeftOut, files_below
 from server.albums import additions, catalogue
 from server.albums.additions import Addition, Tally
 from server.albums.database import Database
 from server.albums.deathwatch import DeathWatch
-from server.albums.folders import files_in, folder_below, listing, order, read_file
+from server.albums.folders import folder_below, listing, order, read_file
 from server.albums.ingest import Ingest
 from server.albums.jobs import Job, Stopped
 from server.albums.limits import AlbumLimits
@@ -106,6 +107,7 @@ class Adding:
         size = path.stat().st_size
         start = int(reached) + 1 if reached else 0
         with PhotoZip(path, self._limits) as file:
+            tally.left_out = file.left_out.total
             for number, entry in enumerate(file.photos(start), start):
                 job.at("unpacking", number, len(file.entries), added=tally.added)
                 self._take(addition, str(number), entry, tally, job)
@@ -116,7 +118,9 @@ class Adding:
         folder = folder_below(self._import_root, addition.source)
         assert self._import_root is not None  # or the folder would not be below it
         root = self._import_root.resolve()
-        names = [path.relative_to(root).as_posix() for path in files_in(folder)]
+        left_out = LeftOut()
+        names = [path.relative_to(root).as_posix() for path in files_below(folder, left_out)]
+        tally.left_out = left_out.total
         left = [name for name in names if not reached or order(name) > order(json.loads(reached))]
         for number, name in enumerate(left, len(names) - len(left)):
             job.at("unpacking", number, len(names), added=tally.added)

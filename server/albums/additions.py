@@ -32,7 +32,8 @@ class Addition:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of many files. At most `listed` of those skipped are listed, `saved` of them on disk already."""
+    """What became of many files. At most `listed` of those skipped are listed, `saved` of them on disk already.
+    `left_out`: service files and folders."""
 
     listed: int
     added: int = 0
@@ -40,6 +41,7 @@ class Tally:
     skipped_total: int = 0
     skipped: list[AlbumSkipped] = field(default_factory=list)
     saved: int = 0
+    left_out: int = 0
 
     def count(self, *, duplicate: bool) -> None:
         """This one is in the album, or was there already."""
@@ -56,7 +58,7 @@ class Tally:
 
     def ingested(self) -> AlbumIngested:
         """As the protocol says it."""
-        return AlbumIngested(self.added, self.duplicates, tuple(self.skipped), self.skipped_total)
+        return AlbumIngested(self.added, self.duplicates, tuple(self.skipped), self.skipped_total, self.left_out)
 
 
 def begin(db: sqlite3.Connection, album: int, kind: Kind, source: str) -> Addition:

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from protocol.album_messages import AlbumInfo, AlbumPhotoEntry, Show
+from protocol.text import counted
 from server.albums.database import now
 from server.albums.limits import AlbumLimits
 from server.albums.names import album_name
@@ -41,7 +42,7 @@ def create(db: sqlite3.Connection, name: str, limits: AlbumLimits) -> int:
     _must_be_free(db, name)
     (albums,) = db.execute("SELECT count(*) FROM albums").fetchone()
     if albums >= limits.albums:
-        raise OverLimit(f"this server keeps {limits.albums} albums at most: delete one first")
+        raise OverLimit(f"this server keeps {counted(limits.albums, 'album')} at most: delete one first")
     cursor = db.execute("INSERT INTO albums (name, created) VALUES (?, ?)", (name, now()))
     return int(cursor.lastrowid or 0)
 
@@ -118,7 +119,7 @@ def check_quota(db: sqlite3.Connection, album: int, size: int, limits: AlbumLimi
     """Of an album that exists; raises OverLimit when one more photo of `size` bytes is too much for the album."""
     (photos, stored) = db.execute("SELECT photos, size FROM albums WHERE id = ?", (album,)).fetchone()
     if photos >= limits.photos:
-        raise OverLimit(f"an album holds {limits.photos} photos at most")
+        raise OverLimit(f"an album holds {counted(limits.photos, 'photo')} at most")
     if stored + size > limits.album_bytes:
         raise OverLimit(f"an album holds {limits.album_bytes} bytes at most; this one has {stored}")
 

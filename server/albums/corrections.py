@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.album_messages import AlbumChanged, AlbumRecognition
+from protocol.text import counted, counted_people
 from server.albums import faces, journal
 from server.albums.journal import Correction
 from server.errors import BadRequest
@@ -38,7 +39,7 @@ def recognised(db: sqlite3.Connection, album: int, matches: Sequence[AlbumRecogn
     correction = Correction(db, album)
     for match in matches:
         _label(correction, match.person, _name(match.name))
-    return correction.commit(f"named {len(matches)} people as the gallery knows them")
+    return correction.commit(f"named {counted_people(len(matches))} as the gallery knows them")
 
 
 def merge(db: sqlite3.Connection, album: int, people: Sequence[int]) -> AlbumChanged:
@@ -47,7 +48,7 @@ def merge(db: sqlite3.Connection, album: int, people: Sequence[int]) -> AlbumCha
     correction = Correction(db, album)
     name = next((row["name"] for row in rows if row["name"] is not None), None)
     _merge(correction, people[0], [row["id"] for row in rows[1:]], name, hidden=bool(rows[0]["hidden"]))
-    return _changed(correction, f"merged {len(rows)} people into {name or f'person {people[0]}'}")
+    return _changed(correction, f"merged {counted_people(len(rows))} into {name or f'person {people[0]}'}")
 
 
 def split(db: sqlite3.Connection, album: int, person: int, chosen: Sequence[int], name: str) -> AlbumChanged:
@@ -66,7 +67,7 @@ def split(db: sqlite3.Connection, album: int, person: int, chosen: Sequence[int]
     correction.part(_nearest_pairs(db, list(chosen), rest))
     if name.strip():
         _label(correction, target, _name(name))
-    return _changed(correction, f"split {len(set(chosen))} faces from {was['name'] or f'person {person}'}")
+    return _changed(correction, f"split {counted(len(set(chosen)), 'face')} from {was['name'] or f'person {person}'}")
 
 
 def move(db: sqlite3.Connection, album: int, chosen: Sequence[int], person: int) -> AlbumChanged:
@@ -76,7 +77,7 @@ def move(db: sqlite3.Connection, album: int, chosen: Sequence[int], person: int)
     correction = Correction(db, album)
     correction.place(dict.fromkeys(chosen), person)
     correction.join(person)
-    return _changed(correction, f"moved {len(set(chosen))} faces to {target['name'] or f'person {person}'}")
+    return _changed(correction, f"moved {counted(len(set(chosen)), 'face')} to {target['name'] or f'person {person}'}")
 
 
 def not_person(db: sqlite3.Connection, album: int, chosen: Sequence[int], person: int) -> AlbumChanged:
@@ -93,7 +94,9 @@ def not_person(db: sqlite3.Connection, album: int, chosen: Sequence[int], person
         correction.part(_nearest_pairs(db, [face], staying))
     for face in leaving:
         correction.place([face], correction.new_person(), placed=False)
-    return _changed(correction, f"{len(set(chosen))} faces are not {target['name'] or f'person {person}'}")
+    return _changed(
+        correction, f"{counted(len(set(chosen)), 'face is', 'faces are')} not {target['name'] or f'person {person}'}"
+    )
 
 
 def different(db: sqlite3.Connection, album: int, one: int, other: int) -> AlbumChanged:

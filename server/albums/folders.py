@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 from protocol.album_messages import MAX_FOLDERS, AlbumFoldersListed
+from protocol.clutter import is_clutter
 from protocol.formats import HEAD_BYTES, UNSUPPORTED, format_of, has_extension
 from server.albums.limits import AlbumLimits
 from server.errors import BadRequest
@@ -28,7 +28,7 @@ def folder_below(root: Path | None, wanted: str) -> Path:
 
 
 def listing(root: Path | None, wanted: str) -> AlbumFoldersListed:
-    """What lies in the folder called `wanted`: no link and no hidden one, as an import would not enter it.
+    """What lies in the folder called `wanted`: no link and no service folder, as an import would not enter it.
 
     Raises BadRequest.
     """
@@ -38,7 +38,7 @@ def listing(root: Path | None, wanted: str) -> AlbumFoldersListed:
     try:
         with os.scandir(folder_below(root, wanted)) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
+                if is_clutter(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
@@ -51,17 +51,8 @@ def listing(root: Path | None, wanted: str) -> AlbumFoldersListed:
     return AlbumFoldersListed(True, tuple(names[:MAX_FOLDERS]), len(names), pictures)
 
 
-def files_in(folder: Path) -> Iterator[Path]:
-    """Every file, at any depth, in the order of names; no hidden one."""
-    for directory, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield Path(directory, name)
-
-
 def order(name: str) -> tuple[tuple[bool, str], ...]:
-    """Relative names sorted by this are as `files_in` gives them: a folder's files before its folders."""
+    """Relative names sorted by this are as `files_below` gives them: a folder's files before its folders."""
     *folders, file = name.split("/")
     return (*((True, folder) for folder in folders), (False, file))
 

@@ -20,6 +20,7 @@ from protocol.album_messages import (
     AlbumWantedSeen,
     Together,
 )
+from protocol.text import counted
 from server.albums import catalogue, faces
 from server.albums.database import Database
 from server.albums.lending import Judge
@@ -121,7 +122,9 @@ class Search:
         found = self._engine.faces(sample.image).faces
         wrong = [number for number in sample.leave_out if not 0 <= number < len(found)]
         if wrong:
-            raise BadRequest(f"a sample has {len(found)} faces, from 0 on: there is no {wrong[0]} to leave out")
+            raise BadRequest(
+                f"a sample has {counted(len(found), 'face')}, from 0 on: there is no {wrong[0]} to leave out"
+            )
         used = [face for number, face in enumerate(found) if number not in sample.leave_out]
         if not used:
             raise NoFace("a sample shows no face, or all of them are left out: send a picture that shows who is wanted")

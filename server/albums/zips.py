@@ -7,11 +7,15 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
+from protocol.clutter import LeftOut, sorted_out
 from protocol.formats import HEAD_BYTES, UNSUPPORTED, format_of, has_extension
+from protocol.text import counted
 from server.albums.limits import MEBIBYTE, AlbumLimits
+from server.albums.zip_names import names_of
 from server.errors import BadRequest, OverLimit
 
 _END = struct.Struct("<4s4H2LH")  # end of central directory: signature, disks, entries, size, offset, comment
@@ -19,7 +23,6 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR64 = struct.Struct("<4sLQL")
 _ENTRY_BYTES = 1024  # of the central directory an entry: a header of 46, a name, and extra fields
 _ENCRYPTED = 0x1
-_JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class PhotoZip:
         except (zipfile.BadZipFile, zipfile.LargeZipFile, ValueError, UnicodeDecodeError, OSError) as error:
             raise BadRequest("this is no ZIP file, or it is damaged") from error
         try:
-            self.entries = [entry for entry in self._zip.infolist() if not entry.is_dir() and not _is_junk(entry)]
+            self.entries, self.left_out = self._listed()
             self._check_entries()
         except BaseException:
             self._zip.close()
@@ -54,8 +57,8 @@ class PhotoZip:
         """Every file in turn, from the `start`-th on; no more than one is in memory. Raises OverLimit when what unpacks
         was lied about."""
         expanded = 0
-        for info in self.entries[start:]:
-            entry = self._entry(info)
+        for info, name in self.entries[start:]:
+            entry = self._entry(info, name)
             expanded += len(entry.data or b"")
             if expanded > self._limits.zip_expanded:
                 raise OverLimit(f"the ZIP unpacks to more than {self._limits.zip_expanded} bytes")
@@ -71,45 +74,48 @@ class PhotoZip:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _listed(self) -> tuple[list[tuple[zipfile.ZipInfo, str]], LeftOut]:
+        """The files with their names, and what systems put into ZIPs without being asked."""
+        infos = [info for info in self._zip.infolist() if not info.is_dir()]
+        # A folder may end in a backslash, too, and is known only by its decoded name.
+        named = [(info, name) for info, name in zip(infos, names_of(infos), strict=True) if not name.endswith("/")]
+        kept, left_out = sorted_out(name for _, name in named)
+        return list(compress(named, kept)), left_out
+
     def _check_entries(self) -> None:
         limits = self._limits
+        infos = [info for info, _ in self.entries]
         if len(self.entries) > limits.zip_entries:
-            raise OverLimit(f"the ZIP holds {len(self.entries)} files, the limit is {limits.zip_entries}")
-        if any(entry.flag_bits & _ENCRYPTED for entry in self.entries):
+            raise OverLimit(f"the ZIP holds {counted(len(self.entries), 'file')}, the limit is {limits.zip_entries}")
+        if any(info.flag_bits & _ENCRYPTED for info in infos):
             raise BadRequest("the ZIP is encrypted: unpack it, and add the pictures or a ZIP without a password")
-        if sum(entry.file_size for entry in self.entries) > limits.zip_expanded:
+        if sum(info.file_size for info in infos) > limits.zip_expanded:
             raise OverLimit(f"the ZIP unpacks to more than {limits.zip_expanded} bytes")
-        for entry in self.entries:
-            if entry.file_size > MEBIBYTE and entry.file_size > limits.zip_ratio * entry.compress_size:
+        for info in infos:
+            if info.file_size > MEBIBYTE and info.file_size > limits.zip_ratio * info.compress_size:
                 raise OverLimit(f"the ZIP holds a file that unpacks to over {limits.zip_ratio} times its size")
 
-    def _entry(self, info: zipfile.ZipInfo) -> Entry:
-        if PurePosixPath(info.filename).suffix.lower() == ".zip":
-            return Entry(info.filename, None, "a ZIP inside the ZIP: unpack it, and add it on its own")
+    def _entry(self, info: zipfile.ZipInfo, name: str) -> Entry:
+        if PurePosixPath(name).suffix.lower() == ".zip":
+            return Entry(name, None, "a ZIP inside the ZIP: unpack it, and add it on its own")
         try:
             with self._zip.open(info) as file:
-                return self._unpacked(info, file)
+                return self._unpacked(info, name, file)
         # What zipfile raises on damaged, overlapping, or unusually packed entries.
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError):
-            return Entry(info.filename, None, "damaged, or packed in an unusual way")
+            return Entry(name, None, "damaged, or packed in an unusual way")
 
-    def _unpacked(self, info: zipfile.ZipInfo, file: IO[bytes]) -> Entry:
+    def _unpacked(self, info: zipfile.ZipInfo, name: str, file: IO[bytes]) -> Entry:
         head = file.read(HEAD_BYTES)
-        if not has_extension(info.filename) and format_of(head) is None:
-            return Entry(info.filename, None, UNSUPPORTED)
+        if not has_extension(name) and format_of(head) is None:
+            return Entry(name, None, UNSUPPORTED)
         if info.file_size > self._limits.photo_bytes:
             reason = f"the picture has {info.file_size} bytes, the limit is {self._limits.photo_bytes}"
-            return Entry(info.filename, None, reason)
+            return Entry(name, None, reason)
         data = head + file.read(self._limits.photo_bytes + 1 - len(head))
         if len(data) > self._limits.photo_bytes:
-            return Entry(info.filename, None, f"the picture has more than {self._limits.photo_bytes} bytes")
-        return Entry(info.filename, data)
-
-
-def _is_junk(entry: zipfile.ZipInfo) -> bool:
-    """What operating systems put into ZIPs without being asked."""
-    name = entry.filename
-    return name.startswith(_JUNK[0]) or PurePosixPath(name).name in _JUNK or PurePosixPath(name).name.startswith("._")
+            return Entry(name, None, f"the picture has more than {self._limits.photo_bytes} bytes")
+        return Entry(name, data)
 
 
 def _check_directory(file: BinaryIO, limits: AlbumLimits) -> None:

@@ -79,7 +79,7 @@ class Cohort:
             with np.load(path, allow_pickle=False) as stored:
                 if str(stored["spec"]) != spec.to_json():
                     return None
-                return cls(_drawn(stored), int(stored["nearest"]))
+                return cls(members_of(stored), int(stored["nearest"]))
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise StartError(f"{path} is damaged: {error}; restore it from the repository") from error
 
@@ -149,7 +149,7 @@ def room(statistics: Statistics) -> NDArray[np.float32]:
     return np.asarray(np.clip(reach, SMALLEST_ROOM, LARGEST_ROOM), np.float32)
 
 
-def _drawn(stored: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
+def members_of(stored: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
     """Members drawn from the Gaussians of scripts/train_cohort.py: the same ones at every start."""
     choice = np.random.default_rng(int(stored["seed"]))
     factors = stored["factors"].astype(np.float32) * stored["factor_scales"].astype(np.float32)[:, None]

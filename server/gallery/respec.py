@@ -35,7 +35,7 @@ class Incomplete(Exception):
     """Faces lack a template of the other spec; `count` says how many."""
 
     def __init__(self, count: int) -> None:
-        super().__init__(f"{count} faces have no template of the other model")
+        super().__init__(f"{count} {'face has' if count == 1 else 'faces have'} no template of the other model")
         self.count = count
 
 

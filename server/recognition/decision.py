@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from protocol.messages import Decision
-from server.recognition.impostors import VERIFICATION_FMR, priors
+from server.recognition.impostors import DEFAULT_FMR, priors
 from server.spec import EmbeddingSpec
 
 
@@ -29,22 +29,29 @@ class Verdict:
 
 
 class Decider:
-    """Decides at the false positive identification rate `fpir`; immutable."""
+    """Decides at the false positive identification rate `fpir`, and about two pictures at the false match rate `fmr`,
+    unless told another; immutable."""
 
-    def __init__(self, spec: EmbeddingSpec, fpir: float, *, normalised: bool = False) -> None:
+    def __init__(self, spec: EmbeddingSpec, fpir: float, *, fmr: float = DEFAULT_FMR, normalised: bool = False) -> None:
         """`normalised`: similarities will be, by the gallery's cohort."""
         self.normalised = normalised
-        self.prior, self._alike = priors(spec.model, normalised=normalised)
+        self.fmr = fmr
+        self._priors = priors(spec.model, normalised=normalised)
+        self.prior = self._priors.enrolled
         self._fpir = fpir
 
-    @property
-    def verification_threshold(self) -> float:
-        """The similarity from which two pictures are called the same person's."""
-        return self._alike.similarity_at(VERIFICATION_FMR)
+    def verification_threshold(self, fmr: float | None = None) -> float:
+        """The similarity from which two pictures are called the same person's: two different people, drawn from people
+        at large, exceed it at the rate `fmr`."""
+        return self._priors.at_large.similarity_at(self.fmr if fmr is None else fmr)
 
-    def false_match_of_two(self, similarity: float) -> float:
-        """How often two pictures of different people are so similar."""
-        return self._alike.rate_at(similarity)
+    def false_match_at_large(self, similarity: float) -> float:
+        """How often two different people are so similar."""
+        return self._priors.at_large.rate_at(similarity)
+
+    def false_match_alike(self, similarity: float) -> float:
+        """How often two different people of one sex, age and appearance are so similar."""
+        return self._priors.alike.rate_at(similarity)
 
     def threshold(self, people: float, shift: float = 0.0) -> float:
         """The similarity that a stranger's nearest of `people` enrolled exceeds with probability `fpir`.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from protocol.gallery_messages import Enrol, Rejection, Shortcoming
 from server.errors import InvalidImage, NoFace, Rejected, RequestError, SeveralFaces, TimedOut
-from server.gallery.records import Box, NewPicture, NewTemplate
-from server.recognition.main_face import main_face
+from server.gallery.records import NewPicture, NewTemplate
+from server.recognition.main_face import face_meant
 from server.recognition.quality_gate import QualityLimits, in_words, shortcomings
 from server.vision.analyser import Analyser, FoundFace, Picture
 from server.vision.batching import Abandoned
@@ -105,19 +105,7 @@ def embed(chosen: Sequence[Chosen], analyser: Analyser, abandoned: Abandoned) ->
 def _face_meant(picture: Picture, message: Enrol, index: int) -> FoundFace:
     """Raises NoFace and SeveralFaces."""
     faces, at = picture.faces, message.point(index)
-    if at is not None:
-        faces = tuple(face for face in faces if _contains(face.box, *at))
-        if not faces:
-            raise NoFace(f"no face was found at ({at[0]:g}, {at[1]:g})")
-    if not faces:
-        raise NoFace("no face was found: send a picture that shows one")
+    meant = face_meant([face.box for face in faces], picture.width, picture.height, at)
     if len(faces) > 1 and at is None and message.several == "refuse" and not message.accepts("several_faces"):
-        raise SeveralFaces(
-            f"{len(faces)} faces were found: send a picture of one person, or say which face is meant ('at', 'several')"
-        )
-    return faces[main_face([face.box for face in faces], picture.width, picture.height)]
-
-
-def _contains(box: Box, x: float, y: float) -> bool:
-    left, top, width, height = box
-    return left <= x < left + width and top <= y < top + height
+        raise SeveralFaces(f"{len(faces)} faces were found: send a picture of one person, or say which face is meant")
+    return faces[meant]

@@ -5,7 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from server.errors import NoFace
 from server.gallery.records import Box
+
+
+def face_meant(boxes: Sequence[Box], width: int, height: int, at: tuple[float, float] | None) -> int:
+    """The index of the face at a point of the picture, or of its main face where no point is given. Raises NoFace."""
+    if not boxes:
+        raise NoFace("no face was found: send a picture that shows one")
+    if at is None:
+        return main_face(boxes, width, height)
+    there = [index for index, box in enumerate(boxes) if _contains(box, *at)]
+    if not there:
+        raise NoFace(f"no face was found at ({at[0]:g}, {at[1]:g})")
+    return there[main_face([boxes[index] for index in there], width, height)]
 
 
 def main_face(boxes: Sequence[Box], width: int, height: int) -> int:
@@ -24,3 +37,8 @@ def main_face(boxes: Sequence[Box], width: int, height: int) -> int:
         return w * h * (1 - away / reach)
 
     return max(range(len(boxes)), key=weight)
+
+
+def _contains(box: Box, x: float, y: float) -> bool:
+    left, top, width, height = box
+    return left <= x < left + width and top <= y < top + height

@@ -48,7 +48,7 @@ class Elsewhere:
         if self.own is None:
             return f"{match}: is that one person under two names?"
         own = f"no other picture of its own person (at most {self.own:.3f})"
-        return f"{match} and {own}: is it {self.name}'s? If not, accept nearer_to_another"
+        return f"{match} and {own}: is it {self.name}'s?"
 
 
 class OthersFinder:

@@ -67,6 +67,7 @@ def _found(quality: FaceQuality, limits: QualityLimits) -> Iterator[Shortcoming]
 
 
 def in_words(lacking: Sequence[Shortcoming]) -> str:
-    """What is wrong, with its numbers, and what to do about it."""
+    """What is wrong, with its numbers, and what to do about it. How it can be enrolled all the same is for whoever
+    shows it to say, in words of their own."""
     said = "; ".join(_IN_WORDS[one.reason].format(measured=one.measured, limit=one.limit) for one in lacking)
-    return f"{said}: send a better picture, or accept {', '.join(one.reason for one in lacking)}"
+    return f"{said}: send a better picture"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from protocol.messages import (
     Embedded,
     EmbeddedFace,
     EmotionAnswer,
+    FacesSeen,
     Health,
     HealthReport,
     Identified,
@@ -36,7 +37,7 @@ from server.gallery.records import Match, distance_at, normalised_at, similarity
 from server.recognition.calibration import Calibration
 from server.recognition.curation import Curation
 from server.recognition.decision import Decider, Verdict
-from server.recognition.main_face import main_face
+from server.recognition.main_face import face_meant
 from server.recognition.mislabels import OthersFinder
 from server.recognition.quality_gate import LIMITS, QualityLimits
 from server.vision.analyser import Analyser, Features, FoundFace, Picture
@@ -139,30 +140,37 @@ class RecognitionService(Curation):
         return Embedded(faces, _size(picture), self.model, self._analyser.spec.dimension, timing)
 
     def verify(self, message: Verify, /, *, abandoned: Abandoned = never) -> Verified:
-        """Do two pictures show one person? Of several faces the largest central one counts. Raises NoFace.
+        """Do two pictures show one person? Of several faces the one at `at` counts, or the largest central one. Raises
+        NoFace.
 
         `image` is embedded as a probe and `other` as an enrolled picture is: so the similarity is the one with which
         `identify` finds `image`, were `other` its person's only picture.
         """
-        probe, reference = self._main(message.image, "image"), self._main(message.other, "other")
-        return self.compared(
+        probe, seen = self._meant(message.image, message.at, "first")
+        reference, other_seen = self._meant(message.other, message.other_at, "second")
+        verified = self.compared(
             self._analyser.features([probe], abandoned)[0].embedding,
             self._analyser.enrolments([reference], abandoned)[0],
+            message.fmr,
         )
+        return replace(verified, image=seen, other=other_seen)
 
-    def compared(self, one: Floats, other: Floats, /) -> Verified:
-        """Are these two embeddings, (d,) of unit length, one person's?"""
+    def compared(self, one: Floats, other: Floats, /, fmr: float | None = None) -> Verified:
+        """Are these two embeddings, (d,) of unit length, one person's? `fmr`: by default the decider's own."""
         similarity = float(np.dot(one.astype(np.float64), other.astype(np.float64)))
         scale = float(np.prod(self._gallery.scales(np.stack([one, other]))))
-        threshold = similarity_for(self._decider.verification_threshold, scale)
+        threshold = similarity_for(self._decider.verification_threshold(fmr), scale)
+        normalised = normalised_at(similarity, scale)
         return Verified(
             same=similarity >= threshold,
             similarity=similarity,
             distance=distance_at(similarity),
             threshold=threshold,
             margin=similarity - threshold,
-            false_match=self._decider.false_match_of_two(normalised_at(similarity, scale)),
+            false_match=self._decider.false_match_alike(normalised),
             model=self.model,
+            fmr=self._decider.fmr if fmr is None else fmr,
+            false_match_at_large=self._decider.false_match_at_large(normalised),
         )
 
     def health(self, message: Health, /) -> HealthReport:
@@ -219,11 +227,14 @@ class RecognitionService(Curation):
         verdict = self._decider.decide(normalised, self._calibration.crowd(), self.shift)
         return matches, verdict, similarity_for(verdict.threshold, matches[0].scale if matches else 1.0)
 
-    def _main(self, data: bytes, which: str) -> FoundFace:
+    def _meant(self, data: bytes, at: tuple[float, float] | None, which: str) -> tuple[FoundFace, FacesSeen]:
+        """The face in a picture that is meant, and what else there was to choose from. Raises NoFace."""
         picture = self._counted(self._analyser.faces(data))
-        if not picture.faces:
-            raise NoFace(f"no face was found in '{which}': send a picture that shows one")
-        return picture.faces[main_face([found.box for found in picture.faces], picture.width, picture.height)]
+        try:
+            number = face_meant([face.box for face in picture.faces], picture.width, picture.height, at)
+        except NoFace as error:
+            raise NoFace(f"in the {which} picture, {error}") from error
+        return picture.faces[number], FacesSeen(tuple(face.box for face in picture.faces), number)
 
 
 def _size(picture: Picture) -> ImageSize:

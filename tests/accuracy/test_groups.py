@@ -44,8 +44,11 @@ def test_verify_and_identify_agree_with_each_other_and_with_evaluate(
             candidate = next(one for one in face.candidates if one.name == pictures[number].name)
             assert candidate.similarity == pytest.approx(verified.similarity, abs=1e-4)
             assert verified.similarity == pytest.approx(float(templates[number] @ probes[PEOPLE + number]), abs=1e-4)
-            assert verified.same == (scores[number] >= decider.verification_threshold)
-            assert verified.false_match == pytest.approx(decider.false_match_of_two(scores[number]), abs=1e-4)
+            assert verified.same == (scores[number] >= decider.verification_threshold())
+            assert verified.false_match == pytest.approx(decider.false_match_alike(scores[number]), abs=1e-4)
+            assert verified.false_match_at_large == pytest.approx(
+                decider.false_match_at_large(scores[number]), abs=1e-4
+            )
             ranked = scorer.matrix(probes[[PEOPLE + number]], templates)[0]
             order = [pictures[row].name for row in np.argsort(-ranked)]
             assert [one.name for one in face.candidates] == order

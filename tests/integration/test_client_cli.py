@@ -89,7 +89,8 @@ def test_a_folder_is_searched_at_any_depth_in_any_case(
     files = [json.loads(line)["file"] for line in captured.out.splitlines()]
     expected = ("IMG_0001", "b.JPG", "c.webp", "deep/er/a.Png", "deep/x.HIF", "deep/x.gif")
     assert files == [str(tmp_path / name) for name in expected]
-    said, *left_out = captured.err.splitlines()
+    said, *left_out, service = captured.err.splitlines()
+    assert service == "1 service file left out"
     assert said.startswith("left out 2 files that are not a picture (reads JPEG, PNG, ")
     assert left_out == [f"  {tmp_path / name}" for name in ("deep/film.mp4", "notes.txt")]
 

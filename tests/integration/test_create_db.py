@@ -136,7 +136,8 @@ def test_nothing_odd_stops_it_and_every_reason_is_logged(project: Project, capsy
         "Ann/dangling.jpg": "can't be read: No such file or directory",
     }
     shown = capsys.readouterr()
-    assert "1 people, 1 pictures, 1 templates" in shown.out
+    assert "1 person, 1 picture, 1 template in" in shown.out
+    assert "3 service files left out" in shown.out
     assert "1 new, 0 changed, 0 unchanged, 12 skipped" in shown.out
     assert "skipped 4: broken picture" in shown.out
     assert str(project.log) in shown.out

@@ -13,7 +13,7 @@ from tests.support.synthetic_engine import SyntheticEngine, draw, portrait, tiny
 MODEL = "Facenet512"
 """In name only: of this one it is known how near strangers come, so there are mislabels."""
 
-SMALL = "too_small: the face is too small (18 px, at least 24): send a better picture, or accept too_small"
+SMALL = "too_small: the face is too small (18 px, at least 24): send a better picture"
 
 
 class Folder:

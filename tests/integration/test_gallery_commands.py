@@ -47,6 +47,10 @@ class Terminal:
         assert code == expect, captured
         return captured.out.splitlines()
 
+    def errors(self) -> str:
+        """What was printed to stderr since."""
+        return self._capsys.readouterr().err
+
 
 @pytest.fixture
 def terminal(server: Living, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Terminal:
@@ -67,7 +71,7 @@ def test_a_life_at_the_command_line(terminal: Terminal) -> None:
     assert "Anna" in terminal.run("rename", "Ann", "Anna")[0]
     assert "merged Bob, Cleo into Anna (2 templates)" in terminal.run("merge", "Bob", "Cleo", "Anna")[0]
     assert [line.split()[0] for line in terminal.run("show", "Anna")[1:]] == ["1", "2", "3"]
-    assert "took back" in terminal.run("undo")[0]
+    assert "taken back: merged" in terminal.run("undo")[0]
     assert "removed Bob (1 template)" in terminal.run("remove", "Bob")[0]
     assert "removed 1 template of Anna" in terminal.run("remove", "Anna", "1")[0]
     terminal.run("undo", "2")
@@ -204,3 +208,84 @@ def test_watching_tells_who_arrives_until_it_is_interrupted(server: Living, tmp_
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_mistyped_name_command_or_reason_is_told_what_may_be_meant(terminal: Terminal) -> None:
+    one = terminal.file("1.png", portrait(1))
+    terminal.run("enrol", "Ada Lovelace", one)
+    for words in (
+        ["show", "Ada Lovelce"],
+        ["rename", "ada lovelace", "Ann"],
+        ["merge", "Lovelace", "Zoe"],
+        ["split", "Ada_Lovelace", "1", "--to", "Zoe"],
+        ["remove", "Ada Lovelase"],
+        ["remove", "Lovelace", "--erase", "--yes"],
+    ):
+        terminal.run(*words, expect=3)
+        assert "did you mean 'Ada Lovelace'?" in terminal.err
+    terminal.run("show", "Zbigniew", expect=3)
+    assert "did you mean" not in terminal.err
+    terminal.run("enroll", "Ada", one, expect=2)
+    assert "no such file or folder: enroll; did you mean 'enrol'?" in terminal.err
+    terminal.run("splt", "Ada", "1", "--to", "X", expect=2)
+    assert "did you mean 'split'?" in terminal.err
+    for words, meant in (
+        (["enrol", "Ada", one, "--accept", "blured"], "blurred"),
+        (["album", "proces", "Trip"], "process"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 2
+        assert f"did you mean '{meant}'?" in terminal.errors()
+
+
+def test_templates_go_by_the_name_of_their_picture_too(terminal: Terminal) -> None:
+    terminal.run("enrol", "Ann", terminal.file("one.png", portrait(1)), terminal.file("two.png", portrait(2)))
+    terminal.run("split", "Ann", "tow.png", "--to", "Bob", expect=2)
+    assert "Ann has no picture called tow.png; did you mean 'two.png'?" in terminal.err
+    assert "moved 1 template of Ann to Bob" in terminal.run("split", "Ann", "two.png", "--to", "Bob")[0]
+    assert "removed 1 template of Ann" in terminal.run("remove", "Ann", "one.png")[0]
+
+
+def test_of_several_faces_the_one_that_is_pointed_at(terminal: Terminal) -> None:
+    both = terminal.file("both.png", draw((5, (2, 10, 24, 24)), (30, (34, 10, 20, 20))))
+    five, thirty = terminal.file("five.png", portrait(5)), terminal.file("thirty.png", portrait(30))
+    lines = terminal.run("enrol", "Ann", both, expect=1)
+    assert "--several main takes the largest central one, --at X,Y the one there" in lines[0]
+    assert not [word for word in ("'at'", "'several'", "accept ") if word in lines[0]]
+    terminal.run("enrol", "Ann", both, "--at", "44,20")
+    assert "Ann" in terminal.run(thirty)[1]
+    terminal.run("enrol", "Ann", both, five, "--at", "44,20", expect=2)
+    assert "--at is a place in one picture" in terminal.err
+
+    same = terminal.run("verify", both, five)
+    assert same[0].startswith("the same person: similarity ")
+    assert "(needs " in same[0]
+    assert "pairs of different people, " in same[1]
+    assert "of one sex, age and appearance" in same[1]
+    assert same[2] == f"  {both} shows 2 faces: the one at 14,22 was taken; to take another: --at 44,20"
+    assert terminal.run("verify", both, five, "--at", "44,20", expect=1)[0].startswith("different people: ")
+    assert terminal.run("verify", thirty, both, "--other-at", "44,20")[0].startswith("the same person: ")
+    terminal.run("verify", both, five, "--at", "1,1", expect=3)
+    assert "in the first picture, no face was found at (1, 1)" in terminal.err
+    nobody = terminal.file("nobody.png", draw())
+    terminal.run("verify", five, nobody, expect=3)
+    assert "in the second picture, no face was found" in terminal.err
+    assert "'other'" not in terminal.err
+
+
+def test_a_rate_of_ones_own_and_one_that_can_not_be(terminal: Terminal) -> None:
+    five = terminal.file("five.png", portrait(5))
+    needs = [json.loads(terminal.run("verify", five, five, "--fmr", rate, "--json")[0]) for rate in ("0.01", "0.0001")]
+    assert [answer["fmr"] for answer in needs] == [0.01, 0.0001]
+    assert needs[0]["threshold"] < needs[1]["threshold"]
+    assert json.loads(terminal.run("verify", five, five, "--json")[0])["fmr"] == 0.001
+    for rate in ("0", "nan", "0.5", "1e-9", "often"):
+        with pytest.raises(SystemExit):
+            main(["verify", five, five, "--fmr", rate])
+        assert "argument --fmr: must be" in terminal.errors()
+
+
+def test_what_only_the_wire_knows_is_said_in_words_of_the_command_line(terminal: Terminal) -> None:
+    terminal.run("undo", "101", expect=2)
+    assert terminal.err == "client_app: N must be from 1 to 100, not 101\n"

@@ -73,7 +73,7 @@ def test_prepared_while_it_serves_then_switched_and_back(world: World, capsys: p
         wired = picture("wire", embedding_of(30))
         server.enrol("Zoe", [replace(wired, templates=(replace(wired.templates[0], crop=crop),))])
         assert world.migrate("--to", NEW) == 0
-        assert "1 faces embedded with Facenet, 0 from their pictures, 1 from kept crops" in capsys.readouterr().out
+        assert "1 face embedded with Facenet, 0 from their pictures, 1 from kept crops" in capsys.readouterr().out
         with pytest.raises(ModelMismatch, match=r"moved from Synthetic to Facenet .* start the server again"):
             server.refresh()
         with pytest.raises(ModelMismatch):
@@ -174,11 +174,11 @@ def test_faces_that_can_not_be_seen_again_stop_the_switch(world: World, capsys: 
         gallery.enrol("Zoe", [replace(blind, templates=(template(embedding_of(30)),))])
     assert world.migrate("--to", NEW) == 3
     said = capsys.readouterr()
-    assert "1 faces of 1 people can't be seen again" in said.err
+    assert "1 face of 1 person can't be seen again" in said.err
     assert world.log.read_text() == "Zoe\twire\tit came over the wire, and no crop of it is kept\n"
     assert world.found(OLD) == EVERYBODY
     assert world.migrate("--to", NEW, "--leave-behind") == 0
-    assert "1 faces are left behind" in capsys.readouterr().out
+    assert "1 face is left behind" in capsys.readouterr().out
     assert world.found(NEW) == EVERYBODY
     assert world.migrate("--back") == 0
     with Gallery.open(world.db) as gallery:

@@ -223,7 +223,7 @@ def test_verify_needs_a_face_in_both(raw: RawClient, face: tuple[str, bytes]) ->
     empty = pictures.saved(pictures.Image.new("RGB", (200, 200), "grey"), "JPEG")
     refused = raw.ask(op="verify", image=face[1], other=empty)
     assert refused["error"]["code"] == "no_face"
-    assert "other" in refused["error"]["message"]
+    assert "in the second picture" in refused["error"]["message"]
 
 
 FORMS = {

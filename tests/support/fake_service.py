@@ -41,6 +41,7 @@ from protocol.messages import (
     Embedded,
     EmbeddedFace,
     EmotionAnswer,
+    FacesSeen,
     Health,
     HealthReport,
     Identified,
@@ -104,7 +105,12 @@ class FakeService:
         self._look(message.image)
         self._look(message.other)
         same = message.image == message.other
-        return Verified(same, float(same), 1.0 - same, 0.5, same - 0.5, 0.001, "fake")
+        fmr = 0.001 if message.fmr is None else message.fmr
+        seen = [
+            FacesSeen(tuple(face.box for face in identified(Identify(each)).faces), 0)
+            for each in (message.image, message.other)
+        ]
+        return Verified(same, float(same), 1.0 - same, 0.5, same - 0.5, 0.01, "fake", fmr, 0.001, *seen)
 
     def people(self, message: People, /) -> PeopleListed:
         names = [name for name in sorted(NAMES) if message.contains.casefold() in name.casefold()]

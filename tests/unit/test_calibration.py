@@ -13,7 +13,7 @@ from server.gallery.gallery import Gallery
 from server.gallery.records import NewPicture, NewTemplate, Templates
 from server.recognition.calibration import Calibration, crowd_of, nearest_others, shift_of
 from server.recognition.decision import Decider, nearest_of
-from server.recognition.impostors import QuadraticPrior, TabulatedPrior, impostor_prior, priors
+from server.recognition.impostors import Prior, QuadraticPrior, TabulatedPrior, impostor_prior, priors
 from server.vision.models import MODELS
 from tests.support.galleries import people_like, random_units
 
@@ -123,9 +123,12 @@ def test_it_follows_the_gallery(tmp_path: Path) -> None:
         assert calibration.shift() > 0.02
 
 
-@pytest.mark.parametrize(
-    "prior", [impostor_prior("Facenet512"), impostor_prior("ArcFace"), *priors("Facenet512", normalised=True)]
-)
+def both_of_verify() -> list[Prior]:
+    normalised = priors("Facenet512", normalised=True)
+    return [normalised.enrolled, normalised.at_large, normalised.alike, priors("Dlib", normalised=False).alike]
+
+
+@pytest.mark.parametrize("prior", [impostor_prior("Facenet512"), impostor_prior("ArcFace"), *both_of_verify()])
 def test_rates_and_similarities_are_each_others_inverse(prior: QuadraticPrior | TabulatedPrior) -> None:
     for rate in (0.05, 1e-2, 1e-3, 2e-5, 1e-6):
         assert prior.rate_at(prior.similarity_at(rate)) == pytest.approx(rate, rel=1e-3)
@@ -140,4 +143,17 @@ def test_the_chance_of_a_false_match_is_the_rate_asked_for_at_the_threshold(norm
             threshold = decider.threshold(people, shift)
             assert decider.false_match(threshold, people, shift) == pytest.approx(0.01, rel=1e-3)
             assert decider.false_match(threshold + 0.05, people, shift) < 0.01
-    assert decider.false_match_of_two(decider.verification_threshold) == pytest.approx(0.001, rel=1e-3)
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_two_people_are_called_the_same_at_the_rate_asked_for_and_more_often_where_they_are_alike(
+    normalised: bool,
+) -> None:
+    decider = Decider(MODELS["Facenet512"].spec("0" * 64), 0.01, fmr=0.002, normalised=normalised)
+    assert decider.verification_threshold() == decider.verification_threshold(0.002)
+    thresholds = [decider.verification_threshold(fmr) for fmr in (0.1, 0.01, 1e-3, 1e-4, 1e-6)]
+    assert thresholds == sorted(set(thresholds))
+    for fmr in (0.01, 1e-3, 1e-4):
+        threshold = decider.verification_threshold(fmr)
+        assert decider.false_match_at_large(threshold) == pytest.approx(fmr, rel=1e-3)
+        assert 4 * fmr < decider.false_match_alike(threshold) < 0.2

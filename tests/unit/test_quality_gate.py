@@ -54,7 +54,7 @@ def test_a_spoilt_face_is_refused_with_its_number(reason: str) -> None:
     assert found[0].limit in asdict(LIMITS).values()
     assert found[0].measured in (*asdict(quality).values(), PROFILE)
     assert found[0].measured != found[0].limit
-    assert reason in in_words(found)
+    assert reason.replace("_", " ") in in_words(found)
     assert shortcomings(quality, LIMITS, [reason]) == ()
     assert shortcomings(quality, LIMITS, ["all"]) == ()
 
@@ -67,7 +67,7 @@ def test_everything_that_is_wrong_is_said_and_only_what_is_accepted_is_forgiven(
     assert in_words(left) == (
         "the face is too small (10 px, at least 24); the face is turned away (by 3.00, at most 2.00); the face is too"
         " bright (80% of it white, at most 60%); the face is partly outside of the picture (50% of it, at most 33%):"
-        " send a better picture, or accept too_small, turned_away, too_bright, partly_outside"
+        " send a better picture"
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from client.report import ASCII, BLOCKS, bars_for, describe, printable
+from client.report import ASCII, BLOCKS, bars_for, describe
 from protocol.messages import EmotionAnswer, Identify
 from tests.support.fake_service import identified
 
@@ -36,7 +36,7 @@ def test_an_empty_gallery_has_no_similarity() -> None:
 def test_an_uncertain_emotion_has_a_question_mark_and_an_unasked_one_nothing() -> None:
     unsure = EmotionAnswer("sad", 0.26, False, {"sad": 0.26})
     assert lines(emotion=unsure)[1].endswith("sad?      ###.......  26%")
-    assert lines(emotion=None)[1].rstrip().endswith(tuple("0123456789"))
+    assert lines(emotion=None)[1].rstrip().endswith(")")
 
 
 @pytest.mark.parametrize(("share", "cells"), [(0.0, 0), (0.04, 0), (0.5, 5), (1.0, 10), (1.7, 10), (-1.0, 0)])
@@ -53,4 +53,8 @@ def test_bars_that_the_terminal_has(encoding: str | None, bars: object) -> None:
 
 
 def test_a_name_can_not_drive_the_terminal() -> None:
-    assert printable("\x1b[2JEve\n李雷") == "�[2JEve�李雷"
+    assert lines(name="\x1b[2JEve\n李雷")[1].split()[1] == "\\x1b[2JEve\\x0a李雷"
+
+
+def test_the_similarity_stands_beside_what_it_had_to_be() -> None:
+    assert "similarity  0.412 (needs  0.633)" in lines(similarity=0.412, threshold=0.633)[1]

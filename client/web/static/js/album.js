@@ -194,12 +194,12 @@ async function remove() {
 
 // ---------------------------------------------------------------------------------------------- adding, and the work
 
-async function add({ items, others }) {
+async function add({ items, others, service }) {
   if (!items.length) {
     notice(`No photos in there. ${formatNames()} and ZIP files are taken.`, { bad: true });
     return;
   }
-  if (others.length) notice(leftOut(others));
+  if (others.length || service) notice(leftOut(others, service));
   try {
     await upload(album, items);
   } catch (error) {

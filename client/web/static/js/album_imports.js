@@ -58,8 +58,8 @@ export class Imports {
       }
     }
     if (now.result) {
-      const { added, duplicates, skipped, skipped_total: total } = now.result;
-      notice(`${plural(added, "photo")} imported${duplicates ? `, ${duplicates} there already` : ""}.`);
+      const { added, duplicates, skipped, skipped_total: total, left_out: service } = now.result;
+      notice(`${plural(added, "photo")} imported${duplicates ? `, ${duplicates} there already` : ""}${service ? `, ${service} service files and folders left out` : ""}.`);
       sayRefused(skipped, total);
     }
     this.onend();

@@ -1,29 +1,36 @@
 // What somebody dropped or chose: {items, others}. `items` are {file, name} of every photo and ZIP, folders and all that
-// is in them; `others` the names of the files that are neither.
+// is in them; `others` the names of the files that are neither; `service` counts the files and folders that systems leave
+// beside pictures (protocol/clutter.py).
 
-import { isPicture } from "./formats.js";
+import { isClutter, isPicture } from "./formats.js";
 
 export const isZip = (file) => /\.zip$/i.test(file.name) || file.type === "application/zip";
 
-const isHidden = (name) => name.split("/").some((part) => part.startsWith("."));
-
 export async function chosen(files) {
-  const found = { items: [], others: [] };
-  for (const file of [...files]) await sort(file, file.webkitRelativePath || file.name, found);
+  const found = { items: [], others: [], service: 0 };
+  const passed = new Set();  // of a chosen folder every file is told, those of service folders, too
+  for (const file of [...files]) {
+    const name = file.webkitRelativePath || file.name;
+    const parts = name.split("/");
+    const place = file.webkitRelativePath ? parts.findIndex((part, at) => at > 0 && isClutter(part)) : -1;
+    if (place < 0) await sort(file, name, found);
+    else passed.add(parts.slice(0, place + 1).join("/"));
+  }
+  found.service = passed.size;
   return found;
 }
 
 export async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return chosen(transfer.files);
-  const found = { items: [], others: [] };
+  const found = { items: [], others: [], service: 0 };
   for (const entry of entries) await walk(entry, found);
   return found;
 }
 
 async function sort(file, name, found) {
   if (isZip(file) || await isPicture(file)) found.items.push({ file, name });
-  else if (!isHidden(name)) found.others.push(name);
+  else found.others.push(name);
 }
 
 async function walk(entry, found) {
@@ -36,6 +43,9 @@ async function walk(entry, found) {
   for (;;) {  // a reader gives a hundred at a time
     const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
     if (!some.length) return;
-    for (const one of some) await walk(one, found);
+    for (const one of some) {
+      if (isClutter(one.name)) found.service += 1;
+      else await walk(one, found);
+    }
   }
 }

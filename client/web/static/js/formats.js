@@ -25,9 +25,16 @@ export async function isPicture(file) {
   }
 }
 
+// Is a file or a folder of this name left there by a system or a program (@eaDir, Thumbs.db, hidden ones)?
+export function isClutter(name) {
+  const { exact, anyCase, pattern } = table().clutter;
+  return name.startsWith(".") || exact.includes(name) || anyCase.includes(name.toLowerCase()) || new RegExp(pattern, "i").test(name);
+}
+
 // What is said of the files that were left out; null where there are none.
-export function leftOut(names) {
-  if (!names.length) return null;
+export function leftOut(names, service = 0) {
+  const passed = service ? `${service} service ${service === 1 ? "file or folder" : "files and folders"} left out.` : "";
+  if (!names.length) return passed || null;
   const shown = names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
-  return `Left out ${names.length === 1 ? "1 file that is" : `${names.length} files that are`} not a picture: ${shown}. ${formatNames()} are read.`;
+  return `Left out ${names.length === 1 ? "1 file that is" : `${names.length} files that are`} not a picture: ${shown}. ${formatNames()} are read. ${passed}`.trim();
 }
