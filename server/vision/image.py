@@ -169,11 +169,13 @@ def _jpeg(data: bytes, factor: int, into: Room | None) -> Pixels:
 
 
 def _by_opencv(data: bytes, factor: int, into: Room | None = None) -> Pixels | None:
-    """RGB, not turned; None where the file is cut off or damaged."""
+    """RGB, not turned; None where the file is cut off or damaged. Raises MemoryError."""
     flags = _REDUCED.get(factor, cv2.IMREAD_COLOR_RGB) | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError from error
         return None
     if image is None:
         return None

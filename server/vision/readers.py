@@ -48,7 +48,7 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
 UPRIGHT_BY_READER = ("TIFF", "HEIF")  # these readers turn the picture themselves, size and all
 
 _PARSERS_RAISE = (
-    *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, MemoryError),
+    *(OSError, SyntaxError, ValueError, EOFError, RuntimeError),
     *(TypeError, LookupError, AttributeError, ArithmeticError, struct.error, zlib.error),
 )
 """On damaged bytes. Only libraries are called within `damage`, so that no bug of ours is called damage."""
