@@ -29,7 +29,7 @@ class Drawings:
             numbered = unwritten(answer)
             if numbered:
                 legend = "".join(f"face {number}: {name}\n" for number, name in numbered)
-                target.with_suffix(".txt").write_text(legend, encoding="utf-8", errors="replace")
+                target.with_name(f"{target.name}.names.txt").write_text(legend, encoding="utf-8", errors="replace")
         except CannotDraw as error:
             return str(error)
         except OSError as error:

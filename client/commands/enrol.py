@@ -85,7 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
                 points=() if arguments.at is None else (arguments.at,),
             )
             reasons = {rejection.index: rejection for rejection in answer.rejected}
-            doubts = {doubt.index: f"enrolled, but {printable(doubt.message)}" for doubt in answer.doubts}
+            doubts: dict[int, str] = {}
+            for doubt in answer.doubts:
+                doubts[doubt.index] = f"{doubts.get(doubt.index, 'enrolled')}, but {printable(doubt.message)}"
             for index, (path, _) in enumerate(readable):
                 rejection = reasons.get(index)
                 said = doubts.get(index, "enrolled") if rejection is None else refusal(rejection) + _choice(rejection)

@@ -119,7 +119,7 @@ def test_a_name_that_no_font_has_is_numbered_and_told(tmp_path: Path) -> None:
     answer = replace(ANSWER, faces=(FACE, replace(FACE, name=name)))
     assert unwritten(answer) == [(2, name)]
     assert Drawings(tmp_path).add(Path("a.jpg"), grey_jpeg(200, 200), answer) is None
-    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == f"face 2: {name}\n"
+    assert (tmp_path / "a.jpg.names.txt").read_text(encoding="utf-8") == f"face 2: {name}\n"
 
 
 def test_letters_that_reach_beyond_the_picture_are_cut_off() -> None:

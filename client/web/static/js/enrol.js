@@ -34,7 +34,7 @@ export function acceptable({ shortcomings }) {
 // is in `rejected`. What it was enrolled in spite of is said.
 export async function enrolOne(name, picture, { accept = [], ...more }) {
   const answer = await upload("/api/enrol", { name, ...more, accept: accept.join(",") || undefined }, picture);
-  answer.doubts.forEach((doubt) => notice(`${name} is enrolled, but ${reasonsOf(doubt).join(" ").replace(/^It /, "it ")}`, { bad: true }));
+  answer.doubts.forEach((doubt) => notice(`${name} is enrolled, but ${reasonsOf(doubt).join(" ").replace(/^(It|There) /, (word) => word.toLowerCase())}`, { bad: true }));
   return answer;
 }
 
