@@ -6,6 +6,7 @@ import io
 import os
 import time
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
@@ -19,8 +20,10 @@ from server.albums.database import Database
 from server.albums.limits import AlbumLimits
 from server.errors import BadRequest, Busy, OverLimit, RequestError, StartError
 from server.tcp.dispatch import code_of
+from server.vision.decoding.decoder import Decoder
+from server.vision.image import Header, ImageLimits
 from tests.support.albums import Heard, album_service, ask, serving_albums
-from tests.support.synthetic_engine import SyntheticEngine, draw, portrait
+from tests.support.synthetic_engine import PaintedPicture, SyntheticEngine, draw, portrait
 
 ADA, BEN = 5, 22
 
@@ -245,3 +248,42 @@ def test_more_albums_than_a_queue_would_hold_go_on_after_a_restart(tmp_path: Pat
     with album_service(tmp_path) as service:
         for name in names:
             assert ask(service, wire.AlbumProcess(name)).people == 1  # type: ignore[union-attr]
+
+
+class BusyAtFirst(SyntheticEngine):
+    """As where every decoder has work, or pictures of others have all memory."""
+
+    asked = 0
+
+    def faces(self, data: bytes) -> PaintedPicture:
+        self.asked += 1
+        if self.asked % 2:
+            raise Busy("too many pictures are waiting to be decoded", retry_after_ms=1)
+        return super().faces(data)
+
+
+class BusyDecoder(Decoder):
+    asked = 0
+
+    def look(self, data: bytes, limits: ImageLimits) -> Header:
+        self.asked += 1
+        if self.asked % 2:
+            raise Busy("too many pictures are waiting to be decoded", retry_after_ms=1)
+        return super().look(data, limits)
+
+
+def test_an_albums_work_waits_where_the_decoders_are_busy(tmp_path: Path) -> None:
+    """Nothing is unreadable, or left out, because others were served first."""
+    with closing(BusyDecoder()) as decoder:
+        engine = BusyAtFirst(model="Facenet512", decoder=decoder)
+        (tmp_path / "import" / "some").mkdir(parents=True)
+        for number in (ADA, BEN):
+            (tmp_path / "import" / "some" / f"{number}.png").write_bytes(portrait(number))
+        with album_service(tmp_path, engine=engine) as service:
+            ask(service, wire.AlbumCreate("Trip"))
+            ingested = ask(service, wire.AlbumImport("Trip", "some"))
+            assert isinstance(ingested, wire.AlbumIngested)
+            assert (ingested.added, ingested.skipped_total) == (2, 0)
+            info = ask(service, wire.AlbumProcess("Trip"))
+            assert isinstance(info, wire.AlbumInfo)
+            assert (info.with_faces, info.unreadable) == (2, 0)

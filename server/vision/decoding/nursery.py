@@ -22,7 +22,7 @@ from server.vision.decoding import child
 from server.vision.decoding.wire import Ended, receive, send
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
-_FIRST_TO_GO = "800"  # where memory runs out, the kernel ends a child and not the server
+_FIRST_TO_GO = 800  # of 1000
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     reading = importlib.import_module(sys.argv[2])
     cv2.setNumThreads(1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO, encoding="ascii")
+    _go_first()
     libc = ctypes.CDLL(None)
     try:
         send(control, {"ready": True})
@@ -65,6 +65,13 @@ def _be_a_child(fd: int, reading: ModuleType, libc: ctypes.CDLL) -> int:
     with socket.socket(fileno=fd) as channel:
         child.serve(channel, reading)
     return 0
+
+
+def _go_first() -> None:
+    """Where memory runs out, the kernel ends a child and not the server."""
+    score = Path("/proc/self/oom_score_adj")
+    if int(score.read_text(encoding="ascii")) < _FIRST_TO_GO:  # to lower it is not ours
+        score.write_text(str(_FIRST_TO_GO), encoding="ascii")
 
 
 def _reap() -> None:
