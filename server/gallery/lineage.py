@@ -15,6 +15,7 @@ import secrets
 import sqlite3
 import struct
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -38,14 +39,31 @@ def advance(connection: sqlite3.Connection, after: bytes | None = None) -> None:
     """Give the database a new mark, in the caller's transaction. `after`: the state that it follows; by default its
     own."""
     found = mark(connection) if after is None else after
-    value = _SIGN + secrets.token_bytes(_SIZE) + (found or _NOTHING)
+    marks = secrets.token_bytes(_SIZE) + (found or _NOTHING)
+    value = _SIGN + marks + _sum_of(marks)
     connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_KEY, value))
 
 
 def mark(connection: sqlite3.Connection) -> bytes | None:
-    """The mark of the newest transaction that the connection sees; None in a database of before there were marks."""
+    """The mark of the newest transaction that the connection sees; None in a database of before there were marks, or
+    where it is damaged."""
+    value = _value(connection)
+    return None if value is None or not _is_sound(value) else value[len(_SIGN) : len(_SIGN) + _SIZE]
+
+
+def _value(connection: sqlite3.Connection) -> bytes | None:
     row = connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
-    return bytes(row[0][len(_SIGN) : len(_SIGN) + _SIZE]) if row else None
+    return row[0] if row and isinstance(row[0], bytes) else None
+
+
+def _is_sound(value: bytes) -> bool:
+    """A power failure may leave half of one mark and half of another."""
+    marks, kept = value[len(_SIGN) : len(_SIGN) + 2 * _SIZE], value[len(_SIGN) + 2 * _SIZE :]
+    return value.startswith(_SIGN) and len(marks) == 2 * _SIZE and kept == _sum_of(marks)
+
+
+def _sum_of(marks: bytes) -> bytes:
+    return struct.pack(">I", zlib.crc32(marks))
 
 
 def begin(connection: sqlite3.Connection) -> None:
@@ -108,7 +126,8 @@ def _own_mark(path: Path) -> tuple[bool, bytes | None]:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()
-            return True, mark(connection) if tables else None
+            value = _value(connection) if tables else None
+            return value is None or _is_sound(value), mark(connection) if tables else None
     except sqlite3.Error as error:
         return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB, None
 

@@ -115,6 +115,23 @@ def test_also_where_some_of_it_is_in_the_file_already(tmp_path: Path) -> None:
     assert set_aside(tmp_path / "crashed.db") == []
 
 
+@pytest.mark.parametrize("torn", ["page", "mark"])
+def test_a_file_torn_while_its_log_was_folded_in_is_mended_by_it(tmp_path: Path, torn: str) -> None:
+    """As a power failure in the middle of a write leaves it."""
+    path = made(tmp_path / "a.db", "Ann")
+    killed_after(path, "Bob")
+    with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'meta'").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        content = file.read(4096)
+        mark = content.index(b"\x00FWLOG")
+        file.seek((page - 1) * 4096 + (mark + 10 if torn == "mark" else 0))
+        file.write(b"\xaa" * (10 if torn == "mark" else 2048))
+    assert names_in(path) == ["Ann", "Bob"]
+    assert set_aside(path) == []
+
+
 def test_a_folder_that_was_copied_after_a_crash_is_whole(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()

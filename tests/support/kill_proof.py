@@ -243,6 +243,7 @@ class Proof:
         others = {name for name in found if name not in of_folder and not name.startswith("W")}
         assert others == set(), f"nobody enrolled {others}"
         check_search(self.db)
+        assert not list(self.db.parent.glob(f"{self.db.name}-set-aside-*")), "its own log was taken for another's"
 
     def _start(self, target: Callable[..., None], *args: object) -> BaseProcess:
         process = self._context.Process(target=target, args=args)
