@@ -22,7 +22,7 @@ from PIL import Image
 from client import FaceClient, ServerRefused
 from protocol.errors import ErrorCode
 from scripts.create_db import main as create_db
-from server.errors import Busy, InvalidImage
+from server.errors import Busy, InvalidImage, StartError
 from server.vision.decoding.decoder import Decoder, DecodingSettings
 from server.vision.image import ImageLimits
 from tests.support.albums import album_service, serving_albums
@@ -132,6 +132,15 @@ def test_the_process_that_makes_children_can_be_killed_too(decoder: Decoder) -> 
     assert gone(before)
     assert decoder.photo(GOOD, LIMITS).pixels.shape == (48, 48, 3)
     assert decoder.pids[0] != before[0]
+
+
+def test_a_decoder_that_can_not_start_says_why_and_tries_again_when_asked() -> None:
+    with closing(Decoder(reading="tests.support.there_is_no_such_reading")) as decoder:
+        for _ in range(2):
+            with pytest.raises(StartError, match="No module named"):
+                decoder.wait_until_ready()
+        with pytest.raises(Busy):
+            decoder.photo(GOOD, LIMITS)
 
 
 def test_closing_ends_every_process_those_at_work_too() -> None:

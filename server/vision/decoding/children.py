@@ -55,10 +55,9 @@ class Children:
     def __init__(self, reading: str = READING) -> None:
         """Starts the nursery, and doesn't wait for it."""
         self._reading = reading
-        self._talking = threading.Lock()  # guards the three below: one question at a time
+        self._talking = threading.Lock()  # guards all below: one question at a time
         self._closed = False
-        self._process, self._control = self._start()
-        self._ready = False
+        self._start()
 
     @property
     def pid(self) -> int:
@@ -70,47 +69,54 @@ class Children:
         with self._talking:
             if self._closed:
                 raise Ended
+            if not self._running:
+                self._start()
             try:
                 return self._forked()
-            except (Ended, TimeoutError):  # somebody ended it
+            except (Ended, OSError):  # somebody ended it
                 self._end()
-            self._process, self._control = self._start()
-            self._ready = False
+            self._start()
             try:
                 return self._forked()
-            except (Ended, TimeoutError) as error:
+            except (Ended, OSError) as error:
                 raise self._end() from error
 
     def close(self) -> None:
         """Ends the nursery, and with it every child."""
         with self._talking:
-            if not self._closed:
-                self._closed = True
+            self._closed = True
+            if self._running:
                 self._end()
 
-    def _start(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    def _start(self) -> None:
         ours, theirs = channel()
         ours.settimeout(_PATIENCE_S)
         with theirs:
-            process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "server.vision.decoding.nursery", str(theirs.fileno()), self._reading],
                 cwd=_ROOT, env=_environment(os.environ), pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             )  # fmt: skip
-        return process, ours
+        self._control = ours
+        self._running, self._ready = True, False
 
     def _forked(self) -> Child:
         if not self._ready:
             receive(self._control)
             self._ready = True
         ours, theirs = channel()
-        with theirs:
-            send(self._control, {}, fds=[theirs.fileno()])
-        answer, _, (pidfd,) = receive(self._control)
+        try:
+            with theirs:
+                send(self._control, {}, fds=[theirs.fileno()])
+            answer, _, (pidfd,) = receive(self._control)
+        except (Ended, OSError):
+            ours.close()
+            raise
         return Child(answer["pid"], pidfd, ours)
 
     def _end(self) -> StartError:
-        """And what it said last, as an error."""
+        """Ends the nursery; what it said last, as an error."""
+        self._running = False
         self._control.close()  # which it takes for the end
         try:
             self._process.wait(1.0)

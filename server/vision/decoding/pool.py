@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from server.errors import Busy
 from server.vision.decoding.children import Child, Children
+from server.vision.decoding.wire import Ended
 
 _RETRY_AFTER_MS = 500  # what a large photo takes
 
@@ -46,7 +47,7 @@ class Pool:
             if not self._changed.wait_for(lambda: self._closed or self._taken < self._size, patience_s):
                 raise Busy("too many pictures are waiting to be decoded", retry_after_ms=_RETRY_AFTER_MS)
             if self._closed:
-                raise Busy("the server is stopping", retry_after_ms=1000)
+                raise _stopping()
             self._taken += 1
             child = self._idle.pop() if self._idle else None
         try:
@@ -76,7 +77,10 @@ class Pool:
             if child.is_alive():
                 return child
             child.kill()
-        return self._children.fork()
+        try:
+            return self._children.fork()
+        except Ended as error:
+            raise _stopping() from error
 
     def _keep(self, child: Child) -> None:
         with self._changed:
@@ -84,3 +88,7 @@ class Pool:
                 self._idle.append(child)
                 return
         child.kill()
+
+
+def _stopping() -> Busy:
+    return Busy("the server is stopping", retry_after_ms=1000)
