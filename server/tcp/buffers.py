@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+_PHOTO = 1 / 32  # of the budget (8 of 256 MiB): what is no larger is a photo, and has a share for itself
+_FOR_ALL = 3 / 4  # of the budget; the rest is for photos, whatever larger frames hold
 _PATIENCE_S = 3.0  # a frame has its room for so long, whoever waits for it: a photo takes less on most lines
 
 
@@ -77,14 +79,17 @@ class Buffers:
     def _is_next(self, room: Room) -> bool:
         """Is there room, and nobody waiting who needs less? (With the lock held, as below.)"""
         smallest = min(self._wanted, key=lambda other: other.size)
-        return smallest.size == room.size and (not self._held or self._held + room.size <= self._budget)
+        return smallest.size == room.size and (not self._held or self._held + room.size <= self._open_to(room))
+
+    def _open_to(self, room: Room) -> float:
+        return self._budget * (1.0 if room.size <= self._budget * _PHOTO else _FOR_ALL)
 
     def _until_one_gives_up(self) -> float:
         """Asks the oldest to go, once its time is up, if that many are not going yet; gives the seconds to wait."""
         smallest = min(self._wanted, key=lambda other: other.size)
         staying = self._held - sum(room.size for room in self._rooms if room.asked)
         oldest = next((room for room in self._rooms if not room.asked), None)
-        if oldest is None or staying + smallest.size <= self._budget:
+        if oldest is None or staying + smallest.size <= self._open_to(smallest):
             return self._patience_s
         left = oldest.since + self._patience_s - time.monotonic()
         if left > 0:

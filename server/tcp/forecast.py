@@ -61,5 +61,5 @@ class Forecast:
         now, among = self._clock(), max(self._cores, len(self._running))
         costs = dict(self._cost_s)
         for kind, begun, _ in self._running.values():
-            costs[kind] = max(costs.get(kind, 0.0), (now - begun) / among)
+            costs[kind] = max(costs.get(kind, _FIRST_GUESS_S), (now - begun) / among)
         return costs

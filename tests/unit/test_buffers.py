@@ -26,8 +26,8 @@ def given(room: Room | None) -> Room:
 
 def test_room_is_held_until_it_is_given_back() -> None:
     buffers = Buffers(100)
-    rooms = [given(take(buffers, 40)), given(take(buffers, 60))]
-    assert buffers.held == 100
+    rooms = [given(take(buffers, 40)), given(take(buffers, 35))]
+    assert buffers.held == 75
     for room in rooms:
         buffers.give_back(room)
     assert buffers.held == 0
@@ -41,9 +41,9 @@ def test_a_frame_larger_than_all_has_it_alone() -> None:
 
 def test_who_needs_least_comes_first() -> None:
     buffers = Buffers(100, patience_s=PATIENCE_S)
-    first = given(take(buffers, 90))
+    first = given(take(buffers, 75))
     with ThreadPoolExecutor(2) as pool:
-        large = pool.submit(take, buffers, 95)
+        large = pool.submit(take, buffers, 74)
         while len(buffers._wanted) < 1:
             time.sleep(0.001)
         small = pool.submit(take, buffers, 50)
@@ -56,12 +56,21 @@ def test_who_needs_least_comes_first() -> None:
         buffers.give_back(given(large.result(PATIENCE_S)))
 
 
+def test_photos_have_room_whatever_larger_frames_hold() -> None:
+    buffers = Buffers(320, patience_s=PATIENCE_S)
+    large = [given(take(buffers, 80)) for _ in range(3)]
+    photos = [given(take(buffers, 10)) for _ in range(8)]
+    assert buffers.held == 320
+    for room in large + photos:
+        buffers.give_back(room)
+
+
 def test_the_oldest_gives_up_when_others_have_waited_for_it() -> None:
     buffers = Buffers(100, patience_s=0.05)
     told = [threading.Event(), threading.Event()]
-    old, newer = (given(take(buffers, 50, event)) for event in told)
+    old, newer = (given(take(buffers, 37, event)) for event in told)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(take, buffers, 40)
+        waiting = pool.submit(take, buffers, 30)
         assert told[0].wait(PATIENCE_S)
         assert not waiting.done()
         buffers.give_back(old)

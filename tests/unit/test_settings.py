@@ -91,6 +91,7 @@ def test_flags_over_environment_over_defaults(flag: str, text: str, place: str, 
     if default is not None:
         in_units = {
             "tcp.max_frame": "32",
+            "tcp.max_buffered": "256",
             "vision.limits.max_pixels": "100",
             "albums.limits.album_bytes": "200",
             "albums.limits.zip_bytes": "8",
