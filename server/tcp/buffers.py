@@ -22,7 +22,7 @@ class Room:
 
     size: int
     since: float
-    give_up: Callable[[], None]
+    give_up: Callable[[], object]
     asked: bool = False
 
 
@@ -43,7 +43,9 @@ class Buffers:
         with self._changed:
             return self._held
 
-    def take(self, size: int, *, until: float, wanted: Callable[[], bool], give_up: Callable[[], None]) -> Room | None:
+    def take(
+        self, size: int, *, until: float, wanted: Callable[[], bool], give_up: Callable[[], object]
+    ) -> Room | None:
         """Waits for room; None when there is none by `until` (time.monotonic), or nothing is `wanted` any more."""
         room = Room(size, 0.0, give_up)
         with self._changed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Iterable
 
-_FIRST_GUESS_S = 0.01  # of a kind of work that has not been seen yet
+_FIRST_GUESS_S = 0.03  # a photograph on two cores, for a kind of work that has not been seen yet
 _NEWEST = 0.2  # the weight of the latest in the running mean: some ten requests' memory
 _LONGEST_PROMISE_S = 30.0  # nobody is sent away for longer over how many were sent away before
 

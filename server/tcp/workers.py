@@ -1,20 +1,24 @@
 """A bounded pool of threads: a fixed number of workers, a queue bounded in number, bytes and time.
 
 Connections take turns: of each that has work waiting, one request, so a client that sends many gets no more than one
-that sends one. Who would have to wait too long is refused at once; who has waited too long all the same, when it has.
+that sends one. Who would have to wait too long is refused at once; who has waited too long after all, then.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 
 from server.tcp.forecast import Forecast
+
+_AT_MOST = 2  # times the wait that is expected of anybody: then the forecast was wrong, and who waits is told
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +31,7 @@ class Job:
     deadline: float  # time.monotonic
     run: Callable[[], None]
     refuse: Callable[[int], None]  # with the milliseconds after which to ask again, 0 if the pool stops
-    expire: Callable[[], None]
+    expire: Callable[[], None]  # the deadline has passed
 
 
 class Workers:
@@ -42,7 +46,7 @@ class Workers:
         self._changed = threading.Condition(self._lock)  # for workers: a job waits
         self._sooner = threading.Condition(self._lock)  # for the timekeeper: another deadline is the next
         self._waiting: dict[Hashable, deque[Job]] = {}  # by owner, in the order of their turns; no empty ones
-        self._arrivals: dict[Job, None] = {}  # the same jobs; a dict, because it forgets any of them at once
+        self._arrivals: dict[Job, float] = {}  # the same jobs, and until when each may stay
         self._bytes = 0
         self._idle = 0
         self._stopping = False
@@ -61,10 +65,7 @@ class Workers:
     def submit(self, job: Job) -> None:
         """Queues a job, or refuses it or, where the queue is full, the newest of who has most waiting. Never blocks."""
         with self._lock:
-            if self._stopping:
-                refused, after_ms = job, 0
-            else:
-                refused, after_ms = self._admit(job)
+            refused, after_ms = (job, 0) if self._stopping else self._admit(job)
         if refused is not None:
             refused.refuse(after_ms)
 
@@ -94,40 +95,45 @@ class Workers:
         if len(self._arrivals) < self._idle:  # a worker is about to take it
             self._append(job)
             return None, 0
-        wait_s = self._forecast.wait_s(other.kind for other in self._ahead_of(job))
-        if wait_s > min(self._max_wait_s, job.deadline - time.monotonic()):
-            return job, self._ask_again_ms(job, wait_s)
+        if self._wait_s(job) > min(self._max_wait_s, job.deadline - time.monotonic()):
+            return job, self._ask_again_ms(job)
         if len(self._arrivals) < self._capacity + self._idle and self._holds(job.size):
             self._append(job)
             return None, 0
         longest = max(self._waiting.values(), key=len, default=None)
         mine = len(self._waiting.get(job.owner, ()))
         if longest is None or len(longest) <= mine + 1 or not self._holds(job.size - longest[-1].size):
-            return job, self._ask_again_ms(job, wait_s)
+            return job, self._ask_again_ms(job)
         refused = longest[-1]
+        after_ms = self._ask_again_ms(refused)
         self._forget(refused)
         self._append(job)
-        return refused, self._ask_again_ms(refused, wait_s)
+        return refused, after_ms
 
     def _holds(self, more: int) -> bool:
         return not self._bytes or self._bytes + more <= self._most_bytes
 
-    def _ask_again_ms(self, job: Job, wait_s: float) -> int:
-        not_before_s = max(0.0, wait_s - self._max_wait_s)
+    def _wait_s(self, job: Job) -> float:
+        return self._forecast.wait_s(other.kind for other in self._ahead_of(job))
+
+    def _ask_again_ms(self, job: Job) -> int:
+        not_before_s = max(0.0, self._wait_s(job) - self._max_wait_s)
         return max(1, round(1000 * self._forecast.next_turn_s(job.owner, job.kind, not_before_s)))
 
     def _ahead_of(self, job: Job) -> list[Job]:
-        """What is taken before it: all of its owner's own, and of every other as many and one."""
+        """What others have waiting that is taken before it. Its owner's own doesn't count: who sends several requests
+        at once, which are bounded, knows that they are done one after the other."""
         turns = len(self._waiting.get(job.owner, ())) + 1
         ahead: list[Job] = []
         for owner, jobs in self._waiting.items():
-            ahead += jobs if owner is job.owner else itertools.islice(jobs, turns)
+            if owner is not job.owner:
+                ahead += itertools.islice(jobs, turns)
         return ahead
 
     def _append(self, job: Job) -> None:
         if not self._arrivals:
             self._sooner.notify()
-        self._arrivals[job] = None
+        self._arrivals[job] = min(job.deadline, time.monotonic() + _AT_MOST * self._max_wait_s)
         self._waiting.setdefault(job.owner, deque()).append(job)
         self._bytes += job.size
         self._changed.notify()
@@ -165,18 +171,21 @@ class Workers:
             return job
 
     def _keep_time(self) -> None:
-        while (job := self._take_late()) is not None:
-            job.expire()
+        while (tell := self._next_late()) is not None:
+            tell()
 
-    def _take_late(self) -> Job | None:
-        """The next job whose time is up; None once the pool stops."""
+    def _next_late(self) -> Callable[[], None] | None:
+        """What to tell the next job whose time is up, when it is; None once the pool stops."""
         with self._lock:
             while not self._stopping:
-                # All may wait equally long, so who came first is the first to be late.
-                first = next(iter(self._arrivals), None)
-                left = None if first is None else first.deadline - time.monotonic()
-                if first is not None and left is not None and left <= 0:
-                    self._forget(first)
-                    return first
-                self._sooner.wait(left)
+                job, until = min(self._arrivals.items(), key=lambda entry: entry[1], default=(None, math.inf))
+                now = time.monotonic()
+                if job is not None and until <= now:
+                    if job.deadline > now and len(self._waiting) == 1:
+                        self._arrivals[job] = job.deadline  # nobody else's work is before it
+                        continue
+                    after_ms = self._ask_again_ms(job)
+                    self._forget(job)
+                    return job.expire if job.deadline <= now else partial(job.refuse, after_ms)
+                self._sooner.wait(None if job is None else until - now)
             return None

@@ -136,16 +136,7 @@ def test_the_bytes_that_wait_are_bounded() -> None:
 
 
 def test_what_has_waited_too_long_is_told_so_though_no_worker_is_free() -> None:
-    with held(10) as (workers, ends, release):
-        workers.submit(ends.job("patient", owner="p"))
-        workers.submit(ends.job("late", seconds=0.05))
-        workers.submit(ends.job("later", seconds=0.1))
-        assert ends.refused == {}
-        # the one before them waits longer than they do, which no two requests of a server differ in
-        release.set()
-        ends.wait_for(2)
-        assert ends.run[:2] == ["hold", "patient"]
-    with held(10) as (workers, ends, release):
+    with held(10) as (workers, ends, _):
         workers.submit(ends.job("late", seconds=0.05))
         workers.submit(ends.job("later", seconds=0.1))
         ends.wait_for(2)
@@ -153,25 +144,29 @@ def test_what_has_waited_too_long_is_told_so_though_no_worker_is_free() -> None:
         assert ends.run == ["hold"]
 
 
+def test_who_was_let_in_by_a_forecast_that_was_wrong_is_sent_away_before_long() -> None:
+    with held(10, max_wait_s=0.1) as (workers, ends, _):
+        workers.submit(ends.job("hopeful", owner="a"))
+        workers.submit(ends.job("patient", owner="b"))
+        ends.wait_for(1)
+        assert ends.refused["hopeful"] > 0
+        assert (ends.expired, ends.run) == ([], ["hold"])
+
+
 def test_who_would_wait_too_long_is_told_at_once() -> None:
     with held(1000, max_wait_s=0.2) as (workers, ends, release):
-        for number in range(100):  # each is taken to cost 10 ms, until one has been seen
+        for number in range(100):  # each is taken to cost 30 ms, until one has been seen
             workers.submit(ends.job(str(number), owner=number))
         kept = 100 - len(ends.refused)
-        assert 1 <= kept <= 21
-        assert sorted(map(int, ends.refused))[0] == kept  # the first come are served
-        workers.submit(ends.job("of another", owner=0))
-        assert "of another" in ends.refused
+        assert 1 <= kept <= 7
+        assert min(map(int, ends.refused)) == kept  # the first come are served
         release.set()
-        ends.wait_for(102)
-        assert len(ends.run) == 1 + kept
 
 
 def test_a_client_with_many_requests_makes_nobody_else_wait() -> None:
     with held(1000, max_wait_s=0.2) as (workers, ends, release):
         for number in range(50):
             workers.submit(ends.job(str(number), owner="greedy"))
-        assert ends.refused
         workers.submit(ends.job("modest", owner="modest"))
         assert "modest" not in ends.refused
         release.set()
@@ -184,3 +179,13 @@ def test_as_many_run_at_once_as_there_are_threads() -> None:
         workers.submit(ends.job(str(number), work=lambda: together.wait(PATIENCE_S)))
     together.wait(PATIENCE_S)
     assert ended(workers)
+
+
+def test_who_only_waits_for_itself_is_not_sent_away() -> None:
+    with held(100, max_wait_s=0.05) as (workers, ends, release):
+        for number in range(8):
+            workers.submit(ends.job(str(number)))
+        assert not ends.any.acquire(timeout=0.3)  # several times as long as anybody waits for others
+        release.set()
+        ends.wait_for(9)
+        assert ends.run == ["hold", *map(str, range(8))]
