@@ -6,7 +6,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from protocol.codec import encode_answer
@@ -141,18 +140,8 @@ class Albums(Protocol):
     def followed(self) -> Followed: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Stranger:
-    """Why a connection may not ask, in words; `retry_after_ms` where the token itself may be right."""
-
-    message: str
-    retry_after_ms: int | None = None
-
-
-NO_TOKEN = Stranger(
-    "this server asks for a token: say it first, with op 'hello' (clients of ours: --token or FACEWIRE_TOKEN)"
-)
-WRONG_TOKEN = Stranger("the token is wrong")
+NO_TOKEN = "this server asks for a token: say it first, with op 'hello' (our own clients: --token or FACEWIRE_TOKEN)"
+WRONG_TOKEN = "the token is wrong"
 
 
 def _ignore(_: bytes) -> None:
@@ -206,17 +195,16 @@ class Dispatcher:
         """Must a connection say the token before anything else?"""
         return self._guard is not None
 
-    def stranger(self, body: RequestBody, address: str) -> Stranger | None:
+    def hears_token_in(self, address: str) -> float:
+        """Seconds until a token from there is looked at: wrong ones cost time."""
+        return 0.0 if self._guard is None else self._guard.closed_for(address)
+
+    def turned_away(self, body: RequestBody, address: str) -> str | None:
         """Why a connection from `address` may not go on after saying this; None if it may."""
         if self._guard is None:
             return None
         if not isinstance(body, Hello):
             return NO_TOKEN
-        closed_s = self._guard.closed_for(address)
-        if closed_s:
-            after_s = math.ceil(closed_s)
-            message = f"too many wrong tokens came from this address: try again in {after_s} s"
-            return Stranger(message, after_s * 1000)
         return None if self._guard.is_right(body.token, address) else WRONG_TOKEN
 
     def is_instant(self, body: RequestBody) -> bool:

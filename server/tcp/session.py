@@ -21,7 +21,7 @@ from protocol.errors import BadMessage, ErrorCode, ForeignProtocol, FrameError, 
 from protocol.messages import Hello, Request
 from protocol.stream import IdleTimeout, MessageStream, NoRoom, StreamTimeout
 from server.tcp.buffers import Buffers
-from server.tcp.dispatch import NO_TOKEN, Dispatcher, Stranger
+from server.tcp.dispatch import NO_TOKEN, Dispatcher
 from server.tcp.farewell import Farewells
 from server.tcp.limits import TcpLimits
 from server.tcp.places import Places
@@ -216,9 +216,11 @@ class Session:
                 self._dispatcher.refusal(error.request_id, error.code, str(error)), error.request_id
             )
         if not self._admitted or isinstance(request.body, Hello):
-            stranger = self._dispatcher.stranger(request.body, self._address)
-            if stranger is not None:
-                return self._turn_away(stranger, request.id)
+            if isinstance(request.body, Hello) and not self._wait(self._dispatcher.hears_token_in(self._address)):
+                return False
+            why = self._dispatcher.turned_away(request.body, self._address)
+            if why is not None:
+                return self._turn_away(why, request.id)
             if not self._house.places.admit(self):
                 self._say_last(ErrorCode.BUSY, all_taken(self._house.places), request.id)
                 return False
@@ -244,18 +246,22 @@ class Session:
             self._in_flight += 1
             return not self._gone
 
-    def _turn_away(self, stranger: Stranger, request_id: int) -> bool:
-        self._say_last(ErrorCode.UNAUTHORIZED, stranger.message, request_id, stranger.retry_after_ms)
+    def _wait(self, seconds: float) -> bool:
+        """False when the connection ends meanwhile."""
+        with self._changed:
+            return not self._changed.wait_for(lambda: self._gone or self._ending is not None, seconds)
+
+    def _turn_away(self, why: str, request_id: int) -> bool:
+        self._say_last(ErrorCode.UNAUTHORIZED, why, request_id)
         return False
 
-    def _say_last(self, code: ErrorCode, message: str, request_id: int = 0, retry_after_ms: int | None = None) -> None:
+    def _say_last(self, code: ErrorCode, message: str, request_id: int = 0) -> None:
         with self._changed:
             if self._ending is not None:
                 code, message = ErrorCode.BUSY, self._ending
             self._said_why = True
             self._in_flight += 1
-        if code is ErrorCode.BUSY:
-            retry_after_ms = self._limits.retry_after_ms
+        retry_after_ms = self._limits.retry_after_ms if code is ErrorCode.BUSY else None
         self._post(self._dispatcher.refusal(request_id, code, message, "-", retry_after_ms), request_id)
 
     # ------------------------------------------------------------------------------------------ answering

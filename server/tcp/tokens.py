@@ -1,4 +1,7 @@
-"""The token, and what wrong ones cost: after a few, an address is not heard for a while, each time for longer."""
+"""The token, and what wrong ones cost: after a few, the next from that address is looked at later, each time later still.
+
+It waits and is not refused, so who shares an address with a guesser (the page's visitors do) gets in all the same.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _log = logging.getLogger("facewire.tcp")
 
 _FREE = 3  # wrong tokens of an address that cost nothing: somebody mistyped
 _FIRST_S = 1.0  # what the next one costs; then twice as long each time
-_LONGEST_S = 30.0
+_LONGEST_S = 8.0  # within any client's patience; as many guesses in that time as there are places for strangers
 _FORGOTTEN_S = 600.0  # without a wrong token
 _MOST = 4096  # addresses remembered; over it the one that was wrong longest ago is forgotten
 
@@ -37,7 +40,7 @@ class TokenGuard:
         self._records: OrderedDict[str, _Record] = OrderedDict()  # by network, the latest to be wrong last
 
     def closed_for(self, address: str) -> float:
-        """Seconds for which no token from there is even looked at; 0 where it is."""
+        """Seconds until a token from there is looked at."""
         with self._lock:
             record = self._records.get(network_of(address))
             return 0.0 if record is None else max(0.0, record.closed_until - self._clock())

@@ -47,6 +47,7 @@ class Workers:
         self._sooner = threading.Condition(self._lock)  # for the timekeeper: another deadline is the next
         self._waiting: dict[Hashable, deque[Job]] = {}  # by owner, in the order of their turns; no empty ones
         self._arrivals: dict[Job, float] = {}  # the same jobs, and until when each may stay
+        self._sleeps_until = math.inf  # the timekeeper
         self._bytes = 0
         self._idle = 0
         self._stopping = False
@@ -131,9 +132,10 @@ class Workers:
         return ahead
 
     def _append(self, job: Job) -> None:
-        if not self._arrivals:
+        until = min(job.deadline, time.monotonic() + _AT_MOST * self._max_wait_s)
+        self._arrivals[job] = until
+        if until < self._sleeps_until:
             self._sooner.notify()
-        self._arrivals[job] = min(job.deadline, time.monotonic() + _AT_MOST * self._max_wait_s)
         self._waiting.setdefault(job.owner, deque()).append(job)
         self._bytes += job.size
         self._changed.notify()
@@ -187,5 +189,6 @@ class Workers:
                     after_ms = self._ask_again_ms(job)
                     self._forget(job)
                     return job.expire if job.deadline <= now else partial(job.refuse, after_ms)
+                self._sleeps_until = until
                 self._sooner.wait(None if job is None else until - now)
             return None

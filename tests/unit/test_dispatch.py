@@ -172,10 +172,10 @@ def test_stats_count_requests_and_errors() -> None:
 def test_the_token_is_asked_for_only_where_there_is_one() -> None:
     free, guarded = Dispatcher(FakeService()), Dispatcher(FakeService(), token="sesam öffne dich")
     assert (free.needs_hello, guarded.needs_hello) == (False, True)
-    assert free.stranger(Ping(), "::1") is None
-    assert guarded.stranger(Ping(), "::1") == NO_TOKEN
-    assert guarded.stranger(Hello("sesam"), "::1") == WRONG_TOKEN
-    assert guarded.stranger(Hello("sesam öffne dich"), "::1") is None
+    assert free.turned_away(Ping(), "::1") is None
+    assert guarded.turned_away(Ping(), "::1") == NO_TOKEN
+    assert guarded.turned_away(Hello("sesam"), "::1") == WRONG_TOKEN
+    assert guarded.turned_away(Hello("sesam öffne dich"), "::1") is None
 
 
 def test_a_failure_is_a_plain_map() -> None:
