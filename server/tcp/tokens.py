@@ -1,4 +1,4 @@
-"""The token, and what wrong ones cost: after a few, the next from that address is looked at later, each time later still.
+"""The token, and what wrong ones cost: after a few, the next from that address is looked at later, and later still.
 
 It waits and is not refused, so who shares an address with a guesser (the page's visitors do) gets in all the same.
 """
