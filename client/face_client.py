@@ -75,7 +75,7 @@ class FaceClient(GalleryOperations):
         self._host = host
         self._port = port
         self._timeout = timeout
-        self._token = token
+        self._token = token or None  # an empty one, as FACEWIRE_TOKEN= leaves it, is none
         self._max_frame = max_frame
         self._retries = retries
         self._lock = threading.Lock()  # guards the two below

@@ -15,7 +15,7 @@ class TcpLimits:
 
     max_connections: int = 64  # threads are two a connection; a full server lets the one go that is silent longest
     max_per_address: int | None = None  # of these; None: all, for behind a gateway every client has one address
-    max_strangers: int = 64  # connections that have not said the token yet, which hold none of the places above
+    max_strangers: int = 64  # connections that have not asked yet, or not said the token: they hold no place above
     max_in_flight: int = 8  # requests of one connection; then it is not read until one is answered
     workers: int = 8  # pictures whose faces can meet in one batch, which is largest, and cheapest a face, at 8
     queue: int = 256  # requests waiting for a worker, if they can be served in `max_wait_s`
@@ -24,6 +24,7 @@ class TcpLimits:
     max_hello: int = 4096  # bytes of a frame before the token was said: `hello` has some dozens
     max_buffered: int = 256 * 2**20  # eight of the largest frames; what is more waits in the peers' own buffers
     hello_timeout_s: float = 5.0  # from connecting to the token: a few round trips on any line
+    place_wait_s: float = 2.0  # that a first request may wait for a place: somebody's answer, or a frame that stalls
     idle_timeout_s: float = 60.0  # a connection that asks nothing gives its slot back
     frame_timeout_s: float = 30.0  # for one whole frame: 32 MiB at 9 Mbit/s, a photo on a poor line
     slowest_frame: int = 32 * 1024  # bytes a second that a frame must come at, or hold its place for nothing

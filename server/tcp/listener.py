@@ -147,7 +147,7 @@ class Listener:
     def _open_session(self, sock: socket.socket, address: str) -> None:
         """Serves `sock` in a thread of its own, or refuses it when every place is taken."""
         session = Session(sock, address, self._house)
-        if not self._places.enter(session, stranger=self._dispatcher.needs_hello):
+        if not self._places.enter(session):
             self._refuse(sock)
             return
         name = f"facewire-session-{next(self._numbers)}"

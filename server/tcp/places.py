@@ -1,18 +1,20 @@
 """Who may be connected: places for those who may ask, places of their own for strangers, and who gives way.
 
-A full server prefers those who ask. The connection that has been silent longest gives way to a new one; one with work
-under way never does. Strangers are those who have not said the token yet, where there is one: all they can hold is
-strangers' places.
+A full server prefers those who ask. A new connection is a stranger until its first request is here, or its token where
+there is one: all it can hold is a stranger's place. Then it takes a place among those who ask, and the connection that
+has been silent longest gives way to it; one with work under way never does.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 _SHARE = 0.5  # of the places: who holds more of them gives way first
+_LOOK_S = 0.1  # a member falls silent, or its frame grows old, without a word
 MOST_LEAVING = 64  # told to give way and still there, for their last answer or a thread's turn: milliseconds each
 
 
@@ -43,8 +45,8 @@ class Places:
         self._most_members = members
         self._most_strangers = strangers
         self._per_address = per_address
-        self._changed = changed
-        self._lock = threading.Lock()  # guards the three below
+        self._tell = changed
+        self._changed = threading.Condition()  # guards the three below; notified when one leaves
         self._members: set[Guest] = set()
         self._strangers: dict[Guest, None] = {}  # in the order they came
         self._leaving: set[Guest] = set()  # told to give way and not gone yet: they hold no place, but threads
@@ -54,37 +56,38 @@ class Places:
         """Places for those who may ask."""
         return self._most_members
 
-    def enter(self, guest: Guest, *, stranger: bool) -> bool:
-        """A new connection; False where there is no place for it."""
-        with self._lock:
-            return self._receive(guest) if stranger else self._seat(guest)
-
-    def admit(self, guest: Guest) -> bool:
-        """A stranger has said the token; False where there is no place for it among those who may ask."""
-        with self._lock:
-            if guest in self._members:
-                return True
-            if not self._seat(guest):
+    def enter(self, guest: Guest) -> bool:
+        """A new connection, a stranger; False where there is no place for it."""
+        with self._changed:
+            if len(self._strangers) >= self._most_strangers and not self._free_a_strangers_place():
                 return False
-            self._strangers.pop(guest, None)
+            self._strangers[guest] = None
+            self._count()
             return True
+
+    def admit(self, guest: Guest, wait_s: float, wanted: Callable[[], bool]) -> bool:
+        """A stranger has asked; False where there is no place for it among those who ask, or it is not `wanted` in."""
+        until = time.monotonic() + wait_s
+        with self._changed:
+            while wanted():
+                if self._seat(guest):
+                    return True
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(min(left, _LOOK_S))
+            return False
 
     def leave(self, guest: Guest) -> None:
         """It has ended."""
-        with self._lock:
+        with self._changed:
             self._members.discard(guest)
             self._strangers.pop(guest, None)
             self._leaving.discard(guest)
             self._count()
+            self._changed.notify_all()
 
     # ------------------------------------------------------------------------------ with the lock held
-
-    def _receive(self, guest: Guest) -> bool:
-        if len(self._strangers) >= self._most_strangers and not self._free_a_strangers_place():
-            return False
-        self._strangers[guest] = None
-        self._count()
-        return True
 
     def _free_a_strangers_place(self) -> bool:
         """The oldest of the address that has most of them goes: nobody shuts out another address, and in vain its own,
@@ -103,6 +106,7 @@ class Places:
             greedy = [member for member in self._members if held[member.network] > share]
             if not self._silent_goes(greedy) and not self._silent_goes(self._members):
                 return False
+        self._strangers.pop(guest, None)
         self._members.add(guest)
         self._count()
         return True
@@ -123,4 +127,4 @@ class Places:
         return False
 
     def _count(self) -> None:
-        self._changed(len(self._members) + len(self._strangers))
+        self._tell(len(self._members) + len(self._strangers))

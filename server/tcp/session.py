@@ -30,7 +30,8 @@ from server.tcp.workers import Job, Workers
 
 _log = logging.getLogger("facewire.tcp")
 
-_FRAME_AGE_S = 5.0  # a frame that has taken so long may give way to a new connection, where nobody is silent
+_FRAME_AGE_S = 2.0  # a frame that has taken so long may give way to a new connection, where nobody is silent
+_KEPT_WAITING = 8 * 2**20  # bytes of a first request that is kept while it waits for a place; others are told at once
 
 STOPPING = "the server is stopping"
 SILENT_LONGEST = "this connection was silent longest, and a new one needed its place: connect again to ask"
@@ -61,7 +62,8 @@ class Session:
         self._house = house
         self._dispatcher = house.dispatcher
         self._limits = limits
-        self._admitted = not house.dispatcher.needs_hello  # the reading thread writes it
+        self._admitted = not house.dispatcher.needs_hello  # may ask; this and the next: the reading thread writes them
+        self._seated = False  # has a place of those who ask
         self._ended_by_peer = False  # this and the next: the reading thread's own
         self._hello_until = time.monotonic() + limits.hello_timeout_s
         # Answers to write, numbers of requests that there is news of, None to end. Slots bound it: a request has one
@@ -116,7 +118,7 @@ class Session:
                 return None
             since = self._last_answer
         age = self._stream.frame_age
-        if age is not None and age < _FRAME_AGE_S and self._admitted:
+        if age is not None and age < _FRAME_AGE_S and self._seated:
             return None
         return None if self._stream.has_news() else (age is not None, since)
 
@@ -212,8 +214,10 @@ class Session:
         except RequestRefused as error:
             if not self._admitted:
                 return self._turn_away(NO_TOKEN, error.request_id)
-            return self._take_slot() and self._post(
-                self._dispatcher.refusal(error.request_id, error.code, str(error)), error.request_id
+            return (
+                self._take_place(len(payload))
+                and self._take_slot()
+                and self._post(self._dispatcher.refusal(error.request_id, error.code, str(error)), error.request_id)
             )
         if not self._admitted or isinstance(request.body, Hello):
             if isinstance(request.body, Hello) and not self._wait(self._dispatcher.hears_token_in(self._address)):
@@ -221,11 +225,17 @@ class Session:
             why = self._dispatcher.turned_away(request.body, self._address)
             if why is not None:
                 return self._turn_away(why, request.id)
-            if not self._house.places.admit(self):
-                self._say_last(ErrorCode.BUSY, all_taken(self._house.places), request.id)
-                return False
             self._admitted = True
-        return self._take_slot() and self._begin(request, len(payload))
+        return self._take_place(len(payload)) and self._take_slot() and self._begin(request, len(payload))
+
+    def _take_place(self, size: int) -> bool:
+        """Among those who ask, at the first request: until then it was a stranger. False when there is none."""
+        if not self._seated:
+            wait_s = self._limits.place_wait_s if size <= _KEPT_WAITING else 0.0
+            self._seated = self._house.places.admit(self, wait_s, self._goes_on)
+            if not self._seated:
+                self._say_last(ErrorCode.BUSY, all_taken(self._house.places))
+        return self._seated
 
     def _begin(self, request: Request, size: int) -> bool:
         deadline = time.monotonic() + self._limits.request_timeout_s
