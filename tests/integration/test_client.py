@@ -355,7 +355,7 @@ class TestBusy:
 
     def test_no_connection_left(self) -> None:
         with (
-            serving(max_connections=1) as served,
+            serving(max_connections=1, place_wait_s=0.1) as served,
             FaceClient(*served.address) as first,
             _held(served, first),
             FaceClient(*served.address) as second,

@@ -41,14 +41,14 @@ def test_idle_connections_shut_nobody_out() -> None:
 
 
 def test_one_with_work_under_way_is_never_thrown_out() -> None:
-    with serving(max_connections=2, workers=2) as served:
+    with serving(max_connections=2, workers=2, place_wait_s=0.1) as served:
         busy = [RawClient(served.address) for _ in range(2)]
         for client in busy:
             client.send(id=1, image=b"hold")
             assert served.service.begun.acquire(timeout=PATIENCE_S)
         for _ in range(10):
             with RawClient(served.address) as new:
-                answer = new.receive()
+                answer = new.ask(id=1, op="ping")
                 assert (answer["id"], answer["error"]["code"]) == (0, "busy")
                 assert answer["error"]["retry_after_ms"] > 0
                 assert new.at_end()
@@ -61,14 +61,40 @@ def test_one_with_work_under_way_is_never_thrown_out() -> None:
 
 def test_a_picture_that_is_arriving_is_no_silence() -> None:
     frame = encode_frame(b"\x81\xa5image\xc6\x00\x06\x1a\x80" + bytes(400_000))
-    with serving(max_connections=1) as served, RawClient(served.address) as slow:
+    with serving(max_connections=1, place_wait_s=0.1) as served, RawClient(served.address) as slow:
+        assert slow.ask(op="ping")["ok"]
         slow.send_bytes(frame[:200_000])
         while served.listener.buffers.held == 0:  # until its beginning has been read
             pass
         with RawClient(served.address) as new:
-            assert new.receive()["error"]["code"] == "busy"
+            assert new.ask(op="ping")["error"]["code"] == "busy"
         slow.send_bytes(frame[200_000:])
         assert slow.receive()["ok"]
+
+
+def test_unfinished_frames_shut_nobody_out() -> None:
+    """Not as first requests, nor from connections that have asked before: the newcomer waits until one grows old."""
+    with serving(max_connections=4, max_strangers=8) as served:
+        members = [RawClient(served.address) for _ in range(4)]
+        for client in members:
+            assert client.ask(op="ping")["ok"]
+        strangers = [RawClient(served.address) for _ in range(20)]
+        for client in members + strangers:
+            client.send_bytes(b"\x01\x00\x00\x00half a frame")
+        with RawClient(served.address) as honest:
+            assert honest.ask(image=b"a")["ok"]
+        for client in members + strangers:
+            client.sock.close()
+
+
+def test_a_newcomer_waits_a_moment_for_somebodys_answer() -> None:
+    with serving(max_connections=1, place_wait_s=PATIENCE_S) as served, RawClient(served.address) as first:
+        first.send(id=1, image=b"hold")
+        assert served.service.begun.acquire(timeout=PATIENCE_S)
+        with RawClient(served.address) as second:
+            second.send(id=1, image=b"a")
+            served.service.release.set()
+            assert second.receive()["ok"]
 
 
 def test_who_holds_more_than_half_of_the_places_gives_way_first() -> None:
@@ -83,13 +109,13 @@ def test_who_holds_more_than_half_of_the_places_gives_way_first() -> None:
 
 
 def test_an_address_may_be_given_a_number_of_its_own() -> None:
-    with serving(max_connections=10, max_per_address=2, workers=4) as served:
+    with serving(max_connections=10, max_per_address=2, workers=4, place_wait_s=0.1) as served:
         held = [RawClient(served.address) for _ in range(2)]
         for client in held:
             client.send(id=1, image=b"hold")
             assert served.service.begun.acquire(timeout=PATIENCE_S)
         with RawClient(served.address) as third:
-            assert third.receive()["error"]["code"] == "busy"
+            assert third.ask(op="ping")["error"]["code"] == "busy"
         with RawClient(served.address, source=("127.0.0.2", 0)) as other:
             assert other.ask(op="ping")["ok"]
         served.service.release.set()
