@@ -85,6 +85,7 @@ class FrameDecoder:
         if self._body is not None:
             self._body.close()
             self._body = None
+        self._filled = 0
 
     def _take_length(self) -> int | None:
         if len(self._buffer) < _LENGTH.size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,7 @@ class GatedNetwork:
     let: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     entered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     batches: list[list[bytes]] = field(default_factory=list)
+    waiting: Callable[[], int] = lambda: 0
 
     def compute(self, faces: list[bytes]) -> list[bytes]:
         self.batches.append(faces)
@@ -53,6 +54,7 @@ class GatedService(FakeService):
 def gated(**limits: float) -> Iterator[tuple[Listener, GatedNetwork]]:
     network = GatedNetwork()
     batcher = Batcher(network.compute, largest=8, clock=time.monotonic)
+    network.waiting = lambda: batcher.waiting
     settings: Any = limits
     listener = Listener(Dispatcher(GatedService(batcher)), "127.0.0.1", 0, limits=TcpLimits(**settings))
     listener.start()
@@ -149,6 +151,8 @@ def test_others_are_served_between_a_crowds_batches() -> None:
         crowd.send(id=1, image=b"80")
         assert network.entered.acquire(timeout=PATIENCE_S)
         other.send(id=2, image=b"2")
+        while network.waiting() != 72 + 2:  # until both wait for the next batch
+            time.sleep(0.001)
         while not any(b"2" in batch for batch in network.batches):
             network.let.release()
             assert network.entered.acquire(timeout=PATIENCE_S)
