@@ -11,13 +11,16 @@ from dataclasses import dataclass
 
 from client.errors import BadAnswer, CannotConnect, ClientError, ConnectionLost, TooLarge, refused
 from protocol.codec import RawSuccess, as_result, decode_answer, encode_request
-from protocol.errors import BadMessage, ErrorCode, FrameTooLarge, ProtocolError
+from protocol.errors import BadMessage, ErrorCode, ForeignProtocol, FrameTooLarge, ProtocolError
 from protocol.messages import Failure, Progress, Request, RequestBody, Result
 from protocol.stream import MessageStream, StreamTimeout
 
 # Failures about the bytes, not the moment: the oldest request without an answer is the one they mean.
 _ABOUT_ONE_REQUEST = frozenset({ErrorCode.TOO_LARGE, ErrorCode.BAD_FRAME, ErrorCode.BAD_MESSAGE})
 
+
+# Said about the connection, with id 0: the server closes it, and has not begun what it doesn't answer.
+_CLOSED_UNHEARD = frozenset({ErrorCode.BUSY, ErrorCode.TIMEOUT})
 
 OnProgress = Callable[[Progress], None]
 
@@ -46,6 +49,7 @@ class Connection:
         except (OSError, UnicodeError) as error:  # UnicodeError: what can't be the name of a host
             reason = getattr(error, "strerror", None) or error
             raise CannotConnect(f"no server at {host}:{port}: {reason}") from error
+        self._where = f"{host}:{port}"
         self._stream = MessageStream(sock, max_frame=max_frame, send_timeout=timeout)
         self._timeout = timeout
         self._ids = itertools.count(1)  # 0 is what the server calls a request that it could not read
@@ -71,7 +75,9 @@ class Connection:
         with self._lock:
             number = next(self._ids)
             if self._ended is not None:
-                future.set_exception(self._why_lost(about_this_one=False))
+                error = self._why_lost(about_this_one=False)
+                error.unheard = True  # not a byte of it was sent
+                future.set_exception(error)
                 return future
             self._pending[number] = _Pending(body.op, future, on_progress)
         try:
@@ -106,6 +112,8 @@ class Connection:
         try:
             while (payload := self._stream.receive(None, self._timeout)) is not None:
                 self._take(payload)
+        except ForeignProtocol as error:
+            reason = f"{self._where} speaks {error.protocol}, not facewire's protocol: check the host and the port"
         except (ProtocolError, StreamTimeout, OSError) as error:
             reason = f"the connection broke: {error}"
         finally:
@@ -147,7 +155,9 @@ class Connection:
         if word is None:
             return ConnectionLost(self._ended)
         if about_this_one or word.code not in _ABOUT_ONE_REQUEST:
-            return refused(word)
+            error = refused(word)
+            error.unheard = word.code in _CLOSED_UNHEARD
+            return error
         return ConnectionLost(f"the server closed the connection over another request: {word.message}")
 
 

@@ -28,7 +28,13 @@ from protocol.messages import Failure
 
 
 class ClientError(Exception):
-    """Base of everything that the client raises on purpose."""
+    """Base of everything that the client raises on purpose.
+
+    `unheard`: the server has said that it closed the connection without having begun this request, so asking again
+    can't do anything twice.
+    """
+
+    unheard = False
 
 
 class ConnectionLost(ClientError):
@@ -106,7 +112,7 @@ class TooLarge(ServerRefused):
 
 
 class Unauthorized(ServerRefused):
-    """The server asks for its token."""
+    """The server asks for a token, or has another one; the message says which."""
 
 
 class ServerFailed(ServerRefused):

@@ -56,7 +56,8 @@ class FaceClient(GalleryOperations):
     """A facewire server, as a context manager; may be shared by threads, which then share its connection.
 
     Pictures are the bytes of JPEG, PNG, WebP or BMP files. It connects at the first request, and again after the
-    connection was lost (the server closes one that is silent for long). Every operation raises ClientError:
+    connection was lost. Where the server closed one that was silent just as something was asked, and says that it has
+    not begun it, that is asked once more on a new connection, whatever it is. Every operation raises ClientError:
     ServerRefused for an error that the server answered, ServerTimeout, ConnectionLost, BadAnswer.
     """
 
@@ -70,13 +71,13 @@ class FaceClient(GalleryOperations):
         max_frame: int = DEFAULT_MAX_FRAME,
         retries: int = 0,
     ) -> None:
-        """`timeout`: seconds that an answer may take; `max_frame`: the server's limit, in bytes; `retries`: how often
-        to ask again, after the wait that it asks for, when the server is busy; with any, `identify_many` also asks
-        once more for a picture whose connection was lost."""
+        """`timeout`: seconds of silence, with neither the answer nor news of its progress; `max_frame`: the server's
+        limit, in bytes; `retries`: how often to ask again, after the wait that it asks for, when the server is busy;
+        with any, `identify_many` also asks once more for a picture whose connection was lost."""
         self._host = host
         self._port = port
         self._timeout = timeout
-        self._token = token
+        self._token = token or None  # an empty one, as FACEWIRE_TOKEN= leaves it, is none
         self._max_frame = max_frame
         self._retries = retries
         self._lock = threading.Lock()  # guards the two below
@@ -179,6 +180,10 @@ class FaceClient(GalleryOperations):
                 self._current = self._open()
             return self._current
 
+    def _has_connection(self) -> bool:
+        with self._lock:
+            return self._current is not None
+
     def _open(self) -> Connection:
         connection = Connection(self._host, self._port, timeout=self._timeout, max_frame=self._max_frame)
         if self._token is not None:
@@ -224,28 +229,36 @@ class FaceClient(GalleryOperations):
 
     def _ask(self, body: RequestBody, on_progress: OnProgress | None = None) -> Result:
         left = self._retries
+        fresh = False
         while True:
+            had_one = self._has_connection()
             try:
                 return self._finish(self._begin(body), on_progress)
-            except ServerBusy as busy:
-                if not left:
+            except ClientError as error:
+                # Closed while it was idle, just as we asked: the next request opens another.
+                if error.unheard and had_one and not fresh:
+                    fresh = True
+                    continue
+                if not isinstance(error, ServerBusy) or not left:
                     raise
                 left -= 1
-                _pause(busy)
+                _pause(error)
 
     def _settle(self, call: _Call) -> Result | ServerRefused:
         """The answer to a call, or what it was refused with; asks again, alone, where that may help."""
         try:
             return self._finish(call)
         except ServerBusy as busy:
-            if not self._retries:
+            if not self._retries and not busy.unheard:
                 return busy
-            _pause(busy)
-        except ConnectionLost:
-            if not self._retries:
+            if not busy.unheard:
+                _pause(busy)
+        except ConnectionLost as lost:
+            if not self._retries and not lost.unheard:
                 raise
         except ServerRefused as error:
-            return error
+            if not error.unheard:
+                return error
         try:
             return self._ask(call.body)
         except ServerRefused as error:

@@ -3,6 +3,7 @@
     ProtocolError
     |-- FrameError                     the peer broke the framing; the connection closes
     |   |-- FrameTooLarge   too_large    a declared length over the limit (raised before any payload is read)
+    |   |   +-- ForeignProtocol          the first bytes of another protocol, read as a length
     |   |-- EmptyFrame      bad_frame    a frame of length 0
     |   +-- TruncatedFrame  bad_frame    the peer stopped in the middle of a frame
     |-- BadMessage          bad_message  not msgpack, not a map, too deep, wrong types; the connection closes
@@ -64,6 +65,14 @@ class FrameTooLarge(FrameError):
     """A frame declares more bytes than the limit."""
 
     code = ErrorCode.TOO_LARGE
+
+
+class ForeignProtocol(FrameTooLarge):
+    """What should be a frame's length is the beginning of another protocol, whose name is `protocol`."""
+
+    def __init__(self, message: str, *, protocol: str) -> None:
+        super().__init__(message)
+        self.protocol = protocol
 
 
 class EmptyFrame(FrameError):

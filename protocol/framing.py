@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 
-from protocol.errors import EmptyFrame, FrameTooLarge, TruncatedFrame
+from protocol.errors import EmptyFrame, ForeignProtocol, FrameTooLarge, TruncatedFrame
 
 DEFAULT_MAX_FRAME = 32 * 2**20  # bytes; a 24-megapixel JPEG has 5 to 15 MB, and `verify` sends two pictures
+SMALL = 256 * 1024  # bytes; a larger frame has memory of its own, which goes back to the system with it
 
 _LENGTH = struct.Struct(">I")
 
@@ -24,13 +26,17 @@ class FrameDecoder:
     """
 
     def __init__(self, max_frame: int = DEFAULT_MAX_FRAME) -> None:
-        self._max_frame = max_frame
+        self.max_frame = max_frame  # of frames whose length has not been read yet
         # Cutting from a bytearray's front only moves its start, so feeding byte by byte stays linear.
-        self._buffer = bytearray()
+        self._buffer = bytearray()  # a length and what follows it; while there is a _body, empty
         self._length: int | None = None  # of the payload, once its four bytes are here
+        self._body: mmap.mmap | None = None  # of a large frame: memory that the system gives as it is written to
+        self._filled = 0
 
     def feed(self, data: bytes) -> None:
         """Adds what has arrived."""
+        if self._body is not None:
+            data = self._fill(self._body, data)
         self._buffer += data
 
     def next_frame(self) -> bytes | None:
@@ -39,37 +45,101 @@ class FrameDecoder:
         Raises FrameTooLarge and EmptyFrame as soon as the four bytes of the length are here.
         """
         if self._length is None:
-            if len(self._buffer) < _LENGTH.size:
-                return None
-            (length,) = _LENGTH.unpack_from(self._buffer)
-            _check_length(length, self._max_frame)
-            self._length = length
-        end = _LENGTH.size + self._length
-        if len(self._buffer) < end:
+            self._length = self._take_length()
+        if self._length is None:
+            return None
+        if self._length > SMALL:
+            return self._large_frame(self._length)
+        if len(self._buffer) < self._length:
             return None
         with memoryview(self._buffer) as view:
-            payload = bytes(view[_LENGTH.size : end])
-        del self._buffer[:end]
+            payload = bytes(view[: self._length])
+        del self._buffer[: self._length]
         self._length = None
         return payload
 
     @property
+    def announced(self) -> int | None:
+        """Bytes of the payload of a frame that has begun, once its length is here."""
+        return self._length
+
+    @property
     def inside_frame(self) -> bool:
         """Has a frame begun that is not complete? (Ask after `next_frame` gave None.)"""
-        return bool(self._buffer)
+        return self._length is not None or bool(self._buffer)
+
+    @property
+    def arrived(self) -> int:
+        """Bytes of it that are held."""
+        return self._filled + len(self._buffer)
 
     def finish(self) -> None:
         """The peer ended its stream. Raises TruncatedFrame when that was inside a frame."""
-        if self._buffer:
+        if self.inside_frame:
             expected = "its length" if self._length is None else f"{self._length} bytes"
-            raise TruncatedFrame(f"the stream ended inside a frame: {expected} expected, {self._arrived()} arrived")
+            raise TruncatedFrame(f"the stream ended inside a frame: {expected} expected, {self.arrived} arrived")
 
-    def _arrived(self) -> int:
-        return len(self._buffer) - (0 if self._length is None else _LENGTH.size)
+    def drop(self) -> None:
+        """Gives the memory of a frame back that will not be complete; nothing is read after it."""
+        self._buffer.clear()
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+        self._filled = 0
+
+    def _take_length(self) -> int | None:
+        if len(self._buffer) < _LENGTH.size:
+            return None
+        (length,) = _LENGTH.unpack_from(self._buffer)
+        _check_length(length, self.max_frame)
+        del self._buffer[: _LENGTH.size]
+        return int(length)
+
+    def _large_frame(self, length: int) -> bytes | None:
+        if self._body is None:
+            # Private memory without a file; its pages exist once they are written to, so an announcement costs none.
+            self._body = mmap.mmap(-1, length, access=mmap.ACCESS_COPY)
+            self._filled = 0
+            self._buffer = bytearray(self._fill(self._body, bytes(self._buffer)))
+        if self._filled < length:
+            return None
+        payload = self._body[:]
+        self._body.close()
+        self._body = self._length = None
+        self._filled = 0
+        return payload
+
+    def _fill(self, body: mmap.mmap, data: bytes) -> bytes:
+        """Writes what belongs to the frame; gives what comes after it."""
+        taken = data[: len(body) - self._filled]
+        body[self._filled : self._filled + len(taken)] = taken
+        self._filled += len(taken)
+        return data[len(taken) :]
+
+
+_FOREIGN = (
+    *((method, "HTTP") for method in (b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC")),
+    (b"PRI ", "HTTP"),
+    (b"HTTP", "HTTP"),
+    (b"<!DO", "HTTP"),
+    (b"<!do", "HTTP"),
+    (b"<htm", "HTTP"),
+    (b"<HTM", "HTTP"),
+    (b"\x16\x03", "TLS"),
+    (b"\x15\x03", "TLS"),
+    (b"SSH-", "SSH"),
+    (b"220 ", "SMTP or FTP"),
+    (b"220-", "SMTP or FTP"),
+)
+"""How other protocols begin, from either side. As lengths these are 300 MB and more."""
 
 
 def _check_length(length: int, max_frame: int) -> None:
     if length == 0:
         raise EmptyFrame("a frame of length 0 carries no message")
     if length > max_frame:
+        first = _LENGTH.pack(length)
+        foreign = next((name for begins, name in _FOREIGN if first.startswith(begins)), None)
+        if foreign is not None:
+            raise ForeignProtocol(f"this is {foreign}, not facewire's protocol", protocol=foreign)
         raise FrameTooLarge(f"a frame of {length} bytes is over the limit of {max_frame}")

@@ -10,11 +10,14 @@ import selectors
 import socket
 import threading
 import time
-from typing import Self
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, Self
 
-from protocol.framing import DEFAULT_MAX_FRAME, FrameDecoder, encode_frame
+from protocol.framing import DEFAULT_MAX_FRAME, SMALL, FrameDecoder, encode_frame
 
 _CHUNK = 256 * 1024  # bytes a recv asks for: a photo in a few calls; allocated only while one is under way
+
+_STALL_S = 10.0  # without a byte of a frame: more than a lost packet costs, sent again and again
 
 # poll() where there is one: select() fails on descriptors over 1023, epoll would cost a descriptor a wait.
 _Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -22,6 +25,10 @@ _Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", sel
 
 class StreamTimeout(Exception):
     """The peer took longer than it may."""
+
+
+class NoRoom(StreamTimeout):
+    """There was no memory to be had for a frame."""
 
 
 class IdleTimeout(StreamTimeout):
@@ -36,6 +43,19 @@ class SendTimeout(StreamTimeout):
     """The peer takes nothing of what is sent."""
 
 
+class Memory(Protocol):
+    """Where a large frame's memory comes from."""
+
+    def room(self, size: int) -> AbstractContextManager[None]:
+        """Holds so many bytes while the frame arrives. Blocks until they are to be had; raises NoRoom."""
+        ...
+
+
+class _Plenty:
+    def room(self, size: int) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 class MessageStream:
     """Sends and receives payloads. One thread receives; any may send; any may `abort`; the receiver closes.
 
@@ -43,7 +63,12 @@ class MessageStream:
     """
 
     def __init__(
-        self, sock: socket.socket, *, max_frame: int = DEFAULT_MAX_FRAME, send_timeout: float | None = None
+        self,
+        sock: socket.socket,
+        *,
+        max_frame: int = DEFAULT_MAX_FRAME,
+        send_timeout: float | None = None,
+        memory: Memory | None = None,
     ) -> None:
         """`send_timeout`: seconds that the peer may take no byte of what is sent; None waits for ever."""
         sock.setblocking(False)
@@ -53,33 +78,86 @@ class MessageStream:
         self.max_frame = max_frame
         self._sock = sock
         self._send_timeout = send_timeout
+        self._memory: Memory = memory or _Plenty()
         self._decoder = FrameDecoder(max_frame)
+        self._unheard = False  # set once, by any thread
+        self._frame_since: float | None = None  # when the frame began that is arriving; others read it too
         # Guards the socket's write side: a frame goes out whole, and nobody writes to a closed descriptor.
         self._write_lock = threading.Lock()
 
-    def receive(self, idle_timeout: float | None, frame_timeout: float | None) -> bytes | None:
+    def receive(
+        self,
+        idle_timeout: float | None,
+        frame_timeout: float | None,
+        *,
+        most: int | None = None,
+        slowest: float | None = None,
+    ) -> bytes | None:
         """The next payload, or None when the peer ended the stream between two frames.
 
         Waits `idle_timeout` seconds for a frame to begin (IdleTimeout) and `frame_timeout` for all of it
-        (FrameTimeout), however many bytes trickle in meanwhile; None waits for ever. Raises FrameError.
+        (FrameTimeout), however many bytes trickle in meanwhile; None waits for ever. `most`: bytes of this frame, where
+        less than of others; `slowest`: bytes a second that it must come at (see `_longest`). Raises FrameError, NoRoom.
         """
-        idle_until = _deadline(idle_timeout)
-        frame_until: float | None = None
+        self._decoder.max_frame = self.max_frame if most is None else most
+        try:
+            return self._next(idle_timeout, frame_timeout, slowest)
+        except BaseException:
+            self._decoder.drop()  # now, and not when the connection closes, which may be seconds later
+            raise
+        finally:
+            self._frame_since = None
+
+    @property
+    def frame_age(self) -> float | None:
+        """Seconds since the frame began that is arriving; None between frames. Any thread may ask."""
+        since = self._frame_since
+        return None if since is None else time.monotonic() - since
+
+    def has_news(self) -> bool:
+        """Has something arrived that was not received yet, or the peer ended? Any thread may ask before `close`."""
+        with _Selector() as selector:
+            selector.register(self._sock, selectors.EVENT_READ)
+            return bool(selector.select(0))
+
+    def _next(self, idle_timeout: float | None, frame_timeout: float | None, slowest: float | None) -> bytes | None:
+        until = _deadline(idle_timeout)
         while (payload := self._decoder.next_frame()) is None:
+            if self._decoder.announced is not None:
+                return self._rest(self._decoder.announced, frame_timeout, slowest)
             inside = self._decoder.inside_frame
-            if inside and frame_until is None:
-                frame_until = _deadline(frame_timeout)
-            data = self._receive_some(frame_until if inside else idle_until)
+            if inside and self._frame_since is None:
+                self._frame_since, until = time.monotonic(), _deadline(_least(frame_timeout, slowest and _STALL_S))
+            data = self._receive_some(until)
             if data is None:
                 raise (
-                    FrameTimeout(f"no whole frame in {frame_timeout} s")
+                    FrameTimeout(f"no whole frame in {frame_timeout:g} s")
                     if inside
-                    else IdleTimeout(f"nothing asked for {idle_timeout} s")
+                    else IdleTimeout(f"nothing asked for {idle_timeout:g} s")
                 )
             if not data:
                 self._decoder.finish()
                 return None
             self._decoder.feed(data)
+        return payload
+
+    def _rest(self, size: int, frame_timeout: float | None, slowest: float | None) -> bytes:
+        """The payload whose length is known."""
+        if self._frame_since is None:
+            self._frame_since = time.monotonic()
+        with self._memory.room(size) if size > SMALL else nullcontext():
+            longest = _longest(size, frame_timeout, slowest)
+            until = _deadline(longest)  # it could not come while there was no room
+            while (payload := self._decoder.next_frame()) is None:
+                stalled = None if slowest is None else time.monotonic() + _STALL_S
+                data = self._receive_some(_least(until, stalled))
+                if data is None and (until is None or time.monotonic() < until):
+                    raise FrameTimeout(f"nothing more of a frame in {_STALL_S:g} s")
+                if data is None:
+                    raise FrameTimeout(f"no whole frame of {size} bytes in {longest:g} s")
+                if not data:
+                    self._decoder.finish()
+                self._decoder.feed(data)
         return payload
 
     def send(self, payload: bytes) -> None:
@@ -103,8 +181,10 @@ class MessageStream:
         """Tells the peer that nothing more comes; it can still be heard."""
         self._shutdown(socket.SHUT_WR)
 
-    def end_receiving(self) -> None:
-        """Lets the receiver finish what has arrived and then see the end of the stream."""
+    def end_receiving(self, *, at_once: bool = False) -> None:
+        """Lets the receiver see the end of the stream, after what has arrived, or `at_once` even while more arrives."""
+        if at_once:
+            self._unheard = True
         self._shutdown(socket.SHUT_RD)
 
     def abort(self) -> None:
@@ -130,12 +210,13 @@ class MessageStream:
 
     def _receive_some(self, until: float | None) -> bytes | None:
         """What has arrived, b"" at the end of the stream, None when nothing came until then."""
-        while True:
+        while not self._unheard:
             try:
                 return self._sock.recv(_CHUNK)
             except BlockingIOError:
                 if not self._wait(selectors.EVENT_READ, until):
                     return None
+        return b""
 
     def _send_some(self, view: memoryview) -> int:
         until = _deadline(self._send_timeout)
@@ -160,6 +241,15 @@ class MessageStream:
             self._sock.shutdown(how)
         except OSError:
             return  # already ended by the peer, or closed: what was wanted
+
+
+def _longest(size: int, frame_timeout: float | None, slowest: float | None) -> float | None:
+    """Seconds that a frame may take: some for the line's whims, and what its bytes need at the slowest rate."""
+    return frame_timeout if slowest is None else _least(frame_timeout, _STALL_S / 2 + size / slowest)
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    return min((limit for limit in (one, other) if limit is not None), default=None)
 
 
 def _deadline(seconds: float | None) -> float | None:

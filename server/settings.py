@@ -72,9 +72,12 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> S
         vision=replace(vision, limits=replace(vision.limits, max_bytes=max_frame)),
         tcp=TcpLimits(
             max_connections=args.max_connections,
+            max_per_address=args.max_per_address,
+            max_buffered=args.max_buffered_mb * MEBIBYTE,
             max_frame=max_frame,
             idle_timeout_s=args.idle_timeout,
             request_timeout_s=args.request_timeout,
+            max_wait_s=args.max_wait,
             workers=args.workers,
         ),
         albums=album_settings(args, max_frame, vision.limits.max_pixels),
@@ -105,11 +108,19 @@ def build_parser() -> argparse.ArgumentParser:
         type=positive,
         default=limits.max_connections,
         metavar="N",
-        help="clients at a time; one more is told `busy` (default: %(default)s)",
+        help="clients at a time; for one more, the one that is silent longest is let go (default: %(default)s)",
     )
+    network.add_argument(
+        "--max-per-address", type=positive, default=limits.max_per_address, metavar="N",
+        help="of these, clients of one address; behind a gateway or the page all have one (default: no limit)",
+    )  # fmt: skip
     network.add_argument(
         "--max-frame-mb", type=positive, default=limits.max_frame // MEBIBYTE, metavar="N",
         help="largest request in MiB (default: %(default)s)",
+    )  # fmt: skip
+    network.add_argument(
+        "--max-buffered-mb", type=positive, default=limits.max_buffered // MEBIBYTE, metavar="N",
+        help="memory in MiB for requests that are arriving, and as much for those that wait (default: %(default)s)",
     )  # fmt: skip
     network.add_argument(
         "--idle-timeout", type=_seconds, default=limits.idle_timeout_s, metavar="S",
@@ -117,7 +128,11 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     network.add_argument(
         "--request-timeout", type=_seconds, default=limits.request_timeout_s, metavar="S",
-        help="seconds a request may wait for its turn (default: %(default)s)",
+        help="seconds a request may wait for its turn, and long work for its next step (default: %(default)s)",
+    )  # fmt: skip
+    network.add_argument(
+        "--max-wait", type=_seconds, default=limits.max_wait_s, metavar="S",
+        help="a request expected to wait longer is told `busy` at once, and when to ask again (default: %(default)s)",
     )  # fmt: skip
     network.add_argument(
         "--workers", type=positive, default=limits.workers, metavar="N",

@@ -65,6 +65,8 @@ def look_at(message: Enrol, analyser: Analyser, limits: QualityLimits, abandoned
     for index, data in enumerate(message.pictures):
         if abandoned():
             raise TimedOut("nobody waits for this any more")
+        if index:
+            abandoned.progress(index, len(message.pictures))
         label = message.labels[index] if message.labels else hashlib.sha256(data).hexdigest()[:16]
         try:
             picture = analyser.faces(data)

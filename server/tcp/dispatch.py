@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -52,6 +52,7 @@ from protocol.messages import (
     Verify,
     Welcome,
 )
+from server.asker import Asker
 from server.errors import (
     AlreadyExists,
     BadRequest,
@@ -73,6 +74,8 @@ from server.errors import (
 )
 from server.tcp.following import Channel, Follow, OpenFollows
 from server.tcp.metrics import Counts, Metrics
+from server.tcp.patience import Patience
+from server.tcp.tokens import TokenGuard
 
 _requests = logging.getLogger("facewire.request")
 _bugs = logging.getLogger("facewire.dispatch")
@@ -97,7 +100,8 @@ CODE_OF: Mapping[type[RequestError], ErrorCode] = {
     Busy: ErrorCode.BUSY,
 }
 
-Abandoned = Callable[[], bool]
+Abandoned = Asker
+TOO_LATE = "the server was too busy to begin this in time"
 Handlers = Mapping[type[RequestBody], Callable[..., Result]]
 Followed = Mapping[type[RequestBody], Callable[..., None]]
 
@@ -105,8 +109,8 @@ Followed = Mapping[type[RequestBody], Callable[..., None]]
 class Service(Protocol):
     """What is served. Methods are called from several threads at once; they raise RequestError for what they refuse.
 
-    `abandoned` says whether anybody still waits for the answer: once it is true, what is raised or returned is
-    dropped, or answered as a timeout if that is what it was.
+    `abandoned` says whether anybody still waits for the answer, and is told how long work proceeds: once it is true,
+    what is raised or returned is dropped, or answered as a timeout if that is what it was.
     """
 
     def identify(self, message: Identify, /, *, abandoned: Abandoned) -> Identified: ...
@@ -136,6 +140,14 @@ class Albums(Protocol):
     def followed(self) -> Followed: ...
 
 
+NO_TOKEN = "this server asks for a token: say it first, with op 'hello' (our own clients: --token or FACEWIRE_TOKEN)"
+WRONG_TOKEN = "the token is wrong"
+
+
+def _ignore(_: bytes) -> None:
+    return
+
+
 class Dispatcher:
     """Serves requests with `service`; with a `token`, only those of connections that say it first."""
 
@@ -149,7 +161,7 @@ class Dispatcher:
     ) -> None:
         self.metrics = metrics or Metrics()
         self._service = service
-        self._token = token
+        self._guard = TokenGuard(token) if token is not None else None
         self._computing: Mapping[type[RequestBody], Callable[..., Result]] = {
             Identify: service.identify,
             Detect: service.detect,
@@ -181,14 +193,19 @@ class Dispatcher:
     @property
     def needs_hello(self) -> bool:
         """Must a connection say the token before anything else?"""
-        return self._token is not None
+        return self._guard is not None
 
-    def admits(self, body: RequestBody) -> bool:
-        """May a connection say this first?"""
-        if self._token is None:
-            return True
-        # compare_digest takes as long for a nearly right token as for a wrong one
-        return isinstance(body, Hello) and hmac.compare_digest(body.token.encode(), self._token.encode())
+    def hears_token_in(self, address: str) -> float:
+        """Seconds until a token from there is looked at: wrong ones cost time."""
+        return 0.0 if self._guard is None else self._guard.closed_for(address)
+
+    def turned_away(self, body: RequestBody, address: str) -> str | None:
+        """Why a connection from `address` may not go on after saying this; None if it may."""
+        if self._guard is None:
+            return None
+        if not isinstance(body, Hello):
+            return NO_TOKEN
+        return None if self._guard.is_right(body.token, address) else WRONG_TOKEN
 
     def is_instant(self, body: RequestBody) -> bool:
         """Is this answered without work, and so even when every worker is busy?"""
@@ -205,7 +222,7 @@ class Dispatcher:
         if gone():
             channel.answer(None)
         elif time.monotonic() > deadline:
-            follow.failed(TimedOut("the server was too busy to begin this in time"))
+            follow.failed(TimedOut(TOO_LATE))
         elif self._follows.add(follow):
             try:
                 self._followed[type(request.body)](request.body, follower=follow)
@@ -218,10 +235,19 @@ class Dispatcher:
             Busy("the server is stopping; what is left is done after its next start", retry_after_ms=5000)
         )
 
-    def serve(self, request: Request, *, deadline: float, gone: Callable[[], bool]) -> bytes | None:
+    def serve(
+        self,
+        request: Request,
+        *,
+        deadline: float,
+        gone: Callable[[], bool],
+        step_s: float = math.inf,
+        tell: Callable[[bytes], None] = _ignore,
+    ) -> bytes | None:
         """The encoded answer; None when `gone` says that its connection has been lost, and nothing was computed.
 
-        Work not begun by `deadline` (time.monotonic) is answered `timeout`. Never raises.
+        Work not begun by `deadline` (time.monotonic) is answered `timeout`, and so is long work of which a step does
+        not begin within `step_s`; `tell` gets its progress, encoded. Never raises.
         """
         op = request.body.op
         self.metrics.request(op)
@@ -229,15 +255,23 @@ class Dispatcher:
             _requests.info("id=%d op=%s dropped: its connection is gone", request.id, op)
             return None
         started = time.monotonic()
+        patience = Patience(request.id, deadline, step_s, gone, tell)
         try:
             if started > deadline:
-                raise TimedOut("the server was too busy to begin this in time")
-            result = self._call(request.body, lambda: gone() or time.monotonic() > deadline)
+                raise TimedOut(TOO_LATE)
+            result = self._call(request.body, patience)
             answer = encode_answer(Success(request.id, result))
         except Exception as error:  # noqa: BLE001 - the one place where a bug of ours may not take other requests along
             return self.failed(request, error)
+        finally:
+            patience.close()
         self._log(request, result, started)
         return answer
+
+    def expired(self, request: Request) -> bytes:
+        """The encoded failure of one that waited too long for its turn."""
+        self.metrics.request(request.body.op)
+        return self.failed(request, TimedOut(TOO_LATE))
 
     def failed(self, request: Request, error: Exception) -> bytes:
         """The encoded failure for what a handler raised; a bug of ours is logged."""

@@ -15,10 +15,13 @@ from collections.abc import Iterable
 from protocol.errors import ErrorCode
 from protocol.stream import MessageStream, StreamTimeout
 from server.errors import StartError
+from server.tcp.buffers import Buffers
+from server.tcp.descriptors import make_room_for
 from server.tcp.dispatch import Dispatcher
 from server.tcp.farewell import Farewells
 from server.tcp.limits import TcpLimits
-from server.tcp.session import Session
+from server.tcp.places import Places
+from server.tcp.session import House, Session, all_taken
 from server.tcp.workers import Workers
 
 _log = logging.getLogger("facewire.tcp")
@@ -37,15 +40,25 @@ class Listener:
 
     def __init__(self, dispatcher: Dispatcher, host: str, port: int, *, limits: TcpLimits | None = None) -> None:
         self._dispatcher = dispatcher
-        self._limits = limits or TcpLimits()
+        self._limits = limits = limits or TcpLimits()
+        make_room_for(limits)
         self._sock = _bind(host, port)  # first: where this fails, there is nothing yet to free
         address = self._sock.getsockname()
         self.address: tuple[str, int] = (address[0], address[1])
-        self._workers = Workers(self._limits.workers, self._limits.queue)
+        self._workers = Workers(
+            limits.workers, limits.queue, most_bytes=limits.max_buffered, max_wait_s=limits.max_wait_s
+        )
         self._farewells = Farewells()
+        self._places = Places(
+            limits.max_connections,
+            limits.max_strangers,
+            per_address=limits.max_per_address,
+            changed=dispatcher.metrics.connections,
+        )
+        self.buffers = Buffers(limits.max_buffered)
+        self._house = House(dispatcher, self._workers, self._farewells, self._places, self.buffers, limits)
         self._numbers = itertools.count(1)
-        self._lock = threading.Lock()  # guards the four below
-        self._slots_taken = 0
+        self._lock = threading.Lock()  # guards the three below
         self._sessions: dict[Session, threading.Thread] = {}
         self._started = False
         self._stopping = False
@@ -118,7 +131,7 @@ class Listener:
 
     def _accept(self) -> None:
         try:
-            sock, _ = self._sock.accept()
+            sock, peer = self._sock.accept()
         except (BlockingIOError, ConnectionError):
             return  # the client was gone before we came
         except OSError as error:
@@ -126,43 +139,40 @@ class Listener:
             time.sleep(_PAUSE_S)
             return
         try:
-            if not self._open_session(sock):
-                self._refuse(sock)
+            self._open_session(sock, peer[0])
         except (OSError, RuntimeError) as error:  # RuntimeError: the system has no thread for us
             _log.warning("can't serve a connection: %s", error)
             sock.close()
 
-    def _open_session(self, sock: socket.socket) -> bool:
-        """Serves `sock` in a thread of its own; False when every slot is taken."""
-        limits = self._limits
-        with self._lock:
-            # A thread can't report its own end, so the ended ones are forgotten here.
-            self._sessions = {session: thread for session, thread in self._sessions.items() if thread.is_alive()}
-            if self._slots_taken >= limits.max_connections:
-                return False
-            stream = MessageStream(sock, max_frame=limits.max_frame, send_timeout=limits.send_timeout_s)
-            session = Session(stream, self._dispatcher, self._workers, self._farewells, limits)
-            name = f"facewire-session-{next(self._numbers)}"
-            thread = threading.Thread(target=self._serve, args=(session,), name=name, daemon=True)
-            thread.start()
-            self._sessions[session] = thread
-            self._slots_taken += 1
-            self._dispatcher.metrics.connections(self._slots_taken)
-        return True
+    def _open_session(self, sock: socket.socket, address: str) -> None:
+        """Serves `sock` in a thread of its own, or refuses it when every place is taken."""
+        session = Session(sock, address, self._house)
+        if not self._places.enter(session):
+            self._refuse(sock)
+            return
+        name = f"facewire-session-{next(self._numbers)}"
+        thread = threading.Thread(target=self._serve, args=(session,), name=name, daemon=True)
+        try:
+            with self._lock:
+                # A thread can't report its own end, so the ended ones are forgotten here.
+                self._sessions = {session: thread for session, thread in self._sessions.items() if thread.is_alive()}
+                thread.start()
+                self._sessions[session] = thread
+        except RuntimeError:
+            self._places.leave(session)
+            raise
 
     def _serve(self, session: Session) -> None:
         try:
             session.run()
         finally:
-            with self._lock:  # before it closes: who has seen the end of one connection may count on the next
-                self._slots_taken -= 1
-                self._dispatcher.metrics.connections(self._slots_taken)
+            self._places.leave(session)  # before it closes: who has seen the end of one may count on the next
             session.leave()
 
     def _refuse(self, sock: socket.socket) -> None:
         """Says `busy`: a hundred bytes into a fresh socket's empty buffer, so without waiting."""
         stream = MessageStream(sock, send_timeout=0)
-        message = f"all {self._limits.max_connections} connections are taken"
+        message = all_taken(self._places)
         with contextlib.suppress(StreamTimeout, OSError):
             stream.send(self._dispatcher.refusal(0, ErrorCode.BUSY, message, "-", self._limits.retry_after_ms))
         self._farewells.take(stream)

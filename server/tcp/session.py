@@ -6,42 +6,75 @@ and a client that never reads costs its own two threads and nobody else's.
 
 from __future__ import annotations
 
+import logging
 import queue
+import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from protocol.codec import decode_request
-from protocol.errors import BadMessage, ErrorCode, FrameError, RequestRefused
+from protocol.errors import BadMessage, ErrorCode, ForeignProtocol, FrameError, FrameTooLarge, RequestRefused
 from protocol.messages import Hello, Request
-from protocol.stream import IdleTimeout, MessageStream, StreamTimeout
-from server.tcp.dispatch import Dispatcher
+from protocol.stream import IdleTimeout, MessageStream, NoRoom, StreamTimeout
+from server.tcp.buffers import Buffers
+from server.tcp.dispatch import NO_TOKEN, Dispatcher
 from server.tcp.farewell import Farewells
 from server.tcp.limits import TcpLimits
-from server.tcp.workers import Workers
+from server.tcp.places import Places
+from server.tcp.tokens import network_of
+from server.tcp.workers import Job, Workers
+
+_log = logging.getLogger("facewire.tcp")
+
+_FRAME_AGE_S = 2.0  # a frame that has taken so long may give way to a new connection, where nobody is silent
+_KEPT_WAITING = 8 * 2**20  # bytes of a first request that is kept while it waits for a place; others are told at once
+
+STOPPING = "the server is stopping"
+SILENT_LONGEST = "this connection was silent longest, and a new one needed its place: connect again to ask"
+TOO_SLOW = "this request took long to arrive, and others needed its memory: send it again"
+NO_MEMORY = "the requests of others that are arriving take all the memory there is for them"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all connections share."""
+
+    dispatcher: Dispatcher
+    workers: Workers
+    farewells: Farewells
+    places: Places
+    buffers: Buffers
+    limits: TcpLimits
 
 
 class Session:
     """Serves one connection until it ends. `run` is the reading thread; the rest may be called from any."""
 
-    def __init__(
-        self, stream: MessageStream, dispatcher: Dispatcher, workers: Workers, farewells: Farewells, limits: TcpLimits
-    ) -> None:
-        self._stream = stream
-        self._dispatcher = dispatcher
-        self._workers = workers
-        self._farewells = farewells
+    def __init__(self, sock: socket.socket, address: str, house: House) -> None:
+        self.network = network_of(address)
+        self._address = address
+        limits = house.limits
+        self._stream = MessageStream(sock, max_frame=limits.max_frame, send_timeout=limits.send_timeout_s, memory=self)
+        self._house = house
+        self._dispatcher = house.dispatcher
         self._limits = limits
-        self._admitted = not dispatcher.needs_hello  # this and the next: the reading thread's own
-        self._ended_by_peer = False
-        self._stopping = threading.Event()
+        self._admitted = not house.dispatcher.needs_hello  # may ask; this and the next: the reading thread writes them
+        self._seated = False  # has a place of those who ask
+        self._ended_by_peer = False  # this and the next: the reading thread's own
+        self._hello_until = time.monotonic() + limits.hello_timeout_s
         # Answers to write, numbers of requests that there is news of, None to end. Slots bound it: a request has one
         # answer and is here once for its news; one for the last word and one for the None besides.
         self._outbox: queue.Queue[bytes | int | None] = queue.Queue(2 * limits.max_in_flight + 2)
-        self._changed = threading.Condition()  # guards the four below
+        self._changed = threading.Condition()  # guards all below
         self._news: dict[int, bytes] = {}  # by request, the newest progress that is not written yet
         self._in_flight = 0
         self._gone = False
+        self._ending: str | None = None  # why the server ends it, once it does: nothing is begun any more
+        self._said_why = False
         self._last_answer = time.monotonic()
 
     def run(self) -> None:
@@ -64,12 +97,11 @@ class Session:
         if self._ended_by_peer or self._is_gone():
             self._stream.close()
         else:
-            self._farewells.take(self._stream)
+            self._house.farewells.take(self._stream)
 
     def finish(self) -> None:
         """Answers what is under way, refuses what else has arrived, and ends."""
-        self._stopping.set()
-        self._stream.end_receiving()
+        self._end(STOPPING)
 
     def abort(self) -> None:
         """The connection is lost: nothing more is read, written, or begun for it."""
@@ -77,35 +109,101 @@ class Session:
             self._gone = True
             self._changed.notify_all()
         self._stream.abort()
+        self._house.buffers.look_again()
+
+    def quiet_since(self) -> tuple[bool, float] | None:
+        """See Guest. In the middle of a frame it may give way only when that takes long, or comes from a stranger."""
+        with self._changed:
+            if self._in_flight or self._gone or self._ending is not None:
+                return None
+            since = self._last_answer
+        age = self._stream.frame_age
+        if age is not None and age < _FRAME_AGE_S and self._seated:
+            return None
+        return None if self._stream.has_news() else (age is not None, since)
+
+    def give_way(self) -> bool:
+        """See Guest."""
+        return self.quiet_since() is not None and self._end(SILENT_LONGEST, if_idle=True)
+
+    @contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """See protocol.stream.Memory."""
+        buffers = self._house.buffers
+        until = time.monotonic() + self._limits.frame_timeout_s
+        room = buffers.take(size, until=until, wanted=self._goes_on, give_up=partial(self._end, TOO_SLOW))
+        if room is None:
+            raise NoRoom(NO_MEMORY)
+        try:
+            yield
+        finally:
+            buffers.give_back(room)
+
+    def _end(self, why: str, *, if_idle: bool = False) -> bool:
+        """Reads no further; what is under way is answered. False where it is not idle, or ends already."""
+        with self._changed:
+            if self._ending is not None or self._gone or (if_idle and self._in_flight):
+                return False
+            self._ending = why
+            self._changed.notify_all()
+        self._stream.end_receiving(at_once=why != STOPPING)
+        self._house.buffers.look_again()
+        return True
+
+    def _goes_on(self) -> bool:
+        with self._changed:
+            return self._ending is None and not self._gone
 
     # ------------------------------------------------------------------------------------------ reading
 
     def _read(self) -> bool:
         """Takes requests until there are no more; did the peer end the stream properly?"""
+        intact = self._serve_all()
+        with self._changed:
+            why = self._ending
+            unsaid = why is not None and why != STOPPING and not self._said_why
+        if unsaid:
+            self._say_last(ErrorCode.BUSY, str(why))
+        return intact and why is None
+
+    def _serve_all(self) -> bool:
         try:
             while (payload := self._receive()) is not None:
                 if not self._handle(payload):
                     return False
+        except ForeignProtocol as error:
+            _log.warning("%s speaks %s to this port, which speaks facewire's protocol", self._address, error.protocol)
+            self._say_last(error.code, str(error))
         except (FrameError, BadMessage) as error:
-            self._say_last(error.code, str(error), error.request_id)
+            if self._admitted or not isinstance(error, FrameTooLarge):
+                self._say_last(error.code, str(error), error.request_id)
+            else:  # before its token nothing is read that is longer than a token
+                self._turn_away(NO_TOKEN, 0)
+        except NoRoom as error:
+            self._say_last(ErrorCode.BUSY, str(error))
         except StreamTimeout as error:
-            self._say_last(ErrorCode.TIMEOUT, f"{error}; the connection closes")
+            said = error if self._admitted else f"no token in {self._limits.hello_timeout_s:g} s"
+            self._say_last(ErrorCode.TIMEOUT, f"{said}; the connection closes")
         except OSError:
             self.abort()
         else:
-            return not self._stopping.is_set()
+            return True
         return False
 
     def _receive(self) -> bytes | None:
         """The next payload. Raises IdleTimeout when nothing was asked, and nothing answered, for long enough."""
-        patience = self._limits.idle_timeout_s
+        limits = self._limits
+        if not self._admitted:
+            left = max(0.0, self._hello_until - time.monotonic())
+            return self._stream.receive(left, left, most=min(limits.max_hello, limits.max_frame))
+        patience = limits.idle_timeout_s
         while True:
             try:
-                return self._stream.receive(patience, self._limits.frame_timeout_s)
+                return self._stream.receive(patience, limits.frame_timeout_s, slowest=limits.slowest_frame)
             except IdleTimeout:
                 with self._changed:
                     quiet = 0.0 if self._in_flight else time.monotonic() - self._last_answer
-                patience = self._limits.idle_timeout_s - quiet
+                patience = limits.idle_timeout_s - quiet
                 if patience <= 0:
                     raise
 
@@ -115,43 +213,65 @@ class Session:
             request = decode_request(payload)
         except RequestRefused as error:
             if not self._admitted:
-                return self._turn_away(error.request_id)
-            return self._take_slot() and self._post(
-                self._dispatcher.refusal(error.request_id, error.code, str(error)), error.request_id
+                return self._turn_away(NO_TOKEN, error.request_id)
+            return (
+                self._take_place(len(payload))
+                and self._take_slot()
+                and self._post(self._dispatcher.refusal(error.request_id, error.code, str(error)), error.request_id)
             )
         if not self._admitted or isinstance(request.body, Hello):
-            if not self._dispatcher.admits(request.body):
-                return self._turn_away(request.id)
+            if isinstance(request.body, Hello) and not self._wait(self._dispatcher.hears_token_in(self._address)):
+                return False
+            why = self._dispatcher.turned_away(request.body, self._address)
+            if why is not None:
+                return self._turn_away(why, request.id)
             self._admitted = True
-        return self._take_slot() and self._begin(request)
+        return self._take_place(len(payload)) and self._take_slot() and self._begin(request, len(payload))
 
-    def _begin(self, request: Request) -> bool:
+    def _take_place(self, size: int) -> bool:
+        """Among those who ask, at the first request: until then it was a stranger. False when there is none."""
+        if not self._seated:
+            wait_s = self._limits.place_wait_s if size <= _KEPT_WAITING else 0.0
+            self._seated = self._house.places.admit(self, wait_s, self._goes_on)
+            if not self._seated:
+                self._say_last(ErrorCode.BUSY, all_taken(self._house.places))
+        return self._seated
+
+    def _begin(self, request: Request, size: int) -> bool:
         deadline = time.monotonic() + self._limits.request_timeout_s
+        run = partial(self._serve, request, deadline)
         if self._dispatcher.is_instant(request.body):
-            self._serve(request, deadline)
+            run()
         else:
-            refuse = partial(self._refuse_busy, request)
-            if not self._workers.submit(partial(self._serve, request, deadline), refuse):
-                refuse()
+            refuse, expire = partial(self._refuse_busy, request), partial(self._expire, request)
+            self._house.workers.submit(Job(self, request.body.op, size, deadline, run, refuse, expire))
         return True
 
     def _take_slot(self) -> bool:
-        """Waits until a request may be taken in; False when the connection is gone meanwhile."""
+        """Waits until a request may be taken in; False when the connection is gone meanwhile, or has given way."""
         with self._changed:
             self._changed.wait_for(lambda: self._gone or self._in_flight < self._limits.max_in_flight)
+            if self._ending is not None and self._ending != STOPPING:
+                return False
             self._in_flight += 1
             return not self._gone
 
-    def _turn_away(self, request_id: int) -> bool:
-        self._say_last(ErrorCode.UNAUTHORIZED, "this server asks for its token first: op 'hello'", request_id)
+    def _wait(self, seconds: float) -> bool:
+        """False when the connection ends meanwhile."""
+        with self._changed:
+            return not self._changed.wait_for(lambda: self._gone or self._ending is not None, seconds)
+
+    def _turn_away(self, why: str, request_id: int) -> bool:
+        self._say_last(ErrorCode.UNAUTHORIZED, why, request_id)
         return False
 
     def _say_last(self, code: ErrorCode, message: str, request_id: int = 0) -> None:
-        if self._stopping.is_set():
-            code, message = ErrorCode.BUSY, "the server is stopping"
-        retry_after_ms = self._limits.retry_after_ms if code is ErrorCode.BUSY else None
         with self._changed:
+            if self._ending is not None:
+                code, message = ErrorCode.BUSY, self._ending
+            self._said_why = True
             self._in_flight += 1
+        retry_after_ms = self._limits.retry_after_ms if code is ErrorCode.BUSY else None
         self._post(self._dispatcher.refusal(request_id, code, message, "-", retry_after_ms), request_id)
 
     # ------------------------------------------------------------------------------------------ answering
@@ -162,12 +282,18 @@ class Session:
             channel = _RequestChannel(self, request.id)
             self._dispatcher.follow(request, deadline=deadline, gone=self._is_gone, channel=channel)
             return
-        self._post(self._dispatcher.serve(request, deadline=deadline, gone=self._is_gone), request.id)
+        step_s, tell = self._limits.request_timeout_s, partial(self.tell, request_id=request.id)
+        answer = self._dispatcher.serve(request, deadline=deadline, gone=self._is_gone, step_s=step_s, tell=tell)
+        self._post(answer, request.id)
 
-    def _refuse_busy(self, request: Request) -> None:
-        message = "the server is stopping" if self._stopping.is_set() else "the server has all the work it can hold"
-        op, wait = request.body.op, self._limits.retry_after_ms
+    def _refuse_busy(self, request: Request, after_ms: int) -> None:
+        """`after_ms`: 0 when the server is stopping."""
+        message = "the server has all the work it can hold" if after_ms else STOPPING
+        op, wait = request.body.op, max(after_ms, self._limits.retry_after_ms)
         self._post(self._dispatcher.refusal(request.id, ErrorCode.BUSY, message, op, wait), request.id)
+
+    def _expire(self, request: Request) -> None:
+        self._post(self._dispatcher.expired(request), request.id)
 
     def _is_gone(self) -> bool:
         with self._changed:
@@ -219,6 +345,11 @@ class Session:
     def _take_news(self, request_id: int) -> bytes:
         with self._changed:
             return self._news.pop(request_id)
+
+
+def all_taken(places: Places) -> str:
+    """Why there is no place for a connection."""
+    return f"all {places.members} connections are taken, and each has asked for something"
 
 
 class _RequestChannel:

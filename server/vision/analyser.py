@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from server.asker import Part
 from server.errors import TimedOut
 from server.spec import EmbeddingSpec
 from server.vision import engine
@@ -119,10 +120,13 @@ class Analyser:
 
         A few faces at a time, so that others' faces get into the batches in between. Raises what `features` raises.
         """
-        parts = [faces[start : start + _ENROLLED_AT_ONCE] for start in range(0, len(faces), _ENROLLED_AT_ONCE)]
-        return np.concatenate(
-            [np.zeros((0, self.spec.dimension), np.float32), *(self._enrol(p, abandoned) for p in parts)]
-        )
+        rows = [np.zeros((0, self.spec.dimension), np.float32)]
+        for start in range(0, len(faces), _ENROLLED_AT_ONCE):
+            rows.append(self._enrol(faces[start : start + _ENROLLED_AT_ONCE], Part(abandoned)))
+            done = min(start + _ENROLLED_AT_ONCE, len(faces))
+            if len(faces) > _ENROLLED_AT_ONCE:
+                abandoned.progress(done, len(faces))
+        return np.concatenate(rows)
 
     def _enrol(self, faces: Sequence[FoundFace], abandoned: Abandoned) -> Floats:
         views = [replace(face, emotion_crop=None) for face in faces]

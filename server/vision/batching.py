@@ -1,11 +1,13 @@
 """Faces of all connections share the networks: one bounded queue, one thread, batches of what is there.
 
 A batch starts as soon as the networks are free, so a lone client never waits for company; while one batch runs the next
-one gathers. Work whose client has gone is dropped before it is computed.
+one gathers. Every picture that waits has a share of it, so a crowd of faces holds nobody up. Who can't be served in
+time is told at once; work whose client has gone, or has waited too long, is dropped before it is computed.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,21 +15,21 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from server.asker import Asker
 from server.errors import Busy, TimedOut
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
-DEFAULT_CAPACITY = 256  # faces waiting: about four seconds of work on two cores, more than anybody waits for
+DEFAULT_CAPACITY = 256  # faces computed before one that is asked for: about four seconds of work on two cores
 _FIRST_GUESS_MS = 20.0  # a face on two AVX2 cores, until the first batch has been timed
+_NEWEST = 0.3  # of a batch's time a face, in the running mean: a few batches' worth
 
-Abandoned = Callable[[], bool]
-"""Whether nobody waits for the work any more."""
+Abandoned = Asker
+"""Whether nobody waits for the work any more, and what else those who wait may be asked and told."""
 
-
-def never() -> bool:
-    """The work is always wanted."""
-    return False
+never = Asker()
+"""The work is always wanted."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,10 +37,14 @@ class _Job(Generic[Item, Outcome]):
     """The faces of one picture. `outcomes` fills in order; the future is done when it is full."""
 
     items: Sequence[Item]
-    abandoned: Callable[[], bool]
+    asker: Asker
     future: Future[list[Outcome]]
     taken: int = 0
     outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        return len(self.items) - self.taken
 
 
 class Batcher(Generic[Item, Outcome]):
@@ -65,11 +71,11 @@ class Batcher(Generic[Item, Outcome]):
         self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
         self._thread.start()
 
-    def run(self, items: Sequence[Item], abandoned: Callable[[], bool] = never) -> list[Outcome]:
-        """The outcomes of `items`, in order; waits for them.
+    def run(self, items: Sequence[Item], abandoned: Asker = never) -> list[Outcome]:
+        """The outcomes of `items`, in order; waits for them, no longer than `abandoned` does.
 
-        Raises Busy at once when the queue is full, TimedOut when `abandoned` became true before the work began.
-        A job is never refused by an empty queue, however many faces its picture shows.
+        Raises Busy at once when it would have to wait for too many or too long, TimedOut when it did. A job is never
+        refused by an empty queue, however many faces its picture shows.
         """
         if not items:
             return []
@@ -77,12 +83,32 @@ class Batcher(Generic[Item, Outcome]):
         with self._changed:
             if self._closed:
                 raise Busy("the server is stopping", retry_after_ms=1000)
-            if self._waiting and self._waiting + len(items) > self._capacity:
-                raise Busy("too many faces are waiting", retry_after_ms=max(1, round(self._waiting * self._item_ms)))
+            self._refuse_what_is_too_late(job)
             self._jobs.append(job)
             self._waiting += len(items)
             self._changed.notify()
-        return job.future.result()
+        return self._outcomes(job)
+
+    def _refuse_what_is_too_late(self, job: _Job[Item, Outcome]) -> None:
+        """Called with the lock held. A crowd goes ahead of a small picture with as many faces as that one has."""
+        ahead = sum(min(other.left, len(job.items)) for other in self._jobs)
+        wait_s = ahead * self._item_ms / 1000
+        if ahead >= self._capacity or wait_s > job.asker.left():
+            raise Busy("too many faces are waiting", retry_after_ms=max(1, round(wait_s * 1000)))
+
+    def _outcomes(self, job: _Job[Item, Outcome]) -> list[Outcome]:
+        while True:
+            left = job.asker.left()
+            try:
+                return job.future.result(None if left == math.inf else min(max(0.0, left), threading.TIMEOUT_MAX))
+            except TimeoutError:
+                if job.future.done():
+                    return job.future.result()  # it came between the two, or the error is the network's own
+            with self._changed:
+                # It may have proceeded meanwhile. What is being computed has moved the limit when it began: past that
+                # too, the network hangs, and the thread that waits here is not to hang with it.
+                if job.asker() and not job.future.done():
+                    self._drop(job, TimedOut(_TOO_LATE))
 
     @property
     def waiting(self) -> int:
@@ -104,10 +130,13 @@ class Batcher(Generic[Item, Outcome]):
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
             if batch:
+                for job in _jobs_of(batch):
+                    job.asker.proceeds()
                 self._finish(batch)
 
     def _next_batch(self) -> list[tuple[_Job[Item, Outcome], Item]] | None:
-        """Up to `largest` faces in order of arrival; None once closed."""
+        """Up to `largest` faces: of every job as many, in order of arrival, and then what there is room for; None once
+        closed. Jobs that have had their share go behind the others."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._closed)
             if self._closed:
@@ -115,26 +144,31 @@ class Batcher(Generic[Item, Outcome]):
                     job.future.set_exception(Busy("the server is stopping", retry_after_ms=1000))
                 self._jobs.clear()
                 return None
+            for job in [job for job in self._jobs if job.asker()]:
+                self._drop(job, TimedOut(_TOO_LATE))
             batch: list[tuple[_Job[Item, Outcome], Item]] = []
-            while self._jobs and len(batch) < self._largest:
-                self._take_from(self._jobs[0], batch)
+            share = max(1, self._largest // max(1, len(self._jobs)))
+            for most in (share, self._largest):
+                for job in list(self._jobs):
+                    self._take_from(job, min(most, self._largest - len(batch)), batch)
+            served = {id(job) for job, _ in batch}
+            self._jobs = deque(sorted(self._jobs, key=lambda job: id(job) in served))  # stable: in order otherwise
             return batch
 
-    def _take_from(self, job: _Job[Item, Outcome], batch: list[tuple[_Job[Item, Outcome], Item]]) -> None:
-        """Moves what fits of the first job into the batch; called with the lock held."""
-        if job.taken == 0 and job.abandoned():
-            self._drop(job, TimedOut("nobody waits for this any more"))
-            return
-        count = min(self._largest - len(batch), len(job.items) - job.taken)
+    def _take_from(self, job: _Job[Item, Outcome], most: int, batch: list[tuple[_Job[Item, Outcome], Item]]) -> None:
+        """Moves up to `most` of a job's faces into the batch; called with the lock held."""
+        count = min(most, job.left)
         batch.extend((job, item) for item in job.items[job.taken : job.taken + count])
         job.taken += count
         self._waiting -= count
-        if job.taken == len(job.items):
-            self._jobs.popleft()
+        if not job.left:
+            self._jobs.remove(job)
 
     def _drop(self, job: _Job[Item, Outcome], reason: Exception) -> None:
-        self._jobs.remove(job)
-        self._waiting -= len(job.items) - job.taken
+        """Called with the lock held."""
+        if job in self._jobs:
+            self._jobs.remove(job)
+            self._waiting -= job.left
         job.future.set_exception(reason)
 
     def _finish(self, batch: list[tuple[_Job[Item, Outcome], Item]]) -> None:
@@ -142,18 +176,26 @@ class Batcher(Generic[Item, Outcome]):
         try:
             outcomes = self._compute([item for _, item in batch])
         except Exception as error:  # noqa: BLE001 - a bug in a network must reach those who wait, and the thread must live
-            for job in {id(job): job for job, _ in batch}.values():
-                self._fail(job, error)
+            with self._changed:
+                for job in _jobs_of(batch):
+                    if not job.future.done():
+                        self._drop(job, error)
             return
-        self._item_ms = (self._clock() - begun) * 1000 / len(batch)
-        for (job, _), outcome in zip(batch, outcomes, strict=True):
-            job.outcomes.append(outcome)
-            if len(job.outcomes) == len(job.items):
-                job.future.set_result(job.outcomes)
-
-    def _fail(self, job: _Job[Item, Outcome], error: Exception) -> None:
+        took_ms = (self._clock() - begun) * 1000 / len(batch)
         with self._changed:
-            if job in self._jobs:
-                self._drop(job, error)
-                return
-        job.future.set_exception(error)
+            self._item_ms += _NEWEST * (took_ms - self._item_ms)
+            for (job, _), outcome in zip(batch, outcomes, strict=True):
+                job.outcomes.append(outcome)
+                if len(job.outcomes) == len(job.items) and not job.future.done():
+                    job.future.set_result(job.outcomes)
+        for job in _jobs_of(batch):
+            if len(job.outcomes) < len(job.items):
+                job.asker.progress(len(job.outcomes), len(job.items))
+
+
+def _jobs_of(batch: Sequence[tuple[_Job[Item, Outcome], Item]]) -> list[_Job[Item, Outcome]]:
+    """Every job that has faces in it, once."""
+    return list({id(job): job for job, _ in batch}.values())
+
+
+_TOO_LATE = "the server was too busy to do this in time"

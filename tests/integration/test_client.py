@@ -23,6 +23,7 @@ from client import (
     TooLarge,
     TooLate,
     Unauthorized,
+    UnknownPerson,
     embedding_values,
 )
 from protocol.framing import FrameDecoder, encode_frame
@@ -158,6 +159,66 @@ class TestErrors:
             reader.join(PATIENCE_S)  # it ends when the server closes
             assert client.ping()
 
+    def test_what_crosses_with_the_end_of_an_idle_connection_is_asked_again(self) -> None:
+        """The server closes just as something is asked, and says that it has not begun it: even a change goes again."""
+        asked: list[str] = []
+
+        def closes_at_first(sock: socket.socket) -> None:
+            decoder = FrameDecoder()
+            decoder.feed(sock.recv(1000))
+            request = msgpack.unpackb(decoder.next_frame())
+            asked.append(request["op"])
+            if len(asked) == 1:
+                sock.sendall(answer(1, ok=True, result={"version": 1}))
+                asked.append(msgpack.unpackb(_frame(sock))["op"])
+                sock.sendall(answer(0, ok=False, error={"code": "busy", "message": "silent longest"}))
+            else:
+                sock.sendall(answer(1, ok=False, error={"code": "unknown_person", "message": "nobody"}))
+                sock.recv(100)
+
+        with misbehaving(closes_at_first) as address, FaceClient(*address) as client:
+            assert client.ping()
+            with pytest.raises(UnknownPerson):
+                client.rename("Ann", "Anna")
+        assert asked == ["ping", "rename", "rename"]
+
+    def test_a_request_that_may_have_begun_is_not_asked_again(self) -> None:
+        asked: list[str] = []
+
+        def dies_at_the_second(sock: socket.socket) -> None:
+            asked.append(msgpack.unpackb(_frame(sock))["op"])
+            sock.sendall(answer(1, ok=True, result={"version": 1}))
+            asked.append(msgpack.unpackb(_frame(sock))["op"])
+
+        with misbehaving(dies_at_the_second) as address, FaceClient(*address) as client:
+            assert client.ping()
+            with pytest.raises(ConnectionLost):
+                client.rename("Ann", "Anna")
+        assert asked == ["ping", "rename"]
+
+    @pytest.mark.parametrize(
+        ("data", "speaks"),
+        [
+            (b"HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP"),
+            (b"<!DOCTYPE HTML>\n<html>", "HTTP"),
+            (b"\x15\x03\x01\x00\x02\x02\x46", "TLS"),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH"),
+        ],
+    )
+    def test_a_port_of_something_else_is_called_by_its_name(self, data: bytes, speaks: str) -> None:
+        def other(sock: socket.socket) -> None:
+            sock.recv(100)
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            sock.recv(100)
+
+        with misbehaving(other) as address, FaceClient(*address) as client:
+            with pytest.raises(ConnectionLost) as caught:
+                client.ping()
+            assert str(caught.value) == (
+                f"{address[0]}:{address[1]} speaks {speaks}, not facewire's protocol: check the host and the port"
+            )
+
     def test_silence_is_told_as_such(self) -> None:
         def strict(sock: socket.socket) -> None:
             sock.recv(100)
@@ -172,10 +233,12 @@ class TestToken:
         with serving(token="sesame") as served:
             with FaceClient(*served.address, token="sesame") as client:
                 assert client.ping()
-            with pytest.raises(Unauthorized):
+            with pytest.raises(Unauthorized, match="the token is wrong"):
                 FaceClient(*served.address, token="simsalabim").connect()
-            with FaceClient(*served.address) as client, pytest.raises(Unauthorized):
+            with FaceClient(*served.address) as client, pytest.raises(Unauthorized, match="asks for a token"):
                 client.ping()
+            with FaceClient(*served.address) as client, pytest.raises(Unauthorized, match="asks for a token"):
+                client.identify(bytes(1_000_000))
 
 
 class TestPipelining:
@@ -256,6 +319,13 @@ class TestPipelining:
         assert wrong == []
 
 
+def _frame(sock: socket.socket) -> bytes:
+    decoder = FrameDecoder()
+    while (payload := decoder.next_frame()) is None:
+        decoder.feed(sock.recv(1000))
+    return payload
+
+
 def _encoded(image: bytes) -> bytes:
     return msgpack.packb(to_plain(identified(Identify(image))))
 
@@ -284,10 +354,14 @@ class TestBusy:
         assert outcome == [identified(Identify(b"a"))]
 
     def test_no_connection_left(self) -> None:
-        with serving(max_connections=1) as served, FaceClient(*served.address) as first:
-            assert first.ping()
-            with FaceClient(*served.address) as second, pytest.raises(ServerBusy, match="all 1 connections"):
-                second.ping()
+        with (
+            serving(max_connections=1, place_wait_s=0.1) as served,
+            FaceClient(*served.address) as first,
+            _held(served, first),
+            FaceClient(*served.address) as second,
+            pytest.raises(ServerBusy, match="all 1 connections"),
+        ):
+            second.ping()
 
 
 @contextlib.contextmanager

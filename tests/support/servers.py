@@ -78,8 +78,9 @@ def misbehaving(script: Callable[[socket.socket], None]) -> Iterator[tuple[str, 
 class RawClient:
     """A client written from the README alone: a socket, struct's four bytes, msgpack."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.sock = socket.create_connection(address, timeout=PATIENCE_S)
+    def __init__(self, address: tuple[str, int], *, source: tuple[str, int] | None = None) -> None:
+        """`source`: from which of this machine's addresses, and port (0: any)."""
+        self.sock = socket.create_connection(address, timeout=PATIENCE_S, source_address=source)
         self._decoder = FrameDecoder()
 
     def send(self, **fields: object) -> None:

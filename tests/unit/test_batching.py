@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from server.asker import Asker
 from server.errors import Busy, TimedOut
 from server.vision.batching import Batcher
 
@@ -27,9 +28,29 @@ class Gate:
         return [2 * item for item in items]
 
 
-def started(batcher: Batcher[int, int], items: list[int], pool: ThreadPoolExecutor, waiting: int):
+class FakeAsker(Asker):
+    """Waits as long as it is told to; writes down what it is told."""
+
+    def __init__(self, seconds: float = 100.0) -> None:
+        self.seconds = seconds
+        self.steps = 0
+        self.news: list[tuple[int, int]] = []
+
+    def left(self) -> float:
+        return self.seconds
+
+    def proceeds(self) -> None:
+        self.steps += 1
+
+    def progress(self, done: int, total: int) -> None:
+        self.news.append((done, total))
+
+
+def started(
+    batcher: Batcher[int, int], items: list[int], pool: ThreadPoolExecutor, waiting: int, asker: Asker | None = None
+):
     """Submits and returns once the batcher holds `waiting` items."""
-    future = pool.submit(batcher.run, items)
+    future = pool.submit(batcher.run, items, asker or Asker())
     until = time.monotonic() + 10
     while batcher.waiting != waiting and time.monotonic() < until:
         time.sleep(0.001)
@@ -91,7 +112,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(pool: ThreadPoo
     assert gate.entered.acquire(timeout=10)
     second = started(batcher, [2, 3], pool, waiting=2)
     with pytest.raises(Busy) as refusal:
-        batcher.run([4])
+        batcher.run([4, 5])  # behind both of them
     assert refusal.value.retry_after_ms > 0
     for _ in range(2):
         gate.let.release()
@@ -105,8 +126,10 @@ def test_abandoned_work_is_never_computed(pool: ThreadPoolExecutor) -> None:
     batcher = make(gate)
     first = started(batcher, [1], pool, waiting=0)
     assert gate.entered.acquire(timeout=10)
-    gone = pool.submit(batcher.run, [99], lambda: True)
+    asker = FakeAsker()
+    gone = started(batcher, [99], pool, waiting=1, asker=asker)
     kept = started(batcher, [2], pool, waiting=2)
+    asker.seconds = 0.0
     for _ in range(2):
         gate.let.release()
     with pytest.raises(TimedOut):
@@ -155,4 +178,72 @@ def test_many_threads_each_get_their_own_answers(pool: ThreadPoolExecutor) -> No
     batcher = Batcher(lambda items: [item * item for item in items], largest=8, capacity=10_000, clock=time.monotonic)
     lists = [list(range(n, n + n % 13)) for n in range(300)]
     assert list(pool.map(batcher.run, lists)) == [[item * item for item in items] for items in lists]
+    batcher.close()
+
+
+def test_a_crowd_holds_nobody_up(pool: ThreadPoolExecutor) -> None:
+    gate = Gate()
+    batcher = make(gate)
+    asker = FakeAsker()
+    crowd = started(batcher, list(range(100, 112)), pool, waiting=8, asker=asker)
+    assert gate.entered.acquire(timeout=10)
+    small = started(batcher, [1], pool, waiting=9)
+    second = started(batcher, [2, 3], pool, waiting=11)
+    for _ in range(4):
+        gate.let.release()
+    assert small.result(10) == [2]
+    assert second.result(10) == [4, 6]
+    assert crowd.result(10) == [2 * face for face in range(100, 112)]
+    assert set(gate.batches[1]) >= {1, 2}
+    assert 3 in gate.batches[2]
+    assert asker.news[0] == (4, 12)
+    assert asker.news == sorted(asker.news)
+    batcher.close()
+
+
+def test_who_waits_longer_than_it_may_is_told_so_while_the_network_still_runs(pool: ThreadPoolExecutor) -> None:
+    gate = Gate()
+    batcher = make(gate)
+    first = started(batcher, [1], pool, waiting=0)
+    assert gate.entered.acquire(timeout=10)
+    late = pool.submit(batcher.run, [2], FakeAsker(0.0))
+    with pytest.raises(TimedOut):
+        late.result(10)
+    assert batcher.waiting == 0
+    gate.let.release()
+    assert first.result(10) == [2]
+    assert gate.batches == [[1]]
+    batcher.close()
+
+
+def test_a_network_that_hangs_keeps_no_thread(pool: ThreadPoolExecutor) -> None:
+    gate = Gate()
+    batcher = make(gate)
+    stuck = pool.submit(batcher.run, [1], asker := FakeAsker(0.05))
+    assert gate.entered.acquire(timeout=10)
+    assert asker.steps == 1
+    asker.seconds = 0.0
+    with pytest.raises(TimedOut):
+        stuck.result(10)
+    gate.let.release()
+    other = started(batcher, [2], pool, waiting=0)
+    gate.let.release()
+    assert other.result(10) == [4]
+    batcher.close()
+
+
+def test_who_can_not_be_served_in_time_is_told_at_once_and_for_how_long(pool: ThreadPoolExecutor) -> None:
+    gate = Gate()
+    batcher = make(gate, capacity=1000)
+    first = started(batcher, [1], pool, waiting=0)
+    assert gate.entered.acquire(timeout=10)
+    crowd = started(batcher, list(range(100)), pool, waiting=100)
+    with pytest.raises(Busy) as refusal:
+        batcher.run(list(range(100)), FakeAsker(1.0))  # 100 faces at 20 ms take 2 s
+    assert refusal.value.retry_after_ms == 2000
+    small = started(batcher, [7], pool, waiting=101, asker=FakeAsker(1.0))
+    for _ in range(30):
+        gate.let.release()
+    assert small.result(10) == [14]
+    assert (len(first.result(10)), len(crowd.result(10))) == (1, 100)
     batcher.close()

@@ -26,7 +26,7 @@ from protocol.messages import (
     Verify,
 )
 from server.errors import Busy, NoFace, RequestError, TimedOut
-from server.tcp.dispatch import CODE_OF, Dispatcher
+from server.tcp.dispatch import CODE_OF, NO_TOKEN, WRONG_TOKEN, Dispatcher
 from tests.support.fake_service import BROKEN, BUG, FakeService
 
 SOON = 1e9  # a deadline on the monotonic clock that no test meets
@@ -172,10 +172,10 @@ def test_stats_count_requests_and_errors() -> None:
 def test_the_token_is_asked_for_only_where_there_is_one() -> None:
     free, guarded = Dispatcher(FakeService()), Dispatcher(FakeService(), token="sesam öffne dich")
     assert (free.needs_hello, guarded.needs_hello) == (False, True)
-    assert free.admits(Ping())
-    assert not guarded.admits(Ping())
-    assert not guarded.admits(Hello("sesam"))
-    assert guarded.admits(Hello("sesam öffne dich"))
+    assert free.turned_away(Ping(), "::1") is None
+    assert guarded.turned_away(Ping(), "::1") == NO_TOKEN
+    assert guarded.turned_away(Hello("sesam"), "::1") == WRONG_TOKEN
+    assert guarded.turned_away(Hello("sesam öffne dich"), "::1") is None
 
 
 def test_a_failure_is_a_plain_map() -> None:

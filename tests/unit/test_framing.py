@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
-from protocol.errors import EmptyFrame, ErrorCode, FrameTooLarge, TruncatedFrame
-from protocol.framing import FrameDecoder, encode_frame
+from protocol.errors import EmptyFrame, ErrorCode, ForeignProtocol, FrameTooLarge, TruncatedFrame
+from protocol.framing import SMALL, FrameDecoder, encode_frame
 
 
 def test_a_frame_is_four_bytes_of_length_and_the_payload() -> None:
@@ -93,3 +93,42 @@ def test_a_large_frame_in_tiny_pieces_is_copied_in_linear_time() -> None:
         if start + 64 < len(frame):
             assert decoder.next_frame() is None
     assert decoder.next_frame() == payload
+
+
+@pytest.mark.parametrize("size", [SMALL, SMALL + 1, SMALL + 5, 3 * SMALL])
+@pytest.mark.parametrize("piece", [1000, 64 * 1024, 10**9])
+def test_small_and_large_frames_follow_each_other_however_they_are_cut(size: int, piece: int) -> None:
+    payloads = [b"before", bytes(range(256)) * (size // 256) + b"x" * (size % 256), b"after"]
+    stream = b"".join(map(encode_frame, payloads))
+    decoder = FrameDecoder()
+    found = []
+    for start in range(0, len(stream), piece):
+        decoder.feed(stream[start : start + piece])
+        while (payload := decoder.next_frame()) is not None:
+            found.append(payload)
+    assert found == payloads
+    assert not decoder.inside_frame
+    decoder.finish()
+
+
+def test_an_end_inside_a_large_frame_is_told() -> None:
+    decoder = FrameDecoder()
+    decoder.feed(encode_frame(bytes(2 * SMALL))[:-3])
+    assert decoder.next_frame() is None
+    assert decoder.announced == 2 * SMALL
+    with pytest.raises(TruncatedFrame, match=f"{2 * SMALL} bytes expected, {2 * SMALL - 3} arrived"):
+        decoder.finish()
+    decoder.drop()
+    assert decoder.arrived == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [(b"GET / HTTP/1.1", "HTTP"), (b"HTTP/1.0 400", "HTTP"), (b"<!DOCTYPE", "HTTP"), (b"\x16\x03\x01\x02", "TLS")],
+)
+def test_another_protocol_is_known_by_its_first_bytes(start: bytes, name: str) -> None:
+    decoder = FrameDecoder()
+    decoder.feed(start)
+    with pytest.raises(ForeignProtocol, match=f"this is {name}") as caught:
+        decoder.next_frame()
+    assert (caught.value.protocol, caught.value.code) == (name, ErrorCode.TOO_LARGE)

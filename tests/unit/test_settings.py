@@ -18,6 +18,9 @@ EVERY_FLAG: list[tuple[str, str, str, Any]] = [
     ("--host", "::1", "host", "::1"),
     ("--port", "6000", "port", 6000),
     ("--max-connections", "3", "tcp.max_connections", 3),
+    ("--max-per-address", "2", "tcp.max_per_address", 2),
+    ("--max-buffered-mb", "9", "tcp.max_buffered", 9 * 2**20),
+    ("--max-wait", "1.25", "tcp.max_wait_s", 1.25),
     ("--max-frame-mb", "2", "tcp.max_frame", 2 * 2**20),
     ("--idle-timeout", "1.5", "tcp.idle_timeout_s", 1.5),
     ("--request-timeout", "2.5", "tcp.request_timeout_s", 2.5),
@@ -91,6 +94,7 @@ def test_flags_over_environment_over_defaults(flag: str, text: str, place: str, 
     if default is not None:
         in_units = {
             "tcp.max_frame": "32",
+            "tcp.max_buffered": "256",
             "vision.limits.max_pixels": "100",
             "vision.decoding.memory": "1024",
             "albums.limits.album_bytes": "200",

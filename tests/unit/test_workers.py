@@ -1,21 +1,57 @@
-"""The pool: bounded, in order, and it ends."""
+"""The pool: bounded in number, bytes and time, fair, and it ends."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from server.tcp.workers import Workers
+from server.tcp.workers import Job, Workers
 
 PATIENCE_S = 20.0
 
 
-def unexpected() -> None:
-    raise AssertionError("this job should have run")
+class Ends:
+    """What became of jobs, in the order in which it did."""
+
+    def __init__(self) -> None:
+        self.run: list[str] = []
+        self.refused: dict[str, int] = {}
+        self.expired: list[str] = []
+        self.any = threading.Semaphore(0)
+
+    def job(
+        self,
+        name: str,
+        owner: object = "one",
+        *,
+        size: int = 1,
+        seconds: float = 1000.0,
+        work: Callable[[], object] = lambda: None,
+    ) -> Job:
+        def run() -> None:
+            self.run.append(name)
+            work()
+            self.any.release()
+
+        def refuse(after_ms: int) -> None:
+            self.refused[name] = after_ms
+            self.any.release()
+
+        def expire() -> None:
+            self.expired.append(name)
+            self.any.release()
+
+        return Job(owner, "identify", size, time.monotonic() + seconds, run, refuse, expire)
+
+    def wait_for(self, count: int) -> None:
+        for _ in range(count):
+            assert self.any.acquire(timeout=PATIENCE_S)
 
 
-def started(threads: int, queue: int) -> Workers:
-    workers = Workers(threads, queue)
+def started(threads: int, queue: int, *, most_bytes: int = 1000, max_wait_s: float = 1000.0) -> Workers:
+    workers = Workers(threads, queue, most_bytes=most_bytes, max_wait_s=max_wait_s)
     workers.start()
     return workers
 
@@ -25,44 +61,131 @@ def ended(workers: Workers) -> bool:
     return workers.join(time.monotonic() + PATIENCE_S)
 
 
-def test_jobs_of_one_thread_run_in_order() -> None:
-    workers = started(1, 10)
-    done: list[int] = []
-    last = threading.Event()
-    for number in range(5):
-        assert workers.submit(lambda number=number: done.append(number), unexpected)
-    assert workers.submit(last.set, unexpected)
-    assert last.wait(PATIENCE_S)
-    assert done == [0, 1, 2, 3, 4]
-    assert ended(workers)
-
-
-def test_a_full_queue_says_so_at_once_and_stop_refuses_what_waits() -> None:
-    workers = started(1, 2)
+@contextmanager
+def held(queue: int, **limits: float) -> Iterator[tuple[Workers, Ends, threading.Event]]:
+    """A pool of one thread, which works on a job until it is let go."""
+    workers, ends = started(1, queue, **limits), Ends()  # type: ignore[arg-type]
     begun, release = threading.Event(), threading.Event()
 
     def hold() -> None:
         begun.set()
         assert release.wait(PATIENCE_S)
 
-    refused: list[str] = []
-    assert workers.submit(hold, unexpected)
+    workers.submit(ends.job("hold", owner="holder", work=hold))
     assert begun.wait(PATIENCE_S)
-    assert workers.submit(unexpected, lambda: refused.append("first"))
-    assert workers.submit(unexpected, lambda: refused.append("second"))
-    assert not workers.submit(unexpected, unexpected)
-    workers.stop()
-    assert refused == ["first", "second"]
-    assert not workers.submit(unexpected, unexpected)
-    assert not workers.join(time.monotonic())
-    release.set()
+    try:
+        yield workers, ends, release
+    finally:
+        release.set()
+        assert ended(workers)
+
+
+def test_jobs_of_one_owner_run_in_order() -> None:
+    workers, ends = started(1, 10), Ends()
+    for number in range(5):
+        workers.submit(ends.job(str(number)))
+    ends.wait_for(5)
+    assert ends.run == ["0", "1", "2", "3", "4"]
     assert ended(workers)
+
+
+def test_a_full_queue_says_so_at_once_and_stop_refuses_what_waits() -> None:
+    with held(2) as (workers, ends, _):
+        for name in ("first", "second", "third"):
+            workers.submit(ends.job(name))
+        assert list(ends.refused) == ["third"]
+        assert ends.refused["third"] > 0
+        workers.stop()
+        workers.submit(ends.job("late"))
+        assert {name: ends.refused[name] for name in ("first", "second", "late")} == dict.fromkeys(
+            ("first", "second", "late"), 0
+        )
+        assert not workers.join(time.monotonic())
+    assert ends.run == ["hold"]
+
+
+def test_owners_take_turns() -> None:
+    with held(10) as (workers, ends, release):
+        for name in ("a1", "a2", "a3", "b1", "b2", "c1"):
+            workers.submit(ends.job(name, owner=name[0]))
+        release.set()
+        ends.wait_for(7)
+        assert ends.run == ["hold", "a1", "b1", "c1", "a2", "b2", "a3"]
+
+
+def test_who_fills_the_queue_makes_room_for_who_has_little_in_it() -> None:
+    with held(4) as (workers, ends, release):
+        for name in ("a1", "a2", "a3", "a4", "b1", "c1", "a5"):
+            workers.submit(ends.job(name, owner=name[0]))
+        assert list(ends.refused) == ["a4", "a3", "a5"]
+        release.set()
+        ends.wait_for(5)
+        assert ends.run == ["hold", "a1", "b1", "c1", "a2"]
+
+
+def test_the_bytes_that_wait_are_bounded() -> None:
+    with held(10, most_bytes=100) as (workers, ends, release):
+        for name, size in (("a", 60), ("b", 50), ("c", 40)):
+            workers.submit(ends.job(name, owner=name, size=size))
+        assert list(ends.refused) == ["b"]
+        release.set()
+        ends.wait_for(4)
+        workers.submit(ends.job("alone", size=1000))  # larger than all that may wait, but nothing else does
+        ends.wait_for(1)
+        assert ends.run[-1] == "alone"
+
+
+def test_what_has_waited_too_long_is_told_so_though_no_worker_is_free() -> None:
+    with held(10) as (workers, ends, _):
+        workers.submit(ends.job("late", seconds=0.05))
+        workers.submit(ends.job("later", seconds=0.1))
+        ends.wait_for(2)
+        assert ends.expired == ["late", "later"]
+        assert ends.run == ["hold"]
+
+
+def test_who_was_let_in_by_a_forecast_that_was_wrong_is_sent_away_before_long() -> None:
+    with held(10, max_wait_s=0.1) as (workers, ends, _):
+        workers.submit(ends.job("hopeful", owner="a"))
+        workers.submit(ends.job("patient", owner="b"))
+        ends.wait_for(1)
+        assert ends.refused["hopeful"] > 0
+        assert (ends.expired, ends.run) == ([], ["hold"])
+
+
+def test_who_would_wait_too_long_is_told_at_once() -> None:
+    with held(1000, max_wait_s=0.2) as (workers, ends, release):
+        for number in range(100):  # each is taken to cost 30 ms, until one has been seen
+            workers.submit(ends.job(str(number), owner=number))
+        kept = 100 - len(ends.refused)
+        assert 1 <= kept <= 7
+        assert min(map(int, ends.refused)) == kept  # the first come are served
+        release.set()
+
+
+def test_a_client_with_many_requests_makes_nobody_else_wait() -> None:
+    with held(1000, max_wait_s=0.2) as (workers, ends, release):
+        for number in range(50):
+            workers.submit(ends.job(str(number), owner="greedy"))
+        workers.submit(ends.job("modest", owner="modest"))
+        assert "modest" not in ends.refused
+        release.set()
 
 
 def test_as_many_run_at_once_as_there_are_threads() -> None:
-    workers = started(3, 3)
+    workers, ends = started(3, 3), Ends()
     together = threading.Barrier(4)
-    for _ in range(3):
-        assert workers.submit(lambda: together.wait(PATIENCE_S) and None, unexpected)
+    for number in range(3):
+        workers.submit(ends.job(str(number), work=lambda: together.wait(PATIENCE_S)))
     together.wait(PATIENCE_S)
     assert ended(workers)
+
+
+def test_who_only_waits_for_itself_is_not_sent_away() -> None:
+    with held(100, max_wait_s=0.05) as (workers, ends, release):
+        for number in range(8):
+            workers.submit(ends.job(str(number)))
+        assert not ends.any.acquire(timeout=0.3)  # several times as long as anybody waits for others
+        release.set()
+        ends.wait_for(9)
+        assert ends.run == ["hold", *map(str, range(8))]

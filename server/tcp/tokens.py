@@ -1,0 +1,86 @@
+"""The token, and what wrong ones cost: after a few, the next from that address is looked at later, and later still.
+
+It waits and is not refused, so who shares an address with a guesser (the page's visitors do) gets in all the same.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_log = logging.getLogger("facewire.tcp")
+
+_FREE = 3  # wrong tokens of an address that cost nothing: somebody mistyped
+_FIRST_S = 1.0  # what the next one costs; then twice as long each time
+_LONGEST_S = 8.0  # within any client's patience; as many guesses in that time as there are places for strangers
+_FORGOTTEN_S = 600.0  # without a wrong token
+_MOST = 4096  # addresses remembered; over it the one that was wrong longest ago is forgotten
+
+
+@dataclass(slots=True)
+class _Record:
+    wrong: int
+    last: float
+    closed_until: float
+
+
+class TokenGuard:
+    """Knows the token. Thread-safe."""
+
+    def __init__(self, token: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._token = token.encode()
+        self._clock = clock
+        self._lock = threading.Lock()  # guards _records
+        self._records: OrderedDict[str, _Record] = OrderedDict()  # by network, the latest to be wrong last
+
+    def closed_for(self, address: str) -> float:
+        """Seconds until a token from there is looked at."""
+        with self._lock:
+            record = self._records.get(network_of(address))
+            return 0.0 if record is None else max(0.0, record.closed_until - self._clock())
+
+    def is_right(self, token: str, address: str) -> bool:
+        """Is this the token? A wrong one is logged, and counted against where it came from."""
+        # compare_digest takes as long for a nearly right token as for a wrong one
+        right = hmac.compare_digest(token.encode(), self._token)
+        network = network_of(address)
+        with self._lock:
+            if right:
+                self._records.pop(network, None)
+                return True
+            wrong = self._count(network)
+        _log.warning("a wrong token from %s (%d in a row)", address, wrong)
+        return False
+
+    def _count(self, network: str) -> int:
+        now = self._clock()
+        record = self._records.pop(network, None)
+        if record is None or now - record.last > _FORGOTTEN_S:
+            record = _Record(0, now, now)
+        record.wrong += 1
+        record.last = now
+        over = record.wrong - _FREE - 1
+        record.closed_until = now + (min(_LONGEST_S, _FIRST_S * 2.0 ** min(over, 10)) if over >= 0 else 0.0)
+        self._records[network] = record
+        if len(self._records) > _MOST:
+            self._records.popitem(last=False)
+        return record.wrong
+
+
+def network_of(address: str) -> str:
+    """What one sender may choose addresses from: all of an IPv6 /64, or one IPv4 address, however it is written."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:  # not an Internet socket
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is None:
+            return str(ipaddress.ip_network((parsed, 64), strict=False))
+        parsed = parsed.ipv4_mapped
+    return str(parsed)
