@@ -7,4 +7,4 @@ if __name__ == "__main__":
     sys.path[0] = os.path.realpath(__file__ + "/..")
     from launch import launch
 
-    launch("server.app")
+    launch("facewire.server.app")

@@ -1,6 +1,6 @@
 """Talk to a facewire server:
 
-    from client import FaceClient
+    from facewire.client import FaceClient
 
     with FaceClient("127.0.0.1", 5050) as faces:
         for face in faces.identify_file("photo.jpg").faces:
@@ -9,7 +9,7 @@
 It needs msgpack and nothing else; drawing (client.render) needs numpy and cv2.
 """
 
-from client.errors import (
+from facewire.client.errors import (
     AlreadyExists,
     BadAnswer,
     CannotConnect,
@@ -31,7 +31,7 @@ from client.errors import (
     UnknownPerson,
     UnknownTemplate,
 )
-from client.face_client import FaceClient, embedding_values
+from facewire.client.face_client import FaceClient, embedding_values
 
 __all__ = [
     "FaceClient",

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
-from client.errors import ServerRefused
-from protocol.album_messages import (
+from facewire.client.errors import ServerRefused
+from facewire.protocol.album_messages import (
     EXPORT_READ,
     AlbumAdd,
     AlbumAdded,
@@ -71,8 +71,8 @@ from protocol.album_messages import (
     ShowFound,
     Together,
 )
-from protocol.gallery_messages import Acceptable
-from protocol.messages import Progress, RequestBody, Result
+from facewire.protocol.gallery_messages import Acceptable
+from facewire.protocol.messages import Progress, RequestBody, Result
 
 ZIP_PIECE = 1024 * 1024  # bytes of an uploaded ZIP a frame: as `export_read` the other way
 ADD_WINDOW = 8  # photos under way at once: what the server takes in of one connection

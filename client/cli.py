@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.commands import album, changes, enrol, identify, listing, verify, watch
-from client.commands.common import EXIT_FAILED, EXIT_USAGE, Usage, complain
-from client.errors import CannotConnect, ClientError
-from protocol.arguments import Parser
-from protocol.errors import InvalidRequest
-from protocol.text import did_you_mean
+from facewire.client.commands import album, changes, enrol, identify, listing, verify, watch
+from facewire.client.commands.common import EXIT_FAILED, EXIT_USAGE, Usage, complain
+from facewire.client.errors import CannotConnect, ClientError
+from facewire.protocol.arguments import Parser
+from facewire.protocol.errors import InvalidRequest
+from facewire.protocol.text import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

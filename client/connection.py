@@ -9,11 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from client.errors import BadAnswer, CannotConnect, ClientError, ConnectionLost, TooLarge, refused
-from protocol.codec import RawSuccess, as_result, decode_answer, encode_request
-from protocol.errors import BadMessage, ErrorCode, ForeignProtocol, FrameTooLarge, ProtocolError
-from protocol.messages import Failure, Progress, Request, RequestBody, Result
-from protocol.stream import MessageStream, StreamTimeout
+from facewire.client.errors import BadAnswer, CannotConnect, ClientError, ConnectionLost, TooLarge, refused
+from facewire.protocol.codec import RawSuccess, as_result, decode_answer, encode_request
+from facewire.protocol.errors import BadMessage, ErrorCode, ForeignProtocol, FrameTooLarge, ProtocolError
+from facewire.protocol.messages import Failure, Progress, Request, RequestBody, Result
+from facewire.protocol.stream import MessageStream, StreamTimeout
 
 # Failures about the bytes, not the moment: the oldest request without an answer is the one they mean.
 _ABOUT_ONE_REQUEST = frozenset({ErrorCode.TOO_LARGE, ErrorCode.BAD_FRAME, ErrorCode.BAD_MESSAGE})

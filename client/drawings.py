@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from protocol.messages import Identified
+from facewire.protocol.messages import Identified
 
 
 class Drawings:
@@ -18,7 +18,11 @@ class Drawings:
     def add(self, path: Path, picture: bytes, answer: Identified) -> str | None:
         """Draws one; gives what went wrong, if anything did."""
         try:
-            from client.render import CannotDraw, draw, unwritten  # here, as a thin client has neither numpy nor cv2
+            from facewire.client.render import (  # here, as a thin client has neither numpy nor cv2
+                CannotDraw,
+                draw,
+                unwritten,
+            )
         except ImportError as error:
             return f"drawing needs numpy, opencv-python, pillow and pillow-heif: {error}"
         try:

@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from protocol.errors import ErrorCode
-from protocol.messages import Failure
+from facewire.protocol.errors import ErrorCode
+from facewire.protocol.messages import Failure
 
 
 class ClientError(Exception):

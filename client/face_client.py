@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar, cast
 
-from client.album_client import AlbumClient, OnProgress
-from client.connection import Connection
-from client.errors import ClientError, ConnectionLost, ServerBusy, ServerRefused, ServerTimeout, TooLarge
-from client.gallery_operations import GalleryOperations
-from client.pictures import TooManyBytes, read_picture
-from protocol.errors import ErrorCode
-from protocol.framing import DEFAULT_MAX_FRAME
-from protocol.messages import (
+from facewire.client.album_client import AlbumClient, OnProgress
+from facewire.client.connection import Connection
+from facewire.client.errors import ClientError, ConnectionLost, ServerBusy, ServerRefused, ServerTimeout, TooLarge
+from facewire.client.gallery_operations import GalleryOperations
+from facewire.client.pictures import TooManyBytes, read_picture
+from facewire.protocol.errors import ErrorCode
+from facewire.protocol.framing import DEFAULT_MAX_FRAME
+from facewire.protocol.messages import (
     Detect,
     Detected,
     Embed,

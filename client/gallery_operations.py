@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Literal, cast
 
-from protocol.gallery_messages import (
+from facewire.protocol.gallery_messages import (
     Acceptable,
     Changed,
     Enrol,
@@ -28,7 +28,7 @@ from protocol.gallery_messages import (
     Undo,
     Undone,
 )
-from protocol.messages import RequestBody, Result
+from facewire.protocol.messages import RequestBody, Result
 
 
 class GalleryOperations(ABC):

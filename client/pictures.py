@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from protocol import clutter
-from protocol.clutter import LeftOut
-from protocol.formats import NAMES, looks_like_a_picture
-from protocol.framing import DEFAULT_MAX_FRAME
-from protocol.jpeg import still
-from protocol.text import counted
+from facewire.protocol import clutter
+from facewire.protocol.clutter import LeftOut
+from facewire.protocol.formats import NAMES, looks_like_a_picture
+from facewire.protocol.framing import DEFAULT_MAX_FRAME
+from facewire.protocol.jpeg import still
+from facewire.protocol.text import counted
 
 LARGEST = DEFAULT_MAX_FRAME - 64 * 1024
 """Bytes: with its request around it, such a picture fits into a frame."""

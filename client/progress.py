@@ -8,8 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO
 
-from client.report import bars_for
-from protocol.text import printable
+from facewire.client.report import bars_for
+from facewire.protocol.text import printable
 
 _REDRAW_S = 0.1
 

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image, ImageOps
 from pillow_heif import HeifImageFile
 
-from client.lettering import Lettering, Plain, typeset
-from client.report import who
-from protocol.formats import format_of
-from protocol.messages import Identified, IdentifiedFace
+from facewire.client.lettering import Lettering, Plain, typeset
+from facewire.client.report import who
+from facewire.protocol.formats import format_of
+from facewire.protocol.messages import Identified, IdentifiedFace
 
 _COLOURS = {"match": (60, 170, 40), "unknown": (60, 60, 220), "ambiguous": (0, 160, 230)}  # BGR: green, red, amber
 _SMALLEST_TEXT = 0.4  # of the font's 30 px: the smallest that can be read

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protocol.messages import EmotionAnswer, Identified, IdentifiedFace
-from protocol.text import counted, printable
+from facewire.protocol.messages import EmotionAnswer, Identified, IdentifiedFace
+from facewire.protocol.text import counted, printable
 
 _BAR_CELLS = 10  # one a tenth: as fine as an emotion's confidence deserves
 _NAME_WIDTH = 24  # longer names push the rest of their line to the right

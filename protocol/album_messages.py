@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from protocol.checks import in_range
-from protocol.errors import InvalidRequest
-from protocol.gallery_messages import MAX_ACCEPTED, MAX_IMAGES, Acceptable, Shortcoming
+from facewire.protocol.checks import in_range
+from facewire.protocol.errors import InvalidRequest
+from facewire.protocol.gallery_messages import MAX_ACCEPTED, MAX_IMAGES, Acceptable, Shortcoming
 
 PhotoState = Literal["waiting", "faces", "no_faces", "unreadable"]
 Show = Literal["all", "waiting", "faces", "no_faces", "unreadable"]

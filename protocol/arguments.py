@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
-from protocol.text import did_you_mean, printable
+from facewire.protocol.text import did_you_mean, printable
 
 
 class Parser(argparse.ArgumentParser):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.errors import InvalidRequest
+from facewire.protocol.errors import InvalidRequest
 
 
 def in_range(key: str, value: float, low: float, high: float) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from protocol.text import counted
+from facewire.protocol.text import counted
 
 ANY_CASE = frozenset(
     (

@@ -12,8 +12,8 @@ from typing import Any, cast, get_args
 
 import msgpack  # type: ignore[import-untyped]  # ships no types
 
-from protocol.errors import BadMessage, ErrorCode, ProtocolError, UnsupportedOp
-from protocol.messages import (
+from facewire.protocol.errors import BadMessage, ErrorCode, ProtocolError, UnsupportedOp
+from facewire.protocol.messages import (
     ANSWER_OF,
     Answer,
     Failure,
@@ -24,8 +24,8 @@ from protocol.messages import (
     Result,
     Success,
 )
-from protocol.shapes import from_plain, to_plain, without_defaults
-from protocol.structure import ANSWER_LIMITS, REQUEST_LIMITS, Limits, check_structure
+from facewire.protocol.shapes import from_plain, to_plain, without_defaults
+from facewire.protocol.structure import ANSWER_LIMITS, REQUEST_LIMITS, Limits, check_structure
 
 REQUEST_OF: Mapping[str, type[RequestBody]] = {shape.op: shape for shape in get_args(RequestBody)}
 

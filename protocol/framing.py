@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import struct
 
-from protocol.errors import EmptyFrame, ForeignProtocol, FrameTooLarge, TruncatedFrame
+from facewire.protocol.errors import EmptyFrame, ForeignProtocol, FrameTooLarge, TruncatedFrame
 
 DEFAULT_MAX_FRAME = 32 * 2**20  # bytes; a 24-megapixel JPEG has 5 to 15 MB, and `verify` sends two pictures
 SMALL = 256 * 1024  # bytes; a larger frame has memory of its own, which goes back to the system with it

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from protocol.checks import in_range
-from protocol.errors import InvalidRequest
+from facewire.protocol.checks import in_range
+from facewire.protocol.errors import InvalidRequest
 
 MAX_PAGE = 1000  # `limit` of people and history: about 100 KB of names
 MAX_SHOWN = 100  # `limit` of show: with crops of 5 KB, half a megabyte

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from protocol.album_messages import ALBUM_ANSWER_OF, AlbumRequest, AlbumResult
-from protocol.checks import in_range
-from protocol.errors import ErrorCode
-from protocol.gallery_messages import GALLERY_ANSWER_OF, GalleryRequest, GalleryResult
+from facewire.protocol.album_messages import ALBUM_ANSWER_OF, AlbumRequest, AlbumResult
+from facewire.protocol.checks import in_range
+from facewire.protocol.errors import ErrorCode
+from facewire.protocol.gallery_messages import GALLERY_ANSWER_OF, GalleryRequest, GalleryResult
 
 Decision = Literal["match", "unknown", "ambiguous"]
 

@@ -11,7 +11,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from protocol.errors import BadMessage, InvalidRequest
+from facewire.protocol.errors import BadMessage, InvalidRequest
 
 _Reader = Callable[[object, str], Any]  # (plain value, its path for messages) -> typed value
 

@@ -13,7 +13,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, Self
 
-from protocol.framing import DEFAULT_MAX_FRAME, SMALL, FrameDecoder, encode_frame
+from facewire.protocol.framing import DEFAULT_MAX_FRAME, SMALL, FrameDecoder, encode_frame
 
 _CHUNK = 256 * 1024  # bytes a recv asks for: a photo in a few calls; allocated only while one is under way
 

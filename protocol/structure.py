@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from protocol.errors import BadMessage
+from facewire.protocol.errors import BadMessage
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from client import FaceClient
+from facewire.client import FaceClient
+from facewire.server.errors import StartError
+from facewire.server.vision import deepface_models
+from facewire.server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
+from facewire.server.vision.opening import find_weights
+from facewire.server.vision.weights import MissingWeights, WeightsFinder
 from scripts.serving import ROOT, serving
-from server.errors import StartError
-from server.vision import deepface_models
-from server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
-from server.vision.opening import find_weights
-from server.vision.weights import MissingWeights, WeightsFinder
 
 PEOPLE = ROOT / "data" / "sample" / "people"
 PROBES = ROOT / "data" / "sample" / "probes"

@@ -18,18 +18,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from client.commands.common import EXIT_USAGE, Usage
-from client.commands.identify import add_picture_arguments, ask_about, wanted_pictures
-from client.errors import ServerRefused
-from protocol.arguments import Parser
-from protocol.messages import Identified, Identify
-from protocol.text import printable
-from server.app import open_service
-from server.errors import RequestError, StartError
-from server.logs import log_to_stderr
-from server.recognition.service import RecognitionService
-from server.settings import DEFAULT_DB, add_decision_arguments, add_vision_arguments, vision_settings
-from server.tcp.dispatch import code_of
+from facewire.client.commands.common import EXIT_USAGE, Usage
+from facewire.client.commands.identify import add_picture_arguments, ask_about, wanted_pictures
+from facewire.client.errors import ServerRefused
+from facewire.protocol.arguments import Parser
+from facewire.protocol.messages import Identified, Identify
+from facewire.protocol.text import printable
+from facewire.server.app import open_service
+from facewire.server.errors import RequestError, StartError
+from facewire.server.logs import log_to_stderr
+from facewire.server.recognition.service import RecognitionService
+from facewire.server.settings import DEFAULT_DB, add_decision_arguments, add_vision_arguments, vision_settings
+from facewire.server.tcp.dispatch import code_of
 
 
 class InProcess:

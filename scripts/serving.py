@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.errors import StartError
+from facewire.server.errors import StartError
 
 ROOT = Path(__file__).resolve().parents[1]
 STOP_TIMEOUT_S = 10.0  # twice what the server promises

@@ -20,13 +20,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from client.web.main import listen, why_not
-from client.web.settings import DEFAULT_WEB_PORT, WebSettings, page_port
-from protocol.arguments import Parser
+from facewire.client.web.main import listen, why_not
+from facewire.client.web.settings import DEFAULT_WEB_PORT, WebSettings, page_port
+from facewire.protocol.arguments import Parser
+from facewire.server.errors import StartError
 from scripts.demo import DB as DEMO_DB
 from scripts.demo import PEOPLE, choose_model, run, say, shown
 from scripts.serving import ROOT, STOP_TIMEOUT_S, last_line, server_process
-from server.errors import StartError
 
 _DEFAULT_DB = ROOT / "data" / "facialdb.db"
 _LOG = ROOT / "data" / "web.log"

@@ -15,24 +15,24 @@ from pathlib import Path
 
 import cv2
 
-from protocol.text import printable_lines
-from server.albums.database import AlbumsUnavailable
-from server.albums.service import AlbumService
-from server.errors import StartError, StorageFailed
-from server.gallery.gallery import Gallery
-from server.logs import log_to_stderr
-from server.recognition.decision import Decider
-from server.recognition.for_albums import AlbumJudge, GalleryRegistry
-from server.recognition.impostors import DEFAULT_FMR
-from server.recognition.service import RecognitionService
-from server.settings import Settings, parse
-from server.spec import EmbeddingSpec
-from server.storage import storage_errors
-from server.tcp.dispatch import Dispatcher
-from server.tcp.listener import Listener
-from server.vision.analyser import Analyser
-from server.vision.models import model_card
-from server.vision.opening import VisionSettings, hint_of_better_weights, open_analyser
+from facewire.protocol.text import printable_lines
+from facewire.server.albums.database import AlbumsUnavailable
+from facewire.server.albums.service import AlbumService
+from facewire.server.errors import StartError, StorageFailed
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.logs import log_to_stderr
+from facewire.server.recognition.decision import Decider
+from facewire.server.recognition.for_albums import AlbumJudge, GalleryRegistry
+from facewire.server.recognition.impostors import DEFAULT_FMR
+from facewire.server.recognition.service import RecognitionService
+from facewire.server.settings import Settings, parse
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.storage import storage_errors
+from facewire.server.tcp.dispatch import Dispatcher
+from facewire.server.tcp.listener import Listener
+from facewire.server.vision.analyser import Analyser
+from facewire.server.vision.models import model_card
+from facewire.server.vision.opening import VisionSettings, hint_of_better_weights, open_analyser
 
 log = logging.getLogger("facewire")
 

@@ -6,7 +6,7 @@ import logging
 import sys
 from types import TracebackType
 
-from protocol.text import printable, printable_lines
+from facewire.protocol.text import printable, printable_lines
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from protocol.arguments import Parser
-from protocol.messages import FMR_RANGE
-from protocol.text import printable
-from server.albums.settings import AlbumSettings, add_album_arguments, album_settings
-from server.recognition.impostors import DEFAULT_FMR
-from server.tcp.limits import TcpLimits
-from server.vision.decoding.decoder import DecodingSettings
-from server.vision.image import MEGAPIXEL, ImageLimits
-from server.vision.models import MODELS
-from server.vision.opening import VisionSettings
+from facewire.protocol.arguments import Parser
+from facewire.protocol.messages import FMR_RANGE
+from facewire.protocol.text import printable
+from facewire.server.albums.settings import AlbumSettings, add_album_arguments, album_settings
+from facewire.server.recognition.impostors import DEFAULT_FMR
+from facewire.server.tcp.limits import TcpLimits
+from facewire.server.vision.decoding.decoder import DecodingSettings
+from facewire.server.vision.image import MEGAPIXEL, ImageLimits
+from facewire.server.vision.models import MODELS
+from facewire.server.vision.opening import VisionSettings
 
 DEFAULT_PORT = 5050
 DEFAULT_FPIR = 0.01

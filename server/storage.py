@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from server.errors import Busy, RequestError, StorageFailed
+from facewire.server.errors import Busy, RequestError, StorageFailed
 
 RETRY_AFTER_MS = 1000
 """Told who could not write because another process did so for longer than `connection.BUSY_TIMEOUT_MS`."""

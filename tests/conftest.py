@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from server.vision.analyser import Analyser
-from server.vision.opening import VisionSettings, open_analyser
+from facewire.server.vision.analyser import Analyser
+from facewire.server.vision.opening import VisionSettings, open_analyser
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from client.commands import album_common, album_correct, album_fill, album_find, album_look
-from client.commands.album_common import Run, add_json_argument
-from client.commands.common import add_server_arguments, client_for, with_hint
-from client.errors import ServerRefused
-from protocol.errors import ErrorCode
+from facewire.client.commands import album_common, album_correct, album_fill, album_find, album_look
+from facewire.client.commands.album_common import Run, add_json_argument
+from facewire.client.commands.common import add_server_arguments, client_for, with_hint
+from facewire.client.errors import ServerRefused
+from facewire.protocol.errors import ErrorCode
 
 _DESCRIPTION = """\
 Albums of photographs on a facewire server: add photos, find the people in them, name them, search, export.

@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from client.album_client import AlbumClient
-from client.commands.common import Usage
-from protocol.album_messages import AlbumChanged, AlbumPerson
-from protocol.shapes import to_plain
-from protocol.text import counted, did_you_mean, printable
+from facewire.client.album_client import AlbumClient
+from facewire.client.commands.common import Usage
+from facewire.protocol.album_messages import AlbumChanged, AlbumPerson
+from facewire.protocol.shapes import to_plain
+from facewire.protocol.text import counted, did_you_mean, printable
 
 Run = Callable[[AlbumClient, argparse.Namespace], int]
 

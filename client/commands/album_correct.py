@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from client.album_client import AlbumClient
-from client.commands.album_common import add_album, number, person_line, person_number, say, say_changed
-from client.commands.common import EXIT_ALL_MATCHED, EXIT_SOME_UNMATCHED
-from client.commands.enrol import add_accept, refusal
-from protocol.album_messages import AlbumHistoryListed
-from protocol.text import counted, printable
+from facewire.client.album_client import AlbumClient
+from facewire.client.commands.album_common import add_album, number, person_line, person_number, say, say_changed
+from facewire.client.commands.common import EXIT_ALL_MATCHED, EXIT_SOME_UNMATCHED
+from facewire.client.commands.enrol import add_accept, refusal
+from facewire.protocol.album_messages import AlbumHistoryListed
+from facewire.protocol.text import counted, printable
 
 
 def add_label(parser: argparse.ArgumentParser) -> None:

@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client.album_client import AlbumClient
-from client.commands.album_common import add_album, number, say
-from client.commands.common import EXIT_SOME_UNMATCHED, Usage, complain
-from client.errors import ServerRefused, TooLarge
-from client.pictures import LARGEST, files_below, is_picture, over_limit
-from client.progress import Progress, megabytes
-from protocol.album_messages import AlbumInfo, AlbumIngested, AlbumSkipped
-from protocol.clutter import LeftOut
-from protocol.formats import NAMES, UNSUPPORTED
-from protocol.messages import Progress as News
-from protocol.text import counted, counted_people, printable
+from facewire.client.album_client import AlbumClient
+from facewire.client.commands.album_common import add_album, number, say
+from facewire.client.commands.common import EXIT_SOME_UNMATCHED, Usage, complain
+from facewire.client.errors import ServerRefused, TooLarge
+from facewire.client.pictures import LARGEST, files_below, is_picture, over_limit
+from facewire.client.progress import Progress, megabytes
+from facewire.protocol.album_messages import AlbumInfo, AlbumIngested, AlbumSkipped
+from facewire.protocol.clutter import LeftOut
+from facewire.protocol.formats import NAMES, UNSUPPORTED
+from facewire.protocol.messages import Progress as News
+from facewire.protocol.text import counted, counted_people, printable
 
 _STAGES = {
     "waiting": "waiting for another album",

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from client.album_client import AlbumClient
-from client.commands.album_common import add_album, number, person_number, read, say
-from client.commands.common import EXIT_SOME_UNMATCHED, Usage, complain
-from client.progress import Progress, megabytes
-from protocol.album_messages import (
+from facewire.client.album_client import AlbumClient
+from facewire.client.commands.album_common import add_album, number, person_number, read, say
+from facewire.client.commands.common import EXIT_SOME_UNMATCHED, Usage, complain
+from facewire.client.progress import Progress, megabytes
+from facewire.protocol.album_messages import (
     AlbumExported,
     AlbumFound,
     AlbumFoundPhoto,
@@ -20,7 +20,7 @@ from protocol.album_messages import (
     ShowFound,
     Together,
 )
-from protocol.text import counted, printable
+from facewire.protocol.text import counted, printable
 
 _WHO = "a picture of them, person:NAME, person:NUMBER, or face:NUMBER of the album"
 

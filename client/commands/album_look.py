@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from client.album_client import AlbumClient
-from client.commands.album_common import add_album, number, person_line, person_number, say, write
-from client.commands.album_fill import describe_album
-from client.commands.common import Usage
-from client.progress import Progress
-from protocol.album_messages import (
+from facewire.client.album_client import AlbumClient
+from facewire.client.commands.album_common import add_album, number, person_line, person_number, say, write
+from facewire.client.commands.album_fill import describe_album
+from facewire.client.commands.common import Usage
+from facewire.client.progress import Progress
+from facewire.protocol.album_messages import (
     MAX_THUMBNAIL,
     AlbumFacesListed,
     AlbumPeopleListed,
@@ -21,7 +21,7 @@ from protocol.album_messages import (
     AlbumsListed,
     Show,
 )
-from protocol.text import counted, counted_people, printable
+from facewire.protocol.text import counted, counted_people, printable
 
 
 def add_nothing(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from client.commands.common import (
+from facewire.client.commands.common import (
     EXIT_ALL_MATCHED,
     EXIT_SOME_UNMATCHED,
     Usage,
@@ -15,10 +15,10 @@ from client.commands.common import (
     positive,
     suggesting,
 )
-from client.commands.listing import person_line
-from client.face_client import FaceClient
-from protocol.gallery_messages import Changed, EventEntry, PersonEntry
-from protocol.text import counted, did_you_mean, printable
+from facewire.client.commands.listing import person_line
+from facewire.client.face_client import FaceClient
+from facewire.protocol.gallery_messages import Changed, EventEntry, PersonEntry
+from facewire.protocol.text import counted, did_you_mean, printable
 
 _IN_FORCE = "In force at once, for everybody; `client_app.py undo` takes it back."
 

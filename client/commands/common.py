@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
-from client.errors import ServerRefused, UnknownPerson
-from client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S, FaceClient
-from protocol.text import did_you_mean, printable
+from facewire.client.errors import ServerRefused, UnknownPerson
+from facewire.client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S, FaceClient
+from facewire.protocol.text import did_you_mean, printable
 
 EXIT_ALL_MATCHED = 0
 EXIT_SOME_UNMATCHED = 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from client.commands.common import (
+from facewire.client.commands.common import (
     EXIT_ALL_MATCHED,
     EXIT_FAILED,
     EXIT_SOME_UNMATCHED,
@@ -17,10 +17,10 @@ from client.commands.common import (
     complain,
     point,
 )
-from client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
-from protocol.album_messages import AlbumLeftOut
-from protocol.gallery_messages import Acceptable, Rejection
-from protocol.text import counted, printable
+from facewire.client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
+from facewire.protocol.album_messages import AlbumLeftOut
+from facewire.protocol.gallery_messages import Acceptable, Rejection
+from facewire.protocol.text import counted, printable
 
 BATCH_PICTURES = 16  # in one request and one change: some seconds of the server's work
 BATCH_BYTES = 16 * 1024 * 1024  # half of the largest frame that servers take unless told otherwise

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from client.commands.common import (
+from facewire.client.commands.common import (
     EXIT_ALL_MATCHED,
     EXIT_FAILED,
     EXIT_SOME_UNMATCHED,
@@ -19,13 +19,13 @@ from client.commands.common import (
     client_for,
     complain,
 )
-from client.drawings import Drawings
-from client.errors import ServerRefused
-from client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
-from client.report import bars_for, describe
-from protocol.messages import MAX_CANDIDATES, Identified
-from protocol.shapes import to_plain
-from protocol.text import printable
+from facewire.client.drawings import Drawings
+from facewire.client.errors import ServerRefused
+from facewire.client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
+from facewire.client.report import bars_for, describe
+from facewire.protocol.messages import MAX_CANDIDATES, Identified
+from facewire.protocol.shapes import to_plain
+from facewire.protocol.text import printable
 
 _EXAMPLES = """\
 examples:

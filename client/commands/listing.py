@@ -6,10 +6,17 @@ import argparse
 import json
 from pathlib import Path
 
-from client.commands.common import EXIT_ALL_MATCHED, Usage, add_server_arguments, client_for, positive, suggesting
-from protocol.gallery_messages import EventEntry, PersonEntry, TemplateEntry
-from protocol.shapes import to_plain
-from protocol.text import counted, counted_people, printable
+from facewire.client.commands.common import (
+    EXIT_ALL_MATCHED,
+    Usage,
+    add_server_arguments,
+    client_for,
+    positive,
+    suggesting,
+)
+from facewire.protocol.gallery_messages import EventEntry, PersonEntry, TemplateEntry
+from facewire.protocol.shapes import to_plain
+from facewire.protocol.text import counted, counted_people, printable
 
 _PAGE = 1000  # of the journal
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from client.commands.common import (
+from facewire.client.commands.common import (
     EXIT_ALL_MATCHED,
     EXIT_SOME_UNMATCHED,
     Usage,
@@ -14,10 +14,10 @@ from client.commands.common import (
     client_for,
     point,
 )
-from client.pictures import TooManyBytes, read_picture
-from protocol.messages import FMR_RANGE, FacesSeen, Verified
-from protocol.shapes import to_plain
-from protocol.text import counted, printable
+from facewire.client.pictures import TooManyBytes, read_picture
+from facewire.protocol.messages import FMR_RANGE, FacesSeen, Verified
+from facewire.protocol.shapes import to_plain
+from facewire.protocol.text import counted, printable
 
 _LEAST_RATE = FMR_RANGE[0]  # rarer than anything measured
 

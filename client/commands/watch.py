@@ -6,11 +6,11 @@ import argparse
 import time
 from pathlib import Path
 
-from client.commands.common import Usage, add_server_arguments, client_for, complain, seconds
-from client.commands.identify import add_answer_arguments, ask_about, forbid_drawing_over
-from client.errors import ConnectionLost
-from client.pictures import Found, files_below, is_picture
-from protocol.clutter import LeftOut
+from facewire.client.commands.common import Usage, add_server_arguments, client_for, complain, seconds
+from facewire.client.commands.identify import add_answer_arguments, ask_about, forbid_drawing_over
+from facewire.client.errors import ConnectionLost
+from facewire.client.pictures import Found, files_below, is_picture
+from facewire.protocol.clutter import LeftOut
 
 _EPILOG = """\
 Pictures that are there already are passed over, unless with --all. Ends with Ctrl-C.

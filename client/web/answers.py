@@ -7,10 +7,10 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from client.errors import BadAnswer, ClientError, ConnectionLost, ServerRefused, ServerTimeout
-from client.web.pool import Overloaded
-from protocol.errors import ErrorCode, ProtocolError
-from protocol.shapes import to_plain
+from facewire.client.errors import BadAnswer, ClientError, ConnectionLost, ServerRefused, ServerTimeout
+from facewire.client.web.pool import Overloaded
+from facewire.protocol.errors import ErrorCode, ProtocolError
+from facewire.protocol.shapes import to_plain
 
 
 class CutOff(Exception):

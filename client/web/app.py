@@ -15,12 +15,12 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from client.web import downloads, imports, live, operations, pages, pictures, searching
-from client.web.answers import FAILURES, error, failure
-from client.web.bodies import BodyBudget, BodyError
-from client.web.gateway import Gateway
-from client.web.guard import Guard
-from client.web.settings import WebSettings
+from facewire.client.web import downloads, imports, live, operations, pages, pictures, searching
+from facewire.client.web.answers import FAILURES, error, failure
+from facewire.client.web.bodies import BodyBudget, BodyError
+from facewire.client.web.gateway import Gateway
+from facewire.client.web.guard import Guard
+from facewire.client.web.settings import WebSettings
 
 STATIC = Path(__file__).with_name("static")
 

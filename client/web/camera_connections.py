@@ -12,8 +12,8 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from client.web.answers import error
-from client.web.places import Pace, Places, Standing, address_of
+from facewire.client.web.answers import error
+from facewire.client.web.places import Pace, Places, Standing, address_of
 
 FULL = "as many requests as this page can serve are under way; try again in a moment"
 

@@ -19,11 +19,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from client.web.answers import CutOff, error
-from client.web.bodies import MAX_DROPPED
-from client.web.camera_connections import FULL, CameraConnection
-from client.web.guard import HEADERS
-from client.web.places import Pace, Places, Standing, address_of
+from facewire.client.web.answers import CutOff, error
+from facewire.client.web.bodies import MAX_DROPPED
+from facewire.client.web.camera_connections import FULL, CameraConnection
+from facewire.client.web.guard import HEADERS
+from facewire.client.web.places import Pace, Places, Standing, address_of
 
 _log = logging.getLogger("facewire.web")
 

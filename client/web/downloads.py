@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from client.face_client import FaceClient
-from client.web.answers import FAILURES, CutOff, error
-from client.web.bodies import text
-from client.web.gateway import Gateway, gateway_of, session_of
-from client.web.pictures import attachment
-from client.web.sessions import Session
-from protocol.album_messages import EXPORT_READ, AlbumExported, AlbumExportPiece, AlbumExportRead
+from facewire.client.face_client import FaceClient
+from facewire.client.web.answers import FAILURES, CutOff, error
+from facewire.client.web.bodies import text
+from facewire.client.web.gateway import Gateway, gateway_of, session_of
+from facewire.client.web.pictures import attachment
+from facewire.client.web.sessions import Session
+from facewire.protocol.album_messages import EXPORT_READ, AlbumExported, AlbumExportPiece, AlbumExportRead
 
 _FROM = re.compile(r"bytes=(\d{1,15})-")  # what a browser asks for that goes on with a download
 

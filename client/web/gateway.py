@@ -8,13 +8,13 @@ from typing import TypeVar
 
 from starlette.requests import HTTPConnection
 
-from client.errors import Unauthorized
-from client.face_client import FaceClient
-from client.web.guesses import Guesses
-from client.web.pool import ClientPool, Overloaded
-from client.web.sessions import Session, Sessions
-from client.web.settings import WebSettings
-from protocol.album_messages import AlbumExported
+from facewire.client.errors import Unauthorized
+from facewire.client.face_client import FaceClient
+from facewire.client.web.guesses import Guesses
+from facewire.client.web.pool import ClientPool, Overloaded
+from facewire.client.web.sessions import Session, Sessions
+from facewire.client.web.settings import WebSettings
+from facewire.protocol.album_messages import AlbumExported
 
 Answer = TypeVar("Answer")
 

@@ -17,8 +17,8 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from client.web.answers import error
-from client.web.sessions import Session, Sessions
+from facewire.client.web.answers import error
+from facewire.client.web.sessions import Session, Sessions
 
 CSRF_HEADER = "x-csrf-token"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from client.errors import Unauthorized
-from client.face_client import FaceClient
-from client.web.pool import Overloaded, finished
+from facewire.client.errors import Unauthorized
+from facewire.client.face_client import FaceClient
+from facewire.client.web.pool import Overloaded, finished
 
 _AT_ONCE = 2
 _MAX_WAITING = 16

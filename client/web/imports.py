@@ -11,15 +11,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from client.face_client import FaceClient
-from client.web.answers import FAILURES, failure
-from client.web.bodies import BodyError, read_json, text
-from client.web.gateway import Gateway, session_of
-from client.web.pool import Overloaded
-from client.web.sessions import Session
-from protocol.album_messages import AlbumImport, AlbumInfo, AlbumIngested, AlbumProcess
-from protocol.messages import Progress
-from protocol.shapes import from_plain, to_plain
+from facewire.client.face_client import FaceClient
+from facewire.client.web.answers import FAILURES, failure
+from facewire.client.web.bodies import BodyError, read_json, text
+from facewire.client.web.gateway import Gateway, session_of
+from facewire.client.web.pool import Overloaded
+from facewire.client.web.sessions import Session
+from facewire.protocol.album_messages import AlbumImport, AlbumInfo, AlbumIngested, AlbumProcess
+from facewire.protocol.messages import Progress
+from facewire.protocol.shapes import from_plain, to_plain
 
 _MAX_RUNNING = 4  # each holds one of the pool's sixteen threads for as long as it takes
 _MAX_KEPT = 100  # whose end somebody may still come to see

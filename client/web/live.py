@@ -10,11 +10,11 @@ from functools import partial
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from client.face_client import FaceClient
-from client.web.answers import FAILURES, failure
-from client.web.gateway import gateway_of, session_of
-from client.web.pictures import CANDIDATES
-from protocol.shapes import to_plain
+from facewire.client.face_client import FaceClient
+from facewire.client.web.answers import FAILURES, failure
+from facewire.client.web.gateway import gateway_of, session_of
+from facewire.client.web.pictures import CANDIDATES
+from facewire.protocol.shapes import to_plain
 
 MAX_FRAME = 4 * 1024 * 1024  # bytes of a camera's picture; 1280x720 as JPEG has 200 KB
 _HEADER = struct.Struct(">I")  # before the picture: its number, which the answer repeats

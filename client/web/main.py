@@ -16,11 +16,11 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from client.web.app import create_app
-from client.web.connections import HttpConnection
-from client.web.live import MAX_FRAME
-from client.web.places import Limits, Places
-from client.web.settings import WebSettings, parse
+from facewire.client.web.app import create_app
+from facewire.client.web.connections import HttpConnection
+from facewire.client.web.live import MAX_FRAME
+from facewire.client.web.places import Limits, Places
+from facewire.client.web.settings import WebSettings, parse
 
 _STOP_GRACE_S = 3  # for what is under way; downloads that were cut off are continued by the browser
 

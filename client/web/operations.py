@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from client.web.answers import error, result
-from client.web.bodies import read_json
-from client.web.gateway import gateway_of, session_of
-from protocol.messages import ANSWER_OF, RequestBody
-from protocol.shapes import from_plain
+from facewire.client.web.answers import error, result
+from facewire.client.web.bodies import read_json
+from facewire.client.web.gateway import gateway_of, session_of
+from facewire.protocol.messages import ANSWER_OF, RequestBody
+from facewire.protocol.shapes import from_plain
 
 _LOOKING = (
     "people", "show", "history", "stats", "ping",

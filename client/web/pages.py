@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from client.errors import Unauthorized
-from client.web.answers import FAILURES, error, failure
-from client.web.bodies import read_body, text
-from client.web.gateway import gateway_of, session_of
-from client.web.guard import csrf_is_right, set_session
-from protocol.clutter import ANY_CASE, EXACT, PATTERN
-from protocol.formats import EXTENSIONS, FORMATS, HEAD_BYTES, NAMES
+from facewire.client.errors import Unauthorized
+from facewire.client.web.answers import FAILURES, error, failure
+from facewire.client.web.bodies import read_body, text
+from facewire.client.web.gateway import gateway_of, session_of
+from facewire.client.web.guard import csrf_is_right, set_session
+from facewire.protocol.clutter import ANY_CASE, EXACT, PATTERN
+from facewire.protocol.formats import EXTENSIONS, FORMATS, HEAD_BYTES, NAMES
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, undefined=StrictUndefined

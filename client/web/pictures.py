@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from client.face_client import FaceClient
-from client.web.answers import error, result
-from client.web.bodies import BodyError, number, read_body, text
-from client.web.gateway import gateway_of, session_of
-from protocol.album_messages import AlbumAddZip, AlbumZipTaken
-from protocol.formats import format_of
-from protocol.gallery_messages import Acceptable
+from facewire.client.face_client import FaceClient
+from facewire.client.web.answers import error, result
+from facewire.client.web.bodies import BodyError, number, read_body, text
+from facewire.client.web.gateway import gateway_of, session_of
+from facewire.protocol.album_messages import AlbumAddZip, AlbumZipTaken
+from facewire.protocol.formats import format_of
+from facewire.protocol.gallery_messages import Acceptable
 
 Answer = TypeVar("Answer")
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from typing import Any, TypeVar
 
-from client.errors import CannotConnect, ConnectionLost
-from client.face_client import FaceClient
+from facewire.client.errors import CannotConnect, ConnectionLost
+from facewire.client.face_client import FaceClient
 
 Answer = TypeVar("Answer")
 

@@ -13,11 +13,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Message
 
-from client.web.answers import result
-from client.web.bodies import BodyError, parse_json
-from client.web.gateway import gateway_of, session_of
-from protocol.album_messages import AlbumExport, AlbumExported, AlbumFound, AlbumSearch
-from protocol.shapes import from_plain
+from facewire.client.web.answers import result
+from facewire.client.web.bodies import BodyError, parse_json
+from facewire.client.web.gateway import gateway_of, session_of
+from facewire.protocol.album_messages import AlbumExport, AlbumExported, AlbumFound, AlbumSearch
+from facewire.protocol.shapes import from_plain
 
 MAX_BOUNDARY = 70  # characters: RFC 2046
 MAX_SAMPLES = 16  # pictures of those wanted: they travel in one frame

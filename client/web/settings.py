@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from client.commands.common import port, seconds
-from client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S
-from client.web.places import Limits
-from protocol.arguments import Parser
-from protocol.text import printable
+from facewire.client.commands.common import port, seconds
+from facewire.client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S
+from facewire.client.web.places import Limits
+from facewire.protocol.arguments import Parser
+from facewire.protocol.text import printable
 
 DEFAULT_WEB_PORT = 8000
 MEBIBYTE = 1024 * 1024

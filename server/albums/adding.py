@@ -11,19 +11,19 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from protocol.album_messages import AlbumAddZip, AlbumFoldersListed, AlbumIngested, AlbumZipTaken
-from protocol.clutter import LeftOut, files_below
-from server.albums import additions, catalogue
-from server.albums.additions import Addition, Tally
-from server.albums.database import Database
-from server.albums.deathwatch import DeathWatch
-from server.albums.folders import folder_below, listing, order, read_file
-from server.albums.ingest import Ingest
-from server.albums.jobs import Job, Stopped
-from server.albums.limits import AlbumLimits
-from server.albums.uploads import Uploads
-from server.albums.zips import Entry, PhotoZip
-from server.errors import Busy, InvalidImage, StorageFailed
+from facewire.protocol.album_messages import AlbumAddZip, AlbumFoldersListed, AlbumIngested, AlbumZipTaken
+from facewire.protocol.clutter import LeftOut, files_below
+from facewire.server.albums import additions, catalogue
+from facewire.server.albums.additions import Addition, Tally
+from facewire.server.albums.database import Database
+from facewire.server.albums.deathwatch import DeathWatch
+from facewire.server.albums.folders import folder_below, listing, order, read_file
+from facewire.server.albums.ingest import Ingest
+from facewire.server.albums.jobs import Job, Stopped
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.uploads import Uploads
+from facewire.server.albums.zips import Entry, PhotoZip
+from facewire.server.errors import Busy, InvalidImage, StorageFailed
 
 _log = logging.getLogger("facewire.albums")
 

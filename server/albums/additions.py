@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from protocol.album_messages import AlbumIngested, AlbumSkipped
-from server.albums.database import now
-from server.albums.names import photo_name
+from facewire.protocol.album_messages import AlbumIngested, AlbumSkipped
+from facewire.server.albums.database import now
+from facewire.server.albums.names import photo_name
 
 Kind = Literal["zip", "folder"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from protocol.album_messages import AlbumInfo, AlbumPhotoEntry, Show
-from protocol.text import counted
-from server.albums.database import now
-from server.albums.limits import AlbumLimits
-from server.albums.names import album_name
-from server.errors import AlreadyExists, BadRequest, OverLimit, UnknownAlbum
-from server.names import did_you_mean, harmless, tidy
-from server.vision.image import Header
+from facewire.protocol.album_messages import AlbumInfo, AlbumPhotoEntry, Show
+from facewire.protocol.text import counted
+from facewire.server.albums.database import now
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.names import album_name
+from facewire.server.errors import AlreadyExists, BadRequest, OverLimit, UnknownAlbum
+from facewire.server.names import did_you_mean, harmless, tidy
+from facewire.server.vision.image import Header
 
 
 @dataclass(frozen=True, slots=True)

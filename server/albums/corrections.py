@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.album_messages import AlbumChanged, AlbumRecognition
-from protocol.text import counted, counted_people
-from server.albums import faces, journal
-from server.albums.journal import Correction
-from server.errors import BadRequest
-from server.gallery.names import person_name
+from facewire.protocol.album_messages import AlbumChanged, AlbumRecognition
+from facewire.protocol.text import counted, counted_people
+from facewire.server.albums import faces, journal
+from facewire.server.albums.journal import Correction
+from facewire.server.errors import BadRequest
+from facewire.server.gallery.names import person_name
 
 # Pairs noted of two groups of faces that are not one person, the most similar ones: those by which clustering would
 # join them. All pairs of two people with a thousand faces each would be a million rows, for one click.

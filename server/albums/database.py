@@ -17,16 +17,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from server.albums import schema
-from server.errors import Busy, StartError
-from server.gallery import lineage
-from server.gallery.companions import settle
-from server.gallery.connection import BUSY_TIMEOUT_MS, clear_place, configure, prepare_file, tighten
-from server.gallery.footing import Footing
-from server.gallery.schema import migrate, version_of
-from server.gallery.watch import Watch
-from server.spec import EmbeddingSpec
-from server.storage import database_errors, os_reason, reason_of
+from facewire.server.albums import schema
+from facewire.server.errors import Busy, StartError
+from facewire.server.gallery.companions import settle
+from facewire.server.gallery.footing import Footing
+from facewire.server.gallery.storage import lineage
+from facewire.server.gallery.storage.connection import BUSY_TIMEOUT_MS, clear_place, configure, prepare_file, tighten
+from facewire.server.gallery.storage.schema import migrate, version_of
+from facewire.server.gallery.watch import Watch
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.storage import database_errors, os_reason, reason_of
 
 OWNER_ONLY = 0o700
 """Of folders: photographs and names are for nobody else on the machine to read."""

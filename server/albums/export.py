@@ -20,16 +20,16 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from protocol.album_messages import AlbumExport, AlbumExported, AlbumFaceEntry, Together
-from server.albums import catalogue, faces
-from server.albums.database import OWNER_ONLY, Database, now
-from server.albums.limits import AlbumLimits
-from server.albums.names import FileNames
-from server.albums.originals import Originals
-from server.albums.search import Search
-from server.albums.sidecars import ExportedPhoto, as_json, as_xmp
-from server.albums.zip_layout import Stored, end_records
-from server.errors import BadRequest
+from facewire.protocol.album_messages import AlbumExport, AlbumExported, AlbumFaceEntry, Together
+from facewire.server.albums import catalogue, faces
+from facewire.server.albums.database import OWNER_ONLY, Database, now
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.names import FileNames
+from facewire.server.albums.originals import Originals
+from facewire.server.albums.search import Search
+from facewire.server.albums.sidecars import ExportedPhoto, as_json, as_xmp
+from facewire.server.albums.zip_layout import Stored, end_records
+from facewire.server.errors import BadRequest
 
 _KEPT_FOR = timedelta(days=1)
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from protocol.album_messages import AlbumFaceEntry, AlbumPerson
-from server.errors import BadRequest, UnknownPerson
-from server.gallery.records import Box, NewTemplate
+from facewire.protocol.album_messages import AlbumFaceEntry, AlbumPerson
+from facewire.server.errors import BadRequest, UnknownPerson
+from facewire.server.gallery.records import Box, NewTemplate
 
 _SAME_FACE = 0.5  # overlap (intersection over union) from which a face found by another model is the same face
 

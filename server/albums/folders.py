@@ -6,11 +6,11 @@ import os
 import stat
 from pathlib import Path
 
-from protocol.album_messages import MAX_FOLDERS, AlbumFoldersListed
-from protocol.clutter import is_clutter
-from protocol.formats import HEAD_BYTES, UNSUPPORTED, format_of, has_extension
-from server.albums.limits import AlbumLimits
-from server.errors import BadRequest
+from facewire.protocol.album_messages import MAX_FOLDERS, AlbumFoldersListed
+from facewire.protocol.clutter import is_clutter
+from facewire.protocol.formats import HEAD_BYTES, UNSUPPORTED, format_of, has_extension
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.errors import BadRequest
 
 
 def folder_below(root: Path | None, wanted: str) -> Path:

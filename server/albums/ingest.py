@@ -7,15 +7,15 @@ import sqlite3
 import zlib
 from collections.abc import Callable
 
-from protocol.album_messages import AlbumAdded
-from server.albums import catalogue
-from server.albums.catalogue import NewPhoto
-from server.albums.database import Database
-from server.albums.limits import AlbumLimits
-from server.albums.names import photo_name
-from server.albums.originals import Originals
-from server.albums.pictures import look_at
-from server.vision.decoding.decoder import Decoder
+from facewire.protocol.album_messages import AlbumAdded
+from facewire.server.albums import catalogue
+from facewire.server.albums.catalogue import NewPhoto
+from facewire.server.albums.database import Database
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.names import photo_name
+from facewire.server.albums.originals import Originals
+from facewire.server.albums.pictures import look_at
+from facewire.server.vision.decoding.decoder import Decoder
 
 AlsoWrite = Callable[[sqlite3.Connection, bool], None]
 """Writes more in the transaction that adds a photo; told whether it was there already."""

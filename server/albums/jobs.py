@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from protocol.album_messages import AlbumResult
-from server.errors import Busy, RequestError
+from facewire.protocol.album_messages import AlbumResult
+from facewire.server.errors import Busy, RequestError
 
 _TELL_EVERY_S = 0.25  # as often as a progress bar is worth drawing
 _STILL_THERE_S = 5.0  # at least this often, so that nobody takes a long step for the end

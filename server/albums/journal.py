@@ -6,10 +6,10 @@ import json
 import sqlite3
 from collections.abc import Iterable
 
-from protocol.album_messages import AlbumEvent
-from server.albums.database import now
-from server.albums.regrouping import drop_empty, keep_apart, new_person
-from server.errors import BadRequest
+from facewire.protocol.album_messages import AlbumEvent
+from facewire.server.albums.database import now
+from facewire.server.albums.regrouping import drop_empty, keep_apart, new_person
+from facewire.server.errors import BadRequest
 
 
 class Correction:

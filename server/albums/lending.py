@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.gallery_messages import Enrol, Enrolled
-from server.gallery.cohort import Statistics
+from facewire.protocol.gallery_messages import Enrol, Enrolled
+from facewire.server.gallery.search.cohort import Statistics
 
 
 class Judge(Protocol):

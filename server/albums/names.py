@@ -6,9 +6,9 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
-from protocol.formats import format_called
-from server.errors import BadRequest
-from server.names import harmless, objection, tidy
+from facewire.protocol.formats import format_called
+from facewire.server.errors import BadRequest
+from facewire.server.names import harmless, objection, tidy
 
 LONGEST_ALBUM_NAME = 100
 LONGEST_PHOTO_NAME = 500  # characters, folders and all

@@ -8,8 +8,8 @@ import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from server.albums.database import OWNER_ONLY
-from server.durable import fsync_path
+from facewire.server.albums.database import OWNER_ONLY
+from facewire.server.durable import fsync_path
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from protocol.album_messages import (
+from facewire.protocol.album_messages import (
     AlbumEnrol,
     AlbumEnrolled,
     AlbumLeftOut,
@@ -17,13 +17,13 @@ from protocol.album_messages import (
     AlbumSuggested,
     AlbumSuggestion,
 )
-from protocol.gallery_messages import MAX_LABEL, Acceptable, Enrol, Rejection
-from server.albums import clustering, corrections, faces
-from server.albums.database import Database
-from server.albums.lending import Registry
-from server.albums.originals import Originals
-from server.albums.vectors import VectorStore, group_means
-from server.errors import BadRequest
+from facewire.protocol.gallery_messages import MAX_LABEL, Acceptable, Enrol, Rejection
+from facewire.server.albums import clustering, corrections, faces
+from facewire.server.albums.database import Database
+from facewire.server.albums.lending import Registry
+from facewire.server.albums.originals import Originals
+from facewire.server.albums.vectors import VectorStore, group_means
+from facewire.server.errors import BadRequest
 
 HELD_BYTES = 64 * 1024 * 1024
 """Photos in memory at once while a person is enrolled."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from server.albums.limits import AlbumLimits
-from server.errors import InvalidImage
-from server.gallery.records import Box
-from server.vision.decoding.decoder import Decoder
-from server.vision.image import Header, ImageLimits, Pixels
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.errors import InvalidImage
+from facewire.server.gallery.records import Box
+from facewire.server.vision.decoding.decoder import Decoder
+from facewire.server.vision.image import Header, ImageLimits, Pixels
 
 _QUALITY = 88  # JPEG, of thumbnails and crops: half the bytes of 95, and no difference at their size
 _AROUND = 1.6  # a crop shows so many times the face's box: hair and chin too

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 
-from protocol.album_messages import AlbumInfo
-from server.albums import catalogue, faces
-from server.albums.database import Database, spec_id
-from server.albums.deathwatch import DeathWatch
-from server.albums.jobs import Job, Stopped
-from server.albums.originals import Originals
-from server.albums.regrouping import regroup
-from server.albums.vectors import VectorStore
-from server.errors import InvalidImage
-from server.gallery.records import NewTemplate
-from server.vision.engine import Engine
+from facewire.protocol.album_messages import AlbumInfo
+from facewire.server.albums import catalogue, faces
+from facewire.server.albums.database import Database, spec_id
+from facewire.server.albums.deathwatch import DeathWatch
+from facewire.server.albums.jobs import Job, Stopped
+from facewire.server.albums.originals import Originals
+from facewire.server.albums.regrouping import regroup
+from facewire.server.albums.vectors import VectorStore
+from facewire.server.errors import InvalidImage
+from facewire.server.gallery.records import NewTemplate
+from facewire.server.vision.engine import Engine
 
 _log = logging.getLogger("facewire.albums")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server.albums import clustering, faces
-from server.albums.database import Database
-from server.albums.vectors import Vectors, VectorStore
+from facewire.server.albums import clustering, faces
+from facewire.server.albums.database import Database
+from facewire.server.albums.vectors import Vectors, VectorStore
 
 _DESCRIBED = "SELECT id FROM people WHERE album_id = ? AND (name IS NOT NULL OR hidden)"
 

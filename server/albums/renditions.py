@@ -9,11 +9,11 @@ import hashlib
 import struct
 from collections.abc import Callable
 
-from server.albums.limits import AlbumLimits
-from server.albums.pictures import face_crop, look_at, thumbnail
-from server.albums.shelf import Shelf
-from server.gallery.records import Box
-from server.vision.decoding.decoder import Decoder
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.pictures import face_crop, look_at, thumbnail
+from facewire.server.albums.shelf import Shelf
+from facewire.server.gallery.records import Box
+from facewire.server.vision.decoding.decoder import Decoder
 
 PHOTO_SIZES = (320, 1024, 2048, 4096)  # a tile of a page, a window, a screen, the largest there is
 FACE_SIZES = (320, 1024)

@@ -1,4 +1,4 @@
-"""The tables of albums.db, and how an older one becomes today's: as in server/gallery/schema.py.
+"""The tables of albums.db, and how an older one becomes today's: as in server/gallery/storage/schema.py.
 
 A migration, once released, never changes: append another.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from server.gallery.schema import Migration
+from facewire.server.gallery.storage.schema import Migration
 
 APPLICATION_ID = int.from_bytes(b"FWAL", "big")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.album_messages import (
+from facewire.protocol.album_messages import (
     AlbumFound,
     AlbumFoundPhoto,
     AlbumMatch,
@@ -20,15 +20,15 @@ from protocol.album_messages import (
     AlbumWantedSeen,
     Together,
 )
-from protocol.text import counted
-from server.albums import catalogue, faces
-from server.albums.database import Database
-from server.albums.lending import Judge
-from server.albums.limits import AlbumLimits
-from server.albums.pictures import look_at
-from server.albums.vectors import Vectors, VectorStore, group_means, group_statistics
-from server.errors import BadRequest, NoFace, OverLimit
-from server.vision.engine import Engine
+from facewire.protocol.text import counted
+from facewire.server.albums import catalogue, faces
+from facewire.server.albums.database import Database
+from facewire.server.albums.lending import Judge
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.pictures import look_at
+from facewire.server.albums.vectors import Vectors, VectorStore, group_means, group_statistics
+from facewire.server.errors import BadRequest, NoFace, OverLimit
+from facewire.server.vision.engine import Engine
 
 Floats = NDArray[np.float32]
 

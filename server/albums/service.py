@@ -8,30 +8,30 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from protocol import album_messages as wire
-from protocol.formats import format_called
-from protocol.messages import RequestBody, Result
-from server.albums import catalogue, clustering, corrections, faces, journal
-from server.albums.adding import Adding
-from server.albums.additions import Addition
-from server.albums.database import Database, spec_id
-from server.albums.deathwatch import DeathWatch
-from server.albums.export import Exports
-from server.albums.ingest import Ingest
-from server.albums.jobs import Follower, Job, Jobs
-from server.albums.lending import Judge, Registry
-from server.albums.originals import Originals
-from server.albums.people import GalleryTies
-from server.albums.processing import Processing
-from server.albums.renditions import Renditions
-from server.albums.search import Search
-from server.albums.settings import AlbumSettings
-from server.albums.shelf import Shelf
-from server.albums.vectors import VectorStore
-from server.errors import BadRequest
-from server.gallery.cohort import Cohort
-from server.storage import storage_errors
-from server.vision.engine import Engine
+from facewire.protocol import album_messages as wire
+from facewire.protocol.formats import format_called
+from facewire.protocol.messages import RequestBody, Result
+from facewire.server.albums import catalogue, clustering, corrections, faces, journal
+from facewire.server.albums.adding import Adding
+from facewire.server.albums.additions import Addition
+from facewire.server.albums.database import Database, spec_id
+from facewire.server.albums.deathwatch import DeathWatch
+from facewire.server.albums.export import Exports
+from facewire.server.albums.ingest import Ingest
+from facewire.server.albums.jobs import Follower, Job, Jobs
+from facewire.server.albums.lending import Judge, Registry
+from facewire.server.albums.originals import Originals
+from facewire.server.albums.people import GalleryTies
+from facewire.server.albums.processing import Processing
+from facewire.server.albums.renditions import Renditions
+from facewire.server.albums.search import Search
+from facewire.server.albums.settings import AlbumSettings
+from facewire.server.albums.shelf import Shelf
+from facewire.server.albums.vectors import VectorStore
+from facewire.server.errors import BadRequest
+from facewire.server.gallery.search.cohort import Cohort
+from facewire.server.storage import storage_errors
+from facewire.server.vision.engine import Engine
 
 Handler = Callable[..., Result]
 P = ParamSpec("P")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from server.albums.limits import GIBIBYTE, AlbumLimits
+from facewire.server.albums.limits import GIBIBYTE, AlbumLimits
 
 _FRAME_OVERHEAD = 64 * 1024  # of a photo's request or answer: names, numbers, msgpack
 

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
-from server.albums import additions, catalogue
-from server.albums.additions import Addition
-from server.albums.database import OWNER_ONLY, Database, now
-from server.albums.limits import AlbumLimits
-from server.errors import BadRequest, OverLimit
+from facewire.server.albums import additions, catalogue
+from facewire.server.albums.additions import Addition
+from facewire.server.albums.database import OWNER_ONLY, Database, now
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.errors import BadRequest, OverLimit
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _FORGOTTEN_AFTER_S = 3600.0  # without a new piece: a client that has lost its connection, or its server, is back sooner

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server.albums.clustering import Scale
-from server.gallery.cohort import Cohort, Statistics
+from facewire.server.albums.clustering import Scale
+from facewire.server.gallery.search.cohort import Cohort, Statistics
 
 _KEPT = 2  # albums whose embeddings stay in memory: 100,000 faces are 200 MB
 

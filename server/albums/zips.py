@@ -11,12 +11,12 @@ from itertools import compress
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
-from protocol.clutter import LeftOut, sorted_out
-from protocol.formats import HEAD_BYTES, UNSUPPORTED, format_of, has_extension
-from protocol.text import counted
-from server.albums.limits import MEBIBYTE, AlbumLimits
-from server.albums.zip_names import names_of
-from server.errors import BadRequest, OverLimit
+from facewire.protocol.clutter import LeftOut, sorted_out
+from facewire.protocol.formats import HEAD_BYTES, UNSUPPORTED, format_of, has_extension
+from facewire.protocol.text import counted
+from facewire.server.albums.limits import MEBIBYTE, AlbumLimits
+from facewire.server.albums.zip_names import names_of
+from facewire.server.errors import BadRequest, OverLimit
 
 _END = struct.Struct("<4s4H2LH")  # end of central directory: signature, disks, entries, size, offset, comment
 _END64 = struct.Struct("<4sQ2H2L4Q")

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from server.errors import StartError
-from server.gallery.lineage import is_foreign, log_of
+from facewire.server.errors import StartError
+from facewire.server.gallery.lineage import is_foreign, log_of
 
 _SET_ASIDE = "-set-aside-"
 

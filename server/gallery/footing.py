@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from server.errors import StorageFailed
-from server.gallery.companions import unfolded
-from server.gallery.lineage import is_foreign
+from facewire.server.errors import StorageFailed
+from facewire.server.gallery.companions import unfolded
+from facewire.server.gallery.lineage import is_foreign
 
 _log = logging.getLogger("facewire.gallery")
 

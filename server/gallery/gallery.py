@@ -15,24 +15,24 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import ModelMismatch, StartError, StorageFailed
-from server.gallery import edits, journal
-from server.gallery.cohort import DEFAULT_PATH as COHORT
-from server.gallery.cohort import Cohort, measure_by
-from server.gallery.events import Change, Draft, Enrolment, Erasure, Event, Op, Undoing
-from server.gallery.index import EXACT_BYTES, check_query
-from server.gallery.index_file import IndexFile
-from server.gallery.names import person_name
-from server.gallery.readers import Readers
-from server.gallery.records import Copy, Counts, KeptTemplate, Match, NewPicture, PersonRecord, Templates
-from server.gallery.showing import shown
-from server.gallery.snapshot import Snapshot
-from server.gallery.store import Store
-from server.gallery.watch import WATCH_INTERVAL_S, Watch
-from server.gallery.writer import Writer
-from server.names import tidy
-from server.spec import EmbeddingSpec
-from server.storage import storage_errors
+from facewire.server.errors import ModelMismatch, StartError, StorageFailed
+from facewire.server.gallery.names import person_name
+from facewire.server.gallery.records import Copy, Counts, KeptTemplate, Match, NewPicture, PersonRecord, Templates
+from facewire.server.gallery.search.cohort import DEFAULT_PATH as COHORT
+from facewire.server.gallery.search.cohort import Cohort, measure_by
+from facewire.server.gallery.search.index import EXACT_BYTES, check_query
+from facewire.server.gallery.search.index_file import IndexFile
+from facewire.server.gallery.snapshot import Snapshot
+from facewire.server.gallery.storage import edits, journal
+from facewire.server.gallery.storage.events import Change, Draft, Enrolment, Erasure, Event, Op, Undoing
+from facewire.server.gallery.storage.readers import Readers
+from facewire.server.gallery.storage.showing import shown
+from facewire.server.gallery.storage.store import Store
+from facewire.server.gallery.watch import WATCH_INTERVAL_S, Watch
+from facewire.server.gallery.writer import Writer
+from facewire.server.names import tidy
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.storage import storage_errors
 
 Outcome = TypeVar("Outcome")
 

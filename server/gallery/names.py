@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server.errors import InvalidName
-from server.names import objection, tidy
+from facewire.server.errors import InvalidName
+from facewire.server.names import objection, tidy
 
 LONGEST_NAME = 200
 """Characters. Beyond any real name, short enough for a log line and a label on a picture."""

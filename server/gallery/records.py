@@ -76,7 +76,7 @@ class PersonRecord:
 @dataclass(frozen=True, slots=True)
 class Copy:
     """A person's stored picture, by its path, that shows the same as another one; `difference`: between the two (see
-    `server.gallery.lookalikes`), 0 for the very same bytes."""
+    `server.gallery.search.lookalikes`), 0 for the very same bytes."""
 
     path: str
     difference: float

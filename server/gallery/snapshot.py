@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from server.gallery.means import SPARE_PEOPLE, with_means
-from server.gallery.records import Counts, Match, Person, PersonRecord, distance_at
-from server.gallery.rows import Rows
-from server.names import folded, spellings
+from facewire.server.gallery.records import Counts, Match, Person, PersonRecord, distance_at
+from facewire.server.gallery.search.means import SPARE_PEOPLE, with_means
+from facewire.server.gallery.search.rows import Rows
+from facewire.server.names import folded, spellings
 
 
 @dataclass(frozen=True, eq=False)

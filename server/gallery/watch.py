@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from server.errors import FacewireError
+from facewire.server.errors import FacewireError
 
 WATCH_INTERVAL_S = 0.5
 """What another process commits is in force here after at most this long, plus what reading it takes. Looking costs some

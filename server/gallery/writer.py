@@ -13,15 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from server.errors import ModelMismatch, StartError
-from server.gallery import erasing, journal
-from server.gallery.delta import applied, read_delta
-from server.gallery.events import Draft, Event, Op
-from server.gallery.footing import Footing
-from server.gallery.rows import Derive, Rows
-from server.gallery.snapshot import Snapshot
-from server.gallery.store import Store
-from server.storage import os_reason, storage_errors
+from facewire.server.errors import ModelMismatch, StartError
+from facewire.server.gallery.footing import Footing
+from facewire.server.gallery.search.rows import Derive, Rows
+from facewire.server.gallery.snapshot import Snapshot
+from facewire.server.gallery.storage import erasing, journal
+from facewire.server.gallery.storage.delta import applied, read_delta
+from facewire.server.gallery.storage.events import Draft, Event, Op
+from facewire.server.gallery.storage.store import Store
+from facewire.server.storage import os_reason, storage_errors
 
 Outcome = TypeVar("Outcome")
 

@@ -15,12 +15,12 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from server.gallery.gallery import Gallery
-from server.gallery.index import Hit
-from server.gallery.means import with_means
-from server.gallery.records import Templates
-from server.recognition.decision import nearest_of
-from server.recognition.impostors import Prior
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import Templates
+from facewire.server.gallery.search.index import Hit
+from facewire.server.gallery.search.means import with_means
+from facewire.server.recognition.decision import nearest_of
+from facewire.server.recognition.impostors import Prior
 
 TAIL = (0.2, 0.1, 0.05)
 """Where the tails are compared: rarer, and one mislabelled person in twenty would move it; more common, and it is no

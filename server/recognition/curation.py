@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from protocol.gallery_messages import (
+from facewire.protocol.gallery_messages import (
     Changed,
     Enrol,
     Enrolled,
@@ -32,18 +32,18 @@ from protocol.gallery_messages import (
     Undo,
     Undone,
 )
-from server.errors import Rejected, TimedOut
-from server.gallery.events import Change, Event
-from server.gallery.gallery import Gallery
-from server.gallery.lookalikes import SAME
-from server.gallery.names import person_name
-from server.gallery.records import Copy, NewPicture, PersonRecord
-from server.names import tidy
-from server.recognition.enrolment import Refused, embed, look_at
-from server.recognition.mislabels import Elsewhere, OthersFinder
-from server.recognition.quality_gate import QualityLimits
-from server.vision.analyser import Analyser
-from server.vision.batching import Abandoned, never
+from facewire.server.errors import Rejected, TimedOut
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.names import person_name
+from facewire.server.gallery.records import Copy, NewPicture, PersonRecord
+from facewire.server.gallery.search.lookalikes import SAME
+from facewire.server.gallery.storage.events import Change, Event
+from facewire.server.names import tidy
+from facewire.server.recognition.enrolment import Refused, embed, look_at
+from facewire.server.recognition.mislabels import Elsewhere, OthersFinder
+from facewire.server.recognition.quality_gate import QualityLimits
+from facewire.server.vision.analyser import Analyser
+from facewire.server.vision.batching import Abandoned, never
 
 
 class Curation:

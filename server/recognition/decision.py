@@ -13,9 +13,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from protocol.messages import Decision
-from server.recognition.impostors import DEFAULT_FMR, priors
-from server.spec import EmbeddingSpec
+from facewire.protocol.messages import Decision
+from facewire.server.recognition.impostors import DEFAULT_FMR, priors
+from facewire.server.spec import EmbeddingSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from protocol.gallery_messages import Enrol, Rejection, Shortcoming
-from server.errors import InvalidImage, NoFace, Rejected, RequestError, SeveralFaces, TimedOut
-from server.gallery.records import NewPicture, NewTemplate
-from server.recognition.main_face import face_meant
-from server.recognition.quality_gate import QualityLimits, in_words, shortcomings
-from server.vision.analyser import Analyser, FoundFace, Picture
-from server.vision.batching import Abandoned
-from server.vision.image import jpeg_bytes
+from facewire.protocol.gallery_messages import Enrol, Rejection, Shortcoming
+from facewire.server.errors import InvalidImage, NoFace, Rejected, RequestError, SeveralFaces, TimedOut
+from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.recognition.main_face import face_meant
+from facewire.server.recognition.quality_gate import QualityLimits, in_words, shortcomings
+from facewire.server.vision.analyser import Analyser, FoundFace, Picture
+from facewire.server.vision.batching import Abandoned
+from facewire.server.vision.image import jpeg_bytes
 
 
 @dataclass(frozen=True, slots=True)

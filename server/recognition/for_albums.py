@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.gallery_messages import Enrol, Enrolled
-from server.gallery.cohort import Cohort, Statistics, normalise
-from server.recognition.decision import Decider
-from server.recognition.service import RecognitionService
+from facewire.protocol.gallery_messages import Enrol, Enrolled
+from facewire.server.gallery.search.cohort import Cohort, Statistics, normalise
+from facewire.server.recognition.decision import Decider
+from facewire.server.recognition.service import RecognitionService
 
 
 class AlbumJudge:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from server.errors import NoFace
-from server.gallery.records import Box
+from facewire.server.errors import NoFace
+from facewire.server.gallery.records import Box
 
 
 def face_meant(boxes: Sequence[Box], width: int, height: int, at: tuple[float, float] | None) -> int:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.gallery_messages import Shortcoming
-from server.gallery.gallery import Gallery
-from server.gallery.records import Match, Templates, similarity_for
+from facewire.protocol.gallery_messages import Shortcoming
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import Match, Templates, similarity_for
 
 WORK = 20_000_000
 """Comparisons at once: 80 MB."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from protocol.gallery_messages import Refusal, Shortcoming
-from server.vision.quality import FaceQuality
+from facewire.protocol.gallery_messages import Refusal, Shortcoming
+from facewire.server.vision.quality import FaceQuality
 
 PROFILE = 9.99
 """The largest yaw that is reported: beyond it the eyes are seen one behind the other, and the ratio says no more."""

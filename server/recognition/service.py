@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from protocol.messages import (
+from facewire.protocol.messages import (
     Candidate,
     Detect,
     Detected,
@@ -31,19 +31,19 @@ from protocol.messages import (
     Verified,
     Verify,
 )
-from server.errors import ModelMismatch, NoFace
-from server.gallery.gallery import Gallery
-from server.gallery.records import Match, distance_at, normalised_at, similarity_for
-from server.recognition.calibration import Calibration
-from server.recognition.curation import Curation
-from server.recognition.decision import Decider, Verdict
-from server.recognition.main_face import face_meant
-from server.recognition.mislabels import OthersFinder
-from server.recognition.quality_gate import LIMITS, QualityLimits
-from server.vision.analyser import Analyser, Features, FoundFace, Picture
-from server.vision.batching import Abandoned, never
-from server.vision.emotion import Emotion
-from server.vision.runtime import Floats
+from facewire.server.errors import ModelMismatch, NoFace
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import Match, distance_at, normalised_at, similarity_for
+from facewire.server.recognition.calibration import Calibration
+from facewire.server.recognition.curation import Curation
+from facewire.server.recognition.decision import Decider, Verdict
+from facewire.server.recognition.main_face import face_meant
+from facewire.server.recognition.mislabels import OthersFinder
+from facewire.server.recognition.quality_gate import LIMITS, QualityLimits
+from facewire.server.vision.analyser import Analyser, Features, FoundFace, Picture
+from facewire.server.vision.batching import Abandoned, never
+from facewire.server.vision.emotion import Emotion
+from facewire.server.vision.runtime import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from server.errors import StartError
-from server.tcp.limits import TcpLimits
-from server.tcp.places import MOST_LEAVING
+from facewire.server.errors import StartError
+from facewire.server.tcp.limits import TcpLimits
+from facewire.server.tcp.places import MOST_LEAVING
 
 _OTHERS = 200  # databases, files being read, networks, decoders' pipes: some 60 in use, and room
 

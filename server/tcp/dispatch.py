@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from protocol.codec import encode_answer
-from protocol.errors import ErrorCode, RequestRefused, UnsupportedOp
-from protocol.gallery_messages import (
+from facewire.protocol.codec import encode_answer
+from facewire.protocol.errors import ErrorCode, RequestRefused, UnsupportedOp
+from facewire.protocol.gallery_messages import (
     Changed,
     Enrol,
     Enrolled,
@@ -29,7 +29,7 @@ from protocol.gallery_messages import (
     Undo,
     Undone,
 )
-from protocol.messages import (
+from facewire.protocol.messages import (
     Detect,
     Detected,
     Embed,
@@ -52,8 +52,8 @@ from protocol.messages import (
     Verify,
     Welcome,
 )
-from server.asker import Asker
-from server.errors import (
+from facewire.server.asker import Asker
+from facewire.server.errors import (
     AlreadyExists,
     BadRequest,
     Busy,
@@ -72,10 +72,10 @@ from server.errors import (
     UnknownPerson,
     UnknownTemplate,
 )
-from server.tcp.following import Channel, Follow, OpenFollows
-from server.tcp.metrics import Counts, Metrics
-from server.tcp.patience import Patience
-from server.tcp.tokens import TokenGuard
+from facewire.server.tcp.following import Channel, Follow, OpenFollows
+from facewire.server.tcp.metrics import Counts, Metrics
+from facewire.server.tcp.patience import Patience
+from facewire.server.tcp.tokens import TokenGuard
 
 _requests = logging.getLogger("facewire.request")
 _bugs = logging.getLogger("facewire.dispatch")

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 
-from protocol.stream import MessageStream
+from facewire.protocol.stream import MessageStream
 
 _LINGER_S = 2.0  # a client that has sent a photo meanwhile needs milliseconds; two seconds, a poor line
 _MOST = 256  # connections lingering at once, several times the default slots; over it one is closed straight away

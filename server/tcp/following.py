@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from protocol.codec import encode_answer
-from protocol.messages import Progress, Request, Result
+from facewire.protocol.codec import encode_answer
+from facewire.protocol.messages import Progress, Request, Result
 
 
 class Channel(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protocol.framing import DEFAULT_MAX_FRAME
+from facewire.protocol.framing import DEFAULT_MAX_FRAME
 
 
 @dataclass(frozen=True, slots=True)

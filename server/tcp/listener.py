@@ -12,17 +12,17 @@ import threading
 import time
 from collections.abc import Iterable
 
-from protocol.errors import ErrorCode
-from protocol.stream import MessageStream, StreamTimeout
-from server.errors import StartError
-from server.tcp.buffers import Buffers
-from server.tcp.descriptors import make_room_for
-from server.tcp.dispatch import Dispatcher
-from server.tcp.farewell import Farewells
-from server.tcp.limits import TcpLimits
-from server.tcp.places import Places
-from server.tcp.session import House, Session, all_taken
-from server.tcp.workers import Workers
+from facewire.protocol.errors import ErrorCode
+from facewire.protocol.stream import MessageStream, StreamTimeout
+from facewire.server.errors import StartError
+from facewire.server.tcp.buffers import Buffers
+from facewire.server.tcp.descriptors import make_room_for
+from facewire.server.tcp.dispatch import Dispatcher
+from facewire.server.tcp.farewell import Farewells
+from facewire.server.tcp.limits import TcpLimits
+from facewire.server.tcp.places import Places
+from facewire.server.tcp.session import House, Session, all_taken
+from facewire.server.tcp.workers import Workers
 
 _log = logging.getLogger("facewire.tcp")
 

@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Protocol
 
-from protocol.errors import ErrorCode
-from protocol.messages import StatsReport
+from facewire.protocol.errors import ErrorCode
+from facewire.protocol.messages import StatsReport
 
 
 class Counts(Protocol):

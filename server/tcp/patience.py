@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from protocol.codec import encode_answer
-from protocol.messages import Progress
-from server.asker import Asker
+from facewire.protocol.codec import encode_answer
+from facewire.protocol.messages import Progress
+from facewire.server.asker import Asker
 
 NEWS_S = 2.0  # between two signs of life of long work: often enough for any client's patience, too rare to cost
 

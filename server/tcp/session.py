@@ -16,17 +16,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from protocol.codec import decode_request
-from protocol.errors import BadMessage, ErrorCode, ForeignProtocol, FrameError, FrameTooLarge, RequestRefused
-from protocol.messages import Hello, Request
-from protocol.stream import IdleTimeout, MessageStream, NoRoom, StreamTimeout
-from server.tcp.buffers import Buffers
-from server.tcp.dispatch import NO_TOKEN, Dispatcher
-from server.tcp.farewell import Farewells
-from server.tcp.limits import TcpLimits
-from server.tcp.places import Places
-from server.tcp.tokens import network_of
-from server.tcp.workers import Job, Workers
+from facewire.protocol.codec import decode_request
+from facewire.protocol.errors import BadMessage, ErrorCode, ForeignProtocol, FrameError, FrameTooLarge, RequestRefused
+from facewire.protocol.messages import Hello, Request
+from facewire.protocol.stream import IdleTimeout, MessageStream, NoRoom, StreamTimeout
+from facewire.server.tcp.buffers import Buffers
+from facewire.server.tcp.dispatch import NO_TOKEN, Dispatcher
+from facewire.server.tcp.farewell import Farewells
+from facewire.server.tcp.limits import TcpLimits
+from facewire.server.tcp.places import Places
+from facewire.server.tcp.tokens import network_of
+from facewire.server.tcp.workers import Job, Workers
 
 _log = logging.getLogger("facewire.tcp")
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 
-from server.tcp.forecast import Forecast
+from facewire.server.tcp.forecast import Forecast
 
 _AT_MOST = 2  # times the wait that is expected of anybody: then the forecast was wrong, and who waits is told
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from server.vision.detector import Box
-from server.vision.image import Pixels
+from facewire.server.vision.detector import Box
+from facewire.server.vision.image import Pixels
 
 
 def whole_box(image: Pixels) -> Box:

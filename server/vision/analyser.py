@@ -8,19 +8,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from server.asker import Part
-from server.errors import TimedOut
-from server.spec import EmbeddingSpec
-from server.vision import engine
-from server.vision.batching import DEFAULT_CAPACITY, Abandoned, Batcher, never
-from server.vision.decoding.decoder import Decoder
-from server.vision.detector import Box, Detection, Detector, Landmarks
-from server.vision.embedder import Embedder, mean_directions, mirrored
-from server.vision.emotion import Emotion, EmotionReader, FaceCrop
-from server.vision.fingerprint import fingerprint_of
-from server.vision.image import ImageLimits, Photo, Pixels
-from server.vision.quality import FaceQuality, quality_of
-from server.vision.runtime import BATCH_SIZES, Floats
+from facewire.server.asker import Part
+from facewire.server.errors import TimedOut
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.vision import engine
+from facewire.server.vision.batching import DEFAULT_CAPACITY, Abandoned, Batcher, never
+from facewire.server.vision.decoding.decoder import Decoder
+from facewire.server.vision.detector import Box, Detection, Detector, Landmarks
+from facewire.server.vision.embedder import Embedder, mean_directions, mirrored
+from facewire.server.vision.emotion import Emotion, EmotionReader, FaceCrop
+from facewire.server.vision.fingerprint import fingerprint_of
+from facewire.server.vision.image import ImageLimits, Photo, Pixels
+from facewire.server.vision.quality import FaceQuality, quality_of
+from facewire.server.vision.runtime import BATCH_SIZES, Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from server.asker import Asker
-from server.errors import Busy, TimedOut
+from facewire.server.asker import Asker
+from facewire.server.errors import Busy, TimedOut
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from server.errors import StartError
+from facewire.server.errors import StartError
 
 
 def default_cache_dir() -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.jpeg import END, PROGRESSIVE, SCAN, segments
+from facewire.protocol.jpeg import END, PROGRESSIVE, SCAN, segments
 
 Pixels = NDArray[np.uint8]
 

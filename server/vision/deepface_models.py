@@ -19,12 +19,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import StartError
-from server.vision.detector import Detection
-from server.vision.image import Pixels
-from server.vision.models import DEEPFACE_EMOTION_FILE, ModelCard
-from server.vision.runtime import BATCH_SIZES, Floats, Network
-from server.vision.weights import BrokeOff
+from facewire.server.errors import StartError
+from facewire.server.vision.detector import Detection
+from facewire.server.vision.image import Pixels
+from facewire.server.vision.models import DEEPFACE_EMOTION_FILE, ModelCard
+from facewire.server.vision.runtime import BATCH_SIZES, Floats, Network
+from facewire.server.vision.weights import BrokeOff
 
 _STDERR = 2  # the file descriptor
 _SERVERS_FAULT = 500  # statuses from here on

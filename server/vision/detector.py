@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from server.vision import runtime
-from server.vision.image import Pixels
+from facewire.server.vision import runtime
+from facewire.server.vision.image import Pixels
 
 Box = tuple[float, float, float, float]
 Landmarks = tuple[tuple[float, float], ...]

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from server.errors import StartError
-from server.vision.detector import Box, Detection
-from server.vision.image import Pixels
-from server.vision.runtime import Floats
+from facewire.server.errors import StartError
+from facewire.server.vision.detector import Box, Detection
+from facewire.server.vision.image import Pixels
+from facewire.server.vision.runtime import Floats
 
 CHIP_SIZE = 150
 CHIP_PADDING = 0.25

@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from server.spec import EmbeddingSpec
-from server.vision.alignment import square_crop
-from server.vision.detector import Detection
-from server.vision.image import Pixels
-from server.vision.runtime import Floats, Network
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.vision.alignment import square_crop
+from facewire.server.vision.detector import Detection
+from facewire.server.vision.image import Pixels
+from facewire.server.vision.runtime import Floats, Network
 
 
 class Engine(Protocol):

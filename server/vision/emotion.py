@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import StartError
-from server.vision.alignment import square_crop, whole_box
-from server.vision.detector import Box
-from server.vision.image import Pixels
-from server.vision.runtime import Floats, Network
+from facewire.server.errors import StartError
+from facewire.server.vision.alignment import square_crop, whole_box
+from facewire.server.vision.detector import Box
+from facewire.server.vision.image import Pixels
+from facewire.server.vision.runtime import Floats, Network
 
 
 @dataclass(frozen=True, slots=True)

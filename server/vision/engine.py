@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from server.spec import EmbeddingSpec
-from server.vision.decoding.decoder import Decoder
-from server.vision.detector import Box, Landmarks
-from server.vision.quality import FaceQuality
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.vision.decoding.decoder import Decoder
+from facewire.server.vision.detector import Box, Landmarks
+from facewire.server.vision.quality import FaceQuality
 
 
 class Face(Protocol):

@@ -1,6 +1,6 @@
 """What a picture looks like, in 192 bytes: the same for its copies in other formats, qualities and sizes.
 
-The mean colours of an 8x8 grid laid over the picture as shown. `server.gallery.lookalikes` says when two are the same.
+The mean colours of an 8x8 grid laid over the picture as shown. `server.gallery.search.lookalikes` says when two are the same.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from server.vision.decoding.decoder import Decoder
-from server.vision.image import ImageLimits, Pixels
+from facewire.server.vision.decoding.decoder import Decoder
+from facewire.server.vision.image import ImageLimits, Pixels
 
 GRID = 8
 

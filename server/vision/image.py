@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
-from protocol.formats import NAMES, UNSUPPORTED, format_of
-from server.errors import InvalidImage
-from server.vision import readers
-from server.vision.cutoff import JPEG_END, TOLERATED, jpeg_end, jpeg_missing, told
-from server.vision.orientation import UPRIGHT, exif_orientation, lies, png_exif, turned
-from server.vision.webp import webp_size
+from facewire.protocol.formats import NAMES, UNSUPPORTED, format_of
+from facewire.server.errors import InvalidImage
+from facewire.server.vision import readers
+from facewire.server.vision.cutoff import JPEG_END, TOLERATED, jpeg_end, jpeg_missing, told
+from facewire.server.vision.orientation import UPRIGHT, exif_orientation, lies, png_exif, turned
+from facewire.server.vision.webp import webp_size
 
 Pixels = NDArray[np.uint8]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from server.errors import StartError
-from server.spec import Crop, EmbeddingSpec
+from facewire.server.errors import StartError
+from facewire.server.spec import Crop, EmbeddingSpec
 
 DEFAULT_MODEL = "Facenet512"
 FALLBACK_MODEL = "Dlib"  # its weights come from the package index, so it works where nothing else can be fetched

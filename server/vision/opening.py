@@ -11,17 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from server.errors import StartError
-from server.spec import EmbeddingSpec
-from server.vision import deepface_models, dlib_models, runtime
-from server.vision.analyser import Analyser
-from server.vision.cache import cache_key, cached_folder, default_cache_dir
-from server.vision.decoding.decoder import Decoder, DecodingSettings
-from server.vision.detector import Detector, YuNet
-from server.vision.embedder import Embedder, Engine, FaceNetEngine
-from server.vision.emotion import Calibration, EmotionReader, EmotionSpec
-from server.vision.image import ImageLimits
-from server.vision.models import (
+from facewire.server.errors import StartError
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.vision import deepface_models, dlib_models, runtime
+from facewire.server.vision.analyser import Analyser
+from facewire.server.vision.cache import cache_key, cached_folder, default_cache_dir
+from facewire.server.vision.decoding.decoder import Decoder, DecodingSettings
+from facewire.server.vision.detector import Detector, YuNet
+from facewire.server.vision.embedder import Embedder, Engine, FaceNetEngine
+from facewire.server.vision.emotion import Calibration, EmotionReader, EmotionSpec
+from facewire.server.vision.image import ImageLimits
+from facewire.server.vision.models import (
     DEEPFACE_EMOTION_FILE,
     DEFAULT_MODEL,
     FALLBACK_MODEL,
@@ -29,7 +29,7 @@ from server.vision.models import (
     ModelCard,
     model_card,
 )
-from server.vision.weights import MissingWeights, WeightsFile, WeightsFinder
+from facewire.server.vision.weights import MissingWeights, WeightsFile, WeightsFinder
 
 Runtime = Literal["openvino", "tensorflow"]
 EmotionChoice = Literal["facewire", "deepface", "off"]

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from server.vision.detector import Box, Landmarks
-from server.vision.image import Pixels
+from facewire.server.vision.detector import Box, Landmarks
+from facewire.server.vision.image import Pixels
 
 MEASURED_PX = 64
 """The side at which sharpness is measured: finer detail than that shows the camera's noise and JPEG's more than the

@@ -23,9 +23,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
-from server.errors import InvalidImage
-from server.vision.cutoff import TOLERATED, container_missing, told
-from server.vision.webp import webp_mended
+from facewire.server.errors import InvalidImage
+from facewire.server.vision.cutoff import TOLERATED, container_missing, told
+from facewire.server.vision.webp import webp_mended
 
 Pixels = NDArray[np.uint8]
 

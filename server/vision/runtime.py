@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 from openvino.preprocess import PrePostProcessor
 
-from server.errors import StartError
+from facewire.server.errors import StartError
 
 Floats = NDArray[np.float32]
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.errors import StartError
-from server.vision.models import KNOWN_SHA256
+from facewire.server.errors import StartError
+from facewire.server.vision.models import KNOWN_SHA256
 
 log = logging.getLogger("facewire.weights")
 

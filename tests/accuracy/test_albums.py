@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from client.album_client import AlbumClient
-from protocol.album_messages import AlbumSample, AlbumWanted
-from server.albums.service import AlbumService
-from server.albums.settings import AlbumSettings
-from server.gallery.gallery import Gallery
-from server.recognition.decision import Decider
-from server.recognition.for_albums import AlbumJudge, GalleryRegistry
-from server.recognition.service import RecognitionService
-from server.vision.analyser import Analyser
+from facewire.client.album_client import AlbumClient
+from facewire.protocol.album_messages import AlbumSample, AlbumWanted
+from facewire.server.albums.service import AlbumService
+from facewire.server.albums.settings import AlbumSettings
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.recognition.decision import Decider
+from facewire.server.recognition.for_albums import AlbumJudge, GalleryRegistry
+from facewire.server.recognition.service import RecognitionService
+from facewire.server.vision.analyser import Analyser
 from tests.support.albums import serving_albums
 from tests.support.pictures import side_by_side
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scripts.evaluation.clusters import bcubed
-from server.albums.clustering import cluster
-from server.albums.clustering.normalisation import USUAL_DEVIATION, USUAL_MEAN
-from server.gallery.cohort import DEFAULT_PATH, Cohort
-from server.recognition.main_face import main_face
-from server.vision.analyser import Analyser
+from facewire.server.albums.clustering import cluster
+from facewire.server.albums.clustering.normalisation import USUAL_DEVIATION, USUAL_MEAN
+from facewire.server.gallery.search.cohort import DEFAULT_PATH, Cohort
+from facewire.server.recognition.main_face import main_face
+from facewire.server.vision.analyser import Analyser
+from lab.evaluation.clusters import bcubed
 
 pytestmark = pytest.mark.shared
 

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from server.vision import runtime
-from server.vision.detector import HEADS, MIN_SCORE, NMS_OVERLAP, STRIDES, Detection, YuNet
-from server.vision.image import ImageLimits, Pixels, decode_image
-from server.vision.models import YUNET_FILE
-from server.vision.opening import VisionSettings
-from server.vision.weights import WeightsFinder
+from facewire.server.vision import runtime
+from facewire.server.vision.detector import HEADS, MIN_SCORE, NMS_OVERLAP, STRIDES, Detection, YuNet
+from facewire.server.vision.image import ImageLimits, Pixels, decode_image
+from facewire.server.vision.models import YUNET_FILE
+from facewire.server.vision.opening import VisionSettings
+from facewire.server.vision.weights import WeightsFinder
 
 pytestmark = pytest.mark.shared
 

@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from server.vision import deepface_models
-from server.vision.analyser import Analyser
-from server.vision.detector import Detection
-from server.vision.embedder import Embedder
-from server.vision.image import ImageLimits, Pixels, decode_image
-from server.vision.models import model_card
-from server.vision.opening import VisionSettings, open_analyser
+from facewire.server.vision import deepface_models
+from facewire.server.vision.analyser import Analyser
+from facewire.server.vision.detector import Detection
+from facewire.server.vision.embedder import Embedder
+from facewire.server.vision.image import ImageLimits, Pixels, decode_image
+from facewire.server.vision.models import model_card
+from facewire.server.vision.opening import VisionSettings, open_analyser
 
 pytestmark = pytest.mark.shared
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.evaluation import emotion
-from server.vision.analyser import Analyser
-from server.vision.emotion import EmotionSpec
-from server.vision.image import Pixels
-from server.vision.models import DEFAULT_MODEL, model_card
-from server.vision.opening import EMOTION_MODEL, VisionSettings, open_embedder
-from server.vision.weights import WeightsFinder
+from facewire.server.vision.analyser import Analyser
+from facewire.server.vision.emotion import EmotionSpec
+from facewire.server.vision.image import Pixels
+from facewire.server.vision.models import DEFAULT_MODEL, model_card
+from facewire.server.vision.opening import EMOTION_MODEL, VisionSettings, open_embedder
+from facewire.server.vision.weights import WeightsFinder
+from lab.evaluation import emotion
 
 pytestmark = pytest.mark.shared
 

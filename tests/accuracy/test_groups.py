@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocol.messages import Identify, Verify
-from scripts.evaluation.scoring import Scorer
-from server.gallery.gallery import Gallery
-from server.gallery.records import NewPicture, NewTemplate
-from server.recognition.decision import Decider
-from server.recognition.service import RecognitionService
-from server.vision.analyser import Analyser
+from facewire.protocol.messages import Identify, Verify
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.recognition.decision import Decider
+from facewire.server.recognition.service import RecognitionService
+from facewire.server.vision.analyser import Analyser
+from lab.evaluation.scoring import Scorer
 
 PEOPLE = 10
 

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.evaluation.degrading import spoilt
-from server.recognition.main_face import main_face
-from server.recognition.quality_gate import LIMITS, shortcomings
-from server.vision.analyser import Analyser
+from facewire.server.recognition.main_face import main_face
+from facewire.server.recognition.quality_gate import LIMITS, shortcomings
+from facewire.server.vision.analyser import Analyser
+from lab.evaluation.degrading import spoilt
 
 LFW_PICTURES = 150
 GROUP_PICTURES = 12  # of each of FairFace's 16 groups

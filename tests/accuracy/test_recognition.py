@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocol.messages import Identify, Verify
-from scripts.evaluate import parse
-from scripts.evaluation import lfw
-from server.gallery.gallery import Gallery
-from server.gallery.records import NewPicture, NewTemplate
-from server.recognition.decision import Decider
-from server.recognition.main_face import main_face
-from server.recognition.service import RecognitionService
-from server.vision.analyser import Analyser, FoundFace
+from facewire.protocol.messages import Identify, Verify
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.recognition.decision import Decider
+from facewire.server.recognition.main_face import main_face
+from facewire.server.recognition.service import RecognitionService
+from facewire.server.vision.analyser import Analyser, FoundFace
+from lab.evaluate import parse
+from lab.evaluation import lfw
 
 PEOPLE = 150
 STRANGERS = 60

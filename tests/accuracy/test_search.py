@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from server.gallery.index import ExactIndex
-from server.gallery.rows import Chunk, Rows, derived_by, unscaled
-from server.gallery.sketch import SketchIndex
+from facewire.server.gallery.search.index import ExactIndex
+from facewire.server.gallery.search.rows import Chunk, Rows, derived_by, unscaled
+from facewire.server.gallery.search.sketch import SketchIndex
 from tests.support.galleries import people_like
 
 TEMPLATES, PEOPLE, PROBES, DIMENSION = 20_000, 8_700, 400, 512

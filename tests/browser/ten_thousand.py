@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from client import FaceClient
+from facewire.client import FaceClient
 from tests.browser.conftest import FLAGS, WIDTHS
 from tests.browser.frames import HEADINGS, Frames, by_scroll_bar, by_wheel, measured
 from tests.browser.scrolling import Traffic, heap_mb, scroll_through

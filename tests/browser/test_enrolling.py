@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from client import FaceClient
+from facewire.client import FaceClient
 from tests.browser.conftest import Visiting
 from tests.browser.visit import Visit
 from tests.support.synthetic_engine import draw, portrait, tiny

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from client import FaceClient
+from facewire.client import FaceClient
 from tests.browser.conftest import Visiting
 from tests.support.pictures import opened, saved
 from tests.support.synthetic_engine import portrait

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from client import FaceClient
+from facewire.client import FaceClient
 from tests.browser.conftest import WIDTHS, Visiting
 from tests.browser.scrolling import Traffic, scroll_through
 from tests.support.synthetic_engine import draw, portrait

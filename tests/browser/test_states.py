@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from client import FaceClient
+from facewire.client import FaceClient
 from tests.browser.conftest import WIDTHS, Visiting
 from tests.browser.visit import Visit
 from tests.support.synthetic_engine import draw, portrait

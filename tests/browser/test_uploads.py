@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from client import FaceClient
-from client.errors import ClientError
-from client.web.places import Limits
+from facewire.client import FaceClient
+from facewire.client.errors import ClientError
+from facewire.client.web.places import Limits
 from tests.browser.conftest import FLAGS, Visiting
 from tests.browser.visit import Visit
 from tests.support.synthetic_engine import portrait

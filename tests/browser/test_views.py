@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from client import FaceClient
+from facewire.client import FaceClient
 from tests.browser.conftest import CAMERA_FACE, WIDTHS, Visiting
 from tests.support.synthetic_engine import draw, portrait
 from tests.support.web_server import Page, facewire_server, web_page

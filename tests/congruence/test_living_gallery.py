@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from client import FaceClient, ServerRefused
-from client.gallery_operations import GalleryOperations
-from protocol.codec import REQUEST_OF
-from protocol.gallery_messages import GALLERY_ANSWER_OF, MAX_PAGE
-from protocol.messages import RequestBody, Result
-from server.errors import RequestError
-from server.recognition.service import RecognitionService
-from server.tcp.dispatch import code_of
+from facewire.client import FaceClient, ServerRefused
+from facewire.client.gallery_operations import GalleryOperations
+from facewire.protocol.codec import REQUEST_OF
+from facewire.protocol.gallery_messages import GALLERY_ANSWER_OF, MAX_PAGE
+from facewire.protocol.messages import RequestBody, Result
+from facewire.server.errors import RequestError
+from facewire.server.recognition.service import RecognitionService
+from facewire.server.tcp.dispatch import code_of
 from tests.support.living_server import living_server, living_service
 from tests.support.synthetic_engine import draw, portrait, tiny
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from client import FaceClient, ServerRefused
-from protocol.gallery_messages import People
-from protocol.messages import Detect, Embed, Identify, Verify
-from server.errors import RequestError
-from server.gallery.gallery import Gallery
-from server.gallery.records import NewPicture, NewTemplate
-from server.recognition.decision import Decider
-from server.recognition.service import RecognitionService
-from server.tcp.dispatch import Dispatcher, code_of
-from server.tcp.listener import Listener
-from server.vision.analyser import Analyser
+from facewire.client import FaceClient, ServerRefused
+from facewire.protocol.gallery_messages import People
+from facewire.protocol.messages import Detect, Embed, Identify, Verify
+from facewire.server.errors import RequestError
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.recognition.decision import Decider
+from facewire.server.recognition.service import RecognitionService
+from facewire.server.tcp.dispatch import Dispatcher, code_of
+from facewire.server.tcp.listener import Listener
+from facewire.server.vision.analyser import Analyser
 
 PROBES = ("akira_monase.jpg", "group_of_five.jpg", "rotated_by_exif.jpg", "no_face.jpg", "stranger.jpg")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.create_db import main as create_db
+from facewire.server.maintenance.create_db import main as create_db
 from tests.support.server_process import environment
 
 ENROLLED = 2  # pictures of each person; the last one of each is the probe

@@ -13,15 +13,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from client import FaceClient, ServerRefused
-from client.album_client import AlbumClient
-from protocol.album_messages import AlbumAdded, AlbumPerson, AlbumSample, AlbumWanted
-from protocol.errors import ErrorCode
-from protocol.messages import Progress
-from server.albums.limits import AlbumLimits
-from server.albums.service import AlbumService
-from server.gallery.gallery import Gallery
-from server.gallery.records import KeptTemplate
+from facewire.client import FaceClient, ServerRefused
+from facewire.client.album_client import AlbumClient
+from facewire.protocol.album_messages import AlbumAdded, AlbumPerson, AlbumSample, AlbumWanted
+from facewire.protocol.errors import ErrorCode
+from facewire.protocol.messages import Progress
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.service import AlbumService
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import KeptTemplate
 from tests.support.albums import album_service, serving_albums
 from tests.support.pictures import opened, saved
 from tests.support.synthetic_engine import SyntheticEngine, draw, portrait, tiny
@@ -322,7 +322,7 @@ class TestAdding:
         assert albums.add_zip("Zip", io.BytesIO(data)).duplicates == 2
 
     def test_an_upload_goes_on_where_it_stopped(self, client: FaceClient) -> None:
-        from protocol.album_messages import AlbumAddZip, AlbumZipTaken
+        from facewire.protocol.album_messages import AlbumAddZip, AlbumZipTaken
 
         data = zipped({"a.png": portrait(ADA)})
         client.albums.create("Zip")
@@ -588,7 +588,7 @@ class TestExport:
         assert all(name.lower().endswith(".png") for name in inside)
 
     def test_any_piece_in_any_order(self, trip: AlbumClient, client: FaceClient) -> None:
-        from protocol.album_messages import AlbumExportPiece, AlbumExportRead
+        from facewire.protocol.album_messages import AlbumExportPiece, AlbumExportRead
 
         export = trip.export("Trip")
         whole = b"".join(trip.read_export(export))

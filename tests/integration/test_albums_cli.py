@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from client.cli import main
-from client.commands.album import COMMANDS
+from facewire.client.cli import main
+from facewire.client.commands.album import COMMANDS
 from tests.support.albums import album_service, listening
 from tests.support.synthetic_engine import draw, portrait, tiny
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from client import ConnectionLost
-from client.album_client import AlbumClient
-from protocol.album_messages import AlbumAdded, AlbumAddZip, AlbumInfo, AlbumZipTaken
-from protocol.messages import Progress
+from facewire.client import ConnectionLost
+from facewire.client.album_client import AlbumClient
+from facewire.protocol.album_messages import AlbumAdded, AlbumAddZip, AlbumInfo, AlbumZipTaken
+from facewire.protocol.messages import Progress
 from tests.support.albums_server import POISON, POISONED_HEADER, DiedEarly, killable
 from tests.support.synthetic_engine import portrait
 from tests.support.waiting import eventually

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from client import FaceClient, ServerRefused
-from client.album_client import AlbumClient
-from protocol.album_messages import AlbumSample, AlbumWanted
-from protocol.errors import ErrorCode
-from server.albums.limits import AlbumLimits
+from facewire.client import FaceClient, ServerRefused
+from facewire.client.album_client import AlbumClient
+from facewire.protocol.album_messages import AlbumSample, AlbumWanted
+from facewire.protocol.errors import ErrorCode
+from facewire.server.albums.limits import AlbumLimits
 from tests.support.albums import album_service, serving_albums
 from tests.support.synthetic_engine import portrait
 

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scripts.backup import main
-from scripts.create_db import main as create_db
-from server.errors import StartError
-from server.gallery import schema
-from server.gallery.gallery import Gallery
-from server.gallery.records import Counts, NewPicture
-from server.gallery.store import Store
+from facewire.server.errors import StartError
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import Counts, NewPicture
+from facewire.server.gallery.storage import schema
+from facewire.server.gallery.storage.store import Store
+from facewire.server.maintenance.backup_command import main
+from facewire.server.maintenance.create_db import main as create_db
 from tests.support.galleries import picture, random_units, spec, unit
 
 EAST, NORTH, UP = unit(1, 0, 0, 0), unit(0, 1, 0, 0), unit(0, 0, 1, 0)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgpack
 import pytest
 
-from client import (
+from facewire.client import (
     BadAnswer,
     CannotConnect,
     ConnectionLost,
@@ -26,9 +26,9 @@ from client import (
     UnknownPerson,
     embedding_values,
 )
-from protocol.framing import FrameDecoder, encode_frame
-from protocol.messages import Identified, Identify
-from protocol.shapes import to_plain
+from facewire.protocol.framing import FrameDecoder, encode_frame
+from facewire.protocol.messages import Identified, Identify
+from facewire.protocol.shapes import to_plain
 from tests.support.fake_service import BROKEN, BUG, NAMES, PATIENCE_S, identified
 from tests.support.servers import Served, misbehaving, our_threads, serving
 

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from client.cli import main
-from protocol.messages import Identify
-from protocol.shapes import to_plain
+from facewire.client.cli import main
+from facewire.protocol.messages import Identify
+from facewire.protocol.shapes import to_plain
 from tests.support.fake_service import BROKEN, NAMES, identified
 from tests.support.servers import Served, serving
 

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.create_db import main
-from server.gallery.gallery import Gallery
-from server.gallery.records import Counts
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import Counts
+from facewire.server.maintenance.create_db import main
 from tests.support.galleries import picture
 from tests.support.synthetic_engine import SyntheticEngine, draw, embedding_of, portrait
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.create_db import main
-from server.gallery.gallery import Gallery
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.maintenance.create_db import main
 from tests.support.synthetic_engine import SyntheticEngine, draw, portrait, tiny
 
 MODEL = "Facenet512"

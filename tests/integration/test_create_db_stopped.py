@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.building.build import TRANSACTION
-from scripts.create_db import main
-from server.gallery.gallery import Gallery
-from server.gallery.records import Counts
-from server.gallery.staging import SUFFIX, Staging
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import Counts
+from facewire.server.maintenance.build.build import TRANSACTION
+from facewire.server.maintenance.build.staging import SUFFIX, Staging
+from facewire.server.maintenance.create_db import main
 from tests.support.galleries import picture, spec, unit
 from tests.support.synthetic_engine import SyntheticEngine, portrait
 

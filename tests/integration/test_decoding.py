@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from client import FaceClient, ServerRefused
-from protocol.errors import ErrorCode
-from scripts.create_db import main as create_db
-from server.errors import Busy, InvalidImage, StartError
-from server.vision.decoding.decoder import Decoder, DecodingSettings
-from server.vision.image import ImageLimits
+from facewire.client import FaceClient, ServerRefused
+from facewire.protocol.errors import ErrorCode
+from facewire.server.errors import Busy, InvalidImage, StartError
+from facewire.server.maintenance.create_db import main as create_db
+from facewire.server.vision.decoding.decoder import Decoder, DecodingSettings
+from facewire.server.vision.image import ImageLimits
 from tests.support.albums import album_service, serving_albums
 from tests.support.bad_readings import asking
 from tests.support.living_server import living_server
@@ -171,8 +171,8 @@ def test_pixels_outlive_the_decoder() -> None:
 def test_no_process_is_left_when_the_server_is_killed() -> None:
     code = """
 import sys, threading
-from server.vision.decoding.decoder import Decoder
-from server.vision.image import ImageLimits
+from facewire.server.vision.decoding.decoder import Decoder
+from facewire.server.vision.image import ImageLimits
 from tests.support.bad_readings import asking
 from tests.support.synthetic_engine import portrait
 decoder = Decoder(reading="tests.support.bad_readings")
@@ -197,9 +197,9 @@ def test_what_decoders_write_stays_out_of_the_log() -> None:
     code = """
 import sys
 from contextlib import closing, suppress
-from server.errors import InvalidImage
-from server.vision.decoding.decoder import Decoder
-from server.vision.image import ImageLimits, decode_image
+from facewire.server.errors import InvalidImage
+from facewire.server.vision.decoding.decoder import Decoder
+from facewire.server.vision.image import ImageLimits, decode_image
 from tests.integration.test_decoding import damaged, grey
 files = [damaged(grey(100, form), seed) for form in ("JPEG", "PNG", "TIFF", "BMP") for seed in range(12)]
 with closing(Decoder()) as decoder:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from client import FaceClient
-from server.vision.models import DEFAULT_MODEL, YUNET_FILE, model_card
+from facewire.client import FaceClient
+from facewire.server.vision.models import DEFAULT_MODEL, YUNET_FILE, model_card
 from tests.support.server_process import PATIENCE_S, ROOT, environment, serving_process
 
 FACENET_FILE = model_card(DEFAULT_MODEL).weights_file

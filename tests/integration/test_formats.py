@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from client import FaceClient, InvalidImage, TooLarge
-from client.album_client import AlbumClient
-from client.cli import main
-from client.pictures import LARGEST
-from protocol.formats import UNSUPPORTED
-from scripts.create_db import main as create_db
-from server.vision.image import ImageLimits, decode_image
+from facewire.client import FaceClient, InvalidImage, TooLarge
+from facewire.client.album_client import AlbumClient
+from facewire.client.cli import main
+from facewire.client.pictures import LARGEST
+from facewire.protocol.formats import UNSUPPORTED
+from facewire.server.maintenance.create_db import main as create_db
+from facewire.server.vision.image import ImageLimits, decode_image
 from tests.support.albums import album_service, listening
 from tests.support.living_server import Living, living_server
 from tests.support.orientations import turned_file

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from client.cli import COMMANDS, main
-from client.commands.watch import Watched
+from facewire.client.cli import COMMANDS, main
+from facewire.client.commands.watch import Watched
 from tests.support.living_server import Living, living_server
 from tests.support.synthetic_engine import draw, portrait
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.errors import Conflict, UnknownPerson
-from server.gallery import erasing, journal
-from server.gallery.gallery import Gallery
-from server.gallery.records import NewPicture, NewTemplate
+from facewire.server.errors import Conflict, UnknownPerson
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.gallery.storage import erasing, journal
 from tests.support.galleries import random_units, spec
 
 ROOT = Path(__file__).parents[2]
@@ -132,8 +132,8 @@ def test_a_reader_that_holds_the_old_state_is_said(
 KILLED_BEFORE_WIPING = """
 import os, signal, sys
 from pathlib import Path
-from server.gallery import erasing
-from server.gallery.gallery import Gallery
+from facewire.server.gallery.storage import erasing
+from facewire.server.gallery.gallery import Gallery
 erasing.wipe = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 Gallery.open(Path(sys.argv[1])).erase(sys.argv[2])
 """

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import StorageFailed as RefusedStorage
-from server.errors import StartError, StorageFailed
-from server.gallery.backup import restore, save
-from server.gallery.gallery import Gallery
-from server.gallery.store import Store
+from facewire.client import StorageFailed as RefusedStorage
+from facewire.server.errors import StartError, StorageFailed
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.storage.store import Store
+from facewire.server.maintenance.backup.copies import restore, save
 from tests.support.galleries import picture, random_units, spec
 from tests.support.living_server import living_server
 from tests.support.synthetic_engine import portrait

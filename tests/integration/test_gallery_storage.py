@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import StorageFailed as RefusedStorage
-from server.errors import Busy, StorageFailed
-from server.gallery.gallery import Gallery
+from facewire.client import StorageFailed as RefusedStorage
+from facewire.server.errors import Busy, StorageFailed
+from facewire.server.gallery.gallery import Gallery
 from tests.support.galleries import picture, random_units, spec
 from tests.support.living_server import living_server
 from tests.support.synthetic_engine import portrait

@@ -16,15 +16,15 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from client.cli import COMMANDS, main
-from client.commands.album import COMMANDS as ALBUM_COMMANDS
-from protocol.album_messages import AlbumAddZip, AlbumZipTaken
-from protocol.codec import decode_request, encode_answer
-from protocol.errors import ErrorCode
-from protocol.framing import FrameDecoder, encode_frame
-from protocol.messages import ANSWER_OF, Answer, Failure, Request, Success
-from scripts.create_db import main as create_db
-from server.logs import HarmlessFormatter
+from facewire.client.cli import COMMANDS, main
+from facewire.client.commands.album import COMMANDS as ALBUM_COMMANDS
+from facewire.protocol.album_messages import AlbumAddZip, AlbumZipTaken
+from facewire.protocol.codec import decode_request, encode_answer
+from facewire.protocol.errors import ErrorCode
+from facewire.protocol.framing import FrameDecoder, encode_frame
+from facewire.protocol.messages import ANSWER_OF, Answer, Failure, Request, Success
+from facewire.server.logs import HarmlessFormatter
+from facewire.server.maintenance.create_db import main as create_db
 from tests.support.servers import misbehaving
 
 EVIL = "Eve\x1b]0;own\x07\x9b2J\rfine\u202egpj\u2066\u2028x\x7f\nclient_app: all is well"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from client import FaceClient
-from client.errors import ServerRefused
-from protocol.errors import ErrorCode
-from scripts.backup import main as backup
-from scripts.create_db import main as create_db
-from scripts.migrate_model import main as migrate_model
+from facewire.client import FaceClient
+from facewire.client.errors import ServerRefused
+from facewire.protocol.errors import ErrorCode
+from facewire.server.maintenance.backup_command import main as backup
+from facewire.server.maintenance.create_db import main as create_db
+from facewire.server.maintenance.migrate_model import main as migrate_model
 from tests.support.synthetic_engine import SyntheticEngine, portrait
 from tests.support.synthetic_server import MODEL, synthetic_server
 from tests.support.waiting import PATIENCE_S, eventually

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from client import AlreadyExists, Conflict, NoFace, SeveralFaces, UnknownPerson, UnknownTemplate
-from client.face_client import FaceClient
+from facewire.client import AlreadyExists, Conflict, NoFace, SeveralFaces, UnknownPerson, UnknownTemplate
+from facewire.client.face_client import FaceClient
 from tests.support.living_server import SPEC, living_server
 from tests.support.synthetic_engine import colour, draw, embedding_of, portrait
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from client import FaceClient, ServerRefused
-from client.errors import AlreadyExists, UnknownPerson
+from facewire.client import FaceClient, ServerRefused
+from facewire.client.errors import AlreadyExists, UnknownPerson
 from tests.support.living_server import living_server
 from tests.support.synthetic_engine import portrait
 

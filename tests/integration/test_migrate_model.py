@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts.create_db import main as create_db
-from scripts.migrate_model import main
-from server.errors import ModelMismatch
-from server.gallery.gallery import Gallery
-from server.gallery.records import Counts
-from server.gallery.respec import Respec
-from server.gallery.store import Store
-from server.vision.image import jpeg_bytes
+from facewire.server.errors import ModelMismatch
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import Counts
+from facewire.server.gallery.storage.store import Store
+from facewire.server.maintenance.create_db import main as create_db
+from facewire.server.maintenance.migrate.respec import Respec
+from facewire.server.maintenance.migrate_model import main
+from facewire.server.vision.image import jpeg_bytes
 from tests.support.galleries import picture, template
 from tests.support.synthetic_engine import SyntheticEngine, embedding_of, portrait
 
@@ -146,8 +146,8 @@ def test_corrections_made_while_it_is_prepared_hold_after_the_switch(world: Worl
 
 
 def test_interrupted_it_goes_on_where_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.migrating.reembed.BATCH", 1)
-    monkeypatch.setattr("scripts.migrating.reembed.WRITE_EVERY_S", 0)
+    monkeypatch.setattr("facewire.server.maintenance.migrate.reembed.BATCH", 1)
+    monkeypatch.setattr("facewire.server.maintenance.migrate.reembed.WRITE_EVERY_S", 0)
 
     def stop(embedded: int) -> None:
         if embedded == 3:

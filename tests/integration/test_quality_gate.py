@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from client import FaceClient
-from client.cli import main as facewire
-from client.errors import NotEnrolled, ServerRefused
-from protocol.gallery_messages import Shortcoming
-from server.recognition.quality_gate import LIMITS
+from facewire.client import FaceClient
+from facewire.client.cli import main as facewire
+from facewire.client.errors import NotEnrolled, ServerRefused
+from facewire.protocol.gallery_messages import Shortcoming
+from facewire.server.recognition.quality_gate import LIMITS
 from tests.support.living_server import Living, living_server
 from tests.support.servers import RawClient
 from tests.support.synthetic_engine import PIXEL, draw, portrait, tiny

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from client.cli import main
+from facewire.client.cli import main
 from tests.support.living_server import Living, living_server
 from tests.support.synthetic_engine import portrait
 

@@ -14,9 +14,9 @@ import msgpack
 import numpy as np
 import pytest
 
-from client import FaceClient
-from protocol.framing import encode_frame
-from protocol.messages import EMOTIONS, Identified
+from facewire.client import FaceClient
+from facewire.protocol.framing import encode_frame
+from facewire.protocol.messages import EMOTIONS, Identified
 from tests.integration.conftest import Kit
 from tests.support import pictures
 from tests.support.server_process import PATIENCE_S, ServerProcess, is_log, serving_process

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from client import FaceClient
-from client.errors import Unauthorized
-from server.gallery.gallery import Gallery
-from server.vision.models import MODELS, YUNET_FILE, model_card
+from facewire.client import FaceClient
+from facewire.client.errors import Unauthorized
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.vision.models import MODELS, YUNET_FILE, model_card
 from tests.integration.conftest import Kit
 from tests.support.server_process import PATIENCE_S, Ended, is_log, run_to_its_end, serving_process
 from tests.support.servers import RawClient
@@ -128,7 +128,7 @@ class TestWeights:
         return folder
 
     def test_dlibs_cut_off(self, dlib_kit: Kit, own: Path) -> None:
-        from server.vision.weights import WeightsFinder
+        from facewire.server.vision.weights import WeightsFinder
 
         real = WeightsFinder(None, None).find(DLIB_FILE).path
         (own / DLIB_FILE).write_bytes(real.read_bytes()[:1_000_000])
@@ -172,7 +172,7 @@ class TestWeights:
     @pytest.mark.parametrize("part", ["network.xml", "network.bin"])
     def test_a_cached_network_cut_off(self, facenet_kit: Kit, tmp_path: Path, part: str) -> None:
         """A disk that was full, or failed, since the network was converted."""
-        from server.vision.cache import default_cache_dir
+        from facewire.server.vision.cache import default_cache_dir
 
         cache = tmp_path / "cache"
         shutil.copytree(default_cache_dir(), cache)

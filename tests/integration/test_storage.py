@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocol import album_messages as wire
-from server.albums.database import Database
-from server.albums.service import AlbumService
-from server.errors import StartError, StorageFailed
-from server.gallery.gallery import Gallery
-from server.gallery.store import Store
+from facewire.protocol import album_messages as wire
+from facewire.server.albums.database import Database
+from facewire.server.albums.service import AlbumService
+from facewire.server.errors import StartError, StorageFailed
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.storage.store import Store
 from tests.support.albums import album_service, ask
 from tests.support.galleries import picture, random_units, spec
 from tests.support.synthetic_engine import portrait

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from protocol.album_messages import AlbumInfo, AlbumProcess
-from server.errors import UnknownAlbum
-from server.tcp.dispatch import Dispatcher
-from server.tcp.limits import TcpLimits
-from server.tcp.listener import Listener
+from facewire.protocol.album_messages import AlbumInfo, AlbumProcess
+from facewire.server.errors import UnknownAlbum
+from facewire.server.tcp.dispatch import Dispatcher
+from facewire.server.tcp.limits import TcpLimits
+from facewire.server.tcp.listener import Listener
 from tests.support.fake_service import FakeService
 from tests.support.servers import RawClient, our_threads
 

@@ -8,10 +8,10 @@ import threading
 
 import pytest
 
-from protocol.framing import encode_frame
-from server.errors import StartError
-from server.tcp.dispatch import Dispatcher
-from server.tcp.listener import Listener
+from facewire.protocol.framing import encode_frame
+from facewire.server.errors import StartError
+from facewire.server.tcp.dispatch import Dispatcher
+from facewire.server.tcp.listener import Listener
 from tests.support.fake_service import PATIENCE_S, FakeService
 from tests.support.servers import RawClient, serving
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.messages import Identify
-from protocol.shapes import to_plain
+from facewire.protocol.messages import Identify
+from facewire.protocol.shapes import to_plain
 from tests.support.fake_service import PATIENCE_S, identified
 from tests.support.servers import RawClient, serving
 

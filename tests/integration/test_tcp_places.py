@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from client import FaceClient
-from protocol.framing import encode_frame
-from server.errors import StartError
-from server.tcp.descriptors import make_room_for
-from server.tcp.limits import TcpLimits
+from facewire.client import FaceClient
+from facewire.protocol.framing import encode_frame
+from facewire.server.errors import StartError
+from facewire.server.tcp.descriptors import make_room_for
+from facewire.server.tcp.limits import TcpLimits
 from tests.support.fake_service import PATIENCE_S
 from tests.support.servers import RawClient, serving
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from server.tcp.dispatch import Dispatcher
-from server.tcp.limits import TcpLimits
-from server.tcp.listener import Listener
+from facewire.server.tcp.dispatch import Dispatcher
+from facewire.server.tcp.limits import TcpLimits
+from facewire.server.tcp.listener import Listener
 from tests.support.fake_service import PATIENCE_S, FakeService
 from tests.support.servers import RawClient, our_threads, serving
 

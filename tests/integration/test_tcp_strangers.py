@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from protocol.framing import encode_frame
+from facewire.protocol.framing import encode_frame
 from tests.support.servers import RawClient, Served, serving
 
 TOKEN = "open sesame"

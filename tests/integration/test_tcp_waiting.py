@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from client import FaceClient
-from protocol.messages import Identified, Identify, ImageSize
-from server.asker import Asker
-from server.tcp import patience
-from server.tcp.dispatch import Dispatcher
-from server.tcp.limits import TcpLimits
-from server.tcp.listener import Listener
-from server.vision.batching import Batcher
+from facewire.client import FaceClient
+from facewire.protocol.messages import Identified, Identify, ImageSize
+from facewire.server.asker import Asker
+from facewire.server.tcp import patience
+from facewire.server.tcp.dispatch import Dispatcher
+from facewire.server.tcp.limits import TcpLimits
+from facewire.server.tcp.listener import Listener
+from facewire.server.vision.batching import Batcher
 from tests.support.fake_service import PATIENCE_S, FakeService
 from tests.support.servers import RawClient, serving
 

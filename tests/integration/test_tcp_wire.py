@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from protocol.framing import encode_frame
+from facewire.protocol.framing import encode_frame
 from tests.support.fake_service import BROKEN, BUG
 from tests.support.servers import RawClient, Served, serving
 from tests.unit.test_wire_vectors import vectors

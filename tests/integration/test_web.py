@@ -21,7 +21,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from protocol.formats import EXTENSIONS, NAMES
+from facewire.protocol.formats import EXTENSIONS, NAMES
 from tests.support.fake_service import PATIENCE_S
 from tests.support.server_process import ROOT
 from tests.support.synthetic_engine import draw, portrait, tiny
@@ -240,7 +240,7 @@ class TestPictures:
         assert visitor.send("GET", f"/api/crop?name=Crop%20Person&template={number + 1}")[0] == 404
 
     def test_a_file_that_is_no_picture_is_never_shown(self) -> None:
-        from client.web.pictures import picture
+        from facewire.client.web.pictures import picture
 
         for data in (b"<svg onload=alert(1)>", b"<html><script>", b"%PDF-1.7", b""):
             answer = picture(data)
@@ -248,7 +248,7 @@ class TestPictures:
             assert answer.headers["content-disposition"] == "attachment"
 
     def test_names_of_files_are_quoted(self) -> None:
-        from client.web.pictures import attachment
+        from facewire.client.web.pictures import attachment
 
         assert (
             attachment('a/b/\r\nSet-Cookie: x=1"ü.jpg')
@@ -431,7 +431,7 @@ def test_web_app_says_where_it_is_and_ends_when_asked() -> None:
     "flags", [["--server", "nowhere"], ["--port", "99999"], ["--tls-cert", "x"], ["--server", "h:0"]]
 )
 def test_wrong_flags_are_told_in_a_line(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    from client.web.main import main
+    from facewire.client.web.main import main
 
     with pytest.raises(SystemExit) as ended:
         main(flags)

@@ -18,14 +18,14 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from client.web.answers import STATUS
-from client.web.app import create_app
-from client.web.operations import _CHANGING, _LOOKING
-from client.web.settings import WebSettings
-from protocol.codec import encode_answer
-from protocol.errors import ErrorCode
-from protocol.framing import encode_frame
-from protocol.messages import Pong, Success
+from facewire.client.web.answers import STATUS
+from facewire.client.web.app import create_app
+from facewire.client.web.operations import _CHANGING, _LOOKING
+from facewire.client.web.settings import WebSettings
+from facewire.protocol.codec import encode_answer
+from facewire.protocol.errors import ErrorCode
+from facewire.protocol.framing import encode_frame
+from facewire.protocol.messages import Pong, Success
 from tests.support.fake_service import PATIENCE_S
 from tests.support.web_server import Page, Visitor, facewire_server, web_page
 

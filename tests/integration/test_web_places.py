@@ -17,7 +17,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from client.web.places import Limits
+from facewire.client.web.places import Limits
 from tests.support.fake_service import PATIENCE_S
 from tests.support.synthetic_engine import portrait
 from tests.support.waiting import eventually

@@ -14,8 +14,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from client.web.main import main
-from client.web.places import Limits
+from facewire.client.web.main import main
+from facewire.client.web.places import Limits
 from tests.integration.test_web import log_in
 from tests.support.fake_service import PATIENCE_S
 from tests.support.synthetic_engine import portrait

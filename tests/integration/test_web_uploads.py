@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from client.web.bodies import BodyBudget, BodyError
-from server.albums.limits import AlbumLimits
+from facewire.client.web.bodies import BodyBudget, BodyError
+from facewire.server.albums.limits import AlbumLimits
 from tests.support.server_process import ROOT, environment
 from tests.support.synthetic_engine import portrait
 from tests.support.web_server import Page, Visitor, facewire_server, web_page

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from protocol import album_messages as wire
-from server.errors import BadRequest
+from facewire.protocol import album_messages as wire
+from facewire.server.errors import BadRequest
 from tests.support.albums import album_service, ask
 from tests.support.synthetic_engine import draw, portrait
 

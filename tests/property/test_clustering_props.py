@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from server.albums.clustering import cluster, suggestions
-from server.albums.clustering.clusters import Clusters
-from server.albums.clustering.evidence import PER_SHARED_PHOTO, evidence_asked
-from server.albums.clustering.normalisation import FITTED, USUAL_DEVIATION, USUAL_MEAN, weights
-from server.gallery.cohort import Statistics
+from facewire.server.albums.clustering import cluster, suggestions
+from facewire.server.albums.clustering.clusters import Clusters
+from facewire.server.albums.clustering.evidence import PER_SHARED_PHOTO, evidence_asked
+from facewire.server.albums.clustering.normalisation import FITTED, USUAL_DEVIATION, USUAL_MEAN, weights
+from facewire.server.gallery.search.cohort import Statistics
 from tests.support.people import FewStrangers, Floats, crowd
 
 Indices = NDArray[np.int64]

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.codec import as_result, decode_answer, decode_request, encode_answer, encode_request
-from protocol.errors import BadMessage, ErrorCode, ProtocolError
-from protocol.gallery_messages import Enrol, History, Merge, People, Remove, Show, Split, Undo
-from protocol.messages import ANSWER_OF, Failure, Identify, Progress, Request, RequestBody, Success
-from protocol.structure import ANSWER_LIMITS, Limits, check_structure
+from facewire.protocol.codec import as_result, decode_answer, decode_request, encode_answer, encode_request
+from facewire.protocol.errors import BadMessage, ErrorCode, ProtocolError
+from facewire.protocol.gallery_messages import Enrol, History, Merge, People, Remove, Show, Split, Undo
+from facewire.protocol.messages import ANSWER_OF, Failure, Identify, Progress, Request, RequestBody, Success
+from facewire.protocol.structure import ANSWER_LIMITS, Limits, check_structure
 from tests.support import album_messages
 
 EXAMPLES = settings(max_examples=60, derandomize=True, deadline=None)

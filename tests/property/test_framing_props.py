@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.errors import FrameError
-from protocol.framing import FrameDecoder, encode_frame
+from facewire.protocol.errors import FrameError
+from facewire.protocol.framing import FrameDecoder, encode_frame
 
 EXAMPLES = settings(max_examples=100, derandomize=True, deadline=None)
 

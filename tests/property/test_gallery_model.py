@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from numpy.typing import NDArray
 
-from server.errors import AlreadyExists, Conflict, InvalidName, UnknownPerson, UnknownTemplate
-from server.gallery.gallery import Gallery
+from facewire.server.errors import AlreadyExists, Conflict, InvalidName, UnknownPerson, UnknownTemplate
+from facewire.server.gallery.gallery import Gallery
 from tests.support.galleries import picture, random_units, spec
 
 VECTORS = random_units(np.random.default_rng(11), 16, 4)

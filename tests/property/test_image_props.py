@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from server.errors import InvalidImage
-from server.vision.image import ImageLimits, decode_image, decode_photo
+from facewire.server.errors import InvalidImage
+from facewire.server.vision.image import ImageLimits, decode_image, decode_photo
 from tests.support.orientations import exif_block
 from tests.support.pictures import saved
 

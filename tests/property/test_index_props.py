@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from server.gallery.index import ExactIndex
+from facewire.server.gallery.search.index import ExactIndex
 from tests.support.galleries import unit
 
 # Few directions, so that equal templates and equal similarities are common.

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
-from server.gallery import journal
-from server.gallery.lineage import is_foreign, log_of
-from server.gallery.store import Store
+from facewire.server.gallery.lineage import is_foreign, log_of
+from facewire.server.gallery.storage import journal
+from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import spec
 
 

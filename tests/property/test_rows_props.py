@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from server.gallery.rows import Chunk, Rows, derived_by
-from server.gallery.sketch import sketch
+from facewire.server.gallery.search.rows import Chunk, Rows, derived_by
+from facewire.server.gallery.search.sketch import sketch
 from tests.support.galleries import random_units
 
 VECTORS = random_units(np.random.default_rng(2), 24, 4)

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.gallery.index import ExactIndex
-from server.gallery.rows import Chunk, Rows, derived_by
-from server.gallery.sketch import SketchIndex
+from facewire.server.gallery.search.index import ExactIndex
+from facewire.server.gallery.search.rows import Chunk, Rows, derived_by
+from facewire.server.gallery.search.sketch import SketchIndex
 from tests.support.galleries import people_like, random_units
 
 DIMENSION = 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from protocol import album_messages as album
+from facewire.protocol import album_messages as album
 
 _numbers = st.integers(0, 2**53)
 _some_numbers = st.lists(_numbers, min_size=1, max_size=4).map(tuple)

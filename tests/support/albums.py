@@ -11,21 +11,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from client import FaceClient
-from protocol.album_messages import AlbumResult
-from protocol.messages import RequestBody
-from server.albums.clustering.evidence import strangers_exceed
-from server.albums.limits import AlbumLimits
-from server.albums.service import AlbumService
-from server.albums.settings import AlbumSettings
-from server.gallery.cohort import Cohort, Statistics
-from server.gallery.gallery import Gallery
-from server.recognition.decision import Decider
-from server.recognition.for_albums import GalleryRegistry
-from server.recognition.service import RecognitionService
-from server.tcp.dispatch import Dispatcher
-from server.tcp.limits import TcpLimits
-from server.tcp.listener import Listener
+from facewire.client import FaceClient
+from facewire.protocol.album_messages import AlbumResult
+from facewire.protocol.messages import RequestBody
+from facewire.server.albums.clustering.evidence import strangers_exceed
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.service import AlbumService
+from facewire.server.albums.settings import AlbumSettings
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.search.cohort import Cohort, Statistics
+from facewire.server.recognition.decision import Decider
+from facewire.server.recognition.for_albums import GalleryRegistry
+from facewire.server.recognition.service import RecognitionService
+from facewire.server.tcp.dispatch import Dispatcher
+from facewire.server.tcp.limits import TcpLimits
+from facewire.server.tcp.listener import Listener
 from tests.support.fake_service import PATIENCE_S, FakeService
 from tests.support.galleries import spec
 from tests.support.synthetic_engine import DIMENSION, SyntheticEngine

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from client import FaceClient
-from server.gallery.cohort import Cohort, Statistics
-from server.vision.decoding.decoder import Decoder
-from server.vision.image import Header, ImageLimits
+from facewire.client import FaceClient
+from facewire.server.gallery.search.cohort import Cohort, Statistics
+from facewire.server.vision.decoding.decoder import Decoder
+from facewire.server.vision.image import Header, ImageLimits
 from tests.support.albums import album_service, listening
 from tests.support.server_process import ROOT, environment
 from tests.support.synthetic_engine import DIMENSION, PaintedPicture, SyntheticEngine, portrait

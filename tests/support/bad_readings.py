@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from server.vision.decoding import reading
-from server.vision.decoding.reading import Plan
-from server.vision.image import Header, ImageLimits, Photo, Room
+from facewire.server.vision.decoding import reading
+from facewire.server.vision.decoding.reading import Plan
+from facewire.server.vision.image import Header, ImageLimits, Photo, Room
 
 PLEASE = b"please "
 

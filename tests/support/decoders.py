@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from functools import cache
 
-from server.vision.decoding.decoder import Decoder
+from facewire.server.vision.decoding.decoder import Decoder
 
 
 class _Shared(Decoder):

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from protocol.gallery_messages import (
+from facewire.protocol.gallery_messages import (
     Changed,
     Enrol,
     Enrolled,
@@ -31,7 +31,7 @@ from protocol.gallery_messages import (
     Undo,
     Undone,
 )
-from protocol.messages import (
+from facewire.protocol.messages import (
     EMOTIONS,
     Candidate,
     Detect,
@@ -51,7 +51,7 @@ from protocol.messages import (
     Verified,
     Verify,
 )
-from server.errors import InvalidImage, UnknownPerson
+from facewire.server.errors import InvalidImage, UnknownPerson
 
 NAMES = ("Ada Lovelace", "Björk Guðmundsdóttir", "李雷", "Grace Hopper")
 BROKEN = b"this is no picture"  # refused as InvalidImage

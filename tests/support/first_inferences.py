@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 
-from server.vision.runtime import OpenVinoGraph, openvino, ops  # through it, so that nobody is told
+from facewire.server.vision.runtime import OpenVinoGraph, openvino, ops  # through it, so that nobody is told
 
 THREADS = 4
 

@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from server.gallery.records import NewPicture, NewTemplate
-from server.gallery.rows import Chunk, Rows
-from server.spec import Crop, EmbeddingSpec
+from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.gallery.search.rows import Chunk, Rows
+from facewire.server.spec import Crop, EmbeddingSpec
 
 
 def spec(dimension: int = 4, model: str = "Test") -> EmbeddingSpec:

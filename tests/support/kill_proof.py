@@ -26,11 +26,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from client import FaceClient
-from client.errors import ConnectionLost
-from protocol.gallery_messages import Acceptable
-from scripts.create_db import main as create_db
-from server.gallery.gallery import Gallery
+from facewire.client import FaceClient
+from facewire.client.errors import ConnectionLost
+from facewire.protocol.gallery_messages import Acceptable
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.maintenance.create_db import main as create_db
 from tests.support.synthetic_engine import DIMENSION, SyntheticEngine, portrait
 from tests.support.synthetic_server import MODEL, synthetic_server
 
@@ -192,7 +192,9 @@ class Proof:
         self._rng = random.Random(seed)
         self._writers = [Writer(Fresh(f"W{n}", random.Random(seed + n + 1)), f"W{n}") for n in range(WRITERS)]
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["scripts.create_db", "tests.support.synthetic_server"])
+        self._context.set_forkserver_preload(
+            ["facewire.server.maintenance.create_db", "tests.support.synthetic_server"]
+        )
         self._folder_before: People = {}
         self.killed = {"server": 0, "create_db": 0}
         self.built = 0

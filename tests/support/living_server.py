@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from client import FaceClient
-from server.gallery.gallery import Gallery
-from server.recognition.decision import Decider
-from server.recognition.service import RecognitionService
-from server.spec import EmbeddingSpec
-from server.tcp.dispatch import Dispatcher
-from server.tcp.listener import Listener
-from server.vision.analyser import Analyser
-from server.vision.decoding.decoder import Decoder
-from server.vision.detector import Detection
-from server.vision.embedder import Embedder
-from server.vision.engine import Face, Picture
-from server.vision.image import ImageLimits
-from server.vision.quality import FaceQuality
+from facewire.client import FaceClient
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.recognition.decision import Decider
+from facewire.server.recognition.service import RecognitionService
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.tcp.dispatch import Dispatcher
+from facewire.server.tcp.listener import Listener
+from facewire.server.vision.analyser import Analyser
+from facewire.server.vision.decoding.decoder import Decoder
+from facewire.server.vision.detector import Detection
+from facewire.server.vision.embedder import Embedder
+from facewire.server.vision.engine import Face, Picture
+from facewire.server.vision.image import ImageLimits
+from facewire.server.vision.quality import FaceQuality
 from tests.support.decoders import shared_decoder
 from tests.support.galleries import spec
 from tests.support.synthetic_engine import DIMENSION, LEVEL, identity, painted_faces, painted_quality

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import msgpack
 
-from protocol.framing import FrameDecoder, encode_frame
-from server.tcp.dispatch import Dispatcher
-from server.tcp.limits import TcpLimits
-from server.tcp.listener import Listener
+from facewire.protocol.framing import FrameDecoder, encode_frame
+from facewire.server.tcp.dispatch import Dispatcher
+from facewire.server.tcp.limits import TcpLimits
+from facewire.server.tcp.listener import Listener
 from tests.support.fake_service import PATIENCE_S, FakeService
 
 

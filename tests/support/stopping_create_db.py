@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from scripts.create_db import main
+from facewire.server.maintenance.create_db import main
 from tests.support.synthetic_engine import SyntheticEngine
 
 

@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from server.gallery.records import Box, Landmarks
-from server.spec import EmbeddingSpec
-from server.vision.batching import Abandoned, never
-from server.vision.decoding.decoder import Decoder
-from server.vision.detector import Detection
-from server.vision.engine import Face, Picture
-from server.vision.fingerprint import fingerprint_of
-from server.vision.image import ImageLimits
-from server.vision.quality import FaceQuality
+from facewire.server.gallery.records import Box, Landmarks
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.vision.batching import Abandoned, never
+from facewire.server.vision.decoding.decoder import Decoder
+from facewire.server.vision.detector import Detection
+from facewire.server.vision.engine import Face, Picture
+from facewire.server.vision.fingerprint import fingerprint_of
+from facewire.server.vision.image import ImageLimits
+from facewire.server.vision.quality import FaceQuality
 from tests.support.decoders import shared_decoder
 from tests.support.galleries import spec
 

@@ -11,13 +11,13 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from server.gallery.gallery import Gallery
-from server.gallery.index import EXACT_BYTES
-from server.recognition.decision import Decider
-from server.recognition.service import RecognitionService
-from server.tcp.dispatch import Dispatcher
-from server.tcp.listener import Listener
-from server.vision.analyser import Analyser, Features
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.search.index import EXACT_BYTES
+from facewire.server.recognition.decision import Decider
+from facewire.server.recognition.service import RecognitionService
+from facewire.server.tcp.dispatch import Dispatcher
+from facewire.server.tcp.listener import Listener
+from facewire.server.vision.analyser import Analyser, Features
 from tests.support.synthetic_engine import PaintedFace, PaintedPicture, SyntheticEngine
 
 MODEL = "Facenet512"

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import uvicorn
 
-from client.web.app import create_app
-from client.web.main import listen, web_config
-from client.web.settings import WebSettings
-from server.albums.limits import AlbumLimits
-from server.albums.service import AlbumService
-from server.albums.settings import AlbumSettings
-from server.recognition.for_albums import GalleryRegistry
-from server.tcp.dispatch import Dispatcher
-from server.tcp.limits import TcpLimits
-from server.tcp.listener import Listener
+from facewire.client.web.app import create_app
+from facewire.client.web.main import listen, web_config
+from facewire.client.web.settings import WebSettings
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.service import AlbumService
+from facewire.server.albums.settings import AlbumSettings
+from facewire.server.recognition.for_albums import GalleryRegistry
+from facewire.server.tcp.dispatch import Dispatcher
+from facewire.server.tcp.limits import TcpLimits
+from facewire.server.tcp.listener import Listener
 from tests.support.albums import PlainJudge
 from tests.support.fake_service import PATIENCE_S
 from tests.support.living_server import living_service

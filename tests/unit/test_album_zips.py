@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.albums.limits import AlbumLimits
-from server.albums.names import FileNames, album_name, photo_name
-from server.albums.zips import Entry, PhotoZip
-from server.errors import BadRequest, OverLimit, RequestError
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.names import FileNames, album_name, photo_name
+from facewire.server.albums.zips import Entry, PhotoZip
+from facewire.server.errors import BadRequest, OverLimit, RequestError
 from tests.support.synthetic_engine import portrait
 
 LIMITS = AlbumLimits(zip_entries=20, zip_expanded=50_000_000, photo_bytes=5_000_000)

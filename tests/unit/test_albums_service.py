@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from client import ServerRefused
-from protocol import album_messages as wire
-from server.albums.database import Database
-from server.albums.limits import AlbumLimits
-from server.errors import BadRequest, Busy, OverLimit, RequestError, StartError
-from server.tcp.dispatch import code_of
-from server.vision.decoding.decoder import Decoder
-from server.vision.image import Header, ImageLimits
+from facewire.client import ServerRefused
+from facewire.protocol import album_messages as wire
+from facewire.server.albums.database import Database
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.errors import BadRequest, Busy, OverLimit, RequestError, StartError
+from facewire.server.tcp.dispatch import code_of
+from facewire.server.vision.decoding.decoder import Decoder
+from facewire.server.vision.image import Header, ImageLimits
 from tests.support.albums import Heard, album_service, ask, serving_albums
 from tests.support.synthetic_engine import PaintedPicture, SyntheticEngine, draw, portrait
 

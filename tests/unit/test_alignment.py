@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from server.vision.alignment import square_crop
-from server.vision.detector import Box
+from facewire.server.vision.alignment import square_crop
+from facewire.server.vision.detector import Box
 
 SIZE = (32, 32)
 

@@ -114,7 +114,7 @@ HIDDEN = {
     "tensorflow": "server.vision.deepface_models",
     "openvino": "server.vision.runtime",
     "dlib": "server.vision.dlib_models",
-    "sqlite_utils": "server.gallery.store",
+    "sqlite_utils": "server.gallery.storage.store",
     "msgpack": "protocol.codec",
     "pillow_heif": "server.vision.readers",
 }
@@ -199,7 +199,7 @@ DECODERS = {
 }
 DECODING = {"server.vision.image", "server.vision.decoding.reading"}
 DECODE_FUNCTIONS = {"decode_image", "decode_photo", "read_header"}
-NO_SERVER = ("scripts.evaluation", "scripts.emotion_training", "scripts.benchmarking", "scripts.sample_people")
+NO_SERVER = ("lab.evaluation", "lab.emotion_training", "lab.benchmarking", "lab.sample_people")
 """Measuring, training and drawing: pictures of our own, in processes that serve nobody."""
 
 
@@ -224,7 +224,7 @@ def test_pictures_are_decoded_behind_one_door() -> None:
         for module, names in looked.items()
         if inside(module, "server") or (inside(module, "scripts") and not any(inside(module, lab) for lab in NO_SERVER))
     }
-    assert {module for module, names in serving.items() if names & DECODERS} - {"scripts.web_screenshots"} <= DECODING
+    assert {module for module, names in serving.items() if names & DECODERS} - {"lab.web_screenshots"} <= DECODING
     decoded = {module for module, names in serving.items() if names & DECODE_FUNCTIONS}
     assert "server.vision.decoding.reading" in decoded
     assert decoded <= DECODING

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from server.asker import Asker
-from server.errors import Busy, TimedOut
-from server.vision.batching import Batcher
+from facewire.server.asker import Asker
+from facewire.server.errors import Busy, TimedOut
+from facewire.server.vision.batching import Batcher
 
 
 class Gate:

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts import benchmark
-from scripts.benchmarking import photo
-from scripts.benchmarking.report import Section, Target, report_json, report_text
-from scripts.benchmarking.vectors import Crowd, crowd_database
-from server.gallery.gallery import Gallery
-from server.vision.models import MODELS
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.vision.models import MODELS
+from lab import benchmark
+from lab.benchmarking import photo
+from lab.benchmarking.report import Section, Target, report_json, report_text
+from lab.benchmarking.vectors import Crowd, crowd_database
 
 SPEC = MODELS["Facenet512"].spec("0" * 64)
 

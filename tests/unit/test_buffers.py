@@ -6,7 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from server.tcp.buffers import Buffers, Room
+from facewire.server.tcp.buffers import Buffers, Room
 
 PATIENCE_S = 20.0
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.building.folder import FoundFile
-from scripts.building.pipeline import Outcome, in_parallel, look_at
-from scripts.building.skips import Reason, Skipped, write_log
+from facewire.server.maintenance.build.folder import FoundFile
+from facewire.server.maintenance.build.pipeline import Outcome, in_parallel, look_at
+from facewire.server.maintenance.build.skips import Reason, Skipped, write_log
 from tests.support.synthetic_engine import SyntheticEngine
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from server.errors import StartError
-from server.vision.cache import cache_key, cached_folder, default_cache_dir
+from facewire.server.errors import StartError
+from facewire.server.vision.cache import cache_key, cached_folder, default_cache_dir
 
 PATIENCE_S = 60.0
 PARTS = 20

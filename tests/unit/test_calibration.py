@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from server.gallery.gallery import Gallery
-from server.gallery.records import NewPicture, NewTemplate, Templates
-from server.recognition.calibration import Calibration, crowd_of, nearest_others, shift_of
-from server.recognition.decision import Decider, nearest_of
-from server.recognition.impostors import Prior, QuadraticPrior, TabulatedPrior, impostor_prior, priors
-from server.vision.models import MODELS
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import NewPicture, NewTemplate, Templates
+from facewire.server.recognition.calibration import Calibration, crowd_of, nearest_others, shift_of
+from facewire.server.recognition.decision import Decider, nearest_of
+from facewire.server.recognition.impostors import Prior, QuadraticPrior, TabulatedPrior, impostor_prior, priors
+from facewire.server.vision.models import MODELS
 from tests.support.galleries import people_like, random_units
 
 DIMENSION = 48

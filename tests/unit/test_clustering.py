@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scripts.evaluation.clusters import bcubed, pairwise
-from server.albums.clustering import cluster, neighbours, scale_of, suggestions
-from server.albums.clustering.evidence import MIDDLE, SPREAD, similarity_asked, strangers_exceed
-from server.albums.clustering.normalisation import USUAL_DEVIATION, USUAL_MEAN
-from server.recognition.impostors import impostor_prior
+from facewire.server.albums.clustering import cluster, neighbours, scale_of, suggestions
+from facewire.server.albums.clustering.evidence import MIDDLE, SPREAD, similarity_asked, strangers_exceed
+from facewire.server.albums.clustering.normalisation import USUAL_DEVIATION, USUAL_MEAN
+from facewire.server.recognition.impostors import impostor_prior
+from lab.evaluation.clusters import bcubed, pairwise
 from tests.support.people import Floats, crowd, unit
 
 Indices = NDArray[np.int64]

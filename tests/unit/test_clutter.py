@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from client.commands.watch import Watched
-from client.pictures import find_pictures
-from protocol.clutter import LeftOut, files_below, is_clutter
-from scripts.building.folder import scan
-from server.albums.folders import listing
-from server.albums.limits import AlbumLimits
-from server.albums.zips import PhotoZip
+from facewire.client.commands.watch import Watched
+from facewire.client.pictures import find_pictures
+from facewire.protocol.clutter import LeftOut, files_below, is_clutter
+from facewire.server.albums.folders import listing
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.zips import PhotoZip
+from facewire.server.maintenance.build.folder import scan
 
 FOLDERS = (
     *("@eaDir", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin", "lost+found", ".thumbnails", "__MACOSX", "RECYCLER"),

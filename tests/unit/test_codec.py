@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgpack
 import pytest
 
-from protocol.codec import (
+from facewire.protocol.codec import (
     RawSuccess,
     as_result,
     decode_answer,
@@ -18,11 +18,11 @@ from protocol.codec import (
     encode_answer,
     encode_request,
 )
-from protocol.errors import BadMessage, ErrorCode, InvalidRequest, ProtocolError, UnsupportedOp
-from protocol.gallery_messages import People
-from protocol.messages import Failure, Identify, Ping, Pong, Progress, Request, Success
-from protocol.shapes import from_plain, to_plain, without_defaults
-from protocol.structure import REQUEST_LIMITS
+from facewire.protocol.errors import BadMessage, ErrorCode, InvalidRequest, ProtocolError, UnsupportedOp
+from facewire.protocol.gallery_messages import People
+from facewire.protocol.messages import Failure, Identify, Ping, Pong, Progress, Request, Success
+from facewire.protocol.shapes import from_plain, to_plain, without_defaults
+from facewire.protocol.structure import REQUEST_LIMITS
 
 
 def pack(*pairs: tuple[object, object], **fields: object) -> bytes:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scripts.evaluation.embedding import Embedded
-from scripts.evaluation.groups import measured
-from scripts.evaluation.scoring import Scorer
-from scripts.train_cohort import Recipe, trained
-from server.errors import ModelMismatch, StartError
-from server.gallery.cohort import DEFAULT_PATH, Cohort, Statistics, normalise, spanned
-from server.spec import EmbeddingSpec
-from server.vision.models import model_card
+from facewire.server.errors import ModelMismatch, StartError
+from facewire.server.gallery.search.cohort import DEFAULT_PATH, Cohort, Statistics, normalise, spanned
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.vision.models import model_card
+from lab.evaluation.embedding import Embedded
+from lab.evaluation.groups import measured
+from lab.evaluation.scoring import Scorer
+from lab.train_cohort import Recipe, trained
 
 
 def people(count: int, seed: int, dimension: int = 64) -> NDArray[np.float32]:

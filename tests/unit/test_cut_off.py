@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from protocol.jpeg import still
-from server.errors import InvalidImage
-from server.vision.image import ImageLimits, decode_image, decode_photo
+from facewire.protocol.jpeg import still
+from facewire.server.errors import InvalidImage
+from facewire.server.vision.image import ImageLimits, decode_image, decode_photo
 from tests.support.orientations import exif_block
 from tests.support.pictures import saved
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from server.recognition.decision import Decider
-from server.recognition.impostors import impostor_prior
-from server.spec import EmbeddingSpec
-from server.vision.models import MODELS
+from facewire.server.recognition.decision import Decider
+from facewire.server.recognition.impostors import impostor_prior
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.vision.models import MODELS
 
 
 def decider(model: str = "Facenet512", fpir: float = 0.01) -> Decider:

@@ -9,10 +9,10 @@ from typing import get_args
 import msgpack
 import pytest
 
-from protocol.codec import as_result, decode_answer
-from protocol.errors import ErrorCode
-from protocol.gallery_messages import Enrol, Erase, Merge, People, Remove, Rename, Show, Split
-from protocol.messages import (
+from facewire.protocol.codec import as_result, decode_answer
+from facewire.protocol.errors import ErrorCode
+from facewire.protocol.gallery_messages import Enrol, Erase, Merge, People, Remove, Rename, Show, Split
+from facewire.protocol.messages import (
     Embed,
     Failure,
     Health,
@@ -25,8 +25,8 @@ from protocol.messages import (
     StatsReport,
     Verify,
 )
-from server.errors import Busy, NoFace, RequestError, TimedOut
-from server.tcp.dispatch import CODE_OF, NO_TOKEN, WRONG_TOKEN, Dispatcher
+from facewire.server.errors import Busy, NoFace, RequestError, TimedOut
+from facewire.server.tcp.dispatch import CODE_OF, NO_TOKEN, WRONG_TOKEN, Dispatcher
 from tests.support.fake_service import BROKEN, BUG, FakeService
 
 SOON = 1e9  # a deadline on the monotonic clock that no test meets
@@ -50,7 +50,7 @@ def subclasses(kind: type) -> set[type]:
 
 
 def test_every_domain_error_has_a_code() -> None:
-    ours = {kind for kind in subclasses(RequestError) if kind.__module__.startswith("server.")}
+    ours = {kind for kind in subclasses(RequestError) if kind.__module__.startswith("facewire.server.")}
     assert ours == set(CODE_OF)
 
 

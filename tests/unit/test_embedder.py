@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from server.spec import Crop, EmbeddingSpec
-from server.vision.detector import Detection
-from server.vision.embedder import NORMALISATIONS, Embedder, FaceNetEngine, unit_rows
-from server.vision.image import Pixels
-from server.vision.runtime import Floats
+from facewire.server.spec import Crop, EmbeddingSpec
+from facewire.server.vision.detector import Detection
+from facewire.server.vision.embedder import NORMALISATIONS, Embedder, FaceNetEngine, unit_rows
+from facewire.server.vision.image import Pixels
+from facewire.server.vision.runtime import Floats
 
 SPEC = EmbeddingSpec(
     model="Test",

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from protocol.messages import EMOTIONS
-from scripts.emotion_training.calibrate import fit_certainty, fit_temperature, fit_weight, probabilities
-from scripts.emotion_training.data import draw_by_content, group_twins
-from scripts.emotion_training.schedule import Schedule
-from scripts.evaluation.calibration import calibration_error
-from scripts.evaluation.emotion import class_names, confusion, measure
-from scripts.evaluation.pictures import labelled_pictures
-from server.errors import StartError
-from server.vision.emotion import Calibration, EmotionReader, EmotionSpec, FaceCrop, HeadSpec
-from server.vision.models import DEFAULT_MODEL, MODELS
-from server.vision.opening import EMOTION_MODEL
-from server.vision.runtime import open_network
+from facewire.protocol.messages import EMOTIONS
+from facewire.server.errors import StartError
+from facewire.server.vision.emotion import Calibration, EmotionReader, EmotionSpec, FaceCrop, HeadSpec
+from facewire.server.vision.models import DEFAULT_MODEL, MODELS
+from facewire.server.vision.opening import EMOTION_MODEL
+from facewire.server.vision.runtime import open_network
+from lab.emotion_training.calibrate import fit_certainty, fit_temperature, fit_weight, probabilities
+from lab.emotion_training.data import draw_by_content, group_twins
+from lab.emotion_training.schedule import Schedule
+from lab.evaluation.calibration import calibration_error
+from lab.evaluation.emotion import class_names, confusion, measure
+from lab.evaluation.pictures import labelled_pictures
 
 PLAIN = Calibration(((1.0, 1.0),), certain_at=0.5)
 SPEC = EmotionSpec("test", Path("none"), EMOTIONS, 44, side=1.0, down=0.0, calibration=PLAIN)

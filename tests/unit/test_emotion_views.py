@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scripts.emotion_training.maps import WHOLE, whole_view, write_maps
-from scripts.emotion_training.views import SIDE, Pixels, training_view, warped
+from lab.emotion_training.maps import WHOLE, whole_view, write_maps
+from lab.emotion_training.views import SIDE, Pixels, training_view, warped
 
 
 def face(side: int = 48) -> Pixels:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts import evaluate
-from scripts.evaluation.crowds import crowd
-from scripts.evaluation.curves import accepted_at, best_threshold, equal_error_rate, roc, save_curves
-from scripts.evaluation.lfw import read_pairs
-from server.errors import StartError
+from facewire.server.errors import StartError
+from lab import evaluate
+from lab.evaluation.crowds import crowd
+from lab.evaluation.curves import accepted_at, best_threshold, equal_error_rate, roc, save_curves
+from lab.evaluation.lfw import read_pairs
 
 similarity = st.floats(-1, 1, allow_nan=False, width=32)
 some = st.lists(similarity, min_size=1, max_size=40)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.tcp.forecast import Forecast
+from facewire.server.tcp.forecast import Forecast
 
 
 class Clock:

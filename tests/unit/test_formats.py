@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from protocol.formats import (
+from facewire.protocol.formats import (
     EXTENSIONS,
     FORMATS,
     HEAD_BYTES,
@@ -21,8 +21,8 @@ from protocol.formats import (
     has_extension,
     looks_like_a_picture,
 )
-from server.errors import InvalidImage
-from server.vision.image import ImageLimits, decode_image, read_header
+from facewire.server.errors import InvalidImage
+from facewire.server.vision.image import ImageLimits, decode_image, read_header
 from tests.support.orientations import looks_upright, upright
 from tests.support.pictures import saved
 from tests.unit.test_architecture import ROOT
@@ -156,8 +156,8 @@ def test_the_words_do_not_depend_on_what_was_asked_before() -> None:
     code = """
 import sys
 sys.path.insert(0, ".")
-from server.vision.image import ImageLimits, decode_image
-from server.errors import InvalidImage
+from facewire.server.vision.image import ImageLimits, decode_image
+from facewire.server.errors import InvalidImage
 if sys.argv[1] == "late":
     from PIL import Image
     import pillow_heif

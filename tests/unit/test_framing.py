@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
-from protocol.errors import EmptyFrame, ErrorCode, ForeignProtocol, FrameTooLarge, TruncatedFrame
-from protocol.framing import SMALL, FrameDecoder, encode_frame
+from facewire.protocol.errors import EmptyFrame, ErrorCode, ForeignProtocol, FrameTooLarge, TruncatedFrame
+from facewire.protocol.framing import SMALL, FrameDecoder, encode_frame
 
 
 def test_a_frame_is_four_bytes_of_length_and_the_payload() -> None:

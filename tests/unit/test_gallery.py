@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.errors import ModelMismatch, StartError, UnknownPerson
-from server.gallery import journal
-from server.gallery.gallery import Gallery
-from server.gallery.records import Counts
-from server.gallery.store import Store
+from facewire.server.errors import ModelMismatch, StartError, UnknownPerson
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import Counts
+from facewire.server.gallery.storage import journal
+from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import picture, random_units, spec, unit
 
 EAST, NORTH, UP = unit(1, 0, 0, 0), unit(0, 1, 0, 0), unit(0, 0, 1, 0)

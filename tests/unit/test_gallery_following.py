@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.errors import ModelMismatch
-from server.gallery import journal
-from server.gallery.gallery import Gallery
-from server.gallery.store import Store
-from server.spec import EmbeddingSpec
+from facewire.server.errors import ModelMismatch
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.storage import journal
+from facewire.server.gallery.storage.store import Store
+from facewire.server.spec import EmbeddingSpec
 from tests.support.galleries import picture, random_units, spec, unit
 from tests.support.waiting import eventually
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.gallery.gallery import Gallery
-from server.gallery.index_file import FRESH_ROWS
-from server.gallery.records import Match
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import Match
+from facewire.server.gallery.search.index_file import FRESH_ROWS
 from tests.support.galleries import people_like, picture, random_units, spec
 
 DIMENSION = 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from server.gallery.rows import SPARE_ROWS, Chunk, Rows
+from facewire.server.gallery.search.rows import SPARE_ROWS, Chunk, Rows
 from tests.support.galleries import random_units, without_image
 
 VECTORS = random_units(np.random.default_rng(1), 2000, 4)

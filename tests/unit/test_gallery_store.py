@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.errors import StartError
-from server.gallery import schema
-from server.gallery.gallery import Gallery
-from server.gallery.records import Counts
-from server.gallery.store import Store
+from facewire.server.errors import StartError
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import Counts
+from facewire.server.gallery.storage import schema
+from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import picture, spec, unit
 
 
@@ -129,9 +129,9 @@ def test_a_process_killed_inside_a_transaction_leaves_what_was_committed(path: P
     script = f"""
 import os, signal
 from pathlib import Path
-from server.gallery import journal
-from server.gallery.gallery import Gallery
-from server.gallery.store import Store
+from facewire.server.gallery.storage import journal
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import picture, spec, unit
 gallery = Gallery.create(Path({str(path)!r}), spec())
 gallery.enrol("Ann", [picture("a", unit(1, 0, 0, 0))])

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from server.errors import InvalidImage
-from server.vision.decoding.culprits import Culprits
-from server.vision.decoding.guards import MOST_SCANS, checked
-from server.vision.webp import webp_size
+from facewire.server.errors import InvalidImage
+from facewire.server.vision.decoding.culprits import Culprits
+from facewire.server.vision.decoding.guards import MOST_SCANS, checked
+from facewire.server.vision.webp import webp_size
 from tests.support.pictures import saved
 
 NOISE = np.random.default_rng(1).integers(0, 255, (60, 80, 3), np.uint8)

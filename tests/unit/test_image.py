@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from server.errors import InvalidImage
-from server.vision.image import ImageLimits, decode_image
+from facewire.server.errors import InvalidImage
+from facewire.server.vision.image import ImageLimits, decode_image
 
 LIMITS = ImageLimits()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from server.errors import ModelMismatch
-from server.gallery.index import ExactIndex
+from facewire.server.errors import ModelMismatch
+from facewire.server.gallery.search.index import ExactIndex
 from tests.support.galleries import random_units, unit
 
 EAST, NORTH = unit(1, 0), unit(0, 1)

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from server.gallery.cohort import Cohort
-from server.gallery.gallery import Gallery
-from server.gallery.index_file import FRESH_ROWS, IndexFile
-from server.gallery.rows import Chunk, Derived, Rows
-from server.gallery.sketch import sketch
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.search.cohort import Cohort
+from facewire.server.gallery.search.index_file import FRESH_ROWS, IndexFile
+from facewire.server.gallery.search.rows import Chunk, Derived, Rows
+from facewire.server.gallery.search.sketch import sketch
 from tests.support.galleries import picture, random_units, spec
 
 DIMENSION = 16
@@ -176,7 +176,7 @@ def test_a_file_that_cannot_be_written_is_logged(db: Path, caplog: pytest.LogCap
 
 @given(st.integers(0, DIMENSION - 1), st.integers(0, 31))
 def test_every_bit_of_an_embedding_counts(place: int, bit: int) -> None:
-    from server.gallery.index_file import _hashes
+    from facewire.server.gallery.search.index_file import _hashes
 
     embeddings = people(2)
     embeddings[1] = embeddings[0]

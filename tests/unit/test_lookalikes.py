@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from server.errors import InvalidImage
-from server.gallery.lookalikes import LENGTH, Lookalikes
-from server.vision.fingerprint import fingerprint_of
-from server.vision.image import ImageLimits
+from facewire.server.errors import InvalidImage
+from facewire.server.gallery.search.lookalikes import LENGTH, Lookalikes
+from facewire.server.vision.fingerprint import fingerprint_of
+from facewire.server.vision.image import ImageLimits
 from tests.support.decoders import shared_decoder
 from tests.support.pictures import opened, saved, turned
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from server.gallery.records import Box
-from server.recognition.main_face import main_face
+from facewire.server.gallery.records import Box
+from facewire.server.recognition.main_face import main_face
 
 
 @pytest.mark.parametrize(

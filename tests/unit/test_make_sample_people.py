@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scripts.make_sample_people import main
-from scripts.sample_people.album import Album, read_album, write_album
-from scripts.sample_people.check import check_album
-from scripts.sample_people.choose import BOUNDS, Bounds, Recogniser, told_apart
-from scripts.sample_people.exif import SHOWN_TURNED_RIGHT, with_orientation
-from scripts.sample_people.geometry import LANDMARKS, SIDE, from_canvas, mirrored, moved, similarity, to_canvas
-from scripts.sample_people.learn import AlignedFaces, learn_faces
-from scripts.sample_people.model import FaceModel, fit_model
-from scripts.sample_people.people import draw_look, draw_person
-from scripts.sample_people.portrait import PICTURE, cut_out, draw_shot, photograph
-from scripts.sample_people.scenes import landscape
-from server.errors import StartError
-from server.vision.analyser import Analyser
+from facewire.server.errors import StartError
+from facewire.server.vision.analyser import Analyser
+from lab.make_sample_people import main
+from lab.sample_people.album import Album, read_album, write_album
+from lab.sample_people.check import check_album
+from lab.sample_people.choose import BOUNDS, Bounds, Recogniser, told_apart
+from lab.sample_people.exif import SHOWN_TURNED_RIGHT, with_orientation
+from lab.sample_people.geometry import LANDMARKS, SIDE, from_canvas, mirrored, moved, similarity, to_canvas
+from lab.sample_people.learn import AlignedFaces, learn_faces
+from lab.sample_people.model import FaceModel, fit_model
+from lab.sample_people.people import draw_look, draw_person
+from lab.sample_people.portrait import PICTURE, cut_out, draw_shot, photograph
+from lab.sample_people.scenes import landscape
 
 
 def rng(seed: int = 1) -> np.random.Generator:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scripts.evaluation.scoring import Scorer
-from server.gallery.gallery import Gallery
-from server.gallery.index import ExactIndex
-from server.gallery.means import with_means
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.search.index import ExactIndex
+from facewire.server.gallery.search.means import with_means
+from lab.evaluation.scoring import Scorer
 from tests.support.galleries import people_like, picture, random_units, spec, unit
 
 DIMENSION = 32

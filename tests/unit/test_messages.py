@@ -7,10 +7,10 @@ from typing import get_args
 
 import pytest
 
-from protocol.codec import REQUEST_OF
-from protocol.errors import InvalidRequest
-from protocol.gallery_messages import Enrol, History, Merge, People, Remove, Show, Split, Undo
-from protocol.messages import ANSWER_OF, Identify, RequestBody, Result
+from facewire.protocol.codec import REQUEST_OF
+from facewire.protocol.errors import InvalidRequest
+from facewire.protocol.gallery_messages import Enrol, History, Merge, People, Remove, Show, Split, Undo
+from facewire.protocol.messages import ANSWER_OF, Identify, RequestBody, Result
 
 
 def test_every_request_has_an_answer_and_its_own_op() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from server.gallery.gallery import Gallery
-from server.gallery.records import Templates
-from server.recognition.mislabels import OthersFinder, elsewhere_among
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import Templates
+from facewire.server.recognition.mislabels import OthersFinder, elsewhere_among
 from tests.support.galleries import picture, spec
 from tests.support.people import DIRECTIONS, crowd
 
@@ -52,7 +52,7 @@ def test_many_at_once_find_what_the_obvious_way_finds(seed: int, count: int, wro
     templates = some_templates(seed, count, min(wrong, count))
     rows = np.arange(count)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.recognition.mislabels.WORK", work)  # in how many parts must not matter
+        patch.setattr("facewire.server.recognition.mislabels.WORK", work)  # in how many parts must not matter
         found = elsewhere_among(templates, [f"P{n}" for n in range(9)], rows, THRESHOLD)
     expected = {int(row): obvious(templates, int(row), THRESHOLD) for row in rows}
     assert {row: one[1] for row, one in expected.items() if one} == {

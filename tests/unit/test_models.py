@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from server.errors import StartError
-from server.recognition.decision import Decider
-from server.vision.embedder import NORMALISATIONS
-from server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, MODELS, model_card
+from facewire.server.errors import StartError
+from facewire.server.recognition.decision import Decider
+from facewire.server.vision.embedder import NORMALISATIONS
+from facewire.server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, MODELS, model_card
 
 
 @pytest.mark.parametrize("name", MODELS)

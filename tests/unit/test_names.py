@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.albums.names import album_name, photo_name
-from server.errors import BadRequest, InvalidName
-from server.gallery.names import person_name
-from server.names import did_you_mean, folded, harmless, near, objection, spellings, tidy
+from facewire.server.albums.names import album_name, photo_name
+from facewire.server.errors import BadRequest, InvalidName
+from facewire.server.gallery.names import person_name
+from facewire.server.names import did_you_mean, folded, harmless, near, objection, spellings, tidy
 
 GOOD = (
     "Ada Lovelace",

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from server.albums.limits import AlbumLimits
-from server.albums.pictures import look_at, thumbnail
-from server.vision.image import ImageLimits, decode_image, decode_photo, read_header
-from server.vision.orientation import exif_orientation
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.pictures import look_at, thumbnail
+from facewire.server.vision.image import ImageLimits, decode_image, decode_photo, read_header
+from facewire.server.vision.orientation import exif_orientation
 from tests.support.orientations import (
     HEIGHT,
     WIDTH,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from server.vision.quality import outside, quality_of, sharpness, yaw
+from facewire.server.vision.quality import outside, quality_of, sharpness, yaw
 from tests.support.faces import drawn_face
 
 Pixels = NDArray[np.uint8]

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.evaluation.degrading import SPOILERS, spoilt
-from scripts.evaluation.quality import _combined, _split
-from server.errors import StartError
+from facewire.server.errors import StartError
+from lab.evaluation.degrading import SPOILERS, spoilt
+from lab.evaluation.quality import _combined, _split
 from tests.support.faces import drawn_face
 
 BOX = (20.0, 20.0, 100.0, 120.0)

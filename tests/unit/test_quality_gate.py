@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.gallery_messages import Acceptable, Refusal, Shortcoming
-from scripts.building.skips import GATED, Reason
-from server.recognition.quality_gate import LIMITS, PROFILE, in_words, shortcomings
-from server.vision.quality import FaceQuality, quality_of
+from facewire.protocol.gallery_messages import Acceptable, Refusal, Shortcoming
+from facewire.server.maintenance.build.skips import GATED, Reason
+from facewire.server.recognition.quality_gate import LIMITS, PROFILE, in_words, shortcomings
+from facewire.server.vision.quality import FaceQuality, quality_of
 from tests.support.faces import drawn_face
 
 FRONTAL = ((60.0, 70.0), (100.0, 70.0), (80.0, 95.0), (65.0, 120.0), (95.0, 120.0))

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from server.vision.analyser import Analyser
-from server.vision.detector import Detection
-from server.vision.embedder import Embedder
-from server.vision.image import ImageLimits, Pixels, decode_image, decode_photo
-from server.vision.models import MODELS
+from facewire.server.vision.analyser import Analyser
+from facewire.server.vision.detector import Detection
+from facewire.server.vision.embedder import Embedder
+from facewire.server.vision.image import ImageLimits, Pixels, decode_image, decode_photo
+from facewire.server.vision.models import MODELS
 from tests.support.decoders import shared_decoder
 from tests.unit.test_image import with_orientation
 

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from client.drawings import Drawings
-from client.lettering import typeset
-from client.render import CannotDraw, draw, in_ascii, label, unwritten
-from protocol.messages import Identify
+from facewire.client.drawings import Drawings
+from facewire.client.lettering import typeset
+from facewire.client.render import CannotDraw, draw, in_ascii, label, unwritten
+from facewire.protocol.messages import Identify
 from tests.support.fake_service import identified
 from tests.support.orientations import looks_upright, turned_file
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from protocol import album_messages as wire
-from server.albums.limits import AlbumLimits
-from server.albums.pictures import face_crop, thumbnail
-from server.albums.renditions import FACE_SIZES, PHOTO_SIZES
-from server.albums.service import AlbumService
-from server.albums.shelf import Shelf
-from server.errors import BadRequest
+from facewire.protocol import album_messages as wire
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.pictures import face_crop, thumbnail
+from facewire.server.albums.renditions import FACE_SIZES, PHOTO_SIZES
+from facewire.server.albums.service import AlbumService
+from facewire.server.albums.shelf import Shelf
+from facewire.server.errors import BadRequest
 from tests.support.albums import album_service, ask
 from tests.support.decoders import shared_decoder
 from tests.support.synthetic_engine import draw

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from client.report import ASCII, BLOCKS, bars_for, describe
-from protocol.messages import EmotionAnswer, Identify
+from facewire.client.report import ASCII, BLOCKS, bars_for, describe
+from facewire.protocol.messages import EmotionAnswer, Identify
 from tests.support.fake_service import identified
 
 

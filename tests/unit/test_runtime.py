@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from server.vision.runtime import BATCH_SIZES, Floats, OpenVinoNetwork, open_network, save_model
+from facewire.server.vision.runtime import BATCH_SIZES, Floats, OpenVinoNetwork, open_network, save_model
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from server.settings import Settings, build_parser, parse
-from server.tcp.limits import TcpLimits
-from server.vision.opening import VisionSettings
+from facewire.server.settings import Settings, build_parser, parse
+from facewire.server.tcp.limits import TcpLimits
+from facewire.server.vision.opening import VisionSettings
 
 # flag, a value, where it ends up, and what it is there
 EVERY_FLAG: list[tuple[str, str, str, Any]] = [

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from server.errors import ModelMismatch
-from server.gallery.index import ExactIndex
-from server.gallery.rows import Chunk, Rows, derived_by, unscaled
-from server.gallery.sketch import BITS, FIRST, MOST_FIRST, SketchIndex, sketch
+from facewire.server.errors import ModelMismatch
+from facewire.server.gallery.search.index import ExactIndex
+from facewire.server.gallery.search.rows import Chunk, Rows, derived_by, unscaled
+from facewire.server.gallery.search.sketch import BITS, FIRST, MOST_FIRST, SketchIndex, sketch
 from tests.support.galleries import people_like, random_units, unit
 
 EAST, NORTH = unit(1, 0, 0), unit(0, 1, 0)

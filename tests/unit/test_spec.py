@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from server.spec import Crop, EmbeddingSpec
-from server.vision.models import MODELS
+from facewire.server.spec import Crop, EmbeddingSpec
+from facewire.server.vision.models import MODELS
 
 SPEC = MODELS["Facenet512"].spec("ab" * 32)
 

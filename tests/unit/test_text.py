@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.text import counted, counted_people, did_you_mean, printable, printable_lines
+from facewire.protocol.text import counted, counted_people, did_you_mean, printable, printable_lines
 
 
 @pytest.mark.parametrize(

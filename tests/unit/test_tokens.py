@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from server.tcp.tokens import TokenGuard, network_of
+from facewire.server.tcp.tokens import TokenGuard, network_of
 
 
 class Clock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from client.web.places import Pace, address_of
+from facewire.client.web.places import Pace, address_of
 
 
 @pytest.mark.parametrize(

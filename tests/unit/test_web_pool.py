@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from client.face_client import FaceClient
-from client.web.gateway import Gateway
-from client.web.pool import THREADS, ClientPool, Overloaded
-from client.web.sessions import Session, Sessions
-from client.web.settings import WebSettings
+from facewire.client.face_client import FaceClient
+from facewire.client.web.gateway import Gateway
+from facewire.client.web.pool import THREADS, ClientPool, Overloaded
+from facewire.client.web.sessions import Session, Sessions
+from facewire.client.web.settings import WebSettings
 
 
 def run(what: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -90,7 +90,7 @@ def test_a_pool_is_closed_only_when_nobody_waits_for_its_answers() -> None:
 
 
 def test_of_too_many_logins_those_that_ask_are_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("client.web.sessions.MAX_LOGINS", 3)
+    monkeypatch.setattr("facewire.client.web.sessions.MAX_LOGINS", 3)
     sessions = Sessions()
     active, silent = sessions.log_in("a"), sessions.log_in("b")
     for _ in range(5):

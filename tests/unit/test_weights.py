@@ -17,10 +17,10 @@ import h5py
 import numpy as np
 import pytest
 
-from server.errors import StartError
-from server.vision import weights
-from server.vision.models import YUNET_FILE
-from server.vision.weights import WeightsFinder, checked
+from facewire.server.errors import StartError
+from facewire.server.vision import weights
+from facewire.server.vision.models import YUNET_FILE
+from facewire.server.vision.weights import WeightsFinder, checked
 
 NAME = "some_weights.h5"
 
@@ -124,7 +124,7 @@ def test_a_download_with_the_wrong_bytes_leaves_nothing(home: Path) -> None:
 
 def test_deepfaces_own_download_from_a_mirror(home: Path, file_server: tuple[str, Path]) -> None:
     pytest.importorskip("deepface")
-    from server.vision.deepface_models import download
+    from facewire.server.vision.deepface_models import download
 
     address, folder = file_server
     put(folder / NAME, b"w" * 100_000)
@@ -143,7 +143,7 @@ def test_deepfaces_own_download_from_a_mirror(home: Path, file_server: tuple[str
 def fetch() -> Callable[[str, Sequence[str], Path], None]:
     """DeepFace's own download, and no waiting before another try."""
     pytest.importorskip("deepface")
-    from server.vision.deepface_models import download
+    from facewire.server.vision.deepface_models import download
 
     return download
 

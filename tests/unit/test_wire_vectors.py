@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from protocol.codec import (
+from facewire.protocol.codec import (
     REQUEST_OF,
     RawSuccess,
     as_result,
@@ -18,10 +18,10 @@ from protocol.codec import (
     encode_answer,
     encode_request,
 )
-from protocol.errors import ErrorCode, ProtocolError
-from protocol.framing import FrameDecoder, encode_frame
-from protocol.messages import Answer, Success
-from protocol.shapes import to_plain
+from facewire.protocol.errors import ErrorCode, ProtocolError
+from facewire.protocol.framing import FrameDecoder, encode_frame
+from facewire.protocol.messages import Answer, Success
+from facewire.protocol.shapes import to_plain
 
 README = Path(__file__).parents[2] / "protocol" / "README.md"
 

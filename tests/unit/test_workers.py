@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from server.tcp.workers import Job, Workers
+from facewire.server.tcp.workers import Job, Workers
 
 PATIENCE_S = 20.0
 

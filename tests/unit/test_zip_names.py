@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.albums.limits import AlbumLimits
-from server.albums.zip_names import decoder_for
-from server.albums.zips import PhotoZip
+from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.zip_names import decoder_for
+from facewire.server.albums.zips import PhotoZip
 from tests.support.synthetic_engine import portrait
 
 UTF8 = 0x800

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from server.albums.clustering.agglomeration import agglomerate
-from server.albums.clustering.clusters import Clusters, Indices
-from server.albums.clustering.evidence import SPREAD, evidence_asked
-from server.albums.clustering.neighbours import candidates
-from server.albums.clustering.normalisation import FITTED, Floats, Scale, scale_of, weights
-from server.albums.clustering.standing import numbered, standing
-from server.gallery.cohort import Statistics
+from facewire.server.albums.clustering.agglomeration import agglomerate
+from facewire.server.albums.clustering.clusters import Clusters, Indices
+from facewire.server.albums.clustering.evidence import SPREAD, evidence_asked
+from facewire.server.albums.clustering.neighbours import candidates
+from facewire.server.albums.clustering.normalisation import FITTED, Floats, Scale, scale_of, weights
+from facewire.server.albums.clustering.standing import numbered, standing
+from facewire.server.gallery.search.cohort import Statistics
 
 __all__ = ["FITTED", "Scale", "Suggestion", "cluster", "scale_of", "suggestions"]
 

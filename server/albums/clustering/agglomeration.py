@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from server.albums.clustering.clusters import Clusters, Indices
-from server.albums.clustering.evidence import evidence_asked
-from server.albums.clustering.neighbours import candidates
+from facewire.server.albums.clustering.clusters import Clusters, Indices
+from facewire.server.albums.clustering.evidence import evidence_asked
+from facewire.server.albums.clustering.neighbours import candidates
 
 
 def agglomerate(clusters: Clusters, asking: Indices) -> None:

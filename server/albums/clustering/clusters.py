@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from server.albums.clustering.evidence import PER_SHARED_PHOTO, evidence, evidence_of_two
-from server.albums.clustering.normalisation import Floats, Numbers, Weights, across
+from facewire.server.albums.clustering.evidence import PER_SHARED_PHOTO, evidence, evidence_of_two
+from facewire.server.albums.clustering.normalisation import Floats, Numbers, Weights, across
 
 Indices = NDArray[np.int64]
 

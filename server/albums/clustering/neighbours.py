@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from server.albums.clustering.clusters import Clusters, Indices
-from server.albums.clustering.normalisation import Floats
+from facewire.server.albums.clustering.clusters import Clusters, Indices
+from facewire.server.albums.clustering.normalisation import Floats
 
 NEIGHBOURS = 32
 """Of a cluster, by the cosine of the summed embeddings. Clusters that grow are asked again, so a person with more

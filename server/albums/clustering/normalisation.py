@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server.albums.clustering.evidence import strangers_exceed
-from server.gallery.cohort import Statistics
+from facewire.server.albums.clustering.evidence import strangers_exceed
+from facewire.server.gallery.search.cohort import Statistics
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.float64]

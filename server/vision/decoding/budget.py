@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from server.errors import Busy
+from facewire.server.errors import Busy
 
 
 class Grant:

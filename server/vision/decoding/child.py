@@ -19,10 +19,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from server.errors import InvalidImage
-from server.vision.decoding.segments import mapped
-from server.vision.decoding.wire import Ended, Message, receive, send
-from server.vision.image import MEGAPIXEL, ImageLimits, Pixels
+from facewire.server.errors import InvalidImage
+from facewire.server.vision.decoding.segments import mapped
+from facewire.server.vision.decoding.wire import Ended, Message, receive, send
+from facewire.server.vision.image import MEGAPIXEL, ImageLimits, Pixels
 
 MEBIBYTE = 1024 * 1024
 

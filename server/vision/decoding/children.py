@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.errors import StartError
-from server.vision.decoding.wire import Ended, channel, receive, send
+from facewire.server.errors import StartError
+from facewire.server.vision.decoding.wire import Ended, channel, receive, send
 
-READING = "server.vision.decoding.reading"
+READING = "facewire.server.vision.decoding.reading"
 
 _ROOT = Path(__file__).resolve().parents[3]
 _PATIENCE_S = 60.0  # for a process to load its libraries on a busy machine: it takes a sixth of a second
@@ -93,7 +93,7 @@ class Children:
         ours.settimeout(_PATIENCE_S)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "server.vision.decoding.nursery", str(theirs.fileno()), self._reading],
+                [sys.executable, "-m", "facewire.server.vision.decoding.nursery", str(theirs.fileno()), self._reading],
                 cwd=_ROOT, env=_environment(os.environ), pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             )  # fmt: skip

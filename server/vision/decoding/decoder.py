@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from server.errors import Busy, InvalidImage, StartError
-from server.vision.decoding.budget import Budget, Grant
-from server.vision.decoding.child import LOOKING_CPU_S, WALL_TO_CPU
-from server.vision.decoding.children import READING, Child, Children
-from server.vision.decoding.culprits import Culprits
-from server.vision.decoding.pool import Pool
-from server.vision.decoding.segments import Segment, Segments
-from server.vision.decoding.wire import INLINE, Ended, Message, receive, send
-from server.vision.image import Header, ImageLimits, Photo, Pixels, check_bytes
+from facewire.server.errors import Busy, InvalidImage, StartError
+from facewire.server.vision.decoding.budget import Budget, Grant
+from facewire.server.vision.decoding.child import LOOKING_CPU_S, WALL_TO_CPU
+from facewire.server.vision.decoding.children import READING, Child, Children
+from facewire.server.vision.decoding.culprits import Culprits
+from facewire.server.vision.decoding.pool import Pool
+from facewire.server.vision.decoding.segments import Segment, Segments
+from facewire.server.vision.decoding.wire import INLINE, Ended, Message, receive, send
+from facewire.server.vision.image import Header, ImageLimits, Photo, Pixels, check_bytes
 
 MEBIBYTE = 1024 * 1024
 

@@ -11,8 +11,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from server.errors import InvalidImage
-from server.vision.image import MEGAPIXEL
+from facewire.server.errors import InvalidImage
+from facewire.server.vision.image import MEGAPIXEL
 
 MOST_SCANS = 100
 """Of a progressive JPEG. libjpeg writes 10, encoders that search for the smallest file some 20; every scan, were it of

@@ -18,8 +18,8 @@ from types import ModuleType
 
 import cv2
 
-from server.vision.decoding import child
-from server.vision.decoding.wire import Ended, receive, send
+from facewire.server.vision.decoding import child
+from facewire.server.vision.decoding.wire import Ended, receive, send
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 _FIRST_TO_GO = 800  # of 1000

@@ -6,9 +6,9 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from server.errors import Busy
-from server.vision.decoding.children import Child, Children
-from server.vision.decoding.wire import Ended
+from facewire.server.errors import Busy
+from facewire.server.vision.decoding.children import Child, Children
+from facewire.server.vision.decoding.wire import Ended
 
 _RETRY_AFTER_MS = 500  # what a large photo takes
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protocol.formats import format_of
-from server.vision.cutoff import JPEG_END
-from server.vision.decoding import guards
-from server.vision.image import (
+from facewire.protocol.formats import format_of
+from facewire.server.vision.cutoff import JPEG_END
+from facewire.server.vision.decoding import guards
+from facewire.server.vision.image import (
     Header,
     ImageLimits,
     Photo,
@@ -17,7 +17,7 @@ from server.vision.image import (
     read_header,
     reduction,
 )
-from server.vision.webp import webp_size
+from facewire.server.vision.webp import webp_size
 
 _WHOLE = 1 << 31  # no picture has a side of twice that, so none is reduced
 

@@ -1,0 +1,163 @@
+"""What the sections share: settings, pictures, the gallery, and the processes that are measured."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from facewire.client import FaceClient
+from facewire.protocol.messages import Identified
+from facewire.server.errors import StartError
+from facewire.server.gallery.gallery import Gallery
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.vision.analyser import Analyser
+from facewire.server.vision.models import DEFAULT_MODEL, model_card
+from facewire.server.vision.opening import VisionSettings, find_weights, open_analyser
+from facewire.server.vision.runtime import cores
+from facewire.server.vision.weights import WeightsFinder
+from lab.benchmarking.deepface_process import DeepFaceProcess, deepface_home
+from scripts.serving import Server, server_process
+
+CLIENTS = 16
+ENGINES = ("tensorflow", "onnx")
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Bench:
+    """One run. `seconds`: of a round; `rounds`: of everything, taken in turn; `large`: also what takes long; `cache`:
+    where what is slow to build is kept between runs; `room`: for the rest."""
+
+    db: Path
+    pictures: Sequence[Path]
+    seconds: float
+    rounds: int
+    large: bool
+    quick: bool
+    cache: Path
+    room: Path
+    open_things: ExitStack
+    _deepfaces: dict[str, DeepFaceProcess] = field(default_factory=dict)
+
+    @cached_property
+    def encoded(self) -> list[bytes]:
+        """The pictures' bytes."""
+        return [path.read_bytes() for path in self.pictures]
+
+    @cached_property
+    def server(self) -> Server:
+        """The server under test, on the gallery."""
+        return self.serve(self.db, "server")
+
+    def serve(self, db: Path, name: str) -> Server:
+        """A server of one's own, until the run ends."""
+        log = self.room / f"{name}.log"
+        return self.open_things.enter_context(server_process(str(db), ("--log-level", "warning"), log))
+
+    @cached_property
+    def analyser(self) -> Analyser:
+        """The server's networks in this process, for what needs no server."""
+        analyser = open_analyser(VisionSettings(model=DEFAULT_MODEL, emotion="off", downloads=False))
+        self.open_things.callback(analyser.close)
+        return analyser
+
+    @cached_property
+    def spec(self) -> EmbeddingSpec:
+        """What the server's embeddings are."""
+        card = model_card(DEFAULT_MODEL)
+        return card.spec(find_weights(card, WeightsFinder(None, None)).sha256)
+
+    @cached_property
+    def gallery_matrix(self) -> Path:
+        """The gallery's templates as a .npy file, for DeepFace to search in."""
+        path = self.room / "gallery.npy"
+        with Gallery.open(self.db) as gallery:
+            if gallery.spec.model != DEFAULT_MODEL:
+                again = f"scripts/create_db.py data/sample/people --model {DEFAULT_MODEL} --rebuild --db {self.db}"
+                raise StartError(f"{self.db} is {gallery.spec.model}'s, not {DEFAULT_MODEL}'s: {again}", exit_code=2)
+            np.save(path, gallery.templates().embeddings)
+        return path
+
+    def deepface(self, engine: str) -> DeepFaceProcess:
+        """DeepFace on an engine, started when first asked for; its first answer is timed from its start."""
+        if engine not in self._deepfaces:
+            say(f"starting DeepFace on {engine}")
+            process = DeepFaceProcess(engine, deepface_home(self.cache), self.room / f"deepface-{engine}.log")
+            self._deepfaces[engine] = self.open_things.enter_context(process)
+            process.prepare(self.pictures, self.gallery_matrix)
+        return self._deepfaces[engine]
+
+
+@dataclass(slots=True)
+class Asked:
+    """What some clients got: seconds of each answer, faces in all, and how long it took."""
+
+    seconds: list[float] = field(default_factory=list)
+    answers: list[Identified] = field(default_factory=list)
+    wall: float = 0.0
+    cpu: float = 0.0
+
+    @property
+    def faces(self) -> int:
+        """In all answers."""
+        return sum(len(answer.faces) for answer in self.answers)
+
+
+def ask(server: Server, pictures: Sequence[bytes], clients: int, seconds: float) -> Asked:
+    """So many clients for so long, each asking one thing at a time, one picture after the other."""
+
+    def one(number: int) -> Asked:
+        mine = Asked()
+        with FaceClient("127.0.0.1", server.port, timeout=60) as client:
+            while not mine.answers or time.perf_counter() < until:
+                begun = time.perf_counter()
+                mine.answers.append(client.identify(pictures[(number + len(mine.answers)) % len(pictures)]))
+                mine.seconds.append(time.perf_counter() - begun)
+        return mine
+
+    before, begun = cpu_seconds(server.process.pid), time.perf_counter()
+    until = begun + seconds
+    with ThreadPoolExecutor(clients) as pool:
+        parts = list(pool.map(one, range(clients)))
+    wall = time.perf_counter() - begun
+    return Asked(
+        [second for part in parts for second in part.seconds],
+        [answer for part in parts for answer in part.answers],
+        wall,
+        cpu_seconds(server.process.pid) - before,
+    )
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of its cores, all threads together, in steps of 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident_mb(pid: int) -> float:
+    """A process's resident memory in MB."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def machine() -> str:
+    """What was measured on: the ratios of another machine differ."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    kinds = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
+    kind = next((kind for kind in kinds if kind in told.get("flags", "").split()), "no avx2")
+    return f"{cores()} cores of {told.get('model name', 'an unnamed processor')}, {kind}"
+
+
+def say(line: str) -> None:
+    """Progress, for whoever waits."""
+    print(f"benchmark: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,57 @@
+"""The benchmark as a picture for the README."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+from lab.benchmarking.answers import BARE
+from lab.benchmarking.report import Section
+
+OURS, OTHERS, LIMIT = "#1f6f8b", "#b8b8b8", "#e0c068"
+
+
+def draw(sections: dict[str, Section], path: Path) -> None:
+    """Faces a second of every contender and, where it was measured, search by size; PNG or SVG by the name.
+
+    Raises OSError where the file can't be written.
+    """
+    matplotlib.use("Agg")  # no screen is asked for
+    from matplotlib import pyplot
+
+    drawers: dict[str, Callable[[Any, dict[str, Any]], None]] = {"answers": _draw_answers, "search": _draw_search}
+    shown = [name for name in drawers if name in sections]
+    figure, axes = pyplot.subplots(1, len(shown), figsize=(5.5 * len(shown), 3.2), squeeze=False)
+    for name, axis in zip(shown, axes[0], strict=True):
+        drawers[name](axis, sections[name].data)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _draw_answers(axis: Any, data: dict[str, Any]) -> None:
+    rates = {name: one["faces_per_s"] for name, one in data["contenders"].items()}
+    names = sorted(rates, key=rates.__getitem__)
+    colours = [OURS if name.startswith("server") else LIMIT if name.startswith("FaceNet") else OTHERS for name in names]
+    bars = axis.barh(names, [rates[name] for name in names], color=colours)
+    axis.bar_label(bars, fmt="%.1f", padding=3)
+    axis.set_xlim(0, rates[BARE] * 1.2)
+    axis.set_title("faces a second, identity and emotion")
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_search(axis: Any, data: dict[str, Any]) -> None:
+    sizes = sorted(data, key=int)
+    for name in data[sizes[0]]:
+        took = [data[size][name]["median_ms"] for size in sizes]
+        ours = name == "facewire"
+        axis.plot([int(size) for size in sizes], took, marker="o", label=name, lw=3 if ours else 1)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel("templates")
+    axis.set_title("search, ms a probe")
+    axis.legend(fontsize=8)
+    axis.spines[["top", "right"]].set_visible(False)

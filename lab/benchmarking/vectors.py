@@ -1,0 +1,89 @@
+"""Galleries of people who are only vectors, spread as FaceNet's are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.maintenance.build.staging import Staging
+from facewire.server.spec import EmbeddingSpec
+from lab.benchmarking.bench import say
+
+PICTURES_A_PERSON = 2.35  # LFW's
+SPECTRUM = -0.35  # with NOISE: cosines of 0.72 between pictures of a person, as FaceNet's on LFW
+NOISE = 0.62
+CHUNK = 10_000
+
+
+class Crowd:
+    """People of a fixed seed; `templates` of them can be drawn again and again."""
+
+    def __init__(self, templates: int, dimension: int, seed: int = 5) -> None:
+        self.templates = templates
+        self.people = max(1, round(templates / PICTURES_A_PERSON))
+        self._seed = seed
+        self._spectrum = (np.arange(1, dimension + 1) ** SPECTRUM).astype(np.float32)
+        rng = np.random.default_rng(seed)
+        self._centres = np.concatenate([self._drawn(rng, count) for count in _counts(self.people)])
+
+    def pictures(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """All templates in chunks: whose each is, and their (m, d) unit vectors."""
+        rng = np.random.default_rng(self._seed + 1)
+        for count in _counts(self.templates):
+            owners = rng.integers(0, self.people, count)
+            yield owners, self._seen(rng, owners)
+
+    def probes(self, count: int) -> NDArray[np.float32]:
+        """(count, d) further pictures of the same people."""
+        rng = np.random.default_rng(self._seed + 2)
+        return self._seen(rng, rng.integers(0, self.people, count))
+
+    def strangers(self, count: int) -> NDArray[np.float32]:
+        """(count, d) pictures of as many other people."""
+        return self._drawn(np.random.default_rng(self._seed + 3), count)
+
+    def _drawn(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
+        return _units(rng.standard_normal((count, len(self._spectrum)), np.float32) * self._spectrum)
+
+    def _seen(self, rng: np.random.Generator, owners: NDArray[np.int64]) -> NDArray[np.float32]:
+        return _units(self._centres[owners] + np.float32(NOISE) * self._drawn(rng, len(owners)))
+
+
+def crowd_database(folder: Path, crowd: Crowd, spec: EmbeddingSpec) -> Path:
+    """A gallery of the crowd, kept in `folder`: built when it is not there, and whole when it is."""
+    path = folder / f"crowd-{crowd.templates}-{spec.fingerprint}.db"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    staging = Staging(path, spec)
+    done = 0
+    try:
+        for owners, embeddings in crowd.pictures():
+            names = [f"person {owner}" for owner in owners.tolist()]
+            pictures = [_picture(done + number, embedding) for number, embedding in enumerate(embeddings)]
+            staging.add(list(zip(names, pictures, strict=True)))
+            done += len(names)
+            say(f"writing a gallery of {crowd.templates:,} templates once: {done:,}")
+        staging.move()
+    finally:
+        staging.discard()
+    return path
+
+
+def _picture(number: int, embedding: NDArray[np.float32]) -> NewPicture:
+    template = NewTemplate(embedding, (0.0, 0.0, 1.0, 1.0), ((0.0, 0.0),) * 5, 1.0)
+    digest = hashlib.sha256(str(number).encode()).hexdigest()
+    return NewPicture(digest, 1, f"{number}.jpg", 1, 1, (template,))
+
+
+def _counts(total: int) -> list[int]:
+    return [min(CHUNK, total - done) for done in range(0, total, CHUNK)]
+
+
+def _units(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)

@@ -1,0 +1,55 @@
+"""Measure what the server's own code scores: `python scripts/evaluate.py emotion --images DIR_OR_TAR --json`.
+
+Progress goes to stderr; with --json the last line of stdout is one JSON object.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
+    sys.path[0] = os.path.realpath(__file__ + "/../..")
+    from launch import launch
+
+    launch("lab.evaluate")
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from facewire.protocol.arguments import Parser
+from facewire.protocol.text import printable
+from facewire.server.errors import FacewireError
+from lab.evaluation import clusters, emotion, groups, lfw, openset, quality, strangers
+
+COMMANDS = {
+    "lfw": lfw,
+    "openset": openset,
+    "groups": groups,
+    "strangers": strangers,
+    "quality": quality,
+    "emotion": emotion,
+    "clusters": clusters,
+}
+
+
+def main() -> int:
+    arguments = parse()
+    try:
+        report = COMMANDS[arguments.command].run(arguments)
+    except FacewireError as error:
+        print(printable(f"evaluate.py: {error}"), file=sys.stderr)
+        return 2
+    print(json.dumps(report, indent=None if arguments.json else 2))
+    return 0
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
+        command.add_argument("--json", action="store_true", help="the report on one line, the last of stdout")
+        module.add_arguments(command)
+    return parser.parse_args(argv)

@@ -1,0 +1,97 @@
+"""How near two people at large come, normalised: the table that `verify` takes its thresholds from (impostors.py).
+
+DIR has one folder a group, called APPEARANCE_men or APPEARANCE_women (others are left out), and every picture in it
+shows another person. The people are halved, a cohort is trained on one half, and all pairs of the other are scored by
+it; then the other way about, for several draws. Each group counts alike: so of two people half are of one sex, and one
+in so many as there are appearances is of one appearance. `people` are those themselves; `drawn` are people drawn from
+the Gaussians of the half that the cohort does not know, of whom there are enough, and nobody twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewire.server.errors import StartError
+from facewire.server.gallery.search.cohort import Cohort, members_of
+from facewire.server.vision.runtime import Floats
+from lab.evaluation import embedding
+from lab.evaluation.groups import group_of
+from lab.evaluation.pictures import image_files
+from lab.train_cohort import Recipe, trained
+
+HELP = "how near two people at large come: the table of verify's rates"
+RATES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
+COUNTED = 1e-3
+"""Beyond this rate, the people whom FairFace shows twice are most of those who seem alike."""
+SEXES = ("_men", "_women")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--draws", type=int, default=2, metavar="N", help="random halves (default: %(default)s)")
+    embedding.add_arguments(parser, plot=False)
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The report: rates, and the similarity exceeded at each, of `people`, of those `drawn`, and the `table` that is
+    shipped: of people, and beyond COUNTED in the steps of those drawn. Raises StartError."""
+    embedded = embedding.embed(image_files(arguments.images), arguments)
+    groups = np.array([group_of(path, arguments.images) for path in embedded.paths])
+    people, drawn = [], []
+    for seed in range(arguments.draws):
+        for known, others in _halves(embedded.templates, groups, seed):
+            cohort = Cohort(
+                members_of(trained(embedded.templates[known], groups[known], Recipe(), 0)), Recipe().nearest
+            )
+            people.append(_scores(cohort, embedded.probes[others], embedded.templates[others], groups[others]))
+            model = trained(embedded.templates[others], groups[others], Recipe(crowded=""), seed)
+            strangers = members_of(model)
+            drawn.append(_scores(cohort, strangers, strangers, np.repeat(np.unique(groups[others]), Recipe().members)))
+    of_people, of_drawn = _exceeded(people), _exceeded(drawn)
+    last = RATES.index(COUNTED)
+    beyond = [round(of_people[last] + value - of_drawn[last], 3) for value in of_drawn[last + 1 :]]
+    return {
+        "rates": RATES,
+        "people": of_people,
+        "drawn": of_drawn,
+        "table": [*of_people[: last + 1], *beyond],
+        "pairs": {"people": sum(len(scores) for scores, _ in people), "drawn": sum(len(scores) for scores, _ in drawn)},
+        "model": embedded.spec.model,
+    }
+
+
+def _halves(
+    templates: Floats, groups: NDArray[np.str_], seed: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Those whom the cohort is trained on, all groups, and the adults of the other half."""
+    order = np.random.default_rng(seed).permutation(len(groups))
+    adult = np.array([group.endswith(SEXES) for group in groups])
+    if not adult.any():
+        raise StartError("no group is called APPEARANCE_men or APPEARANCE_women", exit_code=2)
+    middle = len(order) // 2
+    for known, others in ((order[:middle], order[middle:]), (order[middle:], order[:middle])):
+        yield known, others[adult[others]]
+
+
+Weighed = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""(n,) scores and what each counts."""
+
+
+def _scores(cohort: Cohort, probes: Floats, templates: Floats, groups: NDArray[np.str_]) -> Weighed:
+    """All pairs of different people; each pair of groups counts alike."""
+    scores = 1 - (1 - probes @ templates.T) / np.outer(cohort.scales(probes), cohort.scales(templates))
+    _, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    weights = 1 / np.outer(sizes[number], sizes[number] - 0.5)  # a group's pairs with itself lack one in `size`
+    different = ~np.eye(len(groups), dtype=bool)
+    return scores[different].astype(np.float32), weights[different].astype(np.float32)
+
+
+def _exceeded(parts: list[Weighed]) -> list[float]:
+    scores, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(-scores)
+    shares = np.cumsum(weights[order], dtype=np.float64) / weights.sum(dtype=np.float64)
+    return [round(float(scores[order[np.searchsorted(shares, rate)]]), 3) for rate in RATES]

@@ -1,0 +1,82 @@
+"""Removing a person for good: from the tables, the journal, SQLite's free pages and its write-ahead log."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from facewire.server.gallery.storage import journal
+from facewire.server.gallery.storage.connection import BUSY_TIMEOUT_MS
+from facewire.server.gallery.storage.edits import require
+from facewire.server.gallery.storage.events import Draft
+from facewire.server.gallery.storage.store import Store
+
+_PENDING = "wipe_pending"
+
+PATIENCE_MS = 5_000
+"""How long other processes' reading is waited for before the answer says that it is not complete. Ours take less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there was of a person."""
+
+    images: int
+    templates: int
+    crops: int
+    journal: int
+    sources: int
+
+
+def erase(store: Store, draft: Draft, name: str) -> Found:
+    """Delete a person with everything that was kept of them, in the caller's transaction. Raises UnknownPerson.
+
+    The journal forgets what everybody's changes could be undone with, for a merge or a split may have left this
+    person's templates anywhere in it.
+    """
+    person = require(store, name)
+    mine = "SELECT id FROM templates WHERE person_id = ?"
+    images, sources = _row(store, "SELECT count(*), count(source) FROM images WHERE person_id = ?", person.id)
+    (templates,) = _row(store, f"SELECT count(*) FROM ({mine})", person.id)
+    (crops,) = _row(store, f"SELECT count(*) FROM crops WHERE id IN ({mine})", person.id)
+    store.execute("DELETE FROM people WHERE id = ?", (person.id,))
+    journal.forget_names(store, person.id)
+    dropped = journal.forget_before(store, draft.id)
+    journal.forget_content(store, draft.id)
+    draft.detail |= {"images": images, "templates": templates}
+    store.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, 1)", (_PENDING,))
+    return Found(images, templates, crops, dropped, sources)
+
+
+def is_pending(store: Store) -> bool:
+    """Whether somebody was erased and `wipe` didn't come to its end: it was killed, or another process was reading."""
+    return store.execute("SELECT 1 FROM meta WHERE key = ?", (_PENDING,)).fetchone() is not None
+
+
+def wipe(store: Store, path: Path) -> str:
+    """Write the database anew without what was deleted, and empty the write-ahead log; outside any transaction.
+
+    SQLite overwrites what it deletes (secure_delete), but may leave older copies where it moved rows between pages.
+    Empty when everything is gone; otherwise what is left, and what to do.
+    """
+    store.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+    try:
+        store.execute("VACUUM")
+        (blocked, _, _) = store.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not blocked:
+            store.execute("DELETE FROM meta WHERE key = ?", (_PENDING,))
+    except sqlite3.OperationalError as error:
+        return (
+            f"old copies may lie in {path.name} a while longer ({error}): erasing again, or somebody else, removes them"
+        )
+    finally:
+        store.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    if blocked:
+        return f"another process still reads {path.name}: old copies lie in its log until the server starts again"
+    return ""
+
+
+def _row(store: Store, query: str, person_id: int) -> tuple[int, ...]:
+    row: tuple[int, ...] = store.execute(query, (person_id,)).fetchone()
+    return row

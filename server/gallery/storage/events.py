@@ -1,0 +1,138 @@
+"""What happened to the gallery: the journal's entries as values, and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from facewire.server.gallery.records import Copy, Person, PersonRecord
+
+Op = Literal["enrol", "rename", "merge", "split", "remove", "erase", "undo", "build", "import", "migrate"]
+"""The operations; `build`, `import` and `migrate` are those of create_db.py, backup.py and migrate_model.py."""
+
+ERASED_NAME = "(erased)"
+"""What the journal calls somebody who was erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change. `subjects`: the people it happened to, by the names they had; `target`: who they became, or got it.
+
+    `detail`: counts (see `_TEXTS`); `undone_by`: the event that took it back; `undoable`: `undo` would take it back,
+    after everything newer.
+    """
+
+    id: int
+    at: str
+    op: str
+    subjects: tuple[str, ...]
+    target: str | None
+    detail: Mapping[str, int]
+    undone_by: int | None
+    undoable: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everybody concerned, each once."""
+        return tuple(dict.fromkeys((*self.subjects, *((self.target,) if self.target else ()))))
+
+    @property
+    def text(self) -> str:
+        """In words, for a person to read."""
+        return _TEXTS[self.op](self) if self.op in _TEXTS else self.op  # of a later version
+
+
+@dataclass(slots=True)
+class Draft:
+    """An event under way: what its transaction notes down about it."""
+
+    id: int
+    subjects: list[Person] = field(default_factory=list)
+    target: Person | None = None
+    detail: dict[str, int] = field(default_factory=dict)
+    keep_empty: bool = False
+    """Write the event even where no row changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change that is in force, and the people concerned as they are now (not those gone)."""
+
+    event: Event
+    people: tuple[PersonRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """Of each picture, in the order given, `template_ids`, none where the person had it, and the copy of it that they
+    had; `event`: None where that was so of all."""
+
+    person: PersonRecord
+    template_ids: tuple[tuple[int, ...], ...]
+    copies: tuple[Copy | None, ...]
+    event: Event | None
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """`undone`: what was taken back, the newest first."""
+
+    event: Event
+    undone: tuple[Event, ...]
+    people: tuple[PersonRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """How much there was of a person and is no more (see protocol's Erased)."""
+
+    event: Event
+    images: int
+    templates: int
+    crops: int
+    journal: int
+    sources: int
+    complete: bool
+    note: str
+
+
+def counted(number: int, thing: str) -> str:
+    """`3 templates`, `1 template`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _templates(event: Event) -> str:
+    return counted(event.detail.get("templates", 0), "template")
+
+
+def _subjects(event: Event) -> str:
+    return ", ".join(event.subjects)
+
+
+def _removed(event: Event) -> str:
+    if event.detail.get("people"):
+        return f"removed {_subjects(event)} ({_templates(event)})"
+    return f"removed {_templates(event)} of {_subjects(event)}"
+
+
+def _built(event: Event) -> str:
+    return f"create_db: {counted(event.detail.get('images', 0), 'picture')}, {_templates(event)}"
+
+
+def _erased(event: Event) -> str:
+    return f"erased a person for good ({counted(event.detail.get('images', 0), 'picture')}, {_templates(event)})"
+
+
+_TEXTS: Mapping[str, Callable[[Event], str]] = {
+    "enrol": lambda event: f"enrolled {_subjects(event)} ({_templates(event)})",
+    "rename": lambda event: f"renamed {_subjects(event)} to {event.target}",
+    "merge": lambda event: f"merged {_subjects(event)} into {event.target} ({_templates(event)})",
+    "split": lambda event: f"moved {_templates(event)} of {_subjects(event)} to {event.target}",
+    "remove": _removed,
+    "erase": _erased,
+    "undo": lambda event: f"took back {counted(event.detail.get('changes', 0), 'change')}",
+    "build": _built,
+    "import": lambda event: f"imported {counted(event.detail.get('images', 0), 'picture')}, {_templates(event)}",
+    "migrate": lambda event: f"another model: {_templates(event)}",
+}

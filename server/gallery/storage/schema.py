@@ -1,0 +1,110 @@
+"""The tables, and how an older database becomes today's. Handed a connection in autocommit mode; opens nothing.
+
+A database's `user_version` is the number of migrations it has seen. A migration, once released, never changes:
+append another.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from facewire.server.gallery.storage import journal_schema
+
+APPLICATION_ID = int.from_bytes(b"FWGL", "big")
+"""Marks a SQLite file as a facewire gallery (`PRAGMA application_id`), so that nobody else's is taken for one."""
+
+Migration = Callable[[sqlite3.Connection], None]
+
+_FIRST_TABLES = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    # Specs by id, because another model's templates will stand beside the current one's while it takes over.
+    "CREATE TABLE specs (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, json TEXT NOT NULL)",
+    # AUTOINCREMENT: an id is never used again, so a journal, an index file or a client may remember it.
+    "CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL)",
+    # source: the folder that path is relative to; NULL for a picture that came over the wire.
+    """CREATE TABLE images (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        person_id INTEGER NOT NULL REFERENCES people(id) ON DELETE CASCADE,
+        sha256 TEXT NOT NULL, size INTEGER NOT NULL,
+        source TEXT, path TEXT NOT NULL, mtime_ns INTEGER,
+        width INTEGER NOT NULL, height INTEGER NOT NULL,
+        created TEXT NOT NULL,
+        UNIQUE (person_id, sha256))""",
+    "CREATE INDEX images_by_path ON images (source, path)",
+    "CREATE INDEX images_by_sha256 ON images (sha256)",
+    # person_id here too: a template may be moved to another person than the rest of its picture (a group photo).
+    # embedding: float32, little endian. landmarks: JSON, [[x, y], ...].
+    """CREATE TABLE templates (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        image_id INTEGER NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+        person_id INTEGER NOT NULL REFERENCES people(id) ON DELETE CASCADE,
+        spec_id INTEGER NOT NULL REFERENCES specs(id),
+        x REAL NOT NULL, y REAL NOT NULL, w REAL NOT NULL, h REAL NOT NULL,
+        landmarks TEXT NOT NULL, detection REAL NOT NULL,
+        embedding BLOB NOT NULL)""",
+    "CREATE INDEX templates_by_image ON templates (image_id)",
+    "CREATE INDEX templates_by_person ON templates (person_id)",
+    "CREATE INDEX templates_by_spec ON templates (spec_id)",
+)
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    for statement in _FIRST_TABLES:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _create_journal(connection: sqlite3.Connection) -> None:
+    for statement in journal_schema.TABLES:
+        connection.execute(statement)
+    for table in ("people", "images", "templates"):
+        journal_schema.watch(connection, table)
+
+
+def _create_crops(connection: sqlite3.Connection) -> None:
+    # id: the template's. A table of its own, so that loading the embeddings doesn't read past pictures.
+    connection.execute(
+        "CREATE TABLE crops (id INTEGER PRIMARY KEY REFERENCES templates(id) ON DELETE CASCADE, jpeg BLOB NOT NULL)"
+    )
+    journal_schema.watch(connection, "crops")
+
+
+def _add_fingerprints(connection: sqlite3.Connection) -> None:
+    # What the picture looks like (server.vision.fingerprint); NULL where nobody looked.
+    connection.execute("ALTER TABLE images ADD COLUMN fingerprint BLOB")
+    journal_schema.watch(connection, "images")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create_tables, _create_journal, _create_crops, _add_fingerprints)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The number of migrations that the database has seen. Raises sqlite3.DatabaseError where it is no database."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def is_gallery(connection: sqlite3.Connection) -> bool:
+    """Whether the database is one of ours. Raises sqlite3.DatabaseError where it is no database."""
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    return bool(mark == APPLICATION_ID)
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring the database to the newest version, each migration in a transaction of its own.
+
+    Safe to repeat, to interrupt, and to run from several processes at once: what a transaction finds done, it leaves.
+    """
+    for number, migration in enumerate(migrations, start=1):
+        if version_of(connection) >= number:
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if version_of(connection) < number:  # another process may have been quicker than our lock
+                migration(connection)
+                connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")

@@ -1,0 +1,179 @@
+"""Whole copies of a gallery: taken while it is in use, and put back in one transaction while it is in use.
+
+SQLite's own backup copies the pages of one instant, whoever writes meanwhile. A restored gallery gets a new epoch, so
+every process that has it open reads all of it again, and ids that were ever given, before or after the copy was made,
+are not given to anybody else.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from facewire.server.durable import fsync_path
+from facewire.server.errors import StartError
+from facewire.server.gallery.companions import settle
+from facewire.server.gallery.records import Counts
+from facewire.server.gallery.storage import lineage
+from facewire.server.gallery.storage.connection import OWNER_ONLY, check_ours, clear_place, connect, discard_companions
+from facewire.server.gallery.storage.store import Store
+from facewire.server.spec import EmbeddingSpec
+
+RESTORING = "-restoring"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a checked copy holds. `newest`: when its last change was made, ISO 8601, or None."""
+
+    spec: EmbeddingSpec
+    counts: Counts
+    newest: str | None
+
+
+def save(db: Path, target: Path) -> Content:
+    """Copy the gallery at `db` to `target`, which appears under its name only once it is whole and checked.
+
+    Raises StartError, sqlite3.Error or OSError; there is no `target` then, or still the old one.
+    """
+    if not db.is_file():
+        raise StartError(f"no database at {db}", exit_code=2)
+    fresh = target.with_name(target.name + ".new")
+    settle(db)
+    try:
+        with closing(connect(db, "rw")) as source:
+            check_ours(source, db)
+            _copy(source, fresh)
+        _set_apart(fresh)
+        content = check(fresh)
+        os.replace(fresh, target)  # noqa: PTH105 - the name says that it is atomic
+        fsync_path(target.parent)
+    finally:
+        fresh.unlink(missing_ok=True)
+        discard_companions(fresh)
+    return content
+
+
+def check(path: Path) -> Content:
+    """Hold a copy to everything that a gallery must be: ours, of this version or older, whole, of a readable spec.
+
+    Writes nothing to it. Raises StartError, which says what is wrong.
+    """
+    if not path.is_file():
+        raise StartError(f"no file at {path}", exit_code=2)
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        raise StartError(f"{path} is in use, or was copied with its log: take copies with scripts/backup.py save")
+    # immutable: nobody writes to a copy, and no -wal or -shm shall appear beside it.
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        try:
+            check_ours(connection, path)
+            problems = [row[0] for row in connection.execute("PRAGMA integrity_check").fetchall()]
+            if problems != ["ok"]:
+                raise StartError(f"{path} is damaged: {problems[0]}")
+            if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
+                raise StartError(f"{path} is damaged: rows refer to others that are not there")
+            return _content(connection, path)
+        except sqlite3.DatabaseError as error:
+            raise StartError(f"{path} is damaged: {error}") from error
+
+
+def restore(source: Path, db: Path, *, other_spec: bool, keep: Callable[[], object]) -> Content:
+    """Put the gallery of `source` in the place of the one at `db`, if any, in one transaction, even while it is served.
+
+    `other_spec`: even where the two are of different models. `keep`: called before anything is changed, once it is
+    known that everything else is in order. The caller holds the build's lock. Raises StartError, sqlite3.Error or
+    OSError; the gallery is as it was then.
+    """
+    content = check(source)
+    ready = db.with_name(db.name + RESTORING)
+    _discard(ready)
+    try:
+        _prepare(source, ready, db if db.exists() else None, other_spec=other_spec)
+        if db.exists():
+            keep()
+            with closing(connect(ready, "rw")) as fresh, closing(connect(db, "rw")) as target:
+                fresh.backup(target)
+                target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        else:
+            fsync_path(ready)
+            clear_place(db)
+            os.replace(ready, db)  # noqa: PTH105 - the name says that it is atomic
+            fsync_path(db.parent)
+    finally:
+        _discard(ready)
+    return content
+
+
+def _prepare(source: Path, ready: Path, db: Path | None, *, other_spec: bool) -> None:
+    """A copy of `source` at `ready`, migrated, of a new epoch, and aware of the ids that `db` has given."""
+    with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as copied:
+        _copy(copied, ready)
+    with closing(sqlite3.connect(ready)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    with closing(Store.open(ready)) as store:
+        given: dict[str, int] = {}
+        before = None
+        if db is not None:
+            with closing(Store.open(db)) as current:
+                if current.spec != store.spec and not other_spec:
+                    raise StartError(
+                        f"{source} holds embeddings of {store.spec.model} ({store.spec.fingerprint}), {db} those of"
+                        f" {current.spec.model} ({current.spec.fingerprint}): say --other-model to restore it all the"
+                        " same, and start the server again afterwards",
+                        exit_code=2,
+                    )
+                given = dict(current.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+                before = current.mark()
+        with store.transaction(after=before):
+            store.begin_epoch()
+            for table, last in given.items():
+                if store.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (last, table)).rowcount:
+                    continue
+                store.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, last))
+
+
+def _copy(source: sqlite3.Connection, path: Path) -> None:
+    """The pages of one instant as a file of its own, on disk when this returns."""
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, OWNER_ONLY))
+    with closing(sqlite3.connect(path)) as target:
+        source.backup(target)
+        # A single file: a copy that is moved elsewhere must not miss its log.
+        target.execute("PRAGMA journal_mode = DELETE")
+    fsync_path(path)
+
+
+def _set_apart(path: Path) -> None:
+    """A copy goes on from no log of the gallery it was made of, should it ever lie beside one."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as copy:
+        copy.execute("BEGIN IMMEDIATE")
+        lineage.advance(copy)
+        copy.execute("COMMIT")
+    fsync_path(path)
+
+
+def _content(connection: sqlite3.Connection, path: Path) -> Content:
+    row = connection.execute(
+        "SELECT id, json FROM specs WHERE id = (SELECT value FROM meta WHERE key = 'spec_id')"
+    ).fetchone()
+    if row is None:
+        raise StartError(f"{path} names no model")
+    try:
+        spec = EmbeddingSpec.from_json(row[1])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StartError(f"{path} names a model that this version can't read: {error}") from error
+    (people,) = connection.execute("SELECT count(*) FROM people").fetchone()
+    (images,) = connection.execute("SELECT count(*) FROM images").fetchone()
+    (templates,) = connection.execute("SELECT count(*) FROM templates WHERE spec_id = ?", (row[0],)).fetchone()
+    (newest,) = connection.execute("SELECT max(created) FROM images").fetchone()
+    return Content(spec, Counts(people, images, templates), newest)
+
+
+def _discard(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    discard_companions(path)

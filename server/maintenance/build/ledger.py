@@ -1,0 +1,148 @@
+"""What the gallery knows of a folder: which files need no second look, and which bytes it has already."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from pathlib import Path, PurePosixPath
+from typing import Generic, TypeVar
+
+from facewire.server.gallery.search.lookalikes import Lookalikes
+from facewire.server.maintenance.build.folder import FoundFile
+from facewire.server.maintenance.build.inventory import Enrolled
+from facewire.server.maintenance.build.skips import Reason, Skipped
+from facewire.server.maintenance.build.staging import Relink
+
+T = TypeVar("T")
+
+
+class Ledger:
+    """The gallery's pictures, seen from one folder. `holds` is safe from any thread, the rest is for one."""
+
+    def __init__(self, source: str, enrolled: Iterable[Enrolled], files: Iterable[FoundFile]) -> None:
+        """`source`: the folder, absolute, as pictures of it are enrolled; `files`: what lies in it now."""
+        self._source = source
+        self._files = {file.path: file for file in files}
+        self._by_path: dict[str, Enrolled] = {}
+        self._by_bytes: dict[tuple[str, str], Enrolled] = {}
+        self._alike: dict[str, _Alike[Enrolled]] = defaultdict(_Alike)
+        for picture in enrolled:
+            self._by_bytes[picture.person, picture.sha256] = picture
+            self._alike[picture.person].add(picture.fingerprint, picture)
+            if picture.source == source:
+                self._by_path[picture.path] = picture
+        self._claimed: dict[tuple[str, str], str] = {}
+        self._claimed_alike: dict[str, _Alike[str]] = defaultdict(_Alike)
+        self._settled: set[str] = set()
+        self._relinked: set[int] = set()
+        self._superseded: set[int] = set()
+
+    def has_path(self, path: str) -> bool:
+        """Whether some bytes of that path are enrolled, if not today's."""
+        return path in self._by_path
+
+    def unchanged(self) -> int:
+        """The number of files that are enrolled as they are."""
+        return sum(map(self.is_unchanged, self._files.values()))
+
+    def is_unchanged(self, file: FoundFile) -> bool:
+        """Whether path, size and time are those of an enrolled picture, so that its bytes need not be read."""
+        known = self._by_path.get(file.path)
+        return known is not None and (known.size_bytes, known.mtime_ns) == (file.size_bytes, file.mtime_ns)
+
+    def holds(self, person: str, sha256: str) -> bool:
+        """Whether the person has a picture of these bytes enrolled."""
+        return (person, sha256) in self._by_bytes
+
+    def take_up(self, staged: Enrolled) -> bool:
+        """Whether a picture that an interrupted build staged saves looking at its file again. If so, it is taken."""
+        file = self._files.get(staged.path)
+        if file is None or staged.source != self._source or self.is_unchanged(file):
+            return False
+        as_staged = (staged.person, staged.size_bytes, staged.mtime_ns) == (file.person, file.size_bytes, file.mtime_ns)
+        if not as_staged or self.holds(file.person, staged.sha256):
+            return False
+        if self.claim(file, staged.sha256, staged.fingerprint) is not None:
+            return False
+        self._settled.add(file.path)
+        return True
+
+    def waiting(self) -> list[FoundFile]:
+        """The files to look at: neither enrolled as they are nor taken up."""
+        return [file for file in self._files.values() if not self.is_unchanged(file) and file.path not in self._settled]
+
+    def claim(self, file: FoundFile, sha256: str, fingerprint: bytes | None) -> Skipped | None:
+        """Take a picture for `file`; or the reason why not, where the person has it, or gets it in this run, already.
+
+        A picture whose file is gone is superseded by its re-encoded or resized copy.
+        """
+        first = self._claimed.setdefault((file.person, sha256), file.path)
+        if first != file.path:
+            return Skipped(file.path, Reason.SAME, first)
+        known = self._alike[file.person].find(fingerprint)
+        if known is not None and (known.source, known.path) != (self._source, file.path):
+            if known.source is None or self._stands(known):
+                return Skipped(file.path, Reason.ALIKE, known.path)
+            self._superseded.add(known.image_id)
+        earlier = self._claimed_alike[file.person].find(fingerprint)
+        if earlier is not None:
+            return Skipped(file.path, Reason.ALIKE, earlier)
+        self._claimed_alike[file.person].add(fingerprint, file.path)
+        return None
+
+    def recognise(self, file: FoundFile, sha256: str) -> Relink | Skipped:
+        """What to do about a file whose bytes the person has: it was touched, moved, or is a second copy."""
+        known = self._by_bytes[file.person, sha256]
+        if (known.source, known.path) != (self._source, file.path) and self._stands(known):
+            return Skipped(file.path, Reason.SAME, known.path)
+        first = self._claimed.setdefault((file.person, sha256), file.path)
+        if first != file.path:
+            return Skipped(file.path, Reason.SAME, first)
+        self._relinked.add(known.image_id)
+        return Relink(known.image_id, self._source, file.path, file.mtime_ns)
+
+    def superseded(self) -> list[int]:
+        """Ids of enrolled pictures whose files are gone and that this run brings again in another format or size."""
+        return sorted(self._superseded - self._relinked)
+
+    def gone(self, unusable: Collection[str]) -> list[Enrolled]:
+        """Enrolled pictures of the folder that it no longer has under any name, once every file has been looked at.
+
+        `unusable`: paths that were passed over in the folder. What lies there, or below, can't be called gone.
+        """
+        return [
+            picture
+            for path, picture in self._by_path.items()
+            if path not in self._files
+            and picture.image_id not in self._relinked | self._superseded
+            and not any(str(place) in unusable for place in (PurePosixPath(path), *PurePosixPath(path).parents))
+        ]
+
+    def enrolled_here(self) -> int:
+        """The number of pictures enrolled from this folder."""
+        return len(self._by_path)
+
+    def _stands(self, known: Enrolled) -> bool:
+        """Whether the picture's own file is still there as it was enrolled."""
+        if known.source is None:
+            return False
+        if known.source == self._source:
+            file = self._files.get(known.path)
+            return file is not None and self.is_unchanged(file)
+        return Path(known.source, known.path).exists()
+
+
+class _Alike(Generic[T]):
+    """Values by what their pictures look like."""
+
+    def __init__(self) -> None:
+        self._prints, self._values = Lookalikes(), list[T]()
+
+    def add(self, fingerprint: bytes | None, value: T) -> None:
+        if fingerprint is not None:
+            self._prints.add(fingerprint)
+            self._values.append(value)
+
+    def find(self, fingerprint: bytes | None) -> T | None:
+        found = None if fingerprint is None else self._prints.find(fingerprint)
+        return None if found is None else self._values[found]

@@ -1,0 +1,90 @@
+"""What a build did, in words: the summary, and the lines of the skip log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+
+from facewire.protocol.clutter import LeftOut
+from facewire.protocol.text import counted, counted_people
+from facewire.server.gallery.records import Counts
+from facewire.server.maintenance.build.skips import GATED, Reason, Skipped
+
+ALIKE_LISTED = 10
+"""Of the names that look like one; the summary stays a summary."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a build did, for the summary and the skip log. `gone`: paths enrolled that the folder no longer has, and
+    `pruned` whether they left the database; `doubts`: new pictures that match another person, and what is said of it;
+    `alike`: names that differ in case and accents only.
+    """
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    pruned: bool = False
+    mislabels: list[tuple[str, str]] = field(default_factory=list)
+    doubts: list[tuple[str, str]] = field(default_factory=list)
+    alike: list[tuple[str, ...]] = field(default_factory=list)
+    counts: Counts = field(default_factory=partial(Counts, 0, 0, 0))
+    seconds: float = 0.0
+    left_out: LeftOut = field(default_factory=LeftOut)
+
+    def count(self, *, changed: bool, by: int = 1) -> None:
+        """Count a picture that was embedded: one that changed, or a new one."""
+        if changed:
+            self.changed += by
+        else:
+            self.new += by
+
+    def log_lines(self) -> list[tuple[str, str]]:
+        """(path, what there is to say of it)."""
+        return [
+            *((skip.path, skip.line) for skip in self.skipped),
+            *((path, f"gone from the folder; {self._fate}") for path in self.gone),
+            *((path, f"also under {name} (a likely mislabel)") for path, name in self.mislabels),
+            *((path, f"enrolled, but {doubt}") for path, doubt in self.doubts),
+        ]
+
+    @property
+    def _fate(self) -> str:
+        return "removed" if self.pruned else "stays enrolled"
+
+    def summary(self) -> str:
+        """A line of totals, and one for every kind of skipped file."""
+        held = self.counts
+        lines = [
+            f"{counted_people(held.people)}, {counted(held.images, 'picture')}, {counted(held.templates, 'template')}"
+            " in the database",
+            f"{self.new} new, {self.changed} changed, {self.unchanged} unchanged, {len(self.skipped)} skipped,"
+            f" {len(self.gone)} gone from the folder, {self.seconds:.1f} s",
+        ]
+        if self.gone:
+            lines.append(f"  gone from the folder {len(self.gone)}: {self._fate}" + _how_to_prune(self.pruned))
+        reasons = Counter(skip.reason for skip in self.skipped)
+        lines += [f"  skipped {count}: {reason}{_how_to_accept(reason)}" for reason, count in reasons.most_common()]
+        if self.left_out.total:
+            lines.append(f"  {self.left_out.said()}")
+        if self.mislabels:
+            are = counted(len(self.mislabels), "picture is", "pictures are")
+            lines.append(f"  {are} enrolled for two people: likely mislabels")
+        if self.doubts:
+            match = counted(len(self.doubts), "picture matches", "pictures match")
+            lines.append(f"  {match} another person, too: mislabels, or one person twice?")
+        lines += [f"  {' and '.join(names)}: one person? Then merge them" for names in self.alike[:ALIKE_LISTED]]
+        if len(self.alike) > ALIKE_LISTED:
+            lines.append(f"  and {len(self.alike) - ALIKE_LISTED} more names that differ in case and accents only")
+        return "\n".join(lines)
+
+
+def _how_to_accept(reason: Reason) -> str:
+    return f" (--accept {reason} enrols them all the same)" if reason in GATED else ""
+
+
+def _how_to_prune(pruned: bool) -> str:
+    return "" if pruned else " (--prune removes what is gone)"

@@ -1,0 +1,269 @@
+"""A gallery built aside and moved into place at once.
+
+A build collects its new pictures in a database of its own, beside the one it is for. Nobody else reads that one, and
+what a run that dies leaves there the next run goes on with. At the end everything moves in a single SQLite transaction.
+
+Why not `os.replace` over an existing database: a server that has the old one open keeps its `-wal` and `-shm` files
+under the same names. SQLite would replay that log into the new file, or the server would go on committing
+enrolments to a file that no longer has a name; no order of unlinking and renaming closes both gaps at every instant.
+In a transaction, readers keep the whole old state until they look again, enrolments made meanwhile stay, and a crash
+leaves either all of it or none. Where there is no database yet, there is nobody to disturb, and the file is renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facewire.server.durable import fsync_path
+from facewire.server.errors import ModelMismatch, StartError
+from facewire.server.gallery.records import NewPicture
+from facewire.server.gallery.storage import journal
+from facewire.server.gallery.storage.connection import clear_place, discard_companions
+from facewire.server.gallery.storage.events import Draft
+from facewire.server.gallery.storage.store import Store
+from facewire.server.maintenance.build.inventory import Enrolled, Held, enrolled_pictures, held
+from facewire.server.spec import EmbeddingSpec
+
+SUFFIX = "-building"
+
+
+@dataclass(frozen=True, slots=True)
+class Relink:
+    """A picture that is enrolled already was found under this name; only its whereabouts change."""
+
+    image_id: int
+    source: str
+    path: str
+    mtime_ns: int
+
+
+class Staging:
+    """The new pictures of one build. One thread, and one build per database: the caller holds a lock."""
+
+    def __init__(self, target: Path, spec: EmbeddingSpec) -> None:
+        """Begin beside `target`, or go on with what an interrupted build of the same spec left there (see `take_up`).
+
+        Raises StartError where nothing can be written.
+        """
+        self._target = target
+        self._path = target.with_name(target.name + SUFFIX)
+        self._closed = False
+        self._store = _left_over(self._path, spec) or _begun(target, self._path, spec)
+        # One event for the whole build, open until the end: where the file becomes the database, it is its journal.
+        with self._store.transaction():
+            self._event = journal.opened(self._store) or journal.begin(self._store, "build")
+
+    def take_up(self, wanted: Callable[[Enrolled], bool]) -> list[Enrolled]:
+        """The pictures that an interrupted build left and that are still `wanted`; the others are forgotten."""
+        left = list(enrolled_pictures(self._store))
+        kept = [picture for picture in left if wanted(picture)]
+        kept_ids = {picture.image_id for picture in kept}
+        self.forget([picture.image_id for picture in left if picture.image_id not in kept_ids])
+        return kept
+
+    def forget(self, image_ids: Sequence[int]) -> None:
+        """Take pictures of this build back, and people who have no other in it."""
+        with self._store.transaction():
+            for image_id in image_ids:
+                self._store.remove_image(image_id)
+            self._store.execute("DELETE FROM people WHERE id NOT IN (SELECT person_id FROM images)")
+            journal.forget_passing(self._store, self._event)
+
+    def held(self) -> Held:
+        """The new templates."""
+        return held(self._store)
+
+    def pictures(self) -> list[Enrolled]:
+        """The new pictures."""
+        return list(enrolled_pictures(self._store))
+
+    def add(self, batch: Sequence[tuple[str, NewPicture]]) -> None:
+        """Keep pictures with their people's names."""
+        with self._store.transaction():
+            for name, picture in batch:
+                self._store.add_picture(self._store.ensure_person(name).id, picture)
+
+    def move(self, relinks: Sequence[Relink] = (), removed: Sequence[int] = (), *, rebuild: bool = False) -> None:
+        """Put everything into the target in one step. `discard` is still to be called.
+
+        A picture replaces the one of other bytes under the same path and source. `removed`: ids of pictures of the
+        target that go, and with them whoever has none left. `rebuild`: nothing of the target stays, its spec neither.
+        Raises ModelMismatch where the target holds another spec, sqlite3.Error or OSError where it can't be written;
+        it is unchanged then.
+        """
+        if self._target.exists():
+            self._shut()
+            self._merge(relinks, removed, rebuild=rebuild)
+        else:
+            with self._store.transaction():
+                _finish(self._store, self._event)
+            self._shut()
+            self._rename()
+
+    def close(self) -> None:
+        """Leave what was not moved, or could not be, for the next build; an empty staging database goes."""
+        if self._closed:
+            return
+        empty = not self._store.counts().images
+        self._shut()
+        if empty:
+            discard_leftover(self._target)
+
+    def discard(self) -> None:
+        """Remove the staging database. What was not moved is lost; the target stays as it is."""
+        self._shut()
+        discard_leftover(self._target)
+
+    def _shut(self) -> None:
+        self._store.close()
+        self._closed = True
+
+    def _rename(self) -> None:
+        # Closing folded the write-ahead log into the file; both the file and its new name must be on disk to stay.
+        fsync_path(self._path)
+        clear_place(self._target)
+        os.replace(self._path, self._target)  # noqa: PTH105 - the name says that it is atomic
+        fsync_path(self._target.parent)
+
+    def _merge(self, relinks: Sequence[Relink], removed: Sequence[int], *, rebuild: bool) -> None:
+        target = Store.open(self._target)
+        try:
+            target.execute("ATTACH DATABASE ? AS built", (str(self._path),))
+            with target.transaction():
+                event = journal.begin(target, "build")
+                if rebuild:
+                    _empty(target, event)
+                    target.adopt_spec(self._store.spec)
+                if target.spec != self._store.spec:
+                    raise ModelMismatch(f"{self._target} was rebuilt for another model meanwhile")
+                target.require_spec()
+                _remove(target, removed)
+                _relink(target, relinks)
+                _insert_built(target)
+                _finish(target, event)
+        finally:
+            target.close()
+
+
+def discard_leftover(target: Path) -> None:
+    """Remove what a build for `target` left that did not come to its end. Only with the build's lock held."""
+    staging = target.with_name(target.name + SUFFIX)
+    staging.unlink(missing_ok=True)
+    discard_companions(staging)
+
+
+def _left_over(path: Path, spec: EmbeddingSpec) -> Store | None:
+    """What an interrupted build left at `path`, if this one can use it."""
+    if not path.is_file():
+        return None
+    try:
+        store = Store.open(path)
+    except StartError:  # interrupted while it was created
+        return None
+    if store.spec == spec:
+        return store
+    store.close()
+    return None
+
+
+def _begun(target: Path, path: Path, spec: EmbeddingSpec) -> Store:
+    discard_leftover(target)
+    return Store.create(path, spec)
+
+
+def _remove(target: Store, image_ids: Sequence[int]) -> None:
+    """Pictures, and the people who had no others."""
+    gone = (json.dumps(list(image_ids)),)
+    owners = target.execute(
+        "SELECT DISTINCT person_id FROM main.images WHERE id IN (SELECT value FROM json_each(?))", gone
+    ).fetchall()
+    target.execute("DELETE FROM main.images WHERE id IN (SELECT value FROM json_each(?))", gone)
+    target.execute(
+        "DELETE FROM main.people WHERE id IN (SELECT value FROM json_each(?))"
+        " AND id NOT IN (SELECT person_id FROM main.images) AND id NOT IN (SELECT person_id FROM main.templates)"
+        " AND name NOT IN (SELECT name FROM built.people)",
+        (json.dumps([row[0] for row in owners]),),
+    )
+
+
+def _empty(target: Store, event: Draft) -> None:
+    """Remove everybody; what was before can't be brought back, for it may be of another model."""
+    for table in ("templates", "images", "people"):
+        target.execute(f"DELETE FROM main.{table}")
+    # Not the specs: their ids must not come to mean others while somebody has the gallery open.
+    target.execute("DELETE FROM main.meta WHERE key IN ('spec_id', 'previous_spec_id')")
+    target.begin_epoch()
+    journal.forget_before(target, event.id)
+    journal.forget_content(target, event.id)
+    target.execute("UPDATE main.events SET undoable = 0 WHERE id = ?", (event.id,))
+
+
+def _finish(store: Store, event: Draft) -> None:
+    event.detail |= {table: journal.inserted(store, event, table) for table in ("people", "images", "templates")}
+    journal.finish(store, event)
+
+
+def _relink(target: Store, relinks: Sequence[Relink]) -> None:
+    for relink in relinks:
+        target.execute(
+            "UPDATE main.images SET source = ?, path = ?, mtime_ns = ? WHERE id = ?",
+            (relink.source, relink.path, relink.mtime_ns, relink.image_id),
+        )
+    # Two files may have changed places, so this waits until every row has its new one.
+    for relink in relinks:
+        target.execute(
+            "DELETE FROM main.images WHERE source = ? AND path = ? AND id <> ?",
+            (relink.source, relink.path, relink.image_id),
+        )
+
+
+def _insert_built(target: Store) -> None:
+    """Rows of `built` into `main`: people by name, pictures and templates under new ids."""
+    target.execute(
+        "INSERT INTO main.people (name, created) SELECT name, created FROM built.people WHERE true ORDER BY id"
+        " ON CONFLICT DO NOTHING"
+    )
+    target.execute(
+        "DELETE FROM main.images WHERE EXISTS (SELECT 1 FROM built.images b"
+        " WHERE b.source = images.source AND b.path = images.path AND b.sha256 <> images.sha256)"
+    )
+    first_free = (_last_id(target, "images"),)
+    # Somebody may have enrolled the same bytes while we built: theirs stay, ours are not joined below.
+    own = _columns(target, "images", but=("id", "person_id"))
+    target.execute(
+        f"INSERT INTO main.images (id, person_id, {', '.join(own)})"
+        f" SELECT b.id + ?, p.id, {', '.join(f'b.{name}' for name in own)}"
+        " FROM built.images b JOIN built.people q ON q.id = b.person_id JOIN main.people p ON p.name = q.name"
+        " WHERE true ORDER BY b.id ON CONFLICT (person_id, sha256) DO NOTHING",
+        first_free,
+    )
+    first_template = _last_id(target, "templates")
+    own = _columns(target, "templates", but=("id", "image_id", "person_id", "spec_id"))
+    target.execute(
+        f"INSERT INTO main.templates (id, image_id, person_id, spec_id, {', '.join(own)})"
+        " SELECT t.id + ?, i.id, i.person_id, (SELECT value FROM main.meta WHERE key = 'spec_id'),"
+        f" {', '.join(f't.{name}' for name in own)}"
+        " FROM built.templates t JOIN main.images i ON i.id = t.image_id + ? ORDER BY t.id",
+        (first_template, *first_free),
+    )
+    target.execute(
+        "INSERT INTO main.crops (id, jpeg) SELECT t.id, c.jpeg"
+        " FROM built.crops c JOIN main.templates t ON t.id = c.id + ? ORDER BY t.id",
+        (first_template,),
+    )
+
+
+def _last_id(target: Store, table: str) -> int:
+    """The highest that was ever given."""
+    query = "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = ?"
+    return int(target.execute(query, (table,)).fetchone()[0])
+
+
+def _columns(target: Store, table: str, but: Sequence[str]) -> list[str]:
+    """The columns of a built table that are copied as they are; both databases are of this version."""
+    names = (str(row[1]) for row in target.execute(f"PRAGMA built.table_info({table})"))
+    return [name for name in names if name not in but]

@@ -1,0 +1,100 @@
+"""Seeing an enrolled face again: in its picture's file where that is still the same, else in the crop that was kept."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewire.server.errors import InvalidImage
+from facewire.server.maintenance.migrate.respec import EnrolledFace
+from facewire.server.recognition.main_face import main_face
+from facewire.server.spec import EmbeddingSpec
+from facewire.server.vision.detector import Detection
+from facewire.server.vision.engine import Engine
+
+Pixels = NDArray[np.uint8]
+
+
+class SightEngine(Engine, Protocol):
+    """What re-embedding needs besides."""
+
+    def cut(self, data: bytes, face: Detection) -> Pixels:
+        """What the network is shown of a face that was found before. Raises InvalidImage."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A face as the new network is shown it; `original`: from the picture itself."""
+
+    face: EnrolledFace
+    crop: Pixels
+    original: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A face that can't be shown to the new network, and why."""
+
+    face: EnrolledFace
+    reason: str
+
+    @property
+    def line(self) -> str:
+        """For the log: person, path, reason."""
+        return f"{self.face.person}\t{self.face.path}\t{self.reason}\n"
+
+
+def see(face: EnrolledFace, old: EmbeddingSpec, engine: SightEngine) -> Seen | Unseen:
+    """Look a face up; what is in the way becomes a reason, never an exception."""
+    found = _in_the_file(face, engine)
+    if isinstance(found, Seen) or face.crop is None:
+        return found if isinstance(found, Seen) else Unseen(face, f"{found}, and no crop of it is kept")
+    try:
+        crop = _in_the_crop(face, face.crop, old, engine)
+    except InvalidImage as error:
+        return Unseen(face, f"{found}, and its crop is damaged: {error}")
+    return Unseen(face, f"{found}, and its crop shows no face") if crop is None else Seen(face, crop, original=False)
+
+
+def _in_the_file(face: EnrolledFace, engine: SightEngine) -> Seen | str:
+    if face.file is None:
+        return "it came over the wire"
+    try:
+        data = face.file.read_bytes()
+    except OSError as error:
+        return f"its file can't be read ({error.strerror or error})"
+    if hashlib.sha256(data).hexdigest() != face.sha256:
+        return "its file has changed since"
+    try:
+        crop = engine.cut(data, Detection(face.box, face.landmarks, face.detection))
+    except InvalidImage as error:
+        return f"its file is damaged ({error})"
+    return Seen(face, crop, original=True)
+
+
+def _in_the_crop(face: EnrolledFace, crop: bytes, old: EmbeddingSpec, engine: SightEngine) -> Pixels | None:
+    if old.crop.kind == "square":
+        return engine.cut(crop, within_square_crop(face, old))
+    # Aligned by the model's own rules: where the face is in it, only looking tells.
+    picture = engine.faces(crop)
+    if not picture.faces:
+        return None
+    return picture.faces[main_face([found.box for found in picture.faces], picture.width, picture.height)].crop
+
+
+def within_square_crop(face: EnrolledFace, spec: EmbeddingSpec) -> Detection:
+    """Where a face is in the crop that `server.vision.alignment.square_crop` made of it for `spec`."""
+    x, y, width, height = face.box
+    side = max(width, height) * (1 + spec.crop.margin)
+    left, top = x + width / 2 - side / 2, y + height / 2 - side / 2
+    across, down = (size / side for size in spec.input_size)
+    box = ((x - left) * across, (y - top) * down, width * across, height * down)
+    landmarks = tuple(((px - left) * across, (py - top) * down) for px, py in face.landmarks)
+    return Detection(box, landmarks, face.detection)
