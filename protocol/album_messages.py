@@ -58,7 +58,7 @@ class _OfFaces:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumCreate:
+class AlbumCreate(Asks["AlbumInfo"]):
     """A new, empty album."""
 
     op: ClassVar[str] = "album.create"
@@ -66,7 +66,7 @@ class AlbumCreate:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumList(_Paged):
+class AlbumList(Asks["AlbumsListed"]):
     """Every album, by name."""
 
     op: ClassVar[str] = "album.list"
@@ -75,7 +75,7 @@ class AlbumList(_Paged):
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumDelete:
+class AlbumDelete(Asks["AlbumDeleted"]):
     """The album with its photos, faces, people and history, for good. The gallery keeps who was enrolled from it."""
 
     op: ClassVar[str] = "album.delete"
@@ -83,7 +83,7 @@ class AlbumDelete:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumRename:
+class AlbumRename(Asks["AlbumInfo"]):
     """Another name for an album."""
 
     op: ClassVar[str] = "album.rename"
@@ -92,7 +92,7 @@ class AlbumRename:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumStatus:
+class AlbumStatus(Asks["AlbumInfo"]):
     """What is in the album, and whether it is being processed."""
 
     op: ClassVar[str] = "album.status"
@@ -145,7 +145,7 @@ class AlbumDeleted:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumAdd:
+class AlbumAdd(Asks["AlbumAdded"]):
     """A photo. `name`: a relative name, folders and all, for people to read; it never becomes a path."""
 
     op: ClassVar[str] = "album.add"
@@ -167,7 +167,7 @@ class AlbumAdded:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumAddZip:
+class AlbumAddZip(Asks["AlbumZipTaken"]):
     """A piece of a ZIP file. The first has no `upload`; its answer gives one, which the others name.
 
     `offset`: where the piece belongs. A piece sent again is harmless, so an upload continues after a lost connection
@@ -187,7 +187,7 @@ class AlbumAddZip:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumImport:
+class AlbumImport(Asks["AlbumIngested"]):
     """Every picture below a folder on the server's own disk, named relative to the root that the server allows.
 
     Progress is reported. It goes on when nobody listens, and after a restart.
@@ -199,7 +199,7 @@ class AlbumImport:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumFolders:
+class AlbumFolders(Asks["AlbumFoldersListed"]):
     """What `import` could be asked for: the folders in `folder`, relative to the root that the server allows."""
 
     op: ClassVar[str] = "album.folders"
@@ -247,7 +247,7 @@ class AlbumZipTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumRemove:
+class AlbumRemove(Asks["AlbumRemoved"]):
     """Takes photos out of the album, with their faces, for good."""
 
     op: ClassVar[str] = "album.remove"
@@ -264,7 +264,7 @@ class AlbumRemoved:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumProcess:
+class AlbumProcess(Asks["AlbumInfo"]):
     """Finds, embeds and clusters the faces of waiting photos; goes on when nobody listens, and after a restart.
 
     With `wait` progress is reported until it is done: `stage` is "waiting" (for another album), "faces" or "people";
@@ -281,7 +281,7 @@ class AlbumProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumPhotos(_Paged):
+class AlbumPhotos(Asks["AlbumPhotosListed"]):
     """The photos, by name; `person`: those that show this one."""
 
     op: ClassVar[str] = "album.photos"
@@ -316,7 +316,7 @@ class AlbumPhotosListed:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumPhoto:
+class AlbumPhoto(Asks["AlbumPicture"]):
     """One photo: the original's bytes with `size` 0, else a JPEG as shown whose longer side is at most `size`."""
 
     op: ClassVar[str] = "album.photo"
@@ -329,7 +329,7 @@ class AlbumPhoto:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumFace:
+class AlbumFace(Asks["AlbumPicture"]):
     """A square JPEG around one face, `size` pixels wide."""
 
     op: ClassVar[str] = "album.face"
@@ -353,7 +353,7 @@ class AlbumPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumFaces(_Paged):
+class AlbumFaces(Asks["AlbumFacesListed"]):
     """The faces of a person, of a photo, or all; the best (large and sure) first."""
 
     op: ClassVar[str] = "album.faces"
@@ -386,7 +386,7 @@ class AlbumFacesListed:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumPeople(_Paged):
+class AlbumPeople(Asks["AlbumPeopleListed"]):
     """The people found: those with a name first, then by the number of faces. `hidden`: the hidden ones instead."""
 
     op: ClassVar[str] = "album.people"
@@ -420,7 +420,7 @@ class AlbumPeopleListed:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumLabel:
+class AlbumLabel(Asks["AlbumChanged"]):
     """Names or renames a person; the name of another person merges the two; an empty one takes the name away."""
 
     op: ClassVar[str] = "album.label"
@@ -430,7 +430,7 @@ class AlbumLabel:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumMerge:
+class AlbumMerge(Asks["AlbumChanged"]):
     """These people are one: the first of them keeps its number, and its name or the first that there is."""
 
     op: ClassVar[str] = "album.merge"
@@ -443,7 +443,7 @@ class AlbumMerge:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumSplit(_OfFaces):
+class AlbumSplit(Asks["AlbumChanged"]):
     """These faces of a person are somebody else: a new person, called `name` if that is given."""
 
     op: ClassVar[str] = "album.split"
@@ -454,7 +454,7 @@ class AlbumSplit(_OfFaces):
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumMove(_OfFaces):
+class AlbumMove(Asks["AlbumChanged"]):
     """These faces are of that person."""
 
     op: ClassVar[str] = "album.move"
@@ -464,7 +464,7 @@ class AlbumMove(_OfFaces):
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumNot(_OfFaces):
+class AlbumNot(Asks["AlbumChanged"]):
     """These faces are not of that person: they leave, and clustering never brings them back."""
 
     op: ClassVar[str] = "album.not"
@@ -474,7 +474,7 @@ class AlbumNot(_OfFaces):
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumDifferent:
+class AlbumDifferent(Asks["AlbumChanged"]):
     """These two people are not one ("no" to a suggestion): they are neither merged nor suggested again."""
 
     op: ClassVar[str] = "album.different"
@@ -487,7 +487,7 @@ class AlbumDifferent:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumHide:
+class AlbumHide(Asks["AlbumChanged"]):
     """A person nobody asks about (a passer-by), or, with `hidden` false, one to be shown again."""
 
     op: ClassVar[str] = "album.hide"
@@ -497,7 +497,7 @@ class AlbumHide:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumUndo:
+class AlbumUndo(Asks["AlbumChanged"]):
     """Takes back the last correction that has not been taken back."""
 
     op: ClassVar[str] = "album.undo"
@@ -514,7 +514,7 @@ class AlbumChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumHistory(_Paged):
+class AlbumHistory(Asks["AlbumHistoryListed"]):
     """The corrections, newest first."""
 
     op: ClassVar[str] = "album.history"
@@ -542,7 +542,7 @@ class AlbumHistoryListed:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumSuggest:
+class AlbumSuggest(Asks["AlbumSuggested"]):
     """Who may be one person? Those first whose answer settles most faces."""
 
     op: ClassVar[str] = "album.suggest"
@@ -574,7 +574,7 @@ class AlbumSuggested:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumRecognise:
+class AlbumRecognise(Asks["AlbumRecognised"]):
     """Which people without a name does the gallery know? With `apply` they get these names, as one correction."""
 
     op: ClassVar[str] = "album.recognise"
@@ -601,7 +601,7 @@ class AlbumRecognised:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumEnrol:
+class AlbumEnrol(Asks["AlbumEnrolled"]):
     """Enrols a named person of the album in the gallery, with at most `templates` of their best faces.
 
     They pass the same gate as pictures that are enrolled by `enrol`; `accept` as there.
@@ -663,7 +663,7 @@ class AlbumWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumSearch(_Paged):
+class AlbumSearch(Asks["AlbumFound"]):
     """The photos that show `any` or `all` of those wanted; `solo` photos have one face, `group` photos more."""
 
     op: ClassVar[str] = "album.search"
@@ -741,7 +741,7 @@ class AlbumFound:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumExport:
+class AlbumExport(Asks["AlbumExported"]):
     """Prepares a ZIP of originals: of the whole album, of `people`'s photos (`any` or `all` of them), of these
     `photos`, or of what a search for `wanted` finds. `sidecars`: an XMP file beside every photo with names in it, and
     one labels.json. Read it with `album.export_read`.
@@ -771,7 +771,7 @@ class AlbumExported:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumExportRead:
+class AlbumExportRead(Asks["AlbumExportPiece"]):
     """A piece of the ZIP, from any `offset`: in any order, again, or after a restart of either side."""
 
     op: ClassVar[str] = "album.export_read"
@@ -793,94 +793,3 @@ class AlbumExportPiece:
 
 
 # ---------------------------------------------------------------------------------------------- all of them
-
-AlbumRequest = (
-    AlbumCreate
-    | AlbumList
-    | AlbumDelete
-    | AlbumRename
-    | AlbumStatus
-    | AlbumAdd
-    | AlbumAddZip
-    | AlbumImport
-    | AlbumFolders
-    | AlbumRemove
-    | AlbumProcess
-    | AlbumPhotos
-    | AlbumPhoto
-    | AlbumFace
-    | AlbumFaces
-    | AlbumPeople
-    | AlbumLabel
-    | AlbumMerge
-    | AlbumSplit
-    | AlbumMove
-    | AlbumNot
-    | AlbumDifferent
-    | AlbumHide
-    | AlbumUndo
-    | AlbumHistory
-    | AlbumSuggest
-    | AlbumRecognise
-    | AlbumEnrol
-    | AlbumSearch
-    | AlbumExport
-    | AlbumExportRead
-)
-
-AlbumResult = (
-    AlbumInfo
-    | AlbumsListed
-    | AlbumDeleted
-    | AlbumAdded
-    | AlbumZipTaken
-    | AlbumIngested
-    | AlbumFoldersListed
-    | AlbumRemoved
-    | AlbumPhotosListed
-    | AlbumPicture
-    | AlbumFacesListed
-    | AlbumPeopleListed
-    | AlbumChanged
-    | AlbumHistoryListed
-    | AlbumSuggested
-    | AlbumRecognised
-    | AlbumEnrolled
-    | AlbumFound
-    | AlbumExported
-    | AlbumExportPiece
-)
-
-ALBUM_ANSWER_OF: Mapping[str, type[AlbumResult]] = {
-    AlbumCreate.op: AlbumInfo,
-    AlbumList.op: AlbumsListed,
-    AlbumDelete.op: AlbumDeleted,
-    AlbumRename.op: AlbumInfo,
-    AlbumStatus.op: AlbumInfo,
-    AlbumAdd.op: AlbumAdded,
-    AlbumAddZip.op: AlbumZipTaken,
-    AlbumImport.op: AlbumIngested,
-    AlbumFolders.op: AlbumFoldersListed,
-    AlbumRemove.op: AlbumRemoved,
-    AlbumProcess.op: AlbumInfo,
-    AlbumPhotos.op: AlbumPhotosListed,
-    AlbumPhoto.op: AlbumPicture,
-    AlbumFace.op: AlbumPicture,
-    AlbumFaces.op: AlbumFacesListed,
-    AlbumPeople.op: AlbumPeopleListed,
-    AlbumLabel.op: AlbumChanged,
-    AlbumMerge.op: AlbumChanged,
-    AlbumSplit.op: AlbumChanged,
-    AlbumMove.op: AlbumChanged,
-    AlbumNot.op: AlbumChanged,
-    AlbumDifferent.op: AlbumChanged,
-    AlbumHide.op: AlbumChanged,
-    AlbumUndo.op: AlbumChanged,
-    AlbumHistory.op: AlbumHistoryListed,
-    AlbumSuggest.op: AlbumSuggested,
-    AlbumRecognise.op: AlbumRecognised,
-    AlbumEnrol.op: AlbumEnrolled,
-    AlbumSearch.op: AlbumFound,
-    AlbumExport.op: AlbumExported,
-    AlbumExportRead.op: AlbumExportPiece,
-}

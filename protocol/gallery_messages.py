@@ -42,7 +42,7 @@ Acceptable = Literal[Refusal, "all"]
 
 
 @dataclass(frozen=True, slots=True)
-class Enrol:
+class Enrol(Asks["Enrolled"]):
     """Add pictures to a person, who is added where unknown: `image` for one, `images` for many.
 
     One `image` that can't be enrolled is an error; of many, those that can are, and the answer says why others not.
@@ -92,7 +92,7 @@ class Enrol:
 
 
 @dataclass(frozen=True, slots=True)
-class People:
+class People(Asks["PeopleListed"]):
     """The enrolled people, by name; `offset` and `limit` page through those whose name contains `contains`,
     in any case."""
 
@@ -106,7 +106,7 @@ class People:
 
 
 @dataclass(frozen=True, slots=True)
-class Show:
+class Show(Asks["PersonShown"]):
     """One person, with a page of their templates, oldest first; `crops`: with the small pictures of the faces."""
 
     op: ClassVar[str] = "show"
@@ -120,7 +120,7 @@ class Show:
 
 
 @dataclass(frozen=True, slots=True)
-class Rename:
+class Rename(Asks["Changed"]):
     """Call a person otherwise. A name that is taken is refused (`exists`): merge instead."""
 
     op: ClassVar[str] = "rename"
@@ -129,7 +129,7 @@ class Rename:
 
 
 @dataclass(frozen=True, slots=True)
-class Merge:
+class Merge(Asks["Changed"]):
     """These people are one: everything of `names` goes to `into`, who must be enrolled, and the names are gone."""
 
     op: ClassVar[str] = "merge"
@@ -141,7 +141,7 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class Split(Asks["Changed"]):
     """These templates of `name` are somebody else's: they go to `to`, who is added where unknown."""
 
     op: ClassVar[str] = "split"
@@ -154,7 +154,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Asks["Changed"]):
     """Remove these templates of `name`, or without any the person. It can be undone: see Erase for what can't."""
 
     op: ClassVar[str] = "remove"
@@ -166,7 +166,7 @@ class Remove:
 
 
 @dataclass(frozen=True, slots=True)
-class Erase:
+class Erase(Asks["Erased"]):
     """Remove a person for good: vectors, crops, what the journal kept of them, and the index's entries.
 
     Nothing that happened before can be undone any more.
@@ -177,7 +177,7 @@ class Erase:
 
 
 @dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(Asks["Undone"]):
     """Take back the last `count` changes, the newest first; all of them or, on an error, none.
 
     `last`: the number of the change that the asker believes to be the last; where another one has come since, nothing
@@ -195,7 +195,7 @@ class Undo:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class History(Asks["HistoryListed"]):
     """The journal, newest first; `before`: only events of lower numbers (to page); `name`: only those about a person
     of that name."""
 
@@ -209,8 +209,6 @@ class History:
         if self.before is not None:
             in_range("before", self.before, 1, MAX_NUMBER)
 
-
-GalleryRequest = Enrol | People | Show | Rename | Merge | Split | Remove | Erase | Undo | History
 
 # ---------------------------------------------------------------------------------------------- answers
 
@@ -355,21 +353,6 @@ class HistoryListed:
     events: tuple[EventEntry, ...]
     total: int
 
-
-GalleryResult = Enrolled | PeopleListed | PersonShown | Changed | Erased | Undone | HistoryListed
-
-GALLERY_ANSWER_OF: Mapping[str, type[GalleryResult]] = {
-    Enrol.op: Enrolled,
-    People.op: PeopleListed,
-    Show.op: PersonShown,
-    Rename.op: Changed,
-    Merge.op: Changed,
-    Split.op: Changed,
-    Remove.op: Changed,
-    Erase.op: Erased,
-    Undo.op: Undone,
-    History.op: HistoryListed,
-}
 
 
 def _check_page(offset: int, limit: int, most: int) -> None:

@@ -27,7 +27,7 @@ EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 
 @dataclass(frozen=True, slots=True)
-class Identify:
+class Identify(Asks["Identified"]):
     """Who is in this picture? `image`: the bytes of a picture file (formats.py); `k`: candidates wanted a face."""
 
     op: ClassVar[str] = "identify"
@@ -40,7 +40,7 @@ class Identify:
 
 
 @dataclass(frozen=True, slots=True)
-class Detect:
+class Detect(Asks["Detected"]):
     """Where are the faces in this picture?"""
 
     op: ClassVar[str] = "detect"
@@ -48,7 +48,7 @@ class Detect:
 
 
 @dataclass(frozen=True, slots=True)
-class Embed:
+class Embed(Asks["Embedded"]):
     """The faces' embeddings, for those who search elsewhere."""
 
     op: ClassVar[str] = "embed"
@@ -56,7 +56,7 @@ class Embed:
 
 
 @dataclass(frozen=True, slots=True)
-class Verify:
+class Verify(Asks["Verified"]):
     """Do these two pictures show one person? Of several faces the largest central one counts, or the one at a point
     (x, y): `at` of `image`, `other_at` of `other`.
 
@@ -78,35 +78,33 @@ class Verify:
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Asks["Pong"]):
     """Is the connection alive?"""
 
     op: ClassVar[str] = "ping"
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class Health(Asks["HealthReport"]):
     """Can the server do its work? Runs one real inference."""
 
     op: ClassVar[str] = "health"
 
 
 @dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(Asks["StatsReport"]):
     """Counters since the server started."""
 
     op: ClassVar[str] = "stats"
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(Asks["Welcome"]):
     """The token, first, where the server asks for one."""
 
     op: ClassVar[str] = "hello"
     token: str
 
-
-RequestBody = Identify | Detect | Embed | Verify | Ping | Health | Stats | Hello | GalleryRequest | AlbumRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,32 +283,6 @@ class Welcome:
 
     version: int = 1
 
-
-Result = (
-    Identified
-    | Detected
-    | Embedded
-    | Verified
-    | Pong
-    | HealthReport
-    | StatsReport
-    | Welcome
-    | GalleryResult
-    | AlbumResult
-)
-
-ANSWER_OF: Mapping[str, type[Result]] = {
-    Identify.op: Identified,
-    Detect.op: Detected,
-    Embed.op: Embedded,
-    Verify.op: Verified,
-    Ping.op: Pong,
-    Health.op: HealthReport,
-    Stats.op: StatsReport,
-    Hello.op: Welcome,
-    **GALLERY_ANSWER_OF,
-    **ALBUM_ANSWER_OF,
-}
 
 
 @dataclass(frozen=True, slots=True)
