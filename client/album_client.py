@@ -8,41 +8,52 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
 from facewire.client.errors import ServerRefused
-from facewire.protocol.album_messages import (
-    EXPORT_READ,
+from facewire.protocol.albums.adding import (
     AlbumAdd,
     AlbumAdded,
     AlbumAddZip,
-    AlbumChanged,
+    AlbumFolders,
+    AlbumFoldersListed,
+    AlbumImport,
+    AlbumIngested,
+    AlbumProcess,
+    AlbumRemove,
+    AlbumRemoved,
+    AlbumZipTaken,
+)
+from facewire.protocol.albums.collection import (
     AlbumCreate,
     AlbumDelete,
     AlbumDeleted,
+    AlbumInfo,
+    AlbumList,
+    AlbumRename,
+    AlbumsListed,
+    AlbumStatus,
+)
+from facewire.protocol.albums.correcting import (
+    AlbumChanged,
     AlbumDifferent,
-    AlbumEnrol,
-    AlbumEnrolled,
     AlbumEvent,
-    AlbumExport,
-    AlbumExported,
-    AlbumExportPiece,
-    AlbumExportRead,
+    AlbumHide,
+    AlbumHistory,
+    AlbumHistoryListed,
+    AlbumLabel,
+    AlbumMerge,
+    AlbumMove,
+    AlbumNot,
+    AlbumSplit,
+    AlbumSuggest,
+    AlbumSuggested,
+    AlbumUndo,
+)
+from facewire.protocol.albums.enrolling import AlbumEnrol, AlbumEnrolled, AlbumRecognise, AlbumRecognised
+from facewire.protocol.albums.export import EXPORT_READ, AlbumExport, AlbumExported, AlbumExportPiece, AlbumExportRead
+from facewire.protocol.albums.looking import (
     AlbumFace,
     AlbumFaceEntry,
     AlbumFaces,
     AlbumFacesListed,
-    AlbumFolders,
-    AlbumFoldersListed,
-    AlbumFound,
-    AlbumHide,
-    AlbumHistory,
-    AlbumHistoryListed,
-    AlbumImport,
-    AlbumInfo,
-    AlbumIngested,
-    AlbumLabel,
-    AlbumList,
-    AlbumMerge,
-    AlbumMove,
-    AlbumNot,
     AlbumPeople,
     AlbumPeopleListed,
     AlbumPerson,
@@ -51,26 +62,9 @@ from facewire.protocol.album_messages import (
     AlbumPhotos,
     AlbumPhotosListed,
     AlbumPicture,
-    AlbumProcess,
-    AlbumRecognise,
-    AlbumRecognised,
-    AlbumRemove,
-    AlbumRemoved,
-    AlbumRename,
-    AlbumSample,
-    AlbumSearch,
-    AlbumsListed,
-    AlbumSplit,
-    AlbumStatus,
-    AlbumSuggest,
-    AlbumSuggested,
-    AlbumUndo,
-    AlbumWanted,
-    AlbumZipTaken,
     Show,
-    ShowFound,
-    Together,
 )
+from facewire.protocol.albums.search import AlbumFound, AlbumSample, AlbumSearch, AlbumWanted, ShowFound, Together
 from facewire.protocol.gallery_messages import Acceptable
 from facewire.protocol.messages import Progress, RequestBody, Result
 

@@ -8,26 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import msgpack  # type: ignore[import-untyped]  # ships no types
 
+from facewire.protocol import gallery_messages
+from facewire.protocol.albums import adding, collection, correcting, enrolling, export, looking, search
+from facewire.protocol.asks import REQUEST_OF, A, Asks, answer_of
 from facewire.protocol.errors import BadMessage, ErrorCode, ProtocolError, UnsupportedOp
 from facewire.protocol.messages import (
-    ANSWER_OF,
     Answer,
     Failure,
     Identify,
     Progress,
     Request,
-    RequestBody,
-    Result,
     Success,
 )
 from facewire.protocol.shapes import from_plain, to_plain, without_defaults
 from facewire.protocol.structure import ANSWER_LIMITS, REQUEST_LIMITS, Limits, check_structure
 
-REQUEST_OF: Mapping[str, type[RequestBody]] = {shape.op: shape for shape in get_args(RequestBody)}
+VOCABULARY = (gallery_messages, adding, collection, correcting, enrolling, export, looking, search)
+"""The modules whose requests are known here, besides `messages`: importing one registers them."""
 
 # `album.add` and its like as one: a message is no place for thirty names.
 _KNOWN_OPS = ", ".join(dict.fromkeys(op if "." not in op else f"{op.partition('.')[0]}.*" for op in REQUEST_OF))
@@ -99,12 +100,12 @@ def decode_answer(payload: bytes) -> RawSuccess | Failure | Progress:
         raise BadMessage(f"not an answer: {error}", request_id=answer_id) from error
 
 
-def as_result(op: str, raw: RawSuccess) -> Result:
-    """The typed result of operation `op`. Raises BadMessage when it does not fit."""
+def as_result(request: Asks[A], raw: RawSuccess) -> A:
+    """The typed answer to a request. Raises BadMessage when it does not fit."""
     try:
-        return cast(Result, from_plain(ANSWER_OF[op], dict(raw.result), strict=False))
+        return cast(A, from_plain(answer_of(type(request)), dict(raw.result), strict=False))
     except ProtocolError as error:
-        raise BadMessage(f"not an answer of {op}: {error}", request_id=raw.id) from error
+        raise BadMessage(f"not an answer of {request.op}: {error}", request_id=raw.id) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ disk, and in force for every client, when its answer arrives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from facewire.protocol.checks import in_range
+from facewire.protocol.asks import Asks, Length, Range
 from facewire.protocol.errors import InvalidRequest
 
 MAX_PAGE = 1000  # `limit` of people and history: about 100 KB of names
@@ -56,18 +55,16 @@ class Enrol(Asks["Enrolled"]):
     op: ClassVar[str] = "enrol"
     name: str
     image: bytes | None = None
-    images: tuple[bytes, ...] = ()
+    images: Annotated[tuple[bytes, ...], Length(0, MAX_IMAGES)] = ()
     labels: tuple[str, ...] = ()
     several: Literal["refuse", "main"] = "refuse"
     at: tuple[float, float] | None = None
-    accept: tuple[Acceptable, ...] = ()
+    accept: Annotated[tuple[Acceptable, ...], Length(0, MAX_ACCEPTED)] = ()
     points: tuple[tuple[float, float], ...] = ()
 
-    def __post_init__(self) -> None:
-        in_range("accept", len(self.accept), 0, MAX_ACCEPTED)
+    def check(self) -> None:
         if (self.image is None) == (not self.images):
             raise InvalidRequest("an enrolment has either 'image' or 'images'")
-        in_range("images", len(self.images), 0, MAX_IMAGES)
         if self.labels and len(self.labels) != len(self.pictures):
             raise InvalidRequest(f"{len(self.pictures)} pictures need as many 'labels', or none")
         if any(len(label) > MAX_LABEL for label in self.labels):
@@ -97,12 +94,9 @@ class People(Asks["PeopleListed"]):
     in any case."""
 
     op: ClassVar[str] = "people"
-    offset: int = 0
-    limit: int = MAX_PAGE
+    offset: Annotated[int, Range(0, MAX_NUMBER)] = 0
+    limit: Annotated[int, Range(1, MAX_PAGE)] = MAX_PAGE
     contains: str = ""
-
-    def __post_init__(self) -> None:
-        _check_page(self.offset, self.limit, MAX_PAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +105,9 @@ class Show(Asks["PersonShown"]):
 
     op: ClassVar[str] = "show"
     name: str
-    offset: int = 0
-    limit: int = MAX_SHOWN
+    offset: Annotated[int, Range(0, MAX_NUMBER)] = 0
+    limit: Annotated[int, Range(1, MAX_SHOWN)] = MAX_SHOWN
     crops: bool = True
-
-    def __post_init__(self) -> None:
-        _check_page(self.offset, self.limit, MAX_SHOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +124,8 @@ class Merge(Asks["Changed"]):
     """These people are one: everything of `names` goes to `into`, who must be enrolled, and the names are gone."""
 
     op: ClassVar[str] = "merge"
-    names: tuple[str, ...]
+    names: Annotated[tuple[str, ...], Length(1, MAX_PARTS)]
     into: str
-
-    def __post_init__(self) -> None:
-        in_range("names", len(self.names), 1, MAX_PARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +134,8 @@ class Split(Asks["Changed"]):
 
     op: ClassVar[str] = "split"
     name: str
-    templates: tuple[int, ...]
+    templates: Annotated[tuple[int, ...], Length(1, MAX_PARTS), Range(1, MAX_NUMBER)]
     to: str
-
-    def __post_init__(self) -> None:
-        _check_templates(self.templates, least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +144,7 @@ class Remove(Asks["Changed"]):
 
     op: ClassVar[str] = "remove"
     name: str
-    templates: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        _check_templates(self.templates, least=0)
+    templates: Annotated[tuple[int, ...], Length(0, MAX_PARTS), Range(1, MAX_NUMBER)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +167,8 @@ class Undo(Asks["Undone"]):
     """
 
     op: ClassVar[str] = "undo"
-    count: int = 1
-    last: int | None = None
-
-    def __post_init__(self) -> None:
-        in_range("count", self.count, 1, MAX_UNDONE)
-        if self.last is not None:
-            in_range("last", self.last, 1, MAX_NUMBER)
+    count: Annotated[int, Range(1, MAX_UNDONE)] = 1
+    last: Annotated[int | None, Range(1, MAX_NUMBER)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +177,9 @@ class History(Asks["HistoryListed"]):
     of that name."""
 
     op: ClassVar[str] = "history"
-    limit: int = 50
-    before: int | None = None
+    limit: Annotated[int, Range(1, MAX_PAGE)] = 50
+    before: Annotated[int | None, Range(1, MAX_NUMBER)] = None
     name: str | None = None
-
-    def __post_init__(self) -> None:
-        in_range("limit", self.limit, 1, MAX_PAGE)
-        if self.before is not None:
-            in_range("before", self.before, 1, MAX_NUMBER)
 
 
 # ---------------------------------------------------------------------------------------------- answers
@@ -352,15 +324,3 @@ class HistoryListed:
 
     events: tuple[EventEntry, ...]
     total: int
-
-
-
-def _check_page(offset: int, limit: int, most: int) -> None:
-    in_range("offset", offset, 0, MAX_NUMBER)
-    in_range("limit", limit, 1, most)
-
-
-def _check_templates(templates: tuple[int, ...], least: int) -> None:
-    in_range("templates", len(templates), least, MAX_PARTS)
-    for number in templates:
-        in_range("templates", number, 1, MAX_NUMBER)

@@ -2,19 +2,17 @@
 
 Requests check their own ranges (`InvalidRequest`); their types are checked by the codec when they come off the wire.
 Names of fields are the keys of the wire. Pixels are those of the image as shown (EXIF orientation applied). The
-operations of a subject have a module of their own (gallery_messages); here they are joined.
+operations on the gallery and on albums have modules of their own (gallery_messages, albums/).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from facewire.protocol.album_messages import ALBUM_ANSWER_OF, AlbumRequest, AlbumResult
-from facewire.protocol.checks import in_range
+from facewire.protocol.asks import Asks, Range
 from facewire.protocol.errors import ErrorCode
-from facewire.protocol.gallery_messages import GALLERY_ANSWER_OF, GalleryRequest, GalleryResult
 
 Decision = Literal["match", "unknown", "ambiguous"]
 
@@ -32,11 +30,8 @@ class Identify(Asks["Identified"]):
 
     op: ClassVar[str] = "identify"
     image: bytes
-    k: int = 1
+    k: Annotated[int, Range(1, MAX_CANDIDATES)] = 1
     emotion: bool = True
-
-    def __post_init__(self) -> None:
-        in_range("k", self.k, 1, MAX_CANDIDATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +63,9 @@ class Verify(Asks["Verified"]):
     op: ClassVar[str] = "verify"
     image: bytes
     other: bytes
-    fmr: float | None = None
+    fmr: Annotated[float | None, Range(*FMR_RANGE)] = None
     at: tuple[float, float] | None = None
     other_at: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        if self.fmr is not None:
-            in_range("fmr", self.fmr, *FMR_RANGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +96,8 @@ class Hello(Asks["Welcome"]):
     op: ClassVar[str] = "hello"
     token: str
 
+
+RequestBody = Asks[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +276,8 @@ class Welcome:
 
     version: int = 1
 
+
+Result = object  # an instance of `answer_of` its request
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from facewire.client.album_client import AlbumClient
 from facewire.client.commands.common import Usage
-from facewire.protocol.album_messages import AlbumChanged, AlbumPerson
+from facewire.protocol.albums.correcting import AlbumChanged
+from facewire.protocol.albums.looking import AlbumPerson
 from facewire.protocol.shapes import to_plain
 from facewire.protocol.text import counted, did_you_mean, printable
 

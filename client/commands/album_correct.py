@@ -8,7 +8,7 @@ from facewire.client.album_client import AlbumClient
 from facewire.client.commands.album_common import add_album, number, person_line, person_number, say, say_changed
 from facewire.client.commands.common import EXIT_ALL_MATCHED, EXIT_SOME_UNMATCHED
 from facewire.client.commands.enrol import add_accept, refusal
-from facewire.protocol.album_messages import AlbumHistoryListed
+from facewire.protocol.albums.correcting import AlbumHistoryListed
 from facewire.protocol.text import counted, printable
 
 

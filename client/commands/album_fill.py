@@ -15,7 +15,8 @@ from facewire.client.commands.common import EXIT_SOME_UNMATCHED, Usage, complain
 from facewire.client.errors import ServerRefused, TooLarge
 from facewire.client.pictures import LARGEST, files_below, is_picture, over_limit
 from facewire.client.progress import Progress, megabytes
-from facewire.protocol.album_messages import AlbumInfo, AlbumIngested, AlbumSkipped
+from facewire.protocol.albums.adding import AlbumIngested, AlbumSkipped
+from facewire.protocol.albums.collection import AlbumInfo
 from facewire.protocol.clutter import LeftOut
 from facewire.protocol.formats import NAMES, UNSUPPORTED
 from facewire.protocol.messages import Progress as News

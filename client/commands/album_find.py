@@ -11,15 +11,8 @@ from facewire.client.album_client import AlbumClient
 from facewire.client.commands.album_common import add_album, number, person_number, read, say
 from facewire.client.commands.common import EXIT_SOME_UNMATCHED, Usage, complain
 from facewire.client.progress import Progress, megabytes
-from facewire.protocol.album_messages import (
-    AlbumExported,
-    AlbumFound,
-    AlbumFoundPhoto,
-    AlbumSample,
-    AlbumWanted,
-    ShowFound,
-    Together,
-)
+from facewire.protocol.albums.export import AlbumExported
+from facewire.protocol.albums.search import AlbumFound, AlbumFoundPhoto, AlbumSample, AlbumWanted, ShowFound, Together
 from facewire.protocol.text import counted, printable
 
 _WHO = "a picture of them, person:NAME, person:NUMBER, or face:NUMBER of the album"

@@ -11,14 +11,14 @@ from facewire.client.commands.album_common import add_album, number, person_line
 from facewire.client.commands.album_fill import describe_album
 from facewire.client.commands.common import Usage
 from facewire.client.progress import Progress
-from facewire.protocol.album_messages import (
+from facewire.protocol.albums.collection import AlbumsListed
+from facewire.protocol.albums.looking import (
     MAX_THUMBNAIL,
     AlbumFacesListed,
     AlbumPeopleListed,
     AlbumPerson,
     AlbumPhotoEntry,
     AlbumPhotosListed,
-    AlbumsListed,
     Show,
 )
 from facewire.protocol.text import counted, counted_people, printable

@@ -18,7 +18,7 @@ from facewire.client.commands.common import (
     point,
 )
 from facewire.client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
-from facewire.protocol.album_messages import AlbumLeftOut
+from facewire.protocol.albums.enrolling import AlbumLeftOut
 from facewire.protocol.gallery_messages import Acceptable, Rejection
 from facewire.protocol.text import counted, printable
 

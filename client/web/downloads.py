@@ -16,7 +16,7 @@ from facewire.client.web.bodies import text
 from facewire.client.web.gateway import Gateway, gateway_of, session_of
 from facewire.client.web.pictures import attachment
 from facewire.client.web.sessions import Session
-from facewire.protocol.album_messages import EXPORT_READ, AlbumExported, AlbumExportPiece, AlbumExportRead
+from facewire.protocol.albums.export import EXPORT_READ, AlbumExported, AlbumExportPiece, AlbumExportRead
 
 _FROM = re.compile(r"bytes=(\d{1,15})-")  # what a browser asks for that goes on with a download
 

@@ -14,7 +14,7 @@ from facewire.client.web.guesses import Guesses
 from facewire.client.web.pool import ClientPool, Overloaded
 from facewire.client.web.sessions import Session, Sessions
 from facewire.client.web.settings import WebSettings
-from facewire.protocol.album_messages import AlbumExported
+from facewire.protocol.albums.export import AlbumExported
 
 Answer = TypeVar("Answer")
 

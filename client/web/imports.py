@@ -17,7 +17,8 @@ from facewire.client.web.bodies import BodyError, read_json, text
 from facewire.client.web.gateway import Gateway, session_of
 from facewire.client.web.pool import Overloaded
 from facewire.client.web.sessions import Session
-from facewire.protocol.album_messages import AlbumImport, AlbumInfo, AlbumIngested, AlbumProcess
+from facewire.protocol.albums.adding import AlbumImport, AlbumIngested, AlbumProcess
+from facewire.protocol.albums.collection import AlbumInfo
 from facewire.protocol.messages import Progress
 from facewire.protocol.shapes import from_plain, to_plain
 

@@ -14,7 +14,7 @@ from facewire.client.face_client import FaceClient
 from facewire.client.web.answers import error, result
 from facewire.client.web.bodies import BodyError, number, read_body, text
 from facewire.client.web.gateway import gateway_of, session_of
-from facewire.protocol.album_messages import AlbumAddZip, AlbumZipTaken
+from facewire.protocol.albums.adding import AlbumAddZip, AlbumZipTaken
 from facewire.protocol.formats import format_of
 from facewire.protocol.gallery_messages import Acceptable
 

@@ -16,7 +16,8 @@ from starlette.types import Message
 from facewire.client.web.answers import result
 from facewire.client.web.bodies import BodyError, parse_json
 from facewire.client.web.gateway import gateway_of, session_of
-from facewire.protocol.album_messages import AlbumExport, AlbumExported, AlbumFound, AlbumSearch
+from facewire.protocol.albums.export import AlbumExport, AlbumExported
+from facewire.protocol.albums.search import AlbumFound, AlbumSearch
 from facewire.protocol.shapes import from_plain
 
 MAX_BOUNDARY = 70  # characters: RFC 2046

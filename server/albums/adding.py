@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from facewire.protocol.album_messages import AlbumAddZip, AlbumFoldersListed, AlbumIngested, AlbumZipTaken
+from facewire.protocol.albums.adding import AlbumAddZip, AlbumFoldersListed, AlbumIngested, AlbumZipTaken
 from facewire.protocol.clutter import LeftOut, files_below
 from facewire.server.albums import additions, catalogue
 from facewire.server.albums.additions import Addition, Tally

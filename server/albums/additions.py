@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from facewire.protocol.album_messages import AlbumIngested, AlbumSkipped
+from facewire.protocol.albums.adding import AlbumIngested, AlbumSkipped
 from facewire.server.albums.database import now
 from facewire.server.albums.names import photo_name
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from facewire.protocol.album_messages import AlbumInfo, AlbumPhotoEntry, Show
+from facewire.protocol.albums.collection import AlbumInfo
+from facewire.protocol.albums.looking import AlbumPhotoEntry, Show
 from facewire.protocol.text import counted
 from facewire.server.albums.database import now
 from facewire.server.albums.limits import AlbumLimits

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire.protocol.album_messages import AlbumChanged, AlbumRecognition
+from facewire.protocol.albums.correcting import AlbumChanged
+from facewire.protocol.albums.enrolling import AlbumRecognition
 from facewire.protocol.text import counted, counted_people
 from facewire.server.albums import faces, journal
 from facewire.server.albums.journal import Correction

@@ -20,7 +20,9 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from facewire.protocol.album_messages import AlbumExport, AlbumExported, AlbumFaceEntry, Together
+from facewire.protocol.albums.export import AlbumExport, AlbumExported
+from facewire.protocol.albums.looking import AlbumFaceEntry
+from facewire.protocol.albums.search import Together
 from facewire.server.albums import catalogue, faces
 from facewire.server.albums.database import OWNER_ONLY, Database, now
 from facewire.server.albums.limits import AlbumLimits

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from facewire.protocol.album_messages import AlbumFaceEntry, AlbumPerson
+from facewire.protocol.albums.looking import AlbumFaceEntry, AlbumPerson
 from facewire.server.errors import BadRequest, UnknownPerson
 from facewire.server.gallery.records import Box, NewTemplate
 

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from facewire.protocol.album_messages import MAX_FOLDERS, AlbumFoldersListed
+from facewire.protocol.albums.adding import MAX_FOLDERS, AlbumFoldersListed
 from facewire.protocol.clutter import is_clutter
 from facewire.protocol.formats import HEAD_BYTES, UNSUPPORTED, format_of, has_extension
 from facewire.server.albums.limits import AlbumLimits

@@ -7,7 +7,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable
 
-from facewire.protocol.album_messages import AlbumAdded
+from facewire.protocol.albums.adding import AlbumAdded
 from facewire.server.albums import catalogue
 from facewire.server.albums.catalogue import NewPhoto
 from facewire.server.albums.database import Database

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from facewire.protocol.album_messages import AlbumResult
+from facewire.protocol.messages import Result
 from facewire.server.errors import Busy, RequestError
 
 _TELL_EVERY_S = 0.25  # as often as a progress bar is worth drawing
@@ -32,7 +32,7 @@ class Follower(Protocol):
         ...
 
     def progress(self, done: int, total: int, details: Mapping[str, object]) -> None: ...
-    def finished(self, result: AlbumResult) -> None: ...
+    def finished(self, result: Result) -> None: ...
     def failed(self, error: Exception) -> None: ...
 
 
@@ -53,7 +53,7 @@ class State:
 class Job:
     """A piece of work. `work(job)` runs once, calls `at` now and then, and gives what the followers are told."""
 
-    def __init__(self, key: object, work: Callable[[Job], AlbumResult], stopping: threading.Event) -> None:
+    def __init__(self, key: object, work: Callable[[Job], Result], stopping: threading.Event) -> None:
         """`key`: two jobs of one key are one."""
         self.key = key
         self.work = work
@@ -107,7 +107,7 @@ class Jobs:
         self._worker.start()
         self._teller.start()
 
-    def submit(self, key: object, work: Callable[[Job], AlbumResult], follower: Follower | None = None) -> None:
+    def submit(self, key: object, work: Callable[[Job], Result], follower: Follower | None = None) -> None:
         """Queues work, or follows the job of that key that waits or runs already. Raises Busy at the end."""
         with self._changed:
             job = next((job for job in self._all() if job.key == key and not job.sealed), None)
@@ -144,7 +144,7 @@ class Jobs:
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            outcome: AlbumResult | Exception
+            outcome: Result | Exception
             try:
                 outcome = job.work(job)
             except Stopped:
@@ -182,7 +182,7 @@ class Jobs:
         for follower in job.followers:
             follower.progress(state.done, state.total, {"stage": state.stage, **state.details})
 
-    def _tell_end(self, job: Job, outcome: AlbumResult | Exception) -> None:
+    def _tell_end(self, job: Job, outcome: Result | Exception) -> None:
         with self._changed:
             followers, job.followers = job.followers, []
         for follower in followers:

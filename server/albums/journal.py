@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 
-from facewire.protocol.album_messages import AlbumEvent
+from facewire.protocol.albums.correcting import AlbumEvent
 from facewire.server.albums.database import now
 from facewire.server.albums.regrouping import drop_empty, keep_apart, new_person
 from facewire.server.errors import BadRequest

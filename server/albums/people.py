@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from facewire.protocol.album_messages import (
+from facewire.protocol.albums.correcting import AlbumSuggested, AlbumSuggestion
+from facewire.protocol.albums.enrolling import (
     AlbumEnrol,
     AlbumEnrolled,
     AlbumLeftOut,
     AlbumRecognised,
     AlbumRecognition,
-    AlbumSuggested,
-    AlbumSuggestion,
 )
 from facewire.protocol.gallery_messages import MAX_LABEL, Acceptable, Enrol, Rejection
 from facewire.server.albums import clustering, corrections, faces

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from facewire.protocol.album_messages import AlbumInfo
+from facewire.protocol.albums.collection import AlbumInfo
 from facewire.server.albums import catalogue, faces
 from facewire.server.albums.database import Database, spec_id
 from facewire.server.albums.deathwatch import DeathWatch

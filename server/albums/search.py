@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire.protocol.album_messages import (
+from facewire.protocol.albums.search import (
     AlbumFound,
     AlbumFoundPhoto,
     AlbumMatch,

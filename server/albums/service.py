@@ -8,7 +8,58 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from facewire.protocol import album_messages as wire
+from facewire.protocol.albums.adding import (
+    AlbumAdd,
+    AlbumAdded,
+    AlbumAddZip,
+    AlbumFolders,
+    AlbumFoldersListed,
+    AlbumImport,
+    AlbumIngested,
+    AlbumProcess,
+    AlbumRemove,
+    AlbumRemoved,
+    AlbumZipTaken,
+)
+from facewire.protocol.albums.collection import (
+    AlbumCreate,
+    AlbumDelete,
+    AlbumDeleted,
+    AlbumInfo,
+    AlbumList,
+    AlbumRename,
+    AlbumsListed,
+    AlbumStatus,
+)
+from facewire.protocol.albums.correcting import (
+    AlbumChanged,
+    AlbumDifferent,
+    AlbumHide,
+    AlbumHistory,
+    AlbumHistoryListed,
+    AlbumLabel,
+    AlbumMerge,
+    AlbumMove,
+    AlbumNot,
+    AlbumSplit,
+    AlbumSuggest,
+    AlbumSuggested,
+    AlbumUndo,
+)
+from facewire.protocol.albums.enrolling import AlbumEnrol, AlbumEnrolled, AlbumRecognise, AlbumRecognised
+from facewire.protocol.albums.export import AlbumExport, AlbumExported, AlbumExportPiece, AlbumExportRead
+from facewire.protocol.albums.looking import (
+    AlbumFace,
+    AlbumFaces,
+    AlbumFacesListed,
+    AlbumPeople,
+    AlbumPeopleListed,
+    AlbumPhoto,
+    AlbumPhotos,
+    AlbumPhotosListed,
+    AlbumPicture,
+)
+from facewire.protocol.albums.search import AlbumFound, AlbumSearch
 from facewire.protocol.formats import format_called
 from facewire.protocol.messages import RequestBody, Result
 from facewire.server.albums import catalogue, clustering, corrections, faces, journal
@@ -84,34 +135,34 @@ class AlbumService:
     def handlers(self) -> Mapping[type[RequestBody], Handler]:
         """Message -> answer; every one raises StorageFailed too."""
         handlers: Mapping[type[RequestBody], Handler] = {
-            wire.AlbumCreate: self.create,
-            wire.AlbumList: self.albums,
-            wire.AlbumDelete: self.delete,
-            wire.AlbumRename: self.rename,
-            wire.AlbumStatus: self.status,
-            wire.AlbumAdd: self.add,
-            wire.AlbumFolders: self.folders,
-            wire.AlbumRemove: self.remove,
-            wire.AlbumPhotos: self.photos,
-            wire.AlbumPhoto: self.photo,
-            wire.AlbumFace: self.face,
-            wire.AlbumFaces: self.faces,
-            wire.AlbumPeople: self.people,
-            wire.AlbumLabel: self.label,
-            wire.AlbumMerge: self.merge,
-            wire.AlbumSplit: self.split,
-            wire.AlbumMove: self.move,
-            wire.AlbumNot: self.not_person,
-            wire.AlbumDifferent: self.different,
-            wire.AlbumHide: self.hide,
-            wire.AlbumUndo: self.undo,
-            wire.AlbumHistory: self.history,
-            wire.AlbumSuggest: self.suggest,
-            wire.AlbumRecognise: self.recognise,
-            wire.AlbumEnrol: self.enrol,
-            wire.AlbumSearch: self.search,
-            wire.AlbumExport: self.export,
-            wire.AlbumExportRead: self.export_read,
+            AlbumCreate: self.create,
+            AlbumList: self.albums,
+            AlbumDelete: self.delete,
+            AlbumRename: self.rename,
+            AlbumStatus: self.status,
+            AlbumAdd: self.add,
+            AlbumFolders: self.folders,
+            AlbumRemove: self.remove,
+            AlbumPhotos: self.photos,
+            AlbumPhoto: self.photo,
+            AlbumFace: self.face,
+            AlbumFaces: self.faces,
+            AlbumPeople: self.people,
+            AlbumLabel: self.label,
+            AlbumMerge: self.merge,
+            AlbumSplit: self.split,
+            AlbumMove: self.move,
+            AlbumNot: self.not_person,
+            AlbumDifferent: self.different,
+            AlbumHide: self.hide,
+            AlbumUndo: self.undo,
+            AlbumHistory: self.history,
+            AlbumSuggest: self.suggest,
+            AlbumRecognise: self.recognise,
+            AlbumEnrol: self.enrol,
+            AlbumSearch: self.search,
+            AlbumExport: self.export,
+            AlbumExportRead: self.export_read,
         }
         return {message: self._guarded(handler) for message, handler in handlers.items()}
 
@@ -119,9 +170,9 @@ class AlbumService:
     def followed(self) -> Mapping[type[RequestBody], Callable[..., None]]:
         """Message and follower, who is told the answer when there is one."""
         return {
-            wire.AlbumAddZip: self._guarded(self.add_zip),
-            wire.AlbumImport: self._guarded(self.import_folder),
-            wire.AlbumProcess: self._guarded(self.process),
+            AlbumAddZip: self._guarded(self.add_zip),
+            AlbumImport: self._guarded(self.import_folder),
+            AlbumProcess: self._guarded(self.process),
         }
 
     def trouble(self) -> str:
@@ -136,19 +187,19 @@ class AlbumService:
 
     # ------------------------------------------------------------------------------------------ albums
 
-    def create(self, message: wire.AlbumCreate, /) -> wire.AlbumInfo:
+    def create(self, message: AlbumCreate, /) -> AlbumInfo:
         """Raises AlreadyExists, OverLimit, BadRequest."""
         with self._db.writing() as db:
             return catalogue.info(db, catalogue.create(db, message.album, self._limits), processing=False)
 
-    def albums(self, message: wire.AlbumList, /) -> wire.AlbumsListed:
+    def albums(self, message: AlbumList, /) -> AlbumsListed:
         """By name."""
         with self._db.reading() as db:
             ids = [row[0] for row in db.execute("SELECT id FROM albums ORDER BY name")]
             page = ids[message.offset : message.offset + message.limit]
-            return wire.AlbumsListed(tuple(self._info(db, album) for album in page), len(ids))
+            return AlbumsListed(tuple(self._info(db, album) for album in page), len(ids))
 
-    def delete(self, message: wire.AlbumDelete, /) -> wire.AlbumDeleted:
+    def delete(self, message: AlbumDelete, /) -> AlbumDeleted:
         """Raises UnknownAlbum."""
         with self._db.writing() as db:
             album = catalogue.album_id(db, message.album)
@@ -156,27 +207,27 @@ class AlbumService:
         self._drop(unused)
         self._adding.forget_gone()
         self._vectors.forget(album)
-        return wire.AlbumDeleted(message.album, photos)
+        return AlbumDeleted(message.album, photos)
 
-    def rename(self, message: wire.AlbumRename, /) -> wire.AlbumInfo:
+    def rename(self, message: AlbumRename, /) -> AlbumInfo:
         """Raises UnknownAlbum, AlreadyExists."""
         with self._db.writing() as db:
             album = catalogue.album_id(db, message.album)
             catalogue.rename(db, album, message.to)
             return self._info(db, album)
 
-    def status(self, message: wire.AlbumStatus, /) -> wire.AlbumInfo:
+    def status(self, message: AlbumStatus, /) -> AlbumInfo:
         """Raises UnknownAlbum."""
         with self._db.reading() as db:
             return self._info(db, catalogue.album_id(db, message.album))
 
     # ------------------------------------------------------------------------------------------ adding
 
-    def add(self, message: wire.AlbumAdd, /) -> wire.AlbumAdded:
+    def add(self, message: AlbumAdd, /) -> AlbumAdded:
         """Raises UnknownAlbum, InvalidImage, OverLimit."""
         return self._ingest.add(self._album(message.album), message.name, message.image)
 
-    def add_zip(self, message: wire.AlbumAddZip, /, *, follower: Follower) -> None:
+    def add_zip(self, message: AlbumAddZip, /, *, follower: Follower) -> None:
         """Raises UnknownAlbum, BadRequest, OverLimit."""
         album = self._album(message.album)
         taken = self._adding.take_piece(album, message)
@@ -185,23 +236,23 @@ class AlbumService:
             return
         self._run(self._adding.zip_arrived(album, taken.upload), follower)
 
-    def import_folder(self, message: wire.AlbumImport, /, *, follower: Follower) -> None:
+    def import_folder(self, message: AlbumImport, /, *, follower: Follower) -> None:
         """Raises UnknownAlbum, BadRequest, Busy."""
         self._run(self._adding.folder_asked(self._album(message.album), message.folder), follower)
 
-    def folders(self, message: wire.AlbumFolders, /) -> wire.AlbumFoldersListed:
+    def folders(self, message: AlbumFolders, /) -> AlbumFoldersListed:
         """Raises BadRequest."""
         return self._adding.folders(message.folder)
 
-    def remove(self, message: wire.AlbumRemove, /) -> wire.AlbumRemoved:
+    def remove(self, message: AlbumRemove, /) -> AlbumRemoved:
         """Raises UnknownAlbum, BadRequest."""
         with self._db.writing() as db:
             album = catalogue.album_id(db, message.album)
             photos, removed, unused = catalogue.remove_photos(db, album, message.photos)
         self._drop(unused)
-        return wire.AlbumRemoved(photos, removed)
+        return AlbumRemoved(photos, removed)
 
-    def process(self, message: wire.AlbumProcess, /, *, follower: Follower) -> None:
+    def process(self, message: AlbumProcess, /, *, follower: Follower) -> None:
         """Raises UnknownAlbum, Busy."""
         album = self._album(message.album)
         self._processing.ask(album, again=message.again)
@@ -212,123 +263,123 @@ class AlbumService:
 
     # ------------------------------------------------------------------------------------------ looking
 
-    def photos(self, message: wire.AlbumPhotos, /) -> wire.AlbumPhotosListed:
+    def photos(self, message: AlbumPhotos, /) -> AlbumPhotosListed:
         """Raises UnknownAlbum."""
         with self._db.reading() as db:
             album = catalogue.album_id(db, message.album)
             page = catalogue.photos(db, album, message.show, message.person, message.offset, message.limit)
-            return wire.AlbumPhotosListed(*page)
+            return AlbumPhotosListed(*page)
 
-    def photo(self, message: wire.AlbumPhoto, /) -> wire.AlbumPicture:
+    def photo(self, message: AlbumPhoto, /) -> AlbumPicture:
         """Raises UnknownAlbum, BadRequest; InvalidImage for a thumbnail of what can't be decoded."""
         with self._db.reading() as db:
             row = catalogue.photo(db, catalogue.album_id(db, message.album), message.photo)
         sha256 = row["sha256"]
         if not message.size:
             data = self._original(sha256)
-            return wire.AlbumPicture(data, format_called(row["format"]).mime, row["name"], row["width"], row["height"])
+            return AlbumPicture(data, format_called(row["format"]).mime, row["name"], row["width"], row["height"])
         small, width, height = self._renditions.photo(sha256, message.size, lambda: self._original(sha256))
         self._forget_if_gone(sha256)
-        return wire.AlbumPicture(small, "image/jpeg", row["name"], width, height)
+        return AlbumPicture(small, "image/jpeg", row["name"], width, height)
 
-    def face(self, message: wire.AlbumFace, /) -> wire.AlbumPicture:
+    def face(self, message: AlbumFace, /) -> AlbumPicture:
         """Raises UnknownAlbum, BadRequest, InvalidImage."""
         with self._db.reading() as db:
             row = faces.face(db, catalogue.album_id(db, message.album), message.face)
         sha256, box, shown = row["sha256"], faces.face_entry(row).box, (row["width"], row["height"])
         crop = self._renditions.face(sha256, box, shown, message.size, lambda: self._original(sha256))
         self._forget_if_gone(sha256)
-        return wire.AlbumPicture(crop, "image/jpeg", row["photo_name"], message.size, message.size)
+        return AlbumPicture(crop, "image/jpeg", row["photo_name"], message.size, message.size)
 
-    def faces(self, message: wire.AlbumFaces, /) -> wire.AlbumFacesListed:
+    def faces(self, message: AlbumFaces, /) -> AlbumFacesListed:
         """Raises UnknownAlbum."""
         with self._db.reading() as db:
             album = catalogue.album_id(db, message.album)
             page = faces.faces(db, album, message.person, message.photo, message.offset, message.limit)
-            return wire.AlbumFacesListed(*page)
+            return AlbumFacesListed(*page)
 
-    def people(self, message: wire.AlbumPeople, /) -> wire.AlbumPeopleListed:
+    def people(self, message: AlbumPeople, /) -> AlbumPeopleListed:
         """Raises UnknownAlbum."""
         with self._db.reading() as db:
             album = catalogue.album_id(db, message.album)
             page = faces.people(db, album, hidden=message.hidden, offset=message.offset, limit=message.limit)
-            return wire.AlbumPeopleListed(*page)
+            return AlbumPeopleListed(*page)
 
     # ------------------------------------------------------------------------------------------ correcting
 
-    def label(self, message: wire.AlbumLabel, /) -> wire.AlbumChanged:
+    def label(self, message: AlbumLabel, /) -> AlbumChanged:
         """Raises UnknownAlbum, UnknownPerson, BadRequest; so do all below."""
         with self._db.writing() as db:
             return corrections.label(db, catalogue.album_id(db, message.album), message.person, message.name)
 
-    def merge(self, message: wire.AlbumMerge, /) -> wire.AlbumChanged:
+    def merge(self, message: AlbumMerge, /) -> AlbumChanged:
         """See AlbumMerge."""
         with self._db.writing() as db:
             return corrections.merge(db, catalogue.album_id(db, message.album), message.people)
 
-    def split(self, message: wire.AlbumSplit, /) -> wire.AlbumChanged:
+    def split(self, message: AlbumSplit, /) -> AlbumChanged:
         """See AlbumSplit."""
         with self._db.writing() as db:
             album = catalogue.album_id(db, message.album)
             return corrections.split(db, album, message.person, message.faces, message.name)
 
-    def move(self, message: wire.AlbumMove, /) -> wire.AlbumChanged:
+    def move(self, message: AlbumMove, /) -> AlbumChanged:
         """See AlbumMove."""
         with self._db.writing() as db:
             return corrections.move(db, catalogue.album_id(db, message.album), message.faces, message.person)
 
-    def not_person(self, message: wire.AlbumNot, /) -> wire.AlbumChanged:
+    def not_person(self, message: AlbumNot, /) -> AlbumChanged:
         """See AlbumNot."""
         with self._db.writing() as db:
             return corrections.not_person(db, catalogue.album_id(db, message.album), message.faces, message.person)
 
-    def different(self, message: wire.AlbumDifferent, /) -> wire.AlbumChanged:
+    def different(self, message: AlbumDifferent, /) -> AlbumChanged:
         """See AlbumDifferent."""
         with self._db.writing() as db:
             return corrections.different(db, catalogue.album_id(db, message.album), *message.people)
 
-    def hide(self, message: wire.AlbumHide, /) -> wire.AlbumChanged:
+    def hide(self, message: AlbumHide, /) -> AlbumChanged:
         """See AlbumHide."""
         with self._db.writing() as db:
             return corrections.hide(db, catalogue.album_id(db, message.album), message.person, hidden=message.hidden)
 
-    def undo(self, message: wire.AlbumUndo, /) -> wire.AlbumChanged:
+    def undo(self, message: AlbumUndo, /) -> AlbumChanged:
         """See AlbumUndo."""
         with self._db.writing() as db:
             return corrections.undo(db, catalogue.album_id(db, message.album))
 
-    def history(self, message: wire.AlbumHistory, /) -> wire.AlbumHistoryListed:
+    def history(self, message: AlbumHistory, /) -> AlbumHistoryListed:
         """See AlbumHistory."""
         with self._db.reading() as db:
             album = catalogue.album_id(db, message.album)
-            return wire.AlbumHistoryListed(*journal.history(db, album, message.offset, message.limit))
+            return AlbumHistoryListed(*journal.history(db, album, message.offset, message.limit))
 
-    def suggest(self, message: wire.AlbumSuggest, /) -> wire.AlbumSuggested:
+    def suggest(self, message: AlbumSuggest, /) -> AlbumSuggested:
         """See AlbumSuggest."""
         with self._db.reading() as db:
             return self._ties.suggest(db, catalogue.album_id(db, message.album), message.limit)
 
-    def recognise(self, message: wire.AlbumRecognise, /) -> wire.AlbumRecognised:
+    def recognise(self, message: AlbumRecognise, /) -> AlbumRecognised:
         """See AlbumRecognise."""
         return self._ties.recognise(self._album(message.album), apply=message.apply)
 
-    def enrol(self, message: wire.AlbumEnrol, /) -> wire.AlbumEnrolled:
+    def enrol(self, message: AlbumEnrol, /) -> AlbumEnrolled:
         """See AlbumEnrol."""
         return self._ties.enrol(self._album(message.album), message)
 
     # ------------------------------------------------------------------------------------------ finding
 
-    def search(self, message: wire.AlbumSearch, /) -> wire.AlbumFound:
+    def search(self, message: AlbumSearch, /) -> AlbumFound:
         """Raises UnknownAlbum, UnknownPerson, BadRequest, InvalidImage, NoFace."""
         return self._search.search(self._album(message.album), message)
 
-    def export(self, message: wire.AlbumExport, /) -> wire.AlbumExported:
+    def export(self, message: AlbumExport, /) -> AlbumExported:
         """Raises as `search`."""
         return self._exports.of(self._album(message.album), message, self._search)
 
-    def export_read(self, message: wire.AlbumExportRead, /) -> wire.AlbumExportPiece:
+    def export_read(self, message: AlbumExportRead, /) -> AlbumExportPiece:
         """Raises BadRequest."""
-        return wire.AlbumExportPiece(*self._exports.read(message.export, message.offset, message.size))
+        return AlbumExportPiece(*self._exports.read(message.export, message.offset, message.size))
 
     # ------------------------------------------------------------------------------------------ inside
 
@@ -346,18 +397,18 @@ class AlbumService:
         with self._db.reading() as db:
             return catalogue.album_id(db, name)
 
-    def _info(self, db: sqlite3.Connection, album: int) -> wire.AlbumInfo:
+    def _info(self, db: sqlite3.Connection, album: int) -> AlbumInfo:
         return catalogue.info(db, album, processing=self._processed.has(album))
 
     def _run(self, addition: Addition, follower: Follower | None) -> None:
-        def work(job: Job) -> wire.AlbumIngested | wire.AlbumZipTaken:
+        def work(job: Job) -> AlbumIngested | AlbumZipTaken:
             with storage_errors(self._root):
                 return self._adding.run(addition, job)
 
         self._added.submit(addition, work, follower)
 
     def _submit(self, album: int, follower: Follower | None) -> None:
-        def work(job: Job) -> wire.AlbumInfo:
+        def work(job: Job) -> AlbumInfo:
             with storage_errors(self._root):
                 return self._processing.run(album, job)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from facewire.protocol.album_messages import AlbumFaceEntry, AlbumPhotoEntry
+from facewire.protocol.albums.looking import AlbumFaceEntry, AlbumPhotoEntry
 
 
 @dataclass(frozen=True, slots=True)

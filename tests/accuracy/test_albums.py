@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facewire.client.album_client import AlbumClient
-from facewire.protocol.album_messages import AlbumSample, AlbumWanted
+from facewire.protocol.albums.search import AlbumSample, AlbumWanted
 from facewire.server.albums.service import AlbumService
 from facewire.server.albums.settings import AlbumSettings
 from facewire.server.gallery.gallery import Gallery

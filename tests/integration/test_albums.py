@@ -15,7 +15,9 @@ import pytest
 
 from facewire.client import FaceClient, ServerRefused
 from facewire.client.album_client import AlbumClient
-from facewire.protocol.album_messages import AlbumAdded, AlbumPerson, AlbumSample, AlbumWanted
+from facewire.protocol.albums.adding import AlbumAdded
+from facewire.protocol.albums.looking import AlbumPerson
+from facewire.protocol.albums.search import AlbumSample, AlbumWanted
 from facewire.protocol.errors import ErrorCode
 from facewire.protocol.messages import Progress
 from facewire.server.albums.limits import AlbumLimits
@@ -322,7 +324,7 @@ class TestAdding:
         assert albums.add_zip("Zip", io.BytesIO(data)).duplicates == 2
 
     def test_an_upload_goes_on_where_it_stopped(self, client: FaceClient) -> None:
-        from facewire.protocol.album_messages import AlbumAddZip, AlbumZipTaken
+        from facewire.protocol.albums.adding import AlbumAddZip, AlbumZipTaken
 
         data = zipped({"a.png": portrait(ADA)})
         client.albums.create("Zip")
@@ -588,7 +590,7 @@ class TestExport:
         assert all(name.lower().endswith(".png") for name in inside)
 
     def test_any_piece_in_any_order(self, trip: AlbumClient, client: FaceClient) -> None:
-        from facewire.protocol.album_messages import AlbumExportPiece, AlbumExportRead
+        from facewire.protocol.albums.export import AlbumExportPiece, AlbumExportRead
 
         export = trip.export("Trip")
         whole = b"".join(trip.read_export(export))

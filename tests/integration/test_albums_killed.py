@@ -18,7 +18,8 @@ import pytest
 
 from facewire.client import ConnectionLost
 from facewire.client.album_client import AlbumClient
-from facewire.protocol.album_messages import AlbumAdded, AlbumAddZip, AlbumInfo, AlbumZipTaken
+from facewire.protocol.albums.adding import AlbumAdded, AlbumAddZip, AlbumZipTaken
+from facewire.protocol.albums.collection import AlbumInfo
 from facewire.protocol.messages import Progress
 from tests.support.albums_server import POISON, POISONED_HEADER, DiedEarly, killable
 from tests.support.synthetic_engine import portrait

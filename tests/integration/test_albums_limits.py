@@ -16,7 +16,7 @@ import pytest
 
 from facewire.client import FaceClient, ServerRefused
 from facewire.client.album_client import AlbumClient
-from facewire.protocol.album_messages import AlbumSample, AlbumWanted
+from facewire.protocol.albums.search import AlbumSample, AlbumWanted
 from facewire.protocol.errors import ErrorCode
 from facewire.server.albums.limits import AlbumLimits
 from tests.support.albums import album_service, serving_albums

@@ -18,7 +18,7 @@ import pytest
 
 from facewire.client.cli import COMMANDS, main
 from facewire.client.commands.album import COMMANDS as ALBUM_COMMANDS
-from facewire.protocol.album_messages import AlbumAddZip, AlbumZipTaken
+from facewire.protocol.albums.adding import AlbumAddZip, AlbumZipTaken
 from facewire.protocol.codec import decode_request, encode_answer
 from facewire.protocol.errors import ErrorCode
 from facewire.protocol.framing import FrameDecoder, encode_frame

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facewire.protocol import album_messages as wire
+from facewire.protocol.albums.adding import AlbumAdd, AlbumAddZip
+from facewire.protocol.albums.collection import AlbumCreate, AlbumDelete, AlbumList, AlbumStatus
 from facewire.server.albums.database import Database
 from facewire.server.albums.service import AlbumService
 from facewire.server.errors import StartError, StorageFailed
@@ -97,20 +98,20 @@ def test_creating_a_gallery_on_a_full_disk_leaves_nothing(disk: Disk) -> None:
 
 def test_a_full_disk_is_said_by_albums(disk: Disk) -> None:
     with album_service(disk.path) as service:
-        ask(service, wire.AlbumCreate("Trip"))
+        ask(service, AlbumCreate("Trip"))
         disk.fill()
         for body in (
-            wire.AlbumAdd("Trip", "a.png", portrait(5)),
-            wire.AlbumAddZip("Trip", bytes(100_000), None, 0, last=False),
+            AlbumAdd("Trip", "a.png", portrait(5)),
+            AlbumAddZip("Trip", bytes(100_000), None, 0, last=False),
         ):
             with pytest.raises(StorageFailed, match="the disk is full"):
                 ask(service, body)
         with pytest.raises(StorageFailed, match="the disk is full"):
             for number in range(500):
-                ask(service, wire.AlbumCreate(f"Album {number}"))
+                ask(service, AlbumCreate(f"Album {number}"))
         disk.empty()
-        ask(service, wire.AlbumAdd("Trip", "a.png", portrait(5)))
-        assert ask(service, wire.AlbumStatus("Trip")).photos == 1  # type: ignore[union-attr]
+        ask(service, AlbumAdd("Trip", "a.png", portrait(5)))
+        assert ask(service, AlbumStatus("Trip")).photos == 1  # type: ignore[union-attr]
 
 
 def test_a_read_only_file_system_is_said_in_one_line(disk: Disk) -> None:
@@ -182,8 +183,8 @@ def test_new_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     room = tmp_path / "room"
     room.mkdir()
     with album_service(room) as service:
-        ask(service, wire.AlbumCreate("Trip"))
-        ask(service, wire.AlbumAdd("Trip", "a.png", portrait(5)))
+        ask(service, AlbumCreate("Trip"))
+        ask(service, AlbumAdd("Trip", "a.png", portrait(5)))
         root = room / "albums"
         assert stat.S_IMODE(root.stat().st_mode) == 0o700
         assert {mode for name, mode in modes(root).items() if "/" not in name} == {0o700, 0o600}
@@ -207,21 +208,21 @@ def test_what_everybody_could_read_is_taken_from_them_and_a_group_keeps_it(
 
 
 def names(service: AlbumService) -> list[str]:
-    return [album.album for album in ask(service, wire.AlbumList()).albums]  # type: ignore[union-attr]
+    return [album.album for album in ask(service, AlbumList()).albums]  # type: ignore[union-attr]
 
 
 def test_albums_deleted_under_the_server_take_no_change(tmp_path: Path) -> None:
     with album_service(tmp_path) as service:
-        ask(service, wire.AlbumCreate("Trip"))
+        ask(service, AlbumCreate("Trip"))
         folder = tmp_path / "albums"
         folder.rename(tmp_path / "elsewhere")
-        for body in (wire.AlbumCreate("Zoo"), wire.AlbumAdd("Trip", "a.png", portrait(5)), wire.AlbumDelete("Trip")):
+        for body in (AlbumCreate("Zoo"), AlbumAdd("Trip", "a.png", portrait(5)), AlbumDelete("Trip")):
             with pytest.raises(StorageFailed):
                 ask(service, body)
         assert "albums.db was deleted or moved away" in service.trouble()
         (tmp_path / "elsewhere").rename(folder)
         assert service.trouble() == ""
-        ask(service, wire.AlbumCreate("Zoo"))
+        ask(service, AlbumCreate("Zoo"))
     with album_service(tmp_path) as service:
         assert names(service) == ["Trip", "Zoo"]
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from facewire.protocol.album_messages import AlbumInfo, AlbumProcess
+from facewire.protocol.albums.adding import AlbumProcess
+from facewire.protocol.albums.collection import AlbumInfo
 from facewire.server.errors import UnknownAlbum
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.limits import TcpLimits

@@ -16,7 +16,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from facewire.protocol import album_messages as wire
+from facewire.protocol.albums.adding import AlbumAdd, AlbumProcess, AlbumRemove
+from facewire.protocol.albums.collection import AlbumCreate
+from facewire.protocol.albums.correcting import (
+    AlbumDifferent,
+    AlbumHide,
+    AlbumLabel,
+    AlbumMerge,
+    AlbumMove,
+    AlbumNot,
+    AlbumSplit,
+    AlbumUndo,
+)
+from facewire.protocol.albums.enrolling import AlbumEnrol, AlbumRecognise
+from facewire.protocol.albums.looking import AlbumFaceEntry, AlbumFaces, AlbumPeople, AlbumPerson
 from facewire.server.errors import BadRequest
 from tests.support.albums import album_service, ask
 from tests.support.synthetic_engine import draw, portrait
@@ -45,7 +58,7 @@ class Albums(RuleBasedStateMachine):
         self.room = Path(tempfile.mkdtemp(prefix="albums-"))
         self.context = album_service(self.room)
         self.service = self.context.__enter__()
-        self.ask(wire.AlbumCreate("A"))
+        self.ask(AlbumCreate("A"))
         self.said = Said()
         self.before: list[Said] = []  # one for every correction that can be undone
         self.shade = 0
@@ -60,11 +73,11 @@ class Albums(RuleBasedStateMachine):
     def ask(self, body):  # type: ignore[no-untyped-def]
         return ask(self.service, body)
 
-    def faces(self) -> dict[int, wire.AlbumFaceEntry]:
-        return {face.face: face for face in self.ask(wire.AlbumFaces("A")).faces}
+    def faces(self) -> dict[int, AlbumFaceEntry]:
+        return {face.face: face for face in self.ask(AlbumFaces("A")).faces}
 
-    def people(self) -> list[wire.AlbumPerson]:
-        shown, hidden = (self.ask(wire.AlbumPeople("A", hidden)).people for hidden in (False, True))
+    def people(self) -> list[AlbumPerson]:
+        shown, hidden = (self.ask(AlbumPeople("A", hidden)).people for hidden in (False, True))
         return [*shown, *hidden]
 
     def remember(self) -> None:
@@ -86,18 +99,18 @@ class Albums(RuleBasedStateMachine):
         picture = (
             portrait(one, shade=self.shade) if same else draw((one, boxes[0]), (other, boxes[1]), shade=self.shade)
         )
-        self.ask(wire.AlbumAdd("A", f"{self.shade}.png", picture))
+        self.ask(AlbumAdd("A", f"{self.shade}.png", picture))
 
     @rule()
     def process(self) -> None:
-        self.ask(wire.AlbumProcess("A"))
+        self.ask(AlbumProcess("A"))
 
     @rule(choice=st.integers(0, 100), name=st.sampled_from(NAMES))
     def label(self, choice: int, name: str) -> None:
         people = self.people()
         person = people[choice % len(people)].person
         self.remember()
-        self.ask(wire.AlbumLabel("A", person, name))
+        self.ask(AlbumLabel("A", person, name))
         self.named(person, name)
 
     def named(self, person: int, name: str) -> None:
@@ -116,7 +129,7 @@ class Albums(RuleBasedStateMachine):
         if self.said.names:
             person = sorted(self.said.names)[choice % len(self.said.names)]
             self.remember()
-            self.ask(wire.AlbumLabel("A", person, ""))
+            self.ask(AlbumLabel("A", person, ""))
             self.place_all(person, None)
 
     @rule(choice=st.integers(0, 100), hidden=st.booleans())
@@ -124,7 +137,7 @@ class Albums(RuleBasedStateMachine):
         people = self.people()
         person = people[choice % len(people)]
         self.remember()
-        self.ask(wire.AlbumHide("A", person.person, hidden))
+        self.ask(AlbumHide("A", person.person, hidden))
         self.said.hidden = self.said.hidden | {person.person} if hidden else self.said.hidden - {person.person}
         for face in self.faces().values():
             if face.person == person.person:
@@ -138,7 +151,7 @@ class Albums(RuleBasedStateMachine):
         if first == second:
             return
         self.remember()
-        self.ask(wire.AlbumDifferent("A", (first, second)))
+        self.ask(AlbumDifferent("A", (first, second)))
         mine, theirs = ([f.face for f in self.faces().values() if f.person == each] for each in (first, second))
         self.said.apart |= {frozenset((face, another)) for face in mine for another in theirs}
 
@@ -146,12 +159,12 @@ class Albums(RuleBasedStateMachine):
     def enrol(self, choice: int) -> None:
         """The gallery learns a name; what it lends later is that."""
         if self.said.names:
-            self.ask(wire.AlbumEnrol("A", sorted(self.said.names)[choice % len(self.said.names)], 1))
+            self.ask(AlbumEnrol("A", sorted(self.said.names)[choice % len(self.said.names)], 1))
 
     @rule()
     def lend(self) -> None:
         before = self.said.copy()
-        lent = self.ask(wire.AlbumRecognise("A", apply=True))
+        lent = self.ask(AlbumRecognise("A", apply=True))
         if lent.event is not None:
             self.before.append(before)
             for match in lent.matches:
@@ -164,7 +177,7 @@ class Albums(RuleBasedStateMachine):
         photos = sorted({face.photo for face in self.faces().values()})
         if len(photos) < 3:
             return
-        self.ask(wire.AlbumRemove("A", (photos[choice % len(photos)],)))
+        self.ask(AlbumRemove("A", (photos[choice % len(photos)],)))
         there = set(self.faces())
         for said in (self.said, *self.before):
             said.placed = {face: person for face, person in said.placed.items() if face in there}
@@ -190,7 +203,7 @@ class Albums(RuleBasedStateMachine):
         if first.person == second.person:
             return
         self.remember()
-        self.ask(wire.AlbumMerge("A", (first.person, second.person)))
+        self.ask(AlbumMerge("A", (first.person, second.person)))
         self.gone(second.person)
         self.place_all(first.person, first.name or second.name)
 
@@ -203,7 +216,7 @@ class Albums(RuleBasedStateMachine):
         mine = sorted(face.face for face in self.faces().values() if face.person == person)
         chosen = mine[choice % len(mine)]
         self.remember()
-        changed = self.ask(wire.AlbumSplit("A", person, (chosen,)))
+        changed = self.ask(AlbumSplit("A", person, (chosen,)))
         new = next(p.person for p in changed.people if p.person not in {q.person for q in people} | {person})
         self.said.placed[chosen] = new
         self.said.apart |= {frozenset((chosen, face)) for face in mine if face != chosen}
@@ -213,7 +226,7 @@ class Albums(RuleBasedStateMachine):
         people, faces = self.people(), sorted(self.faces())
         person, chosen = people[choice % len(people)].person, faces[face % len(faces)]
         self.remember()
-        self.ask(wire.AlbumMove("A", (chosen,), person))
+        self.ask(AlbumMove("A", (chosen,), person))
         self.said.placed[chosen] = person
         with_it = {f.face for f in self.faces().values() if f.person == person}
         self.said.apart = {pair for pair in self.said.apart if not pair <= with_it}
@@ -228,7 +241,7 @@ class Albums(RuleBasedStateMachine):
         mine = sorted(face.face for face in self.faces().values() if face.person == person)
         chosen = mine[choice % len(mine)]
         self.remember()
-        self.ask(wire.AlbumNot("A", (chosen,), person))
+        self.ask(AlbumNot("A", (chosen,), person))
         self.said.placed.pop(chosen, None)
         self.said.apart |= {frozenset((chosen, face)) for face in mine if face != chosen}
         if then_process:
@@ -238,11 +251,11 @@ class Albums(RuleBasedStateMachine):
     def undo(self) -> None:
         if not self.before:
             try:
-                self.ask(wire.AlbumUndo("A"))
+                self.ask(AlbumUndo("A"))
             except BadRequest:
                 return
             raise AssertionError("there was nothing to undo")
-        self.ask(wire.AlbumUndo("A"))
+        self.ask(AlbumUndo("A"))
         self.said = self.before.pop()
 
     @rule()

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewire.client import FaceClient
-from facewire.protocol.album_messages import AlbumResult
-from facewire.protocol.messages import RequestBody
+from facewire.protocol.messages import RequestBody, Result
 from facewire.server.albums.clustering.evidence import strangers_exceed
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.service import AlbumService
@@ -56,7 +55,7 @@ class Heard:
     """A follower in process."""
 
     news: list[tuple[int, int, Mapping[str, object]]] = field(default_factory=list)
-    result: AlbumResult | None = None
+    result: Result | None = None
     error: Exception | None = None
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -66,7 +65,7 @@ class Heard:
     def progress(self, done: int, total: int, details: Mapping[str, object]) -> None:
         self.news.append((done, total, details))
 
-    def finished(self, result: AlbumResult) -> None:
+    def finished(self, result: Result) -> None:
         self.result = result
         self.ended.set()
 
@@ -75,7 +74,7 @@ class Heard:
         self.ended.set()
 
 
-def ask(service: AlbumService, body: RequestBody) -> AlbumResult:
+def ask(service: AlbumService, body: RequestBody) -> Result:
     """The answer in process, waited for where it takes long. Raises what a client would be told."""
     if type(body) not in service.followed:
         return service.handlers[type(body)](body)  # type: ignore[return-value]

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facewire.protocol import album_messages as wire
+from facewire.protocol.albums.adding import AlbumAdd, AlbumProcess, AlbumRemove
+from facewire.protocol.albums.collection import AlbumCreate, AlbumDelete
+from facewire.protocol.albums.looking import AlbumFace, AlbumPhoto, AlbumPicture
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.pictures import face_crop, thumbnail
 from facewire.server.albums.renditions import FACE_SIZES, PHOTO_SIZES
@@ -33,28 +35,28 @@ ONE, OTHER = "1" * 64, "2" * 64
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[AlbumService]:
     with album_service(tmp_path) as service:
-        ask(service, wire.AlbumCreate("Trip"))
-        ask(service, wire.AlbumAdd("Trip", "large.jpg", LARGE))
+        ask(service, AlbumCreate("Trip"))
+        ask(service, AlbumAdd("Trip", "large.jpg", LARGE))
         yield service
 
 
 @pytest.fixture
 def faced(service: AlbumService) -> AlbumService:
-    ask(service, wire.AlbumRemove("Trip", (1,)))
-    ask(service, wire.AlbumAdd("Trip", "face.png", FACE))
-    ask(service, wire.AlbumProcess("Trip"))
+    ask(service, AlbumRemove("Trip", (1,)))
+    ask(service, AlbumAdd("Trip", "face.png", FACE))
+    ask(service, AlbumProcess("Trip"))
     return service
 
 
-def photo(service: AlbumService, size: int, album: str = "Trip", number: int = 1) -> wire.AlbumPicture:
-    answer = ask(service, wire.AlbumPhoto(album, number, size))
-    assert isinstance(answer, wire.AlbumPicture)
+def photo(service: AlbumService, size: int, album: str = "Trip", number: int = 1) -> AlbumPicture:
+    answer = ask(service, AlbumPhoto(album, number, size))
+    assert isinstance(answer, AlbumPicture)
     return answer
 
 
 def crop(service: AlbumService, size: int) -> bytes:
-    answer = ask(service, wire.AlbumFace("Trip", 1, size))
-    assert isinstance(answer, wire.AlbumPicture)
+    answer = ask(service, AlbumFace("Trip", 1, size))
+    assert isinstance(answer, AlbumPicture)
     return answer.image
 
 
@@ -105,15 +107,15 @@ def test_every_size_there_is_fills_nothing(faced: AlbumService, tmp_path: Path) 
 
 
 def test_they_go_with_the_last_album_that_has_the_photo(faced: AlbumService, tmp_path: Path) -> None:
-    ask(faced, wire.AlbumCreate("Other"))
-    ask(faced, wire.AlbumAdd("Other", "b.png", FACE))
+    ask(faced, AlbumCreate("Other"))
+    ask(faced, AlbumAdd("Other", "b.png", FACE))
     photo(faced, 320, number=2)
     crop(faced, 160)
-    ask(faced, wire.AlbumRemove("Trip", (2,)))
+    ask(faced, AlbumRemove("Trip", (2,)))
     assert len(kept(tmp_path)) == 2
     photo(faced, 1024, "Other", 3)
     assert len(kept(tmp_path)) == 3
-    ask(faced, wire.AlbumDelete("Other"))
+    ask(faced, AlbumDelete("Other"))
     assert kept(tmp_path) == []
 
 
@@ -157,6 +159,6 @@ def test_a_full_disk_refuses_no_thumbnail(service: AlbumService, tmp_path: Path)
 def test_a_thumbnail_larger_than_what_may_be_added(tmp_path: Path) -> None:
     data = cv2.imencode(".png", np.zeros((900, 900, 3), np.uint8))[1].tobytes()
     with album_service(tmp_path, limits=AlbumLimits(photo_bytes=len(data))) as service:
-        ask(service, wire.AlbumCreate("Trip"))
-        ask(service, wire.AlbumAdd("Trip", "a.png", data))
+        ask(service, AlbumCreate("Trip"))
+        ask(service, AlbumAdd("Trip", "a.png", data))
         assert len(photo(service, 900).image) > len(data)

@@ -1,0 +1,94 @@
+"""Albums as wholes: made, listed, renamed, deleted, and how far they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from facewire.protocol.asks import Asks
+
+MAX_ALBUM_PAGE = 1000  # `limit` of lists: a page of photos is then some 250 KB
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumCreate(Asks["AlbumInfo"]):
+    """A new, empty album."""
+
+    op: ClassVar[str] = "album.create"
+    album: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumList(Asks["AlbumsListed"]):
+    """Every album, by name."""
+
+    op: ClassVar[str] = "album.list"
+    offset: int = 0
+    limit: int = MAX_ALBUM_PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumDelete(Asks["AlbumDeleted"]):
+    """The album with its photos, faces, people and history, for good. The gallery keeps who was enrolled from it."""
+
+    op: ClassVar[str] = "album.delete"
+    album: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumRename(Asks["AlbumInfo"]):
+    """Another name for an album."""
+
+    op: ClassVar[str] = "album.rename"
+    album: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumStatus(Asks["AlbumInfo"]):
+    """What is in the album, and whether it is being processed."""
+
+    op: ClassVar[str] = "album.status"
+    album: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumInfo:
+    """Answer of `create`, `rename`, `status` and `process`: one album.
+
+    `size_bytes`: of the originals; `photos` is `waiting` + `with_faces` + `without_faces` + `unreadable`; `people` are
+    those not hidden, `named` those of them with a name; `undo` says what `album.undo` would undo; `adding`: a ZIP or a
+    folder is being added.
+    """
+
+    album: str
+    created: str
+    photos: int
+    size_bytes: int
+    waiting: int
+    with_faces: int
+    without_faces: int
+    unreadable: int
+    faces: int
+    people: int
+    named: int
+    hidden: int
+    processing: bool
+    undo: str | None
+    adding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumsListed:
+    """Answer of `list`."""
+
+    albums: tuple[AlbumInfo, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumDeleted:
+    """Answer of `delete`: what it held."""
+
+    album: str
+    photos: int

@@ -1,0 +1,70 @@
+"""An album's people and the gallery's: who is known there, and enrolling who is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from facewire.protocol.asks import Asks, Length, Range
+from facewire.protocol.gallery_messages import MAX_ACCEPTED, MAX_IMAGES, Acceptable, Shortcoming
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumRecognise(Asks["AlbumRecognised"]):
+    """Which people without a name does the gallery know? With `apply` they get these names, as one correction."""
+
+    op: ClassVar[str] = "album.recognise"
+    album: str
+    apply: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumRecognition:
+    """The gallery's name for a person of the album."""
+
+    person: int
+    name: str
+    similarity: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumRecognised:
+    """Answer of `recognise`; `event`: the correction's number where one was made."""
+
+    matches: tuple[AlbumRecognition, ...]
+    event: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumEnrol(Asks["AlbumEnrolled"]):
+    """Enrols a named person of the album in the gallery, with at most `templates` of their best faces.
+
+    They pass the same gate as pictures that are enrolled by `enrol`; `accept` as there.
+    """
+
+    op: ClassVar[str] = "album.enrol"
+    album: str
+    person: int
+    templates: Annotated[int, Range(1, MAX_IMAGES)] = 5
+    accept: Annotated[tuple[Acceptable, ...], Length(0, MAX_ACCEPTED)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumLeftOut:
+    """A face that was not enrolled, and the name of its photo; the rest as in `Rejection`."""
+
+    face: int
+    photo: str
+    reason: str
+    message: str
+    shortcomings: tuple[Shortcoming, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumEnrolled:
+    """Answer of `enrol`: how many templates the gallery has of them now, and which faces it did not take."""
+
+    name: str
+    templates: int
+    left_out: tuple[AlbumLeftOut, ...] = ()

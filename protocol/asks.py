@@ -1,0 +1,96 @@
+"""Requests that name their answers: `class Rename(Asks["Changed"])` is all that the wire needs to know of an operation.
+
+A request's ranges are declared on its fields (`Annotated[int, Range(1, 100)]`) and hold wherever one is made: in a
+client before it is sent, in the server when it is read.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+from facewire.protocol.errors import InvalidRequest
+
+A = TypeVar("A")
+
+
+class Asks(Generic[A]):
+    """A request that is answered with an `A`, as a frozen dataclass whose `op` is its name on the wire.
+
+    `A` is a string where its class follows further down in the module.
+    """
+
+    __slots__ = ()
+    op: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        REQUEST_OF[cls.op] = cls  # dataclass(slots=True) makes the class a second time, and that one stays
+
+    def __post_init__(self) -> None:
+        for key, limits in _limits_of(type(self)):
+            value = getattr(self, key)
+            for limit in limits if value is not None else ():
+                limit.check(key, value)
+        self.check()
+
+    def check(self) -> None:
+        """What no single field can say of itself. Raises InvalidRequest."""
+
+
+REQUEST_OF: dict[str, type[Asks[Any]]] = {}
+"""Every operation of the modules that have been imported, by its name on the wire; `codec` imports all of them."""
+
+
+@cache
+def answer_of(request: type[Asks[Any]]) -> type[Any]:
+    """The class of a request's answer."""
+    base = next(base for base in request.__orig_bases__ if get_origin(base) is Asks)  # type: ignore[attr-defined]
+    (answer,) = get_args(base)
+    if isinstance(answer, type):
+        return answer
+    found: type[Any] = getattr(sys.modules[request.__module__], answer.__forward_arg__)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A number, or each number of several, is from `low` to `high`."""
+
+    low: float
+    high: float
+
+    def check(self, key: str, value: Any) -> None:
+        """Raises InvalidRequest."""
+        for number in value if isinstance(value, tuple) else (value,):
+            if not self.low <= number <= self.high:
+                raise InvalidRequest(f"'{key}' must be from {self.low} to {self.high}, not {number}")
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """There are at least `least` of them, and at most `most` where that is said."""
+
+    least: int
+    most: int | None = None
+
+    def check(self, key: str, value: Any) -> None:
+        """Raises InvalidRequest."""
+        if len(value) < self.least or (self.most is not None and len(value) > self.most):
+            most = "" if self.most is None else f" and at most {self.most}"
+            raise InvalidRequest(f"'{key}' must name at least {self.least}{most}, not {len(value)}")
+
+
+@cache
+def _limits_of(request: type[Any]) -> tuple[tuple[str, tuple[Range | Length, ...]], ...]:
+    hints = get_type_hints(request, include_extras=True)
+    found = ((key, tuple(_limits_in(hint))) for key, hint in hints.items())
+    return tuple((key, limits) for key, limits in found if limits)
+
+
+def _limits_in(hint: Any) -> list[Range | Length]:
+    if get_origin(hint) is Annotated:
+        return [limit for limit in hint.__metadata__ if isinstance(limit, (Range, Length))]
+    return []
