@@ -17,18 +17,10 @@ met; 2 asked wrongly; 3 something did not start.
 
 from __future__ import annotations
 
-import os
-import sys
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = os.path.realpath(__file__ + "/../..")
-    from launch import launch
-
-    launch("lab.benchmark", "requirements-bench.txt")
-
 import argparse
 import importlib
 import json
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -36,12 +28,12 @@ from pathlib import Path
 
 from facewire.client.pictures import NoSuchPicture, find_pictures
 from facewire.protocol.arguments import Parser
+from facewire.scripts.demo import PROBES
+from facewire.scripts.serving import ROOT
 from facewire.server.errors import StartError
 from facewire.server.settings import positive
 from facewire.server.vision.cache import default_cache_dir
 from lab.benchmarking.report import Section, report_json, report_text
-from scripts.demo import PROBES
-from scripts.serving import ROOT
 
 # Loaded when asked for: `search` imports faiss, and a run without it should not need it.
 MODULES = {

@@ -5,17 +5,9 @@ Progress goes to stderr; with --json the last line of stdout is one JSON object.
 
 from __future__ import annotations
 
-import os
-import sys
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = os.path.realpath(__file__ + "/../..")
-    from launch import launch
-
-    launch("lab.evaluate")
-
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 
 from facewire.protocol.arguments import Parser

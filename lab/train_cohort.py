@@ -8,16 +8,8 @@ other data sets: docs/decisions/0010.
 
 from __future__ import annotations
 
-import os
-import sys
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = os.path.realpath(__file__ + "/../..")
-    from launch import launch
-
-    launch("lab.train_cohort")
-
 import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -7,15 +7,6 @@ checkpoint, FaceNet's feature maps of the training pictures (2 GB a view), the h
 result, up to the order in which threads add floats. data/models/README.md tells what the networks may be used for.
 """
 
-import os
-import sys
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = os.path.realpath(__file__ + "/../..")
-    from launch import launch
-
-    launch("lab.train_emotion", "requirements-train.txt")
-
 import argparse
 from pathlib import Path
 

@@ -7,20 +7,12 @@ Needs what requirements-dev.txt and requirements-web.txt install, and Chromium. 
 
 from __future__ import annotations
 
-import os
-import sys
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = os.path.realpath(__file__ + "/../..")
-    from launch import launch
-
-    launch("lab.web_screenshots", "requirements-dev.txt")
-
 import argparse
 import contextlib
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,8 +25,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facewire.client import FaceClient
-from scripts.demo import PEOPLE, PROBES, choose_model, run
-from scripts.serving import ROOT, serving
+from facewire.scripts.demo import PEOPLE, PROBES, choose_model, run
+from facewire.scripts.serving import ROOT, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

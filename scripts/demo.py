@@ -5,29 +5,26 @@ Uses FaceNet where its weights are, or can be fetched; else dlib's network, whic
 
 from __future__ import annotations
 
-import os
-import sys
+if __name__ == "__main__":
+    from _launch import launch
 
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = os.path.realpath(__file__ + "/../..")
-    from launch import launch
-
-    launch("scripts.demo")
+    launch("facewire.scripts.demo")
 
 import argparse
 import json
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from facewire.client import FaceClient
+from facewire.scripts.serving import ROOT, serving
 from facewire.server.errors import StartError
 from facewire.server.vision import deepface_models
 from facewire.server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
 from facewire.server.vision.opening import find_weights
 from facewire.server.vision.weights import MissingWeights, WeightsFinder
-from scripts.serving import ROOT, serving
 
 PEOPLE = ROOT / "data" / "sample" / "people"
 PROBES = ROOT / "data" / "sample" / "probes"

@@ -5,15 +5,12 @@ The same service answers as behind the socket, so the answers are the same. Outp
 
 from __future__ import annotations
 
-import os
+if __name__ == "__main__":
+    from _launch import launch
+
+    launch("facewire.scripts.identify")
+
 import sys
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = os.path.realpath(__file__ + "/../..")
-    from launch import launch
-
-    launch("scripts.identify")
-
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path

@@ -5,17 +5,14 @@ Ctrl-C ends both; if one of them ends by itself, so does the other.
 
 from __future__ import annotations
 
-import os
-import sys
+if __name__ == "__main__":
+    from _launch import launch
 
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = os.path.realpath(__file__ + "/../..")
-    from launch import launch
-
-    launch("scripts.web", "requirements-web.txt")
+    launch("facewire.scripts.web", "requirements-web.txt")
 
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,10 +20,10 @@ from pathlib import Path
 from facewire.client.web.main import listen, why_not
 from facewire.client.web.settings import DEFAULT_WEB_PORT, WebSettings, page_port
 from facewire.protocol.arguments import Parser
+from facewire.scripts.demo import DB as DEMO_DB
+from facewire.scripts.demo import PEOPLE, choose_model, run, say, shown
+from facewire.scripts.serving import ROOT, STOP_TIMEOUT_S, last_line, server_process
 from facewire.server.errors import StartError
-from scripts.demo import DB as DEMO_DB
-from scripts.demo import PEOPLE, choose_model, run, say, shown
-from scripts.serving import ROOT, STOP_TIMEOUT_S, last_line, server_process
 
 _DEFAULT_DB = ROOT / "data" / "facialdb.db"
 _LOG = ROOT / "data" / "web.log"

@@ -16,6 +16,7 @@ import numpy as np
 
 from facewire.client import FaceClient
 from facewire.protocol.messages import Identified
+from facewire.scripts.serving import Server, server_process
 from facewire.server.errors import StartError
 from facewire.server.gallery.gallery import Gallery
 from facewire.server.spec import EmbeddingSpec
@@ -25,7 +26,6 @@ from facewire.server.vision.opening import VisionSettings, find_weights, open_an
 from facewire.server.vision.runtime import cores
 from facewire.server.vision.weights import WeightsFinder
 from lab.benchmarking.deepface_process import DeepFaceProcess, deepface_home
-from scripts.serving import Server, server_process
 
 CLIENTS = 16
 ENGINES = ("tensorflow", "onnx")

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from facewire.scripts.demo import PEOPLE
 from facewire.server.maintenance.build.build import Request, build
 from facewire.server.maintenance.build.folder import scan
 from facewire.server.maintenance.create_db import DEFAULT_JOBS
 from lab.benchmarking.answers import deepface_name
 from lab.benchmarking.bench import ENGINES, Bench, say
 from lab.benchmarking.report import Section, Target
-from scripts.demo import PEOPLE
 
 AT_ONCE = 16
 WANTED = 20

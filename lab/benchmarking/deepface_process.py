@@ -14,12 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from facewire.scripts.serving import ROOT
 from facewire.server.errors import StartError
 from facewire.server.vision.cache import cache_key, cached_folder
 from facewire.server.vision.models import DEFAULT_MODEL, YUNET_FILE, model_card
 from facewire.server.vision.opening import find_weights
 from facewire.server.vision.weights import WeightsFinder
-from scripts.serving import ROOT
 
 PACKAGES = ("deepface", "tensorflow", "onnxruntime", "tf2onnx")
 

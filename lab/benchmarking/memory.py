@@ -7,11 +7,11 @@ import time
 from statistics import median
 
 from facewire.client import FaceClient
+from facewire.scripts.serving import Server
 from facewire.server.errors import StartError
 from lab.benchmarking.bench import CLIENTS, Bench, resident_mb, say
 from lab.benchmarking.report import Section, Target
 from lab.benchmarking.vectors import Crowd, crowd_database
-from scripts.serving import Server
 
 TEMPLATES = 6_144  # the LFW half's
 REQUESTS, MANY_REQUESTS, FEW_REQUESTS = 2_000, 20_000, 200

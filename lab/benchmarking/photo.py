@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewire.client import FaceClient
+from facewire.scripts.demo import PEOPLE
 from lab.benchmarking.answers import deepface_name
 from lab.benchmarking.bench import ENGINES, Bench, cpu_seconds, say
 from lab.benchmarking.report import Section, Target
-from scripts.demo import PEOPLE
 
 WIDTH, HEIGHT = 4000, 3000
 PLACES = (4, 3)  # people across and down

@@ -6,10 +6,10 @@ import time
 from statistics import median
 
 from facewire.client import FaceClient
+from facewire.scripts.serving import server_process
 from lab.benchmarking.answers import deepface_name
 from lab.benchmarking.bench import ENGINES, Bench, resident_mb, say
 from lab.benchmarking.report import Section, Target
-from scripts.serving import server_process
 
 WANTED_S = 1.5
 STARTS = 5

@@ -13,17 +13,9 @@ Exit codes: 0 done, 2 asked wrongly, 3 something is broken or failed; the galler
 
 from __future__ import annotations
 
-import os
-import sys
-
-if __name__ == "__main__":  # started by its path, Python knows scripts/ but not the project around it
-    sys.path[0] = os.path.realpath(__file__ + "/../..")
-    from launch import launch
-
-    launch("facewire.server.maintenance.backup_command")
-
 import argparse
 import sqlite3
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime

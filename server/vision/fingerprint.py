@@ -1,6 +1,7 @@
 """What a picture looks like, in 192 bytes: the same for its copies in other formats, qualities and sizes.
 
-The mean colours of an 8x8 grid laid over the picture as shown. `server.gallery.search.lookalikes` says when two are the same.
+The mean colours of an 8x8 grid laid over the picture as shown.
+`server.gallery.search.lookalikes` says when two are the same.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def test_every_command_is_started_by_launch(program: str) -> None:
     text = (ROOT / program).read_text(encoding="utf-8")
     (module,) = re.findall(r'^    launch\("([\w.]+)"', text, re.MULTILINE)
     if program.startswith("scripts/"):
-        assert module == program.removesuffix(".py").replace("/", ".")
+        assert module.rpartition(".")[2].removesuffix("_command") == Path(program).stem
     before = text[: text.index("launch(")]
     assert set(re.findall(r"^import (\w+)|^from (\w+)", before, re.MULTILINE)) <= {
         ("os", ""),
@@ -258,7 +258,7 @@ def launched(room: Path, text: str) -> Run:
     (room / "module.py").write_text(text)
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        f"sys.path[:0] = [{str(ROOT)!r}, {str(room)!r}]; import launch; launch.launch('module')"
+        f"sys.path[:0] = [{str(ROOT)!r}, {str(room)!r}]; from protocol.launch import launch; launch('module')"
     )
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
@@ -293,7 +293,7 @@ def test_ctrl_c_is_not_lost_on_its_way(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     "mistake",
-    ["import server.no_such_module", "from server.errors import NoSuchError", "import PIL.no_such_module", "1 / 0"],
+    ["import facewire.server.no_such_module", "from facewire.server.errors import NoSuchError", "import PIL.no_such_module", "1 / 0"],
 )
 def test_mistakes_of_ours_keep_their_traceback(tmp_path: Path, mistake: str) -> None:
     done = launched(tmp_path, f"{mistake}\ndef main(): pass\n")

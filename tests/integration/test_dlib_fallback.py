@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from facewire.scripts.demo import what_next
 from facewire.server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
-from scripts.demo import what_next
 from tests.integration.conftest import Kit
 from tests.support.server_process import PATIENCE_S, READY, ROOT, environment, serving_process
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facewire.client.cli import main as client_app
-from scripts.identify import main as identify
+from facewire.scripts.identify import main as identify
 from tests.integration.conftest import Kit
 from tests.support.server_process import serving_process
 

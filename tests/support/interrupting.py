@@ -23,7 +23,7 @@ def _watch(event: str, arguments: tuple[object, ...]) -> None:
     global _imports, _done
     if _done:
         return
-    if event == "import" and (_imports >= 0 or arguments[0] == "launch"):
+    if event == "import" and (_imports >= 0 or arguments[0] in ("protocol.launch", "_launch")):
         _imports += 1
     if _at.isdigit():
         come = event == "import" and _imports == int(_at)

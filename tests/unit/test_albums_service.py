@@ -8,7 +8,6 @@ import time
 import zipfile
 from contextlib import closing
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("protocol", "server", "client", "scripts")
+PACKAGES = ("protocol", "server", "client", "scripts", "lab")
 LAUNCHERS = ("server_app", "client_app", "web_app")
-LAUNCH = "launch"  # what each of them, and every script, begins with
+LAUNCH = "protocol.launch"  # what each of them, and every script, begins with
 
 
 def sources() -> Iterator[Path]:
     for package in PACKAGES:
         yield from sorted((ROOT / package).rglob("*.py"))
-    yield from (ROOT / f"{launcher}.py" for launcher in (*LAUNCHERS, LAUNCH))
+    yield from (ROOT / f"{launcher}.py" for launcher in LAUNCHERS)
 
 
 def module_of(path: Path) -> str:
@@ -28,7 +28,8 @@ def module_of(path: Path) -> str:
 
 
 def imported_by(path: Path) -> set[str]:
-    """Every module named in an import statement anywhere in the file, functions and TYPE_CHECKING included."""
+    """Every module named in an import statement anywhere in the file, functions and TYPE_CHECKING included; facewire's
+    own without that first name, as their folders are called."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -37,7 +38,7 @@ def imported_by(path: Path) -> set[str]:
             assert node.level == 0, f"{path} imports relatively"
             # `from server import vision` imports server.vision
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return {name.removeprefix("facewire.") for name in names}
 
 
 IMPORTS = {module_of(path): imported_by(path) for path in sources()}
@@ -58,11 +59,11 @@ def test_the_modules_are_found() -> None:
 
 # who -> what they must never import
 FORBIDDEN = {
-    "protocol": ["server", "client", "scripts", *LAUNCHERS],
-    "client": ["server", "scripts", *LAUNCHERS],
+    "protocol": ["server", "client", "scripts", "lab", *LAUNCHERS],
+    "client": ["server", "scripts", "lab", *LAUNCHERS],
     # the page is one more thin client: it asks through FaceClient, and looks into no picture
     "client.web": ["client.connection", "protocol.stream", "protocol.framing", "protocol.codec", "numpy", "cv2", "PIL"],
-    "server": ["client", "scripts", *LAUNCHERS],
+    "server": ["client", "scripts", "lab", *LAUNCHERS],
     "server.vision": ["server.tcp", "server.recognition", "server.gallery", "server.app", "protocol", "socket"],
     "server.gallery": ["server.tcp", "server.recognition", "server.vision", "server.app", "protocol", "socket"],
     "server.recognition": [
@@ -81,6 +82,7 @@ FORBIDDEN = {
     "server.errors": ["server", "protocol"],
     "server.spec": ["server", "protocol"],
     "scripts": list(LAUNCHERS),
+    "lab": list(LAUNCHERS),
 }
 
 
@@ -131,8 +133,8 @@ def test_one_module_imports_a_library(library: str) -> None:
 
 
 @pytest.mark.parametrize("library", ["sqlite_utils", "msgpack", "openvino", "dlib"])
-def test_scripts_go_through_that_module_too(library: str) -> None:
-    assert not any(inside(user, "scripts") for user in users_of(library))
+def test_the_laboratory_goes_through_that_module_too(library: str) -> None:
+    assert not any(inside(user, "lab") for user in users_of(library))
 
 
 def test_the_wire_is_pure() -> None:
@@ -145,7 +147,7 @@ def test_the_wire_is_pure() -> None:
 def test_a_start_waits_for_no_library_that_it_does_not_need() -> None:
     """Each of these takes from a fifth of a second to several, and memory; sqlite_utils brings pandas along."""
     slow = {"tensorflow", "deepface", "pandas", "sqlite_utils", "matplotlib", "faiss"}
-    code = f"import sys, server.app; print(sorted({slow!r} & set(sys.modules)))"
+    code = f"import sys, facewire.server.app; print(sorted({slow!r} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
 
@@ -187,7 +189,7 @@ def test_launch_needs_nothing_but_python() -> None:
 
 def test_openblas_is_told_to_have_no_threads_before_numpy_loads_it() -> None:
     """Told later it does not listen, and its threads keep FaceNet from a core (docs/decisions/0009)."""
-    told = "import os, sys, server; print('numpy' in sys.modules, os.environ['OPENBLAS_NUM_THREADS'])"
+    told = "import os, sys, facewire.server; print('numpy' in sys.modules, os.environ['OPENBLAS_NUM_THREADS'])"
     ran = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["False", "1"]
 

@@ -155,7 +155,6 @@ def test_the_words_do_not_depend_on_what_was_asked_before() -> None:
     """A fresh process each: what another module registers with Pillow changes nothing."""
     code = """
 import sys
-sys.path.insert(0, ".")
 from facewire.server.vision.image import ImageLimits, decode_image
 from facewire.server.errors import InvalidImage
 if sys.argv[1] == "late":

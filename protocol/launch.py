@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, NoReturn
 
-OUR_PACKAGES = ("protocol", "server", "client", "scripts")
 OLDEST_PYTHON = (3, 11)
 
 _WRONG_PYTHON = 2
@@ -34,7 +33,7 @@ _NO_OUTPUT = 3
 _INTERRUPTED = 130  # as shells have it: 128 and the signal's number
 _READER_GONE = 141
 
-_ROOT = os.path.realpath(__file__ + "/..")
+_ROOT = os.path.realpath(__file__ + "/../..")  # of a checkout
 
 
 def launch(module: str, requirements: str = "requirements.txt") -> NoReturn:
@@ -131,8 +130,10 @@ def _explained(error: BaseException, interrupted: bool, requirements: str) -> in
         package = (error.name or "").partition(".")[0]
         if os.path.realpath(sys.prefix) == os.path.realpath(_ROOT + "/.venv"):
             cure = "run .venv/bin/python -m pip install -r " + requirements
-        else:
+        elif os.path.exists(_ROOT + "/Makefile"):
             cure = "run `make setup`, then " + _in_venv()
+        else:
+            cure = 'run pip install "facewire[server,web]"'
         _say(f"{package} is not installed for this Python ({sys.executable}): {cure}")
         return _WRONG_PYTHON
     if isinstance(error, OSError) and not _can_write():
@@ -146,7 +147,7 @@ def _is_missing_package(name: str | None) -> bool:
     from importlib.util import find_spec
 
     package = (name or "").partition(".")[0]
-    return bool(package) and package not in OUR_PACKAGES and find_spec(package) is None
+    return bool(package) and find_spec(package) is None
 
 
 def _in_venv() -> str:
@@ -191,3 +192,41 @@ def _say(line: str) -> None:
         os.write(2, message.encode(errors="replace"))
     except OSError:
         pass  # nobody to tell it
+
+
+# ---- the commands that pip installs
+
+
+def client() -> NoReturn:
+    """`facewire`."""
+    launch("facewire.client.cli")
+
+
+def server() -> NoReturn:
+    """`facewire-server`."""
+    launch("facewire.server.app")
+
+
+def web() -> NoReturn:
+    """`facewire-web`."""
+    launch("facewire.client.web.main", "requirements-web.txt")
+
+
+def create_db() -> NoReturn:
+    """`facewire-create-db`."""
+    launch("facewire.server.maintenance.create_db")
+
+
+def migrate_model() -> NoReturn:
+    """`facewire-migrate-model`."""
+    launch("facewire.server.maintenance.migrate_model")
+
+
+def backup() -> NoReturn:
+    """`facewire-backup`."""
+    launch("facewire.server.maintenance.backup_command")
+
+
+def identify() -> NoReturn:
+    """`facewire-identify`."""
+    launch("facewire.scripts.identify")
