@@ -19,7 +19,6 @@ from facewire.protocol.albums.adding import (
     AlbumProcess,
     AlbumRemove,
     AlbumRemoved,
-    AlbumZipTaken,
 )
 from facewire.protocol.albums.collection import (
     AlbumCreate,
@@ -48,7 +47,7 @@ from facewire.protocol.albums.correcting import (
     AlbumUndo,
 )
 from facewire.protocol.albums.enrolling import AlbumEnrol, AlbumEnrolled, AlbumRecognise, AlbumRecognised
-from facewire.protocol.albums.export import EXPORT_READ, AlbumExport, AlbumExported, AlbumExportPiece, AlbumExportRead
+from facewire.protocol.albums.export import EXPORT_READ, AlbumExport, AlbumExported, AlbumExportRead
 from facewire.protocol.albums.looking import (
     AlbumFace,
     AlbumFaceEntry,
@@ -65,22 +64,22 @@ from facewire.protocol.albums.looking import (
     Show,
 )
 from facewire.protocol.albums.search import AlbumFound, AlbumSample, AlbumSearch, AlbumWanted, ShowFound, Together
+from facewire.protocol.asks import A, Asks
 from facewire.protocol.gallery_messages import Acceptable
-from facewire.protocol.messages import Progress, RequestBody, Result
+from facewire.protocol.messages import Progress
 
 ZIP_PIECE = 1024 * 1024  # bytes of an uploaded ZIP a frame: as `export_read` the other way
 ADD_WINDOW = 8  # photos under way at once: what the server takes in of one connection
 
 OnProgress = Callable[[Progress], None]
-Kind = TypeVar("Kind")
 Item = TypeVar("Item")
 
 
 class Asker(Protocol):
     """What carries the questions: a FaceClient."""
 
-    def ask(self, body: RequestBody, expected: type[Kind], on_progress: OnProgress | None = None) -> Kind: ...
-    def ask_many(self, bodies: Iterable[RequestBody], *, window: int) -> Iterator[Result | ServerRefused]: ...
+    def ask(self, body: Asks[A], on_progress: OnProgress | None = None) -> A: ...
+    def ask_many(self, bodies: Iterable[Asks[A]], *, window: int) -> Iterator[A | ServerRefused]: ...
 
 
 class AlbumClient:
@@ -96,30 +95,30 @@ class AlbumClient:
 
     def create(self, album: str) -> AlbumInfo:
         """A new, empty album."""
-        return self._asker.ask(AlbumCreate(album), AlbumInfo)
+        return self._asker.ask(AlbumCreate(album))
 
     def list(self, offset: int = 0, limit: int | None = None) -> AlbumsListed:
         """One page of the albums, by name."""
         body = AlbumList(offset) if limit is None else AlbumList(offset, limit)
-        return self._asker.ask(body, AlbumsListed)
+        return self._asker.ask(body)
 
     def delete(self, album: str) -> AlbumDeleted:
         """The album with everything in it, for good."""
-        return self._asker.ask(AlbumDelete(album), AlbumDeleted)
+        return self._asker.ask(AlbumDelete(album))
 
     def rename(self, album: str, to: str) -> AlbumInfo:
         """Another name."""
-        return self._asker.ask(AlbumRename(album, to), AlbumInfo)
+        return self._asker.ask(AlbumRename(album, to))
 
     def status(self, album: str) -> AlbumInfo:
         """What is in it, and whether it is being processed."""
-        return self._asker.ask(AlbumStatus(album), AlbumInfo)
+        return self._asker.ask(AlbumStatus(album))
 
     # ------------------------------------------------------------------------------------------ adding
 
     def add(self, album: str, name: str, image: bytes) -> AlbumAdded:
         """One photo; `name` is for people to read."""
-        return self._asker.ask(AlbumAdd(album, name, image), AlbumAdded)
+        return self._asker.ask(AlbumAdd(album, name, image))
 
     def add_many(
         self, album: str, photos: Iterable[tuple[str, bytes]], *, window: int = ADD_WINDOW
@@ -128,10 +127,7 @@ class AlbumClient:
 
         A photo that the server refuses gives its error in its place; ClientErrors that concern all are raised.
         """
-        for answer in self._asker.ask_many((AlbumAdd(album, name, image) for name, image in photos), window=window):
-            if not isinstance(answer, (AlbumAdded, ServerRefused)):
-                raise TypeError(f"{type(answer).__name__} is no answer of album.add")
-            yield answer
+        return self._asker.ask_many((AlbumAdd(album, name, image) for name, image in photos), window=window)
 
     def add_zip(
         self,
@@ -146,9 +142,7 @@ class AlbumClient:
         while True:
             following = file.read(ZIP_PIECE)
             last = not following
-            taken = self._asker.ask(
-                AlbumAddZip(album, piece, upload, received, last), AlbumZipTaken, on_progress if last else None
-            )
+            taken = self._asker.ask(AlbumAddZip(album, piece, upload, received, last), on_progress if last else None)
             upload, received = taken.upload, taken.received
             if on_sent is not None:
                 on_sent(received)
@@ -158,21 +152,21 @@ class AlbumClient:
 
     def import_folder(self, album: str, folder: str, on_progress: OnProgress | None = None) -> AlbumIngested:
         """Every picture below a folder on the server's own disk."""
-        return self._asker.ask(AlbumImport(album, folder), AlbumIngested, on_progress)
+        return self._asker.ask(AlbumImport(album, folder), on_progress)
 
     def folders(self, folder: str = "") -> AlbumFoldersListed:
         """What lies in a folder that could be imported, and whether this server imports any."""
-        return self._asker.ask(AlbumFolders(folder), AlbumFoldersListed)
+        return self._asker.ask(AlbumFolders(folder))
 
     def remove(self, album: str, photos: Sequence[int]) -> AlbumRemoved:
         """Takes photos out, with their faces, for good."""
-        return self._asker.ask(AlbumRemove(album, tuple(photos)), AlbumRemoved)
+        return self._asker.ask(AlbumRemove(album, tuple(photos)))
 
     def process(
         self, album: str, *, wait: bool = True, again: bool = False, on_progress: OnProgress | None = None
     ) -> AlbumInfo:
         """Finds and clusters the faces that wait; returns when that is done, or at once without `wait`."""
-        return self._asker.ask(AlbumProcess(album, wait, again), AlbumInfo, on_progress)
+        return self._asker.ask(AlbumProcess(album, wait, again), on_progress)
 
     # ------------------------------------------------------------------------------------------ looking
 
@@ -181,7 +175,7 @@ class AlbumClient:
     ) -> AlbumPhotosListed:
         """One page of the photos, by name."""
         body = AlbumPhotos(album, show, person, offset, **_limited(limit))
-        return self._asker.ask(body, AlbumPhotosListed)
+        return self._asker.ask(body)
 
     def all_photos(self, album: str, *, show: Show = "all", person: int | None = None) -> Iterator[AlbumPhotoEntry]:
         """Every photo, page by page."""
@@ -189,11 +183,11 @@ class AlbumClient:
 
     def photo(self, album: str, photo: int, size: int = 0) -> AlbumPicture:
         """The original, or with `size` a JPEG whose longer side is at most that many pixels."""
-        return self._asker.ask(AlbumPhoto(album, photo, size), AlbumPicture)
+        return self._asker.ask(AlbumPhoto(album, photo, size))
 
     def face(self, album: str, face: int, size: int = 160) -> AlbumPicture:
         """A square JPEG around a face."""
-        return self._asker.ask(AlbumFace(album, face, size), AlbumPicture)
+        return self._asker.ask(AlbumFace(album, face, size))
 
     def faces(
         self,
@@ -205,7 +199,7 @@ class AlbumClient:
         limit: int | None = None,
     ) -> AlbumFacesListed:
         """One page of the faces of a person, of a photo, or all; the best first."""
-        return self._asker.ask(AlbumFaces(album, person, photo, offset, **_limited(limit)), AlbumFacesListed)
+        return self._asker.ask(AlbumFaces(album, person, photo, offset, **_limited(limit)))
 
     def all_faces(self, album: str, *, person: int | None = None, photo: int | None = None) -> Iterator[AlbumFaceEntry]:
         """Every face, page by page."""
@@ -215,7 +209,7 @@ class AlbumClient:
         self, album: str, *, hidden: bool = False, offset: int = 0, limit: int | None = None
     ) -> AlbumPeopleListed:
         """One page of the people: the named first, then by their faces."""
-        return self._asker.ask(AlbumPeople(album, hidden, offset, **_limited(limit)), AlbumPeopleListed)
+        return self._asker.ask(AlbumPeople(album, hidden, offset, **_limited(limit)))
 
     def all_people(self, album: str, *, hidden: bool = False) -> Iterator[AlbumPerson]:
         """Everybody, page by page."""
@@ -225,39 +219,39 @@ class AlbumClient:
 
     def label(self, album: str, person: int, name: str) -> AlbumChanged:
         """Names a person; another person's name merges the two, an empty one is taken away."""
-        return self._asker.ask(AlbumLabel(album, person, name), AlbumChanged)
+        return self._asker.ask(AlbumLabel(album, person, name))
 
     def merge(self, album: str, people: Sequence[int]) -> AlbumChanged:
         """These are one; the first keeps its number."""
-        return self._asker.ask(AlbumMerge(album, tuple(people)), AlbumChanged)
+        return self._asker.ask(AlbumMerge(album, tuple(people)))
 
     def split(self, album: str, person: int, faces: Sequence[int], name: str = "") -> AlbumChanged:
         """These faces of a person are a new person."""
-        return self._asker.ask(AlbumSplit(album, person, tuple(faces), name), AlbumChanged)
+        return self._asker.ask(AlbumSplit(album, person, tuple(faces), name))
 
     def move(self, album: str, faces: Sequence[int], person: int) -> AlbumChanged:
         """These faces are of that person."""
-        return self._asker.ask(AlbumMove(album, tuple(faces), person), AlbumChanged)
+        return self._asker.ask(AlbumMove(album, tuple(faces), person))
 
     def not_person(self, album: str, faces: Sequence[int], person: int) -> AlbumChanged:
         """These faces are not of that person, and never will be."""
-        return self._asker.ask(AlbumNot(album, tuple(faces), person), AlbumChanged)
+        return self._asker.ask(AlbumNot(album, tuple(faces), person))
 
     def different(self, album: str, one: int, other: int) -> AlbumChanged:
         """These two are not one person."""
-        return self._asker.ask(AlbumDifferent(album, (one, other)), AlbumChanged)
+        return self._asker.ask(AlbumDifferent(album, (one, other)))
 
     def hide(self, album: str, person: int, hidden: bool = True) -> AlbumChanged:
         """Nobody asks about this one; or show them again."""
-        return self._asker.ask(AlbumHide(album, person, hidden), AlbumChanged)
+        return self._asker.ask(AlbumHide(album, person, hidden))
 
     def undo(self, album: str) -> AlbumChanged:
         """Takes the last correction back."""
-        return self._asker.ask(AlbumUndo(album), AlbumChanged)
+        return self._asker.ask(AlbumUndo(album))
 
     def history(self, album: str, offset: int = 0, limit: int | None = None) -> AlbumHistoryListed:
         """One page of the corrections, newest first."""
-        return self._asker.ask(AlbumHistory(album, offset, **_limited(limit)), AlbumHistoryListed)
+        return self._asker.ask(AlbumHistory(album, offset, **_limited(limit)))
 
     def all_history(self, album: str) -> Iterator[AlbumEvent]:
         """Every correction, newest first, page by page."""
@@ -265,16 +259,16 @@ class AlbumClient:
 
     def suggest(self, album: str, limit: int = 20) -> AlbumSuggested:
         """Who may be one person, those first whose answer settles most faces."""
-        return self._asker.ask(AlbumSuggest(album, limit), AlbumSuggested)
+        return self._asker.ask(AlbumSuggest(album, limit))
 
     def recognise(self, album: str, *, apply: bool = False) -> AlbumRecognised:
         """Which people without a name does the gallery know? With `apply` they get these names."""
-        return self._asker.ask(AlbumRecognise(album, apply), AlbumRecognised)
+        return self._asker.ask(AlbumRecognise(album, apply))
 
     def enrol(self, album: str, person: int, templates: int = 5, *, accept: Sequence[Acceptable] = ()) -> AlbumEnrolled:
         """Enrols a named person in the gallery with their best faces; `accept`: reasons not to leave one out for, "all"
         for none."""
-        return self._asker.ask(AlbumEnrol(album, person, templates, tuple(accept)), AlbumEnrolled)
+        return self._asker.ask(AlbumEnrol(album, person, templates, tuple(accept)))
 
     # ------------------------------------------------------------------------------------------ finding
 
@@ -289,7 +283,7 @@ class AlbumClient:
         limit: int = 100,
     ) -> AlbumFound:
         """The photos that show any, or all, of those wanted."""
-        return self._asker.ask(AlbumSearch(album, tuple(wanted), together, show, offset, limit), AlbumFound)
+        return self._asker.ask(AlbumSearch(album, tuple(wanted), together, show, offset, limit))
 
     def search_samples(self, album: str, images: Sequence[bytes], **options: object) -> AlbumFound:
         """`search` for one person, by one or several pictures; `options` as there."""
@@ -307,14 +301,12 @@ class AlbumClient:
         sidecars: bool = True,
     ) -> AlbumExported:
         """Prepares a ZIP of the album, of people's photos, of these photos, or of a search's results."""
-        return self._asker.ask(
-            AlbumExport(album, tuple(people), tuple(photos), tuple(wanted), together, sidecars), AlbumExported
-        )
+        return self._asker.ask(AlbumExport(album, tuple(people), tuple(photos), tuple(wanted), together, sidecars))
 
     def read_export(self, export: AlbumExported, offset: int = 0) -> Iterator[bytes]:
         """The ZIP's bytes from `offset` on, piece by piece, as fast as they are taken."""
         while offset < export.size_bytes:
-            piece = self._asker.ask(AlbumExportRead(export.export, offset, EXPORT_READ), AlbumExportPiece)
+            piece = self._asker.ask(AlbumExportRead(export.export, offset, EXPORT_READ))
             offset += len(piece.data)
             yield piece.data
 

@@ -8,11 +8,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any, Generic
 
 from facewire.client.errors import BadAnswer, CannotConnect, ClientError, ConnectionLost, TooLarge, refused
+from facewire.protocol.asks import A, Asks
 from facewire.protocol.codec import RawSuccess, as_result, decode_answer, encode_request
 from facewire.protocol.errors import BadMessage, ErrorCode, ForeignProtocol, FrameTooLarge, ProtocolError
-from facewire.protocol.messages import Failure, Progress, Request, RequestBody, Result
+from facewire.protocol.messages import Failure, Progress, Request
 from facewire.protocol.stream import MessageStream, StreamTimeout
 
 # Failures about the bytes, not the moment: the oldest request without an answer is the one they mean.
@@ -30,9 +32,9 @@ def _ignore(_: Progress) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pending:
-    op: str
-    future: Future[Result]
+class _Pending(Generic[A]):
+    body: Asks[A]
+    future: Future[A]
     on_progress: OnProgress
 
 
@@ -54,7 +56,7 @@ class Connection:
         self._timeout = timeout
         self._ids = itertools.count(1)  # 0 is what the server calls a request that it could not read
         self._lock = threading.Lock()  # guards the three below
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, _Pending[Any]] = {}
         self._ended: str | None = None  # why, once nothing can be asked any more
         self._last_word: Failure | None = None  # what the server said about the connection
         self._reader = threading.Thread(target=self._read, name=f"facewire-client-{sock.fileno()}", daemon=True)
@@ -66,12 +68,12 @@ class Connection:
         with self._lock:
             return self._ended is None
 
-    def submit(self, body: RequestBody, on_progress: OnProgress = _ignore) -> Future[Result]:
+    def submit(self, body: Asks[A], on_progress: OnProgress = _ignore) -> Future[A]:
         """Sends a request; blocks only while the server takes no more. Whatever goes wrong is the future's error.
 
         `on_progress` is called by the reading thread, and must not raise.
         """
-        future: Future[Result] = Future()
+        future: Future[A] = Future()
         with self._lock:
             number = next(self._ids)
             if self._ended is not None:
@@ -79,7 +81,7 @@ class Connection:
                 error.unheard = True  # not a byte of it was sent
                 future.set_exception(error)
                 return future
-            self._pending[number] = _Pending(body.op, future, on_progress)
+            self._pending[number] = _Pending(body, future, on_progress)
         try:
             self._stream.send(encode_request(Request(number, body)))
         except FrameTooLarge as error:
@@ -91,7 +93,7 @@ class Connection:
             self._stream.end_receiving()
         return future
 
-    def forget(self, future: Future[Result]) -> None:
+    def forget(self, future: Future[Any]) -> None:
         """Nobody waits for this one any more; its answer, should it come, is dropped."""
         with self._lock:
             for number, pending in self._pending.items():
@@ -161,11 +163,11 @@ class Connection:
         return ConnectionLost(f"the server closed the connection over another request: {word.message}")
 
 
-def _deliver(pending: _Pending, answer: RawSuccess | Failure) -> None:
+def _deliver(pending: _Pending[A], answer: RawSuccess | Failure) -> None:
     if isinstance(answer, Failure):
         pending.future.set_exception(refused(answer))
         return
     try:
-        pending.future.set_result(as_result(pending.op, answer))
+        pending.future.set_result(as_result(type(pending.body), answer))
     except BadMessage as error:
         pending.future.set_exception(BadAnswer(str(error)))

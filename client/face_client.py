@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar, cast
+from typing import Generic, Self
 
 from facewire.client.album_client import AlbumClient, OnProgress
 from facewire.client.connection import Connection
 from facewire.client.errors import ClientError, ConnectionLost, ServerBusy, ServerRefused, ServerTimeout, TooLarge
 from facewire.client.gallery_operations import GalleryOperations
 from facewire.client.pictures import TooManyBytes, read_picture
+from facewire.protocol.asks import A, Asks
 from facewire.protocol.errors import ErrorCode
 from facewire.protocol.framing import DEFAULT_MAX_FRAME
 from facewire.protocol.messages import (
@@ -35,8 +36,6 @@ from facewire.protocol.messages import (
     Ping,
     Pong,
     Progress,
-    RequestBody,
-    Result,
     Stats,
     StatsReport,
     Verified,
@@ -46,8 +45,6 @@ from facewire.protocol.messages import (
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5050
 DEFAULT_TIMEOUT_S = 30.0  # a busy server answers `busy` long before; a picture takes well under a second
-
-Kind = TypeVar("Kind")
 
 _PAUSE_MS = 100  # before asking a busy server of somebody else's make that gave no advice: a few pictures' work
 
@@ -88,7 +85,7 @@ class FaceClient(GalleryOperations):
 
     def identify(self, image: bytes, *, k: int = 1, emotion: bool = True) -> Identified:
         """Who is in this picture? `k`: candidates wanted a face."""
-        return cast(Identified, self._ask(Identify(image, k, emotion)))
+        return self.ask(Identify(image, k, emotion))
 
     def identify_file(self, path: Path | str, *, k: int = 1, emotion: bool = True) -> Identified:
         """`identify` the picture in a file, without the film of a motion photo where that is too large to be sent.
@@ -108,16 +105,15 @@ class FaceClient(GalleryOperations):
 
         A picture that the server refuses gives its error in its place; ClientErrors that concern all are raised.
         """
-        answers = self.ask_many((Identify(image, k, emotion) for image in images), window=window)
-        return cast(Iterator[Identified | ServerRefused], answers)
+        return self.ask_many((Identify(image, k, emotion) for image in images), window=window)
 
     def detect(self, image: bytes) -> Detected:
         """Where are the faces?"""
-        return cast(Detected, self._ask(Detect(image)))
+        return self.ask(Detect(image))
 
     def embed(self, image: bytes) -> Embedded:
         """The faces' embeddings; `embedding_values` reads them."""
-        return cast(Embedded, self._ask(Embed(image)))
+        return self.ask(Embed(image))
 
     def verify(
         self,
@@ -132,19 +128,19 @@ class FaceClient(GalleryOperations):
 
         `fmr`: how often two different people may be called the same; by default as the server is set.
         """
-        return cast(Verified, self._ask(Verify(image, other, fmr, at, other_at)))
+        return self.ask(Verify(image, other, fmr, at, other_at))
 
     def ping(self) -> Pong:
         """Is the server there?"""
-        return cast(Pong, self._ask(Ping()))
+        return self.ask(Ping())
 
     def health(self) -> HealthReport:
         """Can the server do its work? It runs one real inference."""
-        return cast(HealthReport, self._ask(Health()))
+        return self.ask(Health())
 
     def stats(self) -> StatsReport:
         """The server's counters."""
-        return cast(StatsReport, self._ask(Stats()))
+        return self.ask(Stats())
 
     @property
     def albums(self) -> AlbumClient:
@@ -197,37 +193,11 @@ class FaceClient(GalleryOperations):
 
     # ------------------------------------------------------------------------------------------ asking
 
-    def ask(self, body: RequestBody, expected: type[Kind], on_progress: OnProgress | None = None) -> Kind:
-        """The answer to any request, which is one of `expected`; `on_progress` is called in this thread.
+    def ask(self, body: Asks[A], on_progress: OnProgress | None = None) -> A:
+        """The answer to any request; `on_progress` is called in this thread.
 
         With progress the timeout is that between two signs of life.
         """
-        answer = self._ask(body, on_progress)
-        if not isinstance(answer, expected):
-            raise TypeError(f"{body.op} is answered with {type(answer).__name__}, not {expected.__name__}")
-        return answer
-
-    def ask_many(self, bodies: Iterable[RequestBody], *, window: int) -> Iterator[Result | ServerRefused]:
-        """The answers in the requests' order, up to `window` of them under way at once.
-
-        A request that the server refuses gives its error in its place; ClientErrors that concern all are raised.
-        """
-        calls: deque[_Call] = deque()
-        failure: ClientError | None = None
-        for body in bodies:
-            try:
-                calls.append(self._begin(body))
-            except ClientError as error:
-                failure = error  # but first the answers that are still to be had
-                break
-            if len(calls) >= window:
-                yield self._settle(calls.popleft())
-        while calls:
-            yield self._settle(calls.popleft())
-        if failure is not None:
-            raise failure
-
-    def _ask(self, body: RequestBody, on_progress: OnProgress | None = None) -> Result:
         left = self._retries
         fresh = False
         while True:
@@ -244,7 +214,29 @@ class FaceClient(GalleryOperations):
                 left -= 1
                 _pause(error)
 
-    def _settle(self, call: _Call) -> Result | ServerRefused:
+    def ask_many(self, bodies: Iterable[Asks[A]], *, window: int) -> Iterator[A | ServerRefused]:
+        """The answers in the requests' order, up to `window` of them under way at once.
+
+        A request that the server refuses gives its error in its place; ClientErrors that concern all are raised.
+        """
+        calls: deque[_Call[A]] = deque()
+        failure: ClientError | None = None
+        for body in bodies:
+            try:
+                calls.append(self._begin(body))
+            except ClientError as error:
+                failure = error  # but first the answers that are still to be had
+                break
+            if len(calls) >= window:
+                answer = self._settle(calls.popleft())
+                yield answer
+        while calls:
+            answer = self._settle(calls.popleft())
+            yield answer
+        if failure is not None:
+            raise failure
+
+    def _settle(self, call: _Call[A]) -> A | ServerRefused:
         """The answer to a call, or what it was refused with; asks again, alone, where that may help."""
         try:
             return self._finish(call)
@@ -260,14 +252,14 @@ class FaceClient(GalleryOperations):
             if not error.unheard:
                 return error
         try:
-            return self._ask(call.body)
+            return self.ask(call.body)
         except ServerRefused as error:
             return error
 
-    def _begin(self, body: RequestBody) -> _Call:
+    def _begin(self, body: Asks[A]) -> _Call[A]:
         return _begin(body, self._connection())
 
-    def _finish(self, call: _Call, on_progress: OnProgress | None = None) -> Result:
+    def _finish(self, call: _Call[A], on_progress: OnProgress | None = None) -> A:
         while not call.future.done():
             try:
                 sign = call.signs.get(timeout=self._timeout)
@@ -280,16 +272,16 @@ class FaceClient(GalleryOperations):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Generic[A]):
     """A request under way. `signs`: its progress as it comes, None when the future is done."""
 
-    body: RequestBody
+    body: Asks[A]
     connection: Connection
-    future: Future[Result]
+    future: Future[A]
     signs: queue.SimpleQueue[Progress | None]
 
 
-def _begin(body: RequestBody, connection: Connection) -> _Call:
+def _begin(body: Asks[A], connection: Connection) -> _Call[A]:
     signs: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
     future = connection.submit(body, signs.put)
     future.add_done_callback(lambda _: signs.put(None))

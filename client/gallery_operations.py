@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Literal, cast
+from typing import Literal
 
+from facewire.client.connection import OnProgress
+from facewire.protocol.asks import A, Asks
 from facewire.protocol.gallery_messages import (
     Acceptable,
     Changed,
@@ -28,7 +30,6 @@ from facewire.protocol.gallery_messages import (
     Undo,
     Undone,
 )
-from facewire.protocol.messages import RequestBody, Result
 
 
 class GalleryOperations(ABC):
@@ -39,7 +40,7 @@ class GalleryOperations(ABC):
     """
 
     @abstractmethod
-    def _ask(self, body: RequestBody) -> Result:
+    def ask(self, body: Asks[A], on_progress: OnProgress | None = None) -> A:
         """The answer to one request."""
 
     def enrol(
@@ -61,7 +62,7 @@ class GalleryOperations(ABC):
         """
         labels = () if label is None else (label,)
         request = Enrol(name, image=image, labels=labels, several=several, at=at, accept=tuple(accept))
-        return cast(Enrolled, self._ask(request))
+        return self.ask(request)
 
     def enrol_many(
         self,
@@ -85,13 +86,13 @@ class GalleryOperations(ABC):
             accept=tuple(accept),
             points=tuple(points),
         )
-        return cast(Enrolled, self._ask(request))
+        return self.ask(request)
 
     def people(self, offset: int = 0, limit: int | None = None, *, contains: str = "") -> PeopleListed:
         """One page of the enrolled people, by name; `limit`: at most this many (the protocol's MAX_PAGE if None);
         `contains`: only those whose name has this in it, in any case."""
         request = People(offset, contains=contains) if limit is None else People(offset, limit, contains)
-        return cast(PeopleListed, self._ask(request))
+        return self.ask(request)
 
     def all_people(self, contains: str = "") -> Iterator[PersonEntry]:
         """Every enrolled person, page by page."""
@@ -103,7 +104,7 @@ class GalleryOperations(ABC):
     def show(self, name: str, offset: int = 0, limit: int | None = None, *, crops: bool = True) -> PersonShown:
         """A person and a page of their templates; `crops`: with small pictures of the faces."""
         request = Show(name, offset, crops=crops) if limit is None else Show(name, offset, limit, crops)
-        return cast(PersonShown, self._ask(request))
+        return self.ask(request)
 
     def all_templates(self, name: str, *, crops: bool = True) -> Iterator[TemplateEntry]:
         """Every template of a person, page by page."""
@@ -114,29 +115,29 @@ class GalleryOperations(ABC):
 
     def rename(self, name: str, to: str) -> Changed:
         """Call a person otherwise."""
-        return cast(Changed, self._ask(Rename(name, to)))
+        return self.ask(Rename(name, to))
 
     def merge(self, names: Sequence[str], into: str) -> Changed:
         """These people are one: all they have goes to `into`, and their names are gone."""
-        return cast(Changed, self._ask(Merge(tuple(names), into)))
+        return self.ask(Merge(tuple(names), into))
 
     def split(self, name: str, templates: Sequence[int], to: str) -> Changed:
         """Templates of `name` are somebody else's: they go to `to`, who is added where unknown."""
-        return cast(Changed, self._ask(Split(name, tuple(templates), to)))
+        return self.ask(Split(name, tuple(templates), to))
 
     def remove(self, name: str, templates: Sequence[int] = ()) -> Changed:
         """Remove templates of a person, or without any the person; `undo` brings them back."""
-        return cast(Changed, self._ask(Remove(name, tuple(templates))))
+        return self.ask(Remove(name, tuple(templates)))
 
     def erase(self, name: str) -> Erased:
         """Remove a person for good, with everything that was kept of them; nothing before it can be undone then."""
-        return cast(Erased, self._ask(Erase(name)))
+        return self.ask(Erase(name))
 
     def undo(self, count: int = 1, *, last: int | None = None) -> Undone:
         """Take back the last changes; with `last`, only if that is still the number of the last one (else Conflict)."""
-        return cast(Undone, self._ask(Undo(count, last)))
+        return self.ask(Undo(count, last))
 
     def history(self, limit: int | None = None, *, before: int | None = None, name: str | None = None) -> HistoryListed:
         """The journal, newest first; `before`: only events of lower numbers; `name`: only those about that person."""
         request = History(before=before, name=name) if limit is None else History(limit, before, name)
-        return cast(HistoryListed, self._ask(request))
+        return self.ask(request)

@@ -36,7 +36,7 @@ from lab.emotion_training.publish import publish
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def main() -> None:
+def main() -> int:
     arguments = parse()
     arguments.run.mkdir(parents=True, exist_ok=True)
     split = load_split(arguments.shared)
@@ -47,6 +47,7 @@ def main() -> None:
     head = trained(Training(subject, labels, recipe, arguments.run / "head", arguments.threads), arguments)
     served = OnMaps(head, subject.deviations)
     publish(network, served, split, arguments.shared, arguments.run, arguments.models)
+    return 0
 
 
 def trained(training: Training, arguments: argparse.Namespace) -> nn.Module:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, ForwardRef, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from facewire.protocol.errors import InvalidRequest
 
@@ -30,10 +30,10 @@ class Asks(Generic[A]):
         REQUEST_OF[cls.op] = cls  # dataclass(slots=True) makes the class a second time, and that one stays
 
     def __post_init__(self) -> None:
-        for key, limits in _limits_of(type(self)):
+        for key, limits in _limits_of(type(self)):  # type: ignore[arg-type]  # mypy takes a class's __hash__ for its instances'
             value = getattr(self, key)
             for limit in limits if value is not None else ():
-                limit.check(key, value)
+                limit.hold(key, value)
         self.check()
 
     def check(self) -> None:
@@ -44,14 +44,13 @@ REQUEST_OF: dict[str, type[Asks[Any]]] = {}
 """Every operation of the modules that have been imported, by its name on the wire; `codec` imports all of them."""
 
 
-@cache
-def answer_of(request: type[Asks[Any]]) -> type[Any]:
+def answer_of(request: type[Asks[A]]) -> type[A]:
     """The class of a request's answer."""
     base = next(base for base in request.__orig_bases__ if get_origin(base) is Asks)  # type: ignore[attr-defined]
     (answer,) = get_args(base)
-    if isinstance(answer, type):
-        return answer
-    found: type[Any] = getattr(sys.modules[request.__module__], answer.__forward_arg__)
+    found: type[A] = answer
+    if isinstance(answer, ForwardRef):
+        found = getattr(sys.modules[request.__module__], answer.__forward_arg__)
     return found
 
 
@@ -62,7 +61,7 @@ class Range:
     low: float
     high: float
 
-    def check(self, key: str, value: Any) -> None:
+    def hold(self, key: str, value: Any) -> None:
         """Raises InvalidRequest."""
         for number in value if isinstance(value, tuple) else (value,):
             if not self.low <= number <= self.high:
@@ -76,7 +75,7 @@ class Length:
     least: int
     most: int | None = None
 
-    def check(self, key: str, value: Any) -> None:
+    def hold(self, key: str, value: Any) -> None:
         """Raises InvalidRequest."""
         if len(value) < self.least or (self.most is not None and len(value) > self.most):
             most = "" if self.most is None else f" and at most {self.most}"

@@ -100,12 +100,12 @@ def decode_answer(payload: bytes) -> RawSuccess | Failure | Progress:
         raise BadMessage(f"not an answer: {error}", request_id=answer_id) from error
 
 
-def as_result(request: Asks[A], raw: RawSuccess) -> A:
-    """The typed answer to a request. Raises BadMessage when it does not fit."""
+def as_result(asked: type[Asks[A]], raw: RawSuccess) -> A:
+    """The typed answer to a request of that type. Raises BadMessage when it does not fit."""
     try:
-        return cast(A, from_plain(answer_of(type(request)), dict(raw.result), strict=False))
+        return cast(A, from_plain(answer_of(asked), dict(raw.result), strict=False))
     except ProtocolError as error:
-        raise BadMessage(f"not an answer of {request.op}: {error}", request_id=raw.id) from error
+        raise BadMessage(f"not an answer of {asked.op}: {error}", request_id=raw.id) from error
 
 
 @dataclass(frozen=True, slots=True)

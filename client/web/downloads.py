@@ -68,7 +68,7 @@ async def _piece(gateway: Gateway, session: Session, zip_: AlbumExported, offset
 
 
 def _read(piece: AlbumExportRead, client: FaceClient) -> AlbumExportPiece:
-    return client.ask(piece, AlbumExportPiece)
+    return client.ask(piece)
 
 
 ROUTES = [Route("/api/album/download", download)]

@@ -18,7 +18,6 @@ from facewire.client.web.gateway import Gateway, session_of
 from facewire.client.web.pool import Overloaded
 from facewire.client.web.sessions import Session
 from facewire.protocol.albums.adding import AlbumImport, AlbumIngested, AlbumProcess
-from facewire.protocol.albums.collection import AlbumInfo
 from facewire.protocol.messages import Progress
 from facewire.protocol.shapes import from_plain, to_plain
 
@@ -78,7 +77,7 @@ class Imports:
 
     async def _run(self, session: Session, wanted: AlbumImport, begun: Import) -> None:
         def ask(client: FaceClient) -> AlbumIngested:
-            return client.ask(wanted, AlbumIngested, hear)
+            return client.ask(wanted, hear)
 
         def hear(news: Progress) -> None:
             begun.news = news.done, news.total
@@ -86,7 +85,7 @@ class Imports:
         try:
             ingested = await self._gateway.ask(session, ask)  # asked twice, it goes on where it was
             await self._gateway.ask(
-                session, lambda client: client.ask(AlbumProcess(wanted.album, wait=False), AlbumInfo), changes=True
+                session, lambda client: client.ask(AlbumProcess(wanted.album, wait=False)), changes=True
             )
             begun.result = ingested
         except FAILURES as what:

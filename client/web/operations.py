@@ -5,9 +5,6 @@ The protocol's own types check the keys, so this needs no word about any operati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import get_args
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -15,7 +12,8 @@ from starlette.routing import Route
 from facewire.client.web.answers import error, result
 from facewire.client.web.bodies import read_json
 from facewire.client.web.gateway import gateway_of, session_of
-from facewire.protocol.messages import ANSWER_OF, RequestBody
+from facewire.protocol.asks import REQUEST_OF
+from facewire.protocol.messages import RequestBody
 from facewire.protocol.shapes import from_plain
 
 _LOOKING = (
@@ -29,7 +27,6 @@ _CHANGING = (
     "album.label", "album.merge", "album.split", "album.move", "album.not", "album.different", "album.hide",
     "album.undo", "album.recognise", "album.enrol",
 )  # fmt: skip
-_SHAPES: Mapping[str, type[RequestBody]] = {shape.op: shape for shape in get_args(RequestBody)}
 
 
 async def operate(request: Request) -> JSONResponse:
@@ -42,9 +39,9 @@ async def operate(request: Request) -> JSONResponse:
         keys = {**keys, "crops": False}
     if op == "album.process" and isinstance(keys, dict):
         keys = {**keys, "wait": False}  # the page asks for the status instead, so that it can be closed
-    body: RequestBody = from_plain(_SHAPES[op], keys, strict=True)
+    body: RequestBody = from_plain(REQUEST_OF[op], keys, strict=True)
     answer = await gateway_of(request).ask(
-        session_of(request), lambda client: client.ask(body, ANSWER_OF[op]), changes=op in _CHANGING
+        session_of(request), lambda client: client.ask(body), changes=op in _CHANGING
     )
     return result(answer)
 

@@ -14,7 +14,7 @@ from facewire.client.face_client import FaceClient
 from facewire.client.web.answers import error, result
 from facewire.client.web.bodies import BodyError, number, read_body, text
 from facewire.client.web.gateway import gateway_of, session_of
-from facewire.protocol.albums.adding import AlbumAddZip, AlbumZipTaken
+from facewire.protocol.albums.adding import AlbumAddZip
 from facewire.protocol.formats import format_of
 from facewire.protocol.gallery_messages import Acceptable
 
@@ -101,7 +101,7 @@ async def add_zip_piece(request: Request) -> JSONResponse:
         number(request, "offset", 0),
         text(request, "last", "0") == "1",
     )
-    return result(await _ask(request, lambda client: client.ask(piece, AlbumZipTaken), changes=True))
+    return result(await _ask(request, lambda client: client.ask(piece), changes=True))
 
 
 async def album_photo(request: Request) -> Response:

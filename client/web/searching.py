@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -16,44 +15,44 @@ from starlette.types import Message
 from facewire.client.web.answers import result
 from facewire.client.web.bodies import BodyError, parse_json
 from facewire.client.web.gateway import gateway_of, session_of
-from facewire.protocol.albums.export import AlbumExport, AlbumExported
-from facewire.protocol.albums.search import AlbumFound, AlbumSearch
+from facewire.protocol.albums.export import AlbumExport
+from facewire.protocol.albums.search import AlbumSearch
 from facewire.protocol.shapes import from_plain
 
 MAX_BOUNDARY = 70  # characters: RFC 2046
 MAX_SAMPLES = 16  # pictures of those wanted: they travel in one frame
-_KINDS: Mapping[str, type[AlbumSearch] | type[AlbumExport]] = {"search": AlbumSearch, "export": AlbumExport}
+Wanted = TypeVar("Wanted", AlbumSearch, AlbumExport)
 
 
 async def search(request: Request) -> JSONResponse:
     """The photos that show those wanted."""
-    body = await _read(request, "search")
-    return result(await gateway_of(request).ask(session_of(request), lambda client: client.ask(body, AlbumFound)))
+    body = await _read(request, "search", AlbumSearch)
+    return result(await gateway_of(request).ask(session_of(request), lambda client: client.ask(body)))
 
 
 async def prepare_export(request: Request) -> JSONResponse:
     """A ZIP of an album, of people, of photos or of a search; downloads.py hands it out."""
-    body = await _read(request, "export")
+    body = await _read(request, "export", AlbumExport)
     gateway, session = gateway_of(request), session_of(request)
-    prepared = await gateway.ask(session, lambda client: client.ask(body, AlbumExported))
+    prepared = await gateway.ask(session, lambda client: client.ask(body))
     gateway.keep_export(session, prepared)
     return result(prepared)
 
 
-async def _read(request: Request, kind: str) -> AlbumSearch | AlbumExport:
+async def _read(request: Request, part: str, shape: type[Wanted]) -> Wanted:
     """The request of the wire that a form stands for.
 
-    The part `search` or `export` has the request's keys; in it a sample is `{"picture": n, "leave_out": [...]}`, where
+    `part` of the form has the request's keys; in it a sample is `{"picture": n, "leave_out": [...]}`, where
     n is the place of a file among the parts `picture`. Raises BodyError and ProtocolError.
     """
     form = await _form(request, gateway_of(request).settings.max_picture)
     try:
-        pictures = [await part.read() for part in form.getlist("picture") if isinstance(part, UploadFile)]
-        said = form.get(kind)
+        pictures = [await file.read() for file in form.getlist("picture") if isinstance(file, UploadFile)]
+        said = form.get(part)
     finally:
         await form.close()
-    keys = parse_json(said if isinstance(said, str) else "", f"the part '{kind}'")
-    body: AlbumSearch | AlbumExport = from_plain(_KINDS[kind], _with_pictures(keys, pictures), strict=True)
+    keys = parse_json(said if isinstance(said, str) else "", f"the part '{part}'")
+    body: Wanted = from_plain(shape, _with_pictures(keys, pictures), strict=True)
     return body
 
 

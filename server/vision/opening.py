@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from facewire import models
+from facewire.models import FOLDER as MODELS
 from facewire.server.errors import StartError
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision import deepface_models, dlib_models, runtime
@@ -36,7 +36,7 @@ Runtime = Literal["openvino", "tensorflow"]
 EmotionChoice = Literal["facewire", "deepface", "off"]
 DetectorChoice = Literal["auto", "yunet", "dlib"]
 
-EMOTION_MODEL = models.FOLDER / "emotion.json"
+EMOTION_MODEL = MODELS / "emotion.json"
 
 log = logging.getLogger("facewire.vision")
 

@@ -293,7 +293,12 @@ def test_ctrl_c_is_not_lost_on_its_way(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     "mistake",
-    ["import facewire.server.no_such_module", "from facewire.server.errors import NoSuchError", "import PIL.no_such_module", "1 / 0"],
+    [
+        "import facewire.server.no_such_module",
+        "from facewire.server.errors import NoSuchError",
+        "import PIL.no_such_module",
+        "1 / 0",
+    ],
 )
 def test_mistakes_of_ours_keep_their_traceback(tmp_path: Path, mistake: str) -> None:
     done = launched(tmp_path, f"{mistake}\ndef main(): pass\n")

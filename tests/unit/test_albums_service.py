@@ -27,6 +27,7 @@ from facewire.protocol.albums.correcting import AlbumHistory, AlbumLabel, AlbumM
 from facewire.protocol.albums.export import AlbumExportRead
 from facewire.protocol.albums.looking import AlbumFace, AlbumFaceEntry, AlbumFaces, AlbumPeople, AlbumPhoto, AlbumPhotos
 from facewire.protocol.albums.search import AlbumSample, AlbumSearch, AlbumWanted
+from facewire.protocol.asks import REQUEST_OF
 from facewire.server.albums.database import Database
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.errors import BadRequest, Busy, OverLimit, RequestError, StartError

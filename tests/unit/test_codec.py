@@ -154,7 +154,7 @@ class TestAnswers:
     def test_unknown_keys_of_a_newer_server_are_passed_over(self) -> None:
         raw = decode_answer(pack(id=1, ok=True, result={"version": 2, "new": [1]}, also="this"))
         assert isinstance(raw, RawSuccess)
-        assert as_result("ping", raw) == Pong(2)
+        assert as_result(Ping, raw) == Pong(2)
 
     def test_an_unknown_code_of_a_newer_server_reads_as_internal(self) -> None:
         answer = decode_answer(pack(id=1, ok=False, error={"code": "on_fire", "message": "help"}))
@@ -180,7 +180,7 @@ class TestAnswers:
     def test_a_result_that_does_not_fit_is_a_bad_message(self) -> None:
         raw = RawSuccess(5, {"people": [{"name": 3, "templates": 1}], "total": 1})
         with pytest.raises(BadMessage, match=r"'people\[0\]\.name' must be a string") as caught:
-            as_result("people", raw)
+            as_result(People, raw)
         assert caught.value.request_id == 5
 
     def test_what_is_no_wire_type_is_refused_when_writing(self) -> None:

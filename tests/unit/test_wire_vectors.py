@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from facewire.protocol.asks import REQUEST_OF
 from facewire.protocol.codec import (
-    REQUEST_OF,
     RawSuccess,
     as_result,
     decode_answer,
@@ -64,7 +64,7 @@ def test_a_request_is_read_and_written_as_published(vector: dict[str, Any]) -> N
 def test_an_answer_is_read_and_written_as_published(vector: dict[str, Any]) -> None:
     data = bytes.fromhex(vector["hex"])
     raw = decode_answer(only_frame(data))
-    answer: Answer = Success(raw.id, as_result(vector["op"], raw)) if isinstance(raw, RawSuccess) else raw
+    answer: Answer = Success(raw.id, as_result(REQUEST_OF[vector["op"]], raw)) if isinstance(raw, RawSuccess) else raw
     message = with_binary(vector["message"])
     assert answer.id == message["id"]
     if isinstance(answer, Success):

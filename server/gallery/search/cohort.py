@@ -17,13 +17,13 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire import models
+from facewire.models import FOLDER as MODELS
 from facewire.server.errors import StartError
 from facewire.server.gallery.search.index import check_unit
 from facewire.server.gallery.search.rows import Measure, unscaled
 from facewire.server.spec import EmbeddingSpec
 
-DEFAULT_PATH = models.FOLDER / "cohort-facenet512.npz"
+DEFAULT_PATH = MODELS / "cohort-facenet512.npz"
 
 BLOCK_ROWS = 1024
 """Embeddings compared with the cohort at once: 14 MB of similarities to 3,400 members."""
