@@ -130,7 +130,7 @@ def _explained(error: BaseException, interrupted: bool, requirements: str) -> in
         package = (error.name or "").partition(".")[0]
         if os.path.realpath(sys.prefix) == os.path.realpath(_ROOT + "/.venv"):
             cure = "run .venv/bin/python -m pip install -r " + requirements
-        elif os.path.exists(_ROOT + "/Makefile"):
+        elif os.path.exists(_ROOT + "/Makefile"):  # noqa: PTH110 - pathlib is slow to import
             cure = "run `make setup`, then " + _in_venv()
         else:
             cure = 'run pip install "facewire[server,web]"'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from facewire.server.comparison import normalised, normalised_matrix
 from facewire.server.gallery.search.cohort import DEFAULT_PATH, Cohort, measure_by
 from facewire.server.recognition.decision import Decider
 from facewire.server.spec import EmbeddingSpec
@@ -27,7 +28,7 @@ class Scorer:
 
     def matrix(self, ones: Floats, others: Floats) -> NDArray[np.float32]:
         """(n, m) scores of (n, d) and (m, d) embeddings, on the scale that the decider decides on."""
-        return np.asarray(1 - (1 - ones @ others.T) / np.outer(self.scales(ones), self.scales(others)), np.float32)
+        return normalised_matrix(ones, others, self.scales(ones), self.scales(others))
 
     def people(self, probes: Floats, templates: Floats, owners: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, p) scores of (n, d) probes and p people, who have these (m, d) templates: by the best of a person's, or
@@ -42,11 +43,11 @@ class Scorer:
             sums = np.add.reduceat(templates, starts, axis=0)[several]
             means = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
             scales = (np.add.reduceat(self.scales(templates), starts) / counts)[several]
-            by_means = 1 - (1 - probes @ means.T) / np.outer(self.scales(probes), scales)
+            by_means = normalised_matrix(probes, means, self.scales(probes), scales)
             scores[:, several] = np.maximum(scores[:, several], by_means)
         return np.asarray(scores, np.float32)
 
     def pairs(self, ones: Floats, others: Floats) -> NDArray[np.float64]:
         """(n,) scores of the rows of (n, d) and (n, d) embeddings, in double precision as `verify` computes them."""
         similarities = np.einsum("nd,nd->n", ones.astype(np.float64), others.astype(np.float64))
-        return np.asarray(1 - (1 - similarities) / (self.scales(ones) * self.scales(others)), np.float64)
+        return np.asarray(normalised(similarities, self.scales(ones) * self.scales(others)), np.float64)

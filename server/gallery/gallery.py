@@ -117,7 +117,7 @@ class Gallery:
         return self._snapshot.search(embedding, k, float(self._measure(embedding[None])[0]), means=means)
 
     def scales(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n,) for (n, d) unit embeddings: 1 - (1 - similarity) / (scale * scale) compares two; 1 without a cohort."""
+        """(n,) for (n, d) unit embeddings: their local scales (see `server.comparison`); 1 without a cohort."""
         return self._measure(embeddings)
 
     def check_current(self) -> None:

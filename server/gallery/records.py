@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from facewire.server import comparison
 
 Box = tuple[float, float, float, float]
 """x, y, width, height in pixels of the picture as shown."""
 
 Landmarks = tuple[tuple[float, float], ...]
 """Points in pixels of the picture as shown, in the detector's order."""
-
-
-def distance_at(similarity: float) -> float:
-    """The Euclidean distance between two unit vectors of this cosine; rounding may take the cosine beyond 1."""
-    return math.sqrt(max(0.0, 2.0 - 2.0 * similarity))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,16 +90,6 @@ class KeptTemplate:
     crop: bytes | None
 
 
-def normalised_at(similarity: float, scale: float) -> float:
-    """A pair's similarity on the scale that people are ranked by and decided on; `scale`: of both faces."""
-    return 1 - (1 - similarity) / scale
-
-
-def similarity_for(normalised: float, scale: float) -> float:
-    """The inverse of `normalised_at`: what a pair of this scale needs to be so similar."""
-    return 1 - (1 - normalised) * scale
-
-
 @dataclass(frozen=True, slots=True)
 class Match:
     """How near a person is to a probe, by their best template or by the mean direction of all of theirs.
@@ -124,7 +110,7 @@ class Match:
     @property
     def normalised(self) -> float:
         """1: identical; with a cohort, 0: as near as near strangers come. It ranks people and decides."""
-        return normalised_at(self.similarity, self.scale)
+        return comparison.normalised(self.similarity, self.scale)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire.server.gallery.records import Counts, Match, Person, PersonRecord, distance_at
+from facewire.server.comparison import distance
+from facewire.server.gallery.records import Counts, Match, Person, PersonRecord
 from facewire.server.gallery.search.means import SPARE_PEOPLE, with_means
 from facewire.server.gallery.search.rows import Rows
 from facewire.server.names import folded, spellings
@@ -39,7 +40,7 @@ class Snapshot:
             Match(
                 name=self.people[hit.person_id].name,
                 similarity=hit.similarity,
-                distance=distance_at(hit.similarity),
+                distance=distance(hit.similarity),
                 image=self.paths[int(rows.image_ids[hit.row])],
                 template_id=int(rows.template_ids[hit.row]),
                 person_id=hit.person_id,

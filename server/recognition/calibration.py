@@ -15,6 +15,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
+from facewire.server.comparison import nearness
 from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Templates
 from facewire.server.gallery.search.index import Hit
@@ -128,11 +129,10 @@ def nearest_others(templates: Templates) -> NDArray[np.float64]:
 
 
 def _nearest_other(templates: Templates, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    nearness = templates.embeddings[rows] @ templates.embeddings.T
-    nearness -= 1
-    nearness /= templates.scales
-    nearness[templates.person_ids[rows][:, None] == templates.person_ids] = -np.inf
-    nearest = [_with_means(templates, row, of_row) for row, of_row in zip(rows, nearness, strict=True)]
+    near = nearness(templates.embeddings[rows] @ templates.embeddings.T, templates.scales)
+    near[templates.person_ids[rows][:, None] == templates.person_ids] = -np.inf
+    nearest = [_with_means(templates, row, of_row) for row, of_row in zip(rows, near, strict=True)]
+    # Nearness leaves the probe's own scale out; divided by it, and one more, it is the normalised similarity.
     return np.asarray(1 + np.array(nearest) / templates.scales[rows])
 
 

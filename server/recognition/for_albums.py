@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewire.protocol.gallery_messages import Enrol, Enrolled
-from facewire.server.gallery.search.cohort import Cohort, Statistics, normalise
+from facewire.server.comparison import normalised_matrix
+from facewire.server.gallery.search.cohort import Cohort, Statistics, local_scales
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.service import RecognitionService
 
@@ -25,11 +26,9 @@ class AlbumJudge:
         self, probes: NDArray[np.float32], templates: NDArray[np.float32], statistics: Statistics | None
     ) -> NDArray[np.float32]:
         """Cosines, normalised by the cohort where there is one."""
-        cosines = np.asarray(probes @ templates.T, np.float32)
         if self._cohort is None or statistics is None:
-            return cosines
-        mine = self._cohort.statistics(probes)
-        return normalise(cosines, Statistics(mine.mean[:, None], mine.deviation[:, None]), statistics)
+            return np.asarray(probes @ templates.T, np.float32)
+        return normalised_matrix(probes, templates, self._cohort.scales(probes), local_scales(statistics))
 
     def threshold(self, people: int) -> float:
         """As `Decider.threshold`."""

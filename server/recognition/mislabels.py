@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewire.protocol.gallery_messages import Shortcoming
+from facewire.server.comparison import normalised, similarity_for
 from facewire.server.gallery.gallery import Gallery
-from facewire.server.gallery.records import Match, Templates, similarity_for
+from facewire.server.gallery.records import Match, Templates
 
 WORK = 20_000_000
 """Comparisons at once: 80 MB."""
@@ -76,7 +77,7 @@ class OthersFinder:
                 continue
             others = np.delete(np.arange(len(own)), len(own) - len(embeddings) + number)
             similarities = own[others] @ embedding
-            matched = 1 - (1 - similarities) / (own_scales[others] * scale) >= threshold
+            matched = normalised(similarities, own_scales[others] * scale) >= threshold
             found.append(None if matched.any() else _elsewhere(nearest[0], threshold, similarities))
         return found
 
@@ -99,12 +100,12 @@ def elsewhere_among(
         chunk = rows[start : start + step]
         similarities = templates.embeddings[chunk] @ templates.embeddings.T
         scales = np.outer(templates.scales[chunk], templates.scales)
-        normalised = 1 - (1 - similarities) / scales
+        compared = normalised(similarities, scales)
         same = templates.person_ids[chunk][:, None] == templates.person_ids
-        others = np.where(same, -np.inf, normalised)
+        others = np.where(same, -np.inf, compared)
         same[np.arange(len(chunk)), chunk] = False
         nearest = others.argmax(axis=1)
-        suspicious = (others.max(axis=1) >= threshold) & ~(same & (normalised >= threshold)).any(axis=1)
+        suspicious = (others.max(axis=1) >= threshold) & ~(same & (compared >= threshold)).any(axis=1)
         for at in np.flatnonzero(suspicious).tolist():
             other = int(nearest[at])
             found[int(chunk[at])] = Elsewhere(

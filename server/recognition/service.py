@@ -31,9 +31,10 @@ from facewire.protocol.messages import (
     Verified,
     Verify,
 )
+from facewire.server.comparison import distance, normalised, similarity_for
 from facewire.server.errors import ModelMismatch, NoFace
 from facewire.server.gallery.gallery import Gallery
-from facewire.server.gallery.records import Match, distance_at, normalised_at, similarity_for
+from facewire.server.gallery.records import Match
 from facewire.server.recognition.calibration import Calibration
 from facewire.server.recognition.curation import Curation
 from facewire.server.recognition.decision import Decider, Verdict
@@ -160,17 +161,17 @@ class RecognitionService(Curation):
         similarity = float(np.dot(one.astype(np.float64), other.astype(np.float64)))
         scale = float(np.prod(self._gallery.scales(np.stack([one, other]))))
         threshold = similarity_for(self._decider.verification_threshold(fmr), scale)
-        normalised = normalised_at(similarity, scale)
+        relative = normalised(similarity, scale)
         return Verified(
             same=similarity >= threshold,
             similarity=similarity,
-            distance=distance_at(similarity),
+            distance=distance(similarity),
             threshold=threshold,
             margin=similarity - threshold,
-            false_match=self._decider.false_match_alike(normalised),
+            false_match=self._decider.false_match_alike(relative),
             model=self.model,
             fmr=self._decider.fmr if fmr is None else fmr,
-            false_match_at_large=self._decider.false_match_at_large(normalised),
+            false_match_at_large=self._decider.false_match_at_large(relative),
         )
 
     def health(self, message: Health, /) -> HealthReport:
@@ -223,8 +224,8 @@ class RecognitionService(Curation):
         """The nearest people to a probe, at least `k` of those there are; who it is; and the similarity that needs."""
         # Two at least: whether the second person is as likely decides between `match` and `ambiguous`.
         matches = self._gallery.search(embedding, max(k, 2))
-        normalised = [match.normalised for match in matches]
-        verdict = self._decider.decide(normalised, self._calibration.crowd(), self.shift)
+        relative = [match.normalised for match in matches]
+        verdict = self._decider.decide(relative, self._calibration.crowd(), self.shift)
         return matches, verdict, similarity_for(verdict.threshold, matches[0].scale if matches else 1.0)
 
     def _meant(self, data: bytes, at: tuple[float, float] | None, which: str) -> tuple[FoundFace, FacesSeen]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facewire.server.comparison import normalised, normalised_matrix, similarity_for
 from facewire.server.errors import ModelMismatch, StartError
-from facewire.server.gallery.search.cohort import DEFAULT_PATH, Cohort, Statistics, normalise, spanned
+from facewire.server.gallery.search.cohort import DEFAULT_PATH, Cohort, spanned
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.models import model_card
 from lab.evaluation.embedding import Embedded
@@ -84,16 +85,15 @@ def test_statistics_do_not_depend_on_how_many_are_asked_for_at_once() -> None:
     assert len(cohort.statistics(probes[:0]).mean) == 0
 
 
-def test_normalising_is_symmetric_and_broadcasts() -> None:
+def test_normalising_is_symmetric_and_of_each_pair() -> None:
     cohort, probes, templates = Cohort(people(300, 1), nearest=40), people(5, 2), people(7, 3)
-    similarity = probes @ templates.T
-    rows, columns = cohort.statistics(probes), cohort.statistics(templates)
-    matrix = normalise(similarity, Statistics(rows.mean[:, None], rows.deviation[:, None]), columns)
+    rows, columns = cohort.scales(probes), cohort.scales(templates)
+    matrix = normalised_matrix(probes, templates, rows, columns)
     assert matrix.shape == (5, 7)
-    one = Statistics(rows.mean[3], rows.deviation[3])
-    other = Statistics(columns.mean[6], columns.deviation[6])
-    assert matrix[3, 6] == pytest.approx(normalise(similarity[3, 6], one, other), abs=1e-5)
-    assert normalise(similarity[3, 6], one, other) == normalise(similarity[3, 6], other, one)
+    assert pytest.approx(matrix, abs=1e-6) == normalised_matrix(templates, probes, columns, rows).T
+    one = normalised(float(probes[3] @ templates[6]), float(rows[3] * columns[6]))
+    assert matrix[3, 6] == pytest.approx(one, abs=1e-5)
+    assert similarity_for(one, float(rows[3] * columns[6])) == pytest.approx(float(probes[3] @ templates[6]), abs=1e-6)
 
 
 def test_a_crowded_face_needs_more_similarity() -> None:
@@ -101,8 +101,8 @@ def test_a_crowded_face_needs_more_similarity() -> None:
     members = people(300, 1)
     crowd = members[0] + 0.3 * people(100, 4)
     cohort = Cohort(np.vstack([members, crowd / np.linalg.norm(crowd, axis=1, keepdims=True)]), nearest=40)
-    crowded, lonely = cohort.statistics(members[:1]), cohort.statistics(people(1, 5))
-    assert normalise(np.float32(0.7), crowded, crowded) < normalise(np.float32(0.7), lonely, lonely)
+    crowded, lonely = float(cohort.scales(members[:1])[0]), float(cohort.scales(people(1, 5))[0])
+    assert normalised(0.7, crowded**2) < normalised(0.7, lonely**2)
 
 
 def test_a_cohort_of_another_model_is_not_used(tmp_path: Path, spec: EmbeddingSpec) -> None:
@@ -114,7 +114,7 @@ def test_a_cohort_of_another_model_is_not_used(tmp_path: Path, spec: EmbeddingSp
 
 
 def test_scores_of_an_evaluation_are_the_gallerys() -> None:
-    """Pairs, a matrix and `normalise` give the same numbers; a model without a cohort, raw similarities."""
+    """Pairs, a matrix and `normalised` give the same numbers; a model without a cohort, raw similarities."""
     with np.load(DEFAULT_PATH, allow_pickle=False) as stored:
         known = EmbeddingSpec.from_json(str(stored["spec"]))
     ones, others = people(6, 1, known.dimension), people(6, 2, known.dimension)
@@ -124,7 +124,7 @@ def test_scores_of_an_evaluation_are_the_gallerys() -> None:
     cohort = Cohort.load(DEFAULT_PATH, known)
     assert cohort is not None
     similarity = np.einsum("nd,nd->n", ones, others)
-    wanted = normalise(similarity, cohort.statistics(ones), cohort.statistics(others))
+    wanted = normalised(similarity, cohort.scales(ones) * cohort.scales(others))
     assert scorer.pairs(ones, others) == pytest.approx(wanted, abs=1e-5)
     stranger = Scorer(replace(known, weights_sha256="c" * 64))
     assert not stranger.normalised

@@ -33,12 +33,12 @@ NEAR = 2.0
 """Deviations above the mean of the nearest. Of what was tried (docs/decisions/0010), this keeps groups most alike, and
 separates LFW's people better than the raw similarity does; z-scores do worse."""
 
-LARGEST_ROOM = 0.55
-"""Faces with more room than this are all treated alike: who has near strangers needs more similarity, nobody less.
+LARGEST_REACH = 0.55
+"""Faces whose near strangers are further away are all treated alike: near strangers ask for more similarity, none less.
 Without it LFW's official pairs lose 1.5 points of TAR at FAR 0.1 %; with it, half a point (docs/decisions/0010)."""
 
-SMALLEST_ROOM = 0.05
-"""Room of a face that lies on top of the cohort, which no real one does: FairFace's children have 0.2 and more."""
+SMALLEST_REACH = 0.05
+"""Reach of a face that lies on top of the cohort, which no real one does: FairFace's children have 0.2 and more."""
 
 
 SAMPLE = 128
@@ -90,7 +90,7 @@ class Cohort:
     @property
     def fingerprint(self) -> str:
         """Names what its scales depend on besides the embeddings."""
-        constants = self._digest, self._nearest, NEAR, SMALLEST_ROOM, LARGEST_ROOM, SAMPLE, UNSPANNED
+        constants = self._digest, self._nearest, NEAR, SMALLEST_REACH, LARGEST_REACH, SAMPLE, UNSPANNED
         return hashlib.sha256(repr(constants).encode()).hexdigest()
 
     def statistics(self, embeddings: NDArray[np.float32]) -> Statistics:
@@ -102,8 +102,8 @@ class Cohort:
         return Statistics(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
     def scales(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n,): `normalise` is 1 - (1 - similarity) / (one scale * the other)."""
-        return np.sqrt(room(self.statistics(embeddings)))
+        """(n,) local scales of (n, d) unit embeddings, see `server.comparison`."""
+        return local_scales(self.statistics(embeddings))
 
     def _of_block(self, embeddings: NDArray[np.float32]) -> Statistics:
         similarities = (embeddings @ self._axes) @ self._members.T
@@ -133,21 +133,11 @@ def measure_by(cohort: Cohort | None) -> Measure:
     return unscaled if cohort is None else cohort.scales
 
 
-def normalise(similarity: NDArray[np.float32], one: Statistics, other: Statistics) -> NDArray[np.float32]:
-    """A similarity on the scale where 1 is identical and 0 as near as near strangers come, for both faces alike.
-
-    It is 1 minus the squared distance over that of the near strangers, the geometric mean of both faces' own: local
-    scaling (Zelnik-Manor and Perona 2004). All shapes broadcast: for an (n, m) matrix, (n, 1) statistics of its rows
-    and (m,) of its columns.
-    """
-    return np.asarray(1 - (1 - similarity) / np.sqrt(room(one) * room(other)), np.float32)
-
-
-def room(statistics: Statistics) -> NDArray[np.float32]:
-    """How far (1 - similarity) a face's near strangers are: those NEAR deviations above the nearest members' mean;
-    from SMALLEST_ROOM to LARGEST_ROOM."""
+def local_scales(statistics: Statistics) -> NDArray[np.float32]:
+    """The square root of how far (1 - similarity) a face's near strangers are: those NEAR deviations above the nearest
+    members' mean, from SMALLEST_REACH to LARGEST_REACH."""
     reach = 1 - statistics.mean - NEAR * statistics.deviation
-    return np.asarray(np.clip(reach, SMALLEST_ROOM, LARGEST_ROOM), np.float32)
+    return np.sqrt(np.asarray(np.clip(reach, SMALLEST_REACH, LARGEST_REACH), np.float32))
 
 
 def members_of(stored: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:

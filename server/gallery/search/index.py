@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from facewire.server.comparison import nearness
 from facewire.server.errors import ModelMismatch
 
 UNIT_TOLERANCE = 1e-3
@@ -30,7 +31,7 @@ BLOCK_ROWS = 4096
 class Hit:
     """A person's best template: its row, the person's id, the cosine, the row's scale, and what ranked it.
 
-    `nearness`: (similarity - 1) / scale, at most 0; the similarity less 1 where no scales are used.
+    `nearness`: see `server.comparison`; the similarity less 1 where no scales are used.
     """
 
     row: int
@@ -104,9 +105,7 @@ class ExactIndex:
         if not len(self):
             return ()
         k += spare
-        coarse = self._embeddings @ embedding
-        coarse -= 1
-        coarse /= self._scales
+        coarse = nearness(self._embeddings @ embedding, self._scales)
         rows = self._candidates(coarse, k)
         return nearest_people(self._embeddings, self._person_ids, self._scales, rows, embedding, k)
 
@@ -136,17 +135,17 @@ def nearest_people(
 ) -> tuple[Hit, ...]:
     """The `k` nearest people among some rows (at least one), as `Index.search` gives them. A row may come twice."""
     similarities = _similarities(embeddings, rows, embedding)
-    nearness = (similarities.astype(np.float64) - 1) / scales[rows]
-    best = _best_per_person(person_ids, rows, nearness)
+    near = nearness(similarities.astype(np.float64), scales[rows])
+    best = _best_per_person(person_ids, rows, near)
     if len(best) > k:
-        best = best[nearness[best] >= nearness[best[k - 1]]]
+        best = best[near[best] >= near[best[k - 1]]]
     return tuple(
         Hit(
             int(rows[at]),
             int(person_ids[rows[at]]),
             float(similarities[at]),
             float(scales[rows[at]]),
-            float(nearness[at]),
+            float(near[at]),
         )
         for at in best
     )

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from facewire.server.comparison import nearness
 from facewire.server.gallery.search.index import Hit
 
 SPARE_PEOPLE = 2
@@ -44,8 +45,8 @@ def with_means(
             # Rounded as the templates' are, so that people who equal each other stay equal.
             similarity = float(np.float32(mean @ probe / length))
             scale = float(scales[mine].mean(dtype=np.float64))
-            nearness = (similarity - 1) / scale
-            if nearness > hit.nearness:
-                hit = replace(hit, similarity=similarity, nearness=nearness, scale=scale)
+            found = nearness(similarity, scale)
+            if found > hit.nearness:
+                hit = replace(hit, similarity=similarity, nearness=found, scale=scale)
         joined.append(hit)
     return tuple(sorted(joined, key=lambda hit: -hit.nearness))
