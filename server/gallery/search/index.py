@@ -135,7 +135,7 @@ def nearest_people(
 ) -> tuple[Hit, ...]:
     """The `k` nearest people among some rows (at least one), as `Index.search` gives them. A row may come twice."""
     similarities = _similarities(embeddings, rows, embedding)
-    near = nearness(similarities.astype(np.float64), scales[rows])
+    near = nearness(similarities.astype(np.float64), scales[rows].astype(np.float64))
     best = _best_per_person(person_ids, rows, near)
     if len(best) > k:
         best = best[near[best] >= near[best[k - 1]]]
