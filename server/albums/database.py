@@ -19,10 +19,10 @@ from typing import Self
 
 from facewire.server.albums import schema
 from facewire.server.errors import Busy, StartError
-from facewire.server.gallery.companions import settle
-from facewire.server.gallery.footing import Footing
 from facewire.server.gallery.storage import lineage
+from facewire.server.gallery.storage.companions import settle
 from facewire.server.gallery.storage.connection import BUSY_TIMEOUT_MS, clear_place, configure, prepare_file, tighten
+from facewire.server.gallery.storage.footing import Footing
 from facewire.server.gallery.storage.schema import migrate, version_of
 from facewire.server.gallery.watch import Watch
 from facewire.server.spec import EmbeddingSpec

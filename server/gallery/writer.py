@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from facewire.server.errors import ModelMismatch, StartError
-from facewire.server.gallery.footing import Footing
 from facewire.server.gallery.search.rows import Derive, Rows
 from facewire.server.gallery.snapshot import Snapshot
 from facewire.server.gallery.storage import erasing, journal
 from facewire.server.gallery.storage.delta import applied, read_delta
 from facewire.server.gallery.storage.events import Draft, Event, Op
+from facewire.server.gallery.storage.footing import Footing
 from facewire.server.gallery.storage.store import Store
 from facewire.server.storage import os_reason, storage_errors
 

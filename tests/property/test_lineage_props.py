@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from facewire.server.gallery.lineage import is_foreign, log_of
 from facewire.server.gallery.storage import journal
+from facewire.server.gallery.storage.lineage import is_foreign, log_of
 from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import spec
 

@@ -199,10 +199,8 @@ DECODERS = {
     *("cv2.imdecode", "cv2.imread", "cv2.imdecodemulti", "cv2.imreadmulti", "cv2.VideoCapture", "Image.open"),
     *("ImageFile.Parser", "pillow_heif.open_heif", "pillow_heif.read_heif", "pillow_heif.register_heif_opener"),
 }
-DECODING = {"server.vision.image", "server.vision.decoding.reading"}
+DECODING = {"server.vision.image", "server.vision.readers", "server.vision.decoding.reading"}
 DECODE_FUNCTIONS = {"decode_image", "decode_photo", "read_header"}
-NO_SERVER = ("lab.evaluation", "lab.emotion_training", "lab.benchmarking", "lab.sample_people")
-"""Measuring, training and drawing: pictures of our own, in processes that serve nobody."""
 
 
 def names_used(path: Path) -> set[str]:
@@ -224,9 +222,9 @@ def test_pictures_are_decoded_behind_one_door() -> None:
     serving = {
         module: names
         for module, names in looked.items()
-        if inside(module, "server") or (inside(module, "scripts") and not any(inside(module, lab) for lab in NO_SERVER))
+        if inside(module, "server") or inside(module, "scripts")  # the laboratory's pictures are our own
     }
-    assert {module for module, names in serving.items() if names & DECODERS} - {"lab.web_screenshots"} <= DECODING
+    assert {module for module, names in serving.items() if names & DECODERS} <= DECODING
     decoded = {module for module, names in serving.items() if names & DECODE_FUNCTIONS}
     assert "server.vision.decoding.reading" in decoded
     assert decoded <= DECODING

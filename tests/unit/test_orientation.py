@@ -12,6 +12,7 @@ from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.pictures import look_at, thumbnail
 from facewire.server.vision.image import ImageLimits, decode_image, decode_photo, read_header
 from facewire.server.vision.orientation import exif_orientation
+from tests.support.decoders import shared_decoder
 from tests.support.orientations import (
     HEIGHT,
     WIDTH,
@@ -56,9 +57,9 @@ def test_every_container_is_shown_upright(container: str, orientation: int) -> N
 def test_albums_show_them_upright_too(container: str, orientation: int) -> None:
     form, options = CONTAINERS[container]
     data = turned_file(form, orientation, **options)
-    header = look_at(data, AlbumLimits())
+    header = look_at(shared_decoder(), data, AlbumLimits())
     assert (header.width, header.height) == (WIDTH, HEIGHT)
-    small, width, height = thumbnail(data, AlbumLimits(), WIDTH // 2)
+    small, width, height = thumbnail(shared_decoder(), data, AlbumLimits(), WIDTH // 2)
     assert (width, height) == (WIDTH // 2, HEIGHT // 2)
     assert looks_upright(decode_image(small, LIMITS))
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from facewire.server.errors import StartError
-from facewire.server.gallery.companions import set_aside
 from facewire.server.gallery.storage import schema
+from facewire.server.gallery.storage.companions import set_aside
 from facewire.server.gallery.storage.foreign import explain
 from facewire.server.spec import EmbeddingSpec
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from facewire.server.gallery.footing import Footing
+from facewire.server.gallery.storage.footing import Footing
 from facewire.server.gallery.storage.store import Store
 
 IDLE = 4

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 from facewire.server.errors import ModelMismatch, StartError
-from facewire.server.gallery.companions import settle
 from facewire.server.gallery.records import Copy, Counts, NewPicture, NewTemplate, Person
 from facewire.server.gallery.search.index import check_unit
 from facewire.server.gallery.search.lookalikes import Lookalikes
 from facewire.server.gallery.search.rows import Chunk
 from facewire.server.gallery.storage import journal_schema, lineage, schema
+from facewire.server.gallery.storage.companions import settle
 from facewire.server.gallery.storage.connection import (
     check_ours,
     clear_place,

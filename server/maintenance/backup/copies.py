@@ -16,9 +16,9 @@ from pathlib import Path
 
 from facewire.server.durable import fsync_path
 from facewire.server.errors import StartError
-from facewire.server.gallery.companions import settle
 from facewire.server.gallery.records import Counts
 from facewire.server.gallery.storage import lineage
+from facewire.server.gallery.storage.companions import settle
 from facewire.server.gallery.storage.connection import OWNER_ONLY, check_ours, clear_place, connect, discard_companions
 from facewire.server.gallery.storage.store import Store
 from facewire.server.spec import EmbeddingSpec

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from facewire.server.errors import StartError
-from facewire.server.gallery.lineage import is_foreign, log_of
+from facewire.server.gallery.storage.lineage import is_foreign, log_of
 
 _SET_ASIDE = "-set-aside-"
 

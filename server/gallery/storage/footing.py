@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facewire.server.errors import StorageFailed
-from facewire.server.gallery.companions import unfolded
-from facewire.server.gallery.lineage import is_foreign
+from facewire.server.gallery.storage.companions import unfolded
+from facewire.server.gallery.storage.lineage import is_foreign
 
 _log = logging.getLogger("facewire.gallery")
 
