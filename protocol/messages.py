@@ -56,8 +56,7 @@ class Verify(Asks["Verified"]):
     (x, y): `at` of `image`, `other_at` of `other`.
 
     `fmr`: how often two different people, of people at large, may be called the same; None: as the server is set.
-    `other` is embedded as an enrolled picture is, `image` as one that is asked about: changed places, similarities move
-    by about 0.01.
+    Both are embedded as enrolled pictures are: they may change places.
     """
 
     op: ClassVar[str] = "verify"

@@ -144,17 +144,13 @@ class RecognitionService(Curation):
         """Do two pictures show one person? Of several faces the one at `at` counts, or the largest central one. Raises
         NoFace.
 
-        `image` is embedded as a probe and `other` as an enrolled picture is: so the similarity is the one with which
-        `identify` finds `image`, were `other` its person's only picture.
+        Both are embedded as enrolled pictures are, from two views each: the answer is the same when they change places,
+        and knows a few people more than a probe of one view would (docs/decisions/0048).
         """
         probe, seen = self._meant(message.image, message.at, "first")
         reference, other_seen = self._meant(message.other, message.other_at, "second")
-        verified = self.compared(
-            self._analyser.features([probe], abandoned)[0].embedding,
-            self._analyser.enrolments([reference], abandoned)[0],
-            message.fmr,
-        )
-        return replace(verified, image=seen, other=other_seen)
+        one, another = self._analyser.enrolments([probe, reference], abandoned)
+        return replace(self.compared(one, another, message.fmr), image=seen, other=other_seen)
 
     def compared(self, one: Floats, other: Floats, /, fmr: float | None = None) -> Verified:
         """Are these two embeddings, (d,) of unit length, one person's? `fmr`: by default the decider's own."""
