@@ -31,7 +31,7 @@ class Guest(Protocol):
         ...
 
     def give_way(self, *, unheard: bool = False) -> bool:
-        """It ends and says why, if it is quiet still; or, if it may be `unheard`, though something of it has arrived."""
+        """It ends and says why, if it is still quiet; with `unheard` also where something of it has arrived."""
         ...
 
 
