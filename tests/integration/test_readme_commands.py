@@ -20,9 +20,7 @@ LAUNCHER = ["python", "client_app.py"]
 
 
 def commands() -> list[list[str]]:
-    (block,) = re.findall(
-        r"^### Change the gallery$.*?^```sh$(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.M
-    )
+    (block,) = re.findall(r"^### Change the gallery$.*?^```sh$(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.M)
     return [shlex.split(line, comments=True) for line in block.strip().splitlines()]
 
 
