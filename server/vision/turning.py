@@ -42,6 +42,8 @@ TURNED_SCORE = 0.75
 MOST_DOUBTED = 32
 """Faces of one picture that are looked at again, the largest first: of a turned crowd they are enough to tell."""
 
+_TURN = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
 _BACK = {
     90: lambda width, height: [[0, 1, 0], [-1, 0, height]],
     180: lambda width, height: [[-1, 0, width], [0, -1, height]],
@@ -76,7 +78,7 @@ class AnyWayUp:
         """The faces that are found in the picture turned clockwise by `side`, and only there."""
         height, width = image.shape[:2]
         back = np.array(_BACK[side](width, height), np.float64)
-        turned = np.ascontiguousarray(np.rot90(image, -side // 90))
+        turned = np.asarray(cv2.rotate(image, _TURN[side]), np.uint8)  # NumPy's views have strides that dlib refuses
         sure = [face for face in known if face.score >= TURNED_SCORE]
         faces = []
         for face in (moved(face, back) for face in self._detector.detect(turned) if face.score >= TURNED_SCORE):
