@@ -32,7 +32,7 @@ def test_a_smiley_that_the_detector_half_believes_is_no_face() -> None:
     (found,) = shortcomings(quality, LIMITS)
     assert (found.reason, found.limit) == ("not_a_face", LIMITS.likeness)
     assert found.measured < found.limit
-    assert "not_a_face" in in_words([found])
+    assert "doesn't look like a face" in in_words([found])
     assert shortcomings(quality, LIMITS, ["not_a_face"]) == ()
 
 
