@@ -16,10 +16,10 @@ TENSORFLOW ?= $(if $(filter %.onnx,$(WEIGHTS)),,$(filter %.h5,$(WEIGHTS)))
 WITH_TENSORFLOW := $(filter-out 0,$(TENSORFLOW))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo web serve test lint format lock bench clean distclean
+.PHONY: help setup demo web serve test test-fast test-lab lint format lock bench clean distclean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed: install it, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -63,8 +63,14 @@ web: $(SERVING) ## server and web page: DB if it is there, else the synthetic pe
 serve: $(SERVING) ## serve DB (default data/facialdb.db) on PORT (default 5050)
 	$(BIN)/python server_app.py --port $(PORT) --db $(DB)
 
-test: $(SERVING) $(VENV)/.testing ## run the tests
+test: $(SERVING) $(VENV)/.testing ## the tests of the product
 	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/.testing ## the tests that need no weights and no browser, and start no server: a minute
+	$(BIN)/python -m pytest tests/unit tests/property -m "not shared and not weights" $(ARGS)
+
+test-lab: $(SERVING) $(VENV)/.testing ## the tests of the laboratory in lab/
+	$(BIN)/python -m pytest tests/lab $(ARGS)
 
 lint: $(VENV)/.testing ## ruff (lint and format) and mypy --strict
 	$(BIN)/ruff check .

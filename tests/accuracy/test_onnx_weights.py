@@ -28,7 +28,9 @@ def onnx_folder(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """FaceNet as `make bench` converts it, from the weights in `weights_dir`."""
     for package in ("tf2onnx", "tensorflow"):
         if importlib.util.find_spec(package) is None:
-            pytest.skip(f"{package} is not installed (requirements-bench.txt): nothing makes the ONNX file here")
+            pytest.skip(
+                f"{package}, which makes the ONNX file, is not installed (requirements.txt, requirements-dev.txt)"
+            )
     folder = tmp_path_factory.mktemp("onnx")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEEPFACE_HOME", str(weights_dir))
@@ -68,7 +70,7 @@ def test_other_weights_keep_their_own_name_and_no_head(
     onnx_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As a network of another training run would."""
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed (requirements-bench.txt)")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (requirements-dev.txt)")
     model = onnx.load(onnx_folder / CARD.files[0])
     for stored in model.graph.initializer:
         if len(stored.dims) == 4:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from facewire.server.gallery.search.cohort import DEFAULT_PATH, Cohort
 from facewire.server.vision.identity import SAME, canonical, identity, reference_embeddings, reference_pictures
 from facewire.server.vision.models import MODELS
-from facewire.server.vision.runtime import Floats
+from facewire.server.vision.runtime import Floats, Network
 
 CARD = MODELS["Facenet512"]
 OWN = "e" * 64
@@ -24,9 +25,13 @@ def known() -> Floats:
         return np.asarray(stored["embeddings"])
 
 
-def saying(rows: Floats) -> Callable[[Floats], Floats]:
+def saying(rows: Floats) -> Network:
     """A network that gives these embeddings for the reference pictures."""
-    return lambda batch: np.asarray(rows[: len(batch)], np.float32)
+
+    def network(batch: NDArray[Any]) -> Floats:
+        return np.asarray(rows[: len(batch)], np.float32)
+
+    return network
 
 
 def turned(rows: Floats, cosine: float) -> Floats:
@@ -71,7 +76,8 @@ def test_a_model_that_nothing_is_stored_of_goes_by_its_file() -> None:
 
 def test_the_pictures_are_those_that_the_stored_embeddings_are_of() -> None:
     pictures = reference_pictures(CARD.input_size)
-    assert (pictures.shape, pictures.dtype) == ((8, 160, 160, 3), np.uint8)
+    assert pictures.shape == (8, 160, 160, 3)
+    assert pictures.dtype == np.uint8
     digest = hashlib.sha256(pictures.tobytes()).hexdigest()
     assert digest == "399285d37ed915c42089ecb51193e85dc4c1df6e295e175c57be9b567fc0bd0d"
 
