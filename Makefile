@@ -38,7 +38,7 @@ $(VENV)/.made: | $(BIN)/python
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.made
 	@echo "installing what facewire is served with (0.7 GB; a minute or two, once)"
 	$(PIP) --require-hashes -r requirements.lock
-	$(PIP) --no-deps -e .
+	$(PIP) --no-deps -e . -e lab
 	@touch $@
 
 $(VENV)/.tensorflow: requirements-tensorflow.lock $(VENV)/.installed
