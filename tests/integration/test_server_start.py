@@ -208,7 +208,8 @@ class TestSettings:
                 assert third.ask(op="hello", token="open sesame")["ok"]
                 assert one.receive()["error"]["code"] == "busy"
             log = running.stderr
-        (warning,) = [line for line in log.splitlines() if " WARNING " in line]
+        warning, wrong_token = [line for line in log.splitlines() if " WARNING " in line]
+        assert "token" in wrong_token and "rice" not in log
         assert "listening on 0.0.0.0: every machine that reaches it" in warning
         assert "without a token" not in warning
         assert "sesame" not in log
