@@ -97,13 +97,12 @@ class Erasure:
     note: str
 
 
-def counted(number: int, thing: str) -> str:
-    """`3 templates`, `1 template`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"  # protocol.text has more, and is not for this room
 
 
 def _templates(event: Event) -> str:
-    return counted(event.detail.get("templates", 0), "template")
+    return _counted(event.detail.get("templates", 0), "template")
 
 
 def _subjects(event: Event) -> str:
@@ -117,11 +116,11 @@ def _removed(event: Event) -> str:
 
 
 def _built(event: Event) -> str:
-    return f"create_db: {counted(event.detail.get('images', 0), 'picture')}, {_templates(event)}"
+    return f"create_db: {_counted(event.detail.get('images', 0), 'picture')}, {_templates(event)}"
 
 
 def _erased(event: Event) -> str:
-    return f"erased a person for good ({counted(event.detail.get('images', 0), 'picture')}, {_templates(event)})"
+    return f"erased a person for good ({_counted(event.detail.get('images', 0), 'picture')}, {_templates(event)})"
 
 
 _TEXTS: Mapping[str, Callable[[Event], str]] = {
@@ -131,8 +130,8 @@ _TEXTS: Mapping[str, Callable[[Event], str]] = {
     "split": lambda event: f"moved {_templates(event)} of {_subjects(event)} to {event.target}",
     "remove": _removed,
     "erase": _erased,
-    "undo": lambda event: f"took back {counted(event.detail.get('changes', 0), 'change')}",
+    "undo": lambda event: f"took back {_counted(event.detail.get('changes', 0), 'change')}",
     "build": _built,
-    "import": lambda event: f"imported {counted(event.detail.get('images', 0), 'picture')}, {_templates(event)}",
+    "import": lambda event: f"imported {_counted(event.detail.get('images', 0), 'picture')}, {_templates(event)}",
     "migrate": lambda event: f"another model: {_templates(event)}",
 }

@@ -13,17 +13,17 @@ leaves either all of it or none. Where there is no database yet, there is nobody
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facewire.server.durable import fsync_path
+from facewire.server.durable import put_in_place
 from facewire.server.errors import ModelMismatch, StartError
 from facewire.server.gallery.records import NewPicture
 from facewire.server.gallery.storage import journal
 from facewire.server.gallery.storage.connection import clear_place, discard_companions
 from facewire.server.gallery.storage.events import Draft
+from facewire.server.gallery.storage.schema import CURRENT_SPEC_ID
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.build.inventory import Enrolled, Held, enrolled_pictures, held
 from facewire.server.spec import EmbeddingSpec
@@ -123,11 +123,8 @@ class Staging:
         self._closed = True
 
     def _rename(self) -> None:
-        # Closing folded the write-ahead log into the file; both the file and its new name must be on disk to stay.
-        fsync_path(self._path)
         clear_place(self._target)
-        os.replace(self._path, self._target)  # noqa: PTH105 - the name says that it is atomic
-        fsync_path(self._target.parent)
+        put_in_place(self._path, self._target)  # closing folded the write-ahead log into the file
 
     def _merge(self, relinks: Sequence[Relink], removed: Sequence[int], *, rebuild: bool) -> None:
         target = Store.open(self._target)
@@ -245,7 +242,7 @@ def _insert_built(target: Store) -> None:
     own = _columns(target, "templates", but=("id", "image_id", "person_id", "spec_id"))
     target.execute(
         f"INSERT INTO main.templates (id, image_id, person_id, spec_id, {', '.join(own)})"
-        " SELECT t.id + ?, i.id, i.person_id, (SELECT value FROM main.meta WHERE key = 'spec_id'),"
+        f" SELECT t.id + ?, i.id, i.person_id, {CURRENT_SPEC_ID},"
         f" {', '.join(f't.{name}' for name in own)}"
         " FROM built.templates t JOIN main.images i ON i.id = t.image_id + ? ORDER BY t.id",
         (first_template, *first_free),
