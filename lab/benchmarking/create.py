@@ -49,7 +49,7 @@ def run(bench: Bench) -> Section:
 
 def _create_db(bench: Bench, folder: Path, db: Path) -> tuple[float, float]:
     analyser, used = bench.analyser, time.process_time()
-    report = build(Request(folder, db, DEFAULT_JOBS, rebuild=False), scan(folder), analyser)
+    report = build(Request(folder, db, DEFAULT_JOBS, rebuild=False), scan(folder), [], analyser)
     return report.seconds, time.process_time() - used
 
 

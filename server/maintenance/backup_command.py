@@ -28,7 +28,7 @@ from facewire.server.gallery.storage.foreign import SQLITE_MARK, explain
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.backup.copies import Content, check, restore, save
 from facewire.server.maintenance.backup.portable import export, import_into, read_spec
-from facewire.server.maintenance.build.lock import build_lock
+from facewire.server.maintenance.lock import build_lock
 from facewire.server.settings import DEFAULT_DB
 from facewire.server.storage import in_words
 

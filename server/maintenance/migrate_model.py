@@ -27,17 +27,17 @@ from facewire.protocol.text import counted, counted_people, printable, printable
 from facewire.server.durable import replacing
 from facewire.server.errors import FacewireError, StartError
 from facewire.server.gallery.storage.store import Store
-from facewire.server.maintenance.build.lock import build_lock
 from facewire.server.maintenance.create_db import DEFAULT_JOBS
+from facewire.server.maintenance.lock import build_lock
 from facewire.server.maintenance.migrate.reembed import Report, reembed
 from facewire.server.maintenance.migrate.respec import Incomplete, Respec, forget_others, previous_spec, specs
-from facewire.server.maintenance.migrate.sight import SightEngine
 from facewire.server.settings import DEFAULT_DB, add_vision_arguments, positive, unhurried, vision_settings
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.storage import in_words
+from facewire.server.vision.engine import Engine
 from facewire.server.vision.opening import VisionSettings, open_analyser
 
-EngineOpener = Callable[[VisionSettings], SightEngine]
+EngineOpener = Callable[[VisionSettings], Engine]
 ROUNDS = 5
 """How often what was enrolled during the last round is embedded before giving up: the first round takes hours, the
 second seconds, the third nothing."""
@@ -111,7 +111,7 @@ def _back(options: argparse.Namespace, db: Path, store: Store, open_engine: Engi
         return _migrate(options, db, respec, store.spec, engine)
 
 
-def _migrate(options: argparse.Namespace, db: Path, respec: Respec, old: EmbeddingSpec, engine: SightEngine) -> int:
+def _migrate(options: argparse.Namespace, db: Path, respec: Respec, old: EmbeddingSpec, engine: Engine) -> int:
     for _ in range(ROUNDS):
         report = reembed(respec, old, engine, options.jobs)
         embedded = counted(report.embedded, "face")

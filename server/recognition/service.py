@@ -232,7 +232,7 @@ class RecognitionService(Curation):
         """The face in a picture that is meant, and what else there was to choose from. Raises NoFace."""
         picture = self._counted(self._analyser.faces(data))
         try:
-            number = face_meant([face.box for face in picture.faces], picture.width, picture.height, at)
+            number = face_meant(picture, at)
         except NoFace as error:
             raise NoFace(f"in the {which} picture, {error}") from error
         return picture.faces[number], FacesSeen(tuple(face.box for face in picture.faces), number)

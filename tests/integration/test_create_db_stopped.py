@@ -14,9 +14,9 @@ import pytest
 
 from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Counts
-from facewire.server.maintenance.build.build import TRANSACTION
 from facewire.server.maintenance.build.staging import SUFFIX, Staging
 from facewire.server.maintenance.create_db import main
+from facewire.server.maintenance.pipeline import TRANSACTION
 from tests.support.galleries import picture, spec, unit
 from tests.support.synthetic_engine import SyntheticEngine, portrait
 

@@ -13,7 +13,8 @@ leaves either all of it or none. Where there is no database yet, there is nobody
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class Staging:
     """The new pictures of one build. One thread, and one build per database: the caller holds a lock."""
 
     def __init__(self, target: Path, spec: EmbeddingSpec) -> None:
-        """Begin beside `target`, or go on with what an interrupted build of the same spec left there (see `take_up`).
+        """Begin beside `target`, or go on with what an interrupted build of the same spec left there.
 
         Raises StartError where nothing can be written.
         """
@@ -57,16 +58,10 @@ class Staging:
         with self._store.transaction():
             self._event = journal.opened(self._store) or journal.begin(self._store, "build")
 
-    def take_up(self, wanted: Callable[[Enrolled], bool]) -> list[Enrolled]:
-        """The pictures that an interrupted build left and that are still `wanted`; the others are forgotten."""
-        left = list(enrolled_pictures(self._store))
-        kept = [picture for picture in left if wanted(picture)]
-        kept_ids = {picture.image_id for picture in kept}
-        self.forget([picture.image_id for picture in left if picture.image_id not in kept_ids])
-        return kept
-
     def forget(self, image_ids: Sequence[int]) -> None:
         """Take pictures of this build back, and people who have no other in it."""
+        if not image_ids:
+            return
         with self._store.transaction():
             for image_id in image_ids:
                 self._store.remove_image(image_id)
@@ -87,22 +82,33 @@ class Staging:
             for name, picture in batch:
                 self._store.add_picture(self._store.ensure_person(name).id, picture)
 
-    def move(self, relinks: Sequence[Relink] = (), removed: Sequence[int] = (), *, rebuild: bool = False) -> None:
+    def move(
+        self,
+        target: Store | None = None,
+        relinks: Sequence[Relink] = (),
+        removed: Sequence[int] = (),
+        *,
+        rebuild: bool = False,
+    ) -> None:
         """Put everything into the target in one step. `discard` is still to be called.
 
-        A picture replaces the one of other bytes under the same path and source. `removed`: ids of pictures of the
-        target that go, and with them whoever has none left. `rebuild`: nothing of the target stays, its spec neither.
-        Raises ModelMismatch where the target holds another spec, sqlite3.Error or OSError where it can't be written;
-        it is unchanged then.
+        `target`: the database, where the caller has it open. A picture replaces the one of other bytes under the same
+        path and source. `removed`: ids of pictures of the target that go, and with them whoever has none left.
+        `rebuild`: nothing of the target stays, its spec neither. Raises ModelMismatch where the target holds another
+        spec, sqlite3.Error or OSError where it can't be written; it is unchanged then.
         """
-        if self._target.exists():
+        if target is not None:
             self._shut()
-            self._merge(relinks, removed, rebuild=rebuild)
+            self._merge(target, relinks, removed, rebuild=rebuild)
+        elif self._target.exists():
+            with closing(Store.open(self._target)) as opened:
+                self.move(opened, relinks, removed, rebuild=rebuild)
         else:
             with self._store.transaction():
                 _finish(self._store, self._event)
             self._shut()
-            self._rename()
+            clear_place(self._target)
+            put_in_place(self._path, self._target)  # closing folded the write-ahead log into the file
 
     def close(self) -> None:
         """Leave what was not moved, or could not be, for the next build; an empty staging database goes."""
@@ -122,14 +128,9 @@ class Staging:
         self._store.close()
         self._closed = True
 
-    def _rename(self) -> None:
-        clear_place(self._target)
-        put_in_place(self._path, self._target)  # closing folded the write-ahead log into the file
-
-    def _merge(self, relinks: Sequence[Relink], removed: Sequence[int], *, rebuild: bool) -> None:
-        target = Store.open(self._target)
+    def _merge(self, target: Store, relinks: Sequence[Relink], removed: Sequence[int], *, rebuild: bool) -> None:
+        target.execute("ATTACH DATABASE ? AS built", (str(self._path),))
         try:
-            target.execute("ATTACH DATABASE ? AS built", (str(self._path),))
             with target.transaction():
                 event = journal.begin(target, "build")
                 if rebuild:
@@ -143,7 +144,7 @@ class Staging:
                 _insert_built(target)
                 _finish(target, event)
         finally:
-            target.close()
+            target.execute("DETACH DATABASE built")
 
 
 def discard_leftover(target: Path) -> None:
