@@ -43,9 +43,10 @@ from facewire.server.gallery.storage.events import Change, Event
 from facewire.server.names import tidy
 from facewire.server.recognition.enrolment import Chosen, Refused, choose
 from facewire.server.recognition.mislabels import Elsewhere, OthersFinder
-from facewire.server.recognition.quality_gate import QualityLimits
+from facewire.server.recognition.quality_gate import COVERED, QualityLimits
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.batching import Abandoned, never
+from facewire.server.vision.upright import turn_of
 
 LABEL_LENGTH = 16
 """Hex digits of a picture's sha256 that name it where it brings no label."""
@@ -53,11 +54,12 @@ LABEL_LENGTH = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
-    """A picture about to be enrolled; `index`: in the request; `doubt`: whom it matches besides."""
+    """A picture about to be enrolled; `index`: in the request; `other`: who it may show instead."""
 
     index: int
+    chosen: Chosen
     picture: NewPicture
-    doubt: Elsewhere | None
+    other: Elsewhere | None
 
 
 class Curation:
@@ -73,39 +75,36 @@ class Curation:
     def enrol(self, message: Enrol, /, *, abandoned: Abandoned = never) -> Enrolled:
         """Add pictures to a person; one picture alone, given as `image`, raises what it can't be enrolled for."""
         name = person_name(message.name)
-        chosen, rejected = self._look_at(message, abandoned)
-        embeddings = self._analyser.enrolments([one.face for _, one in chosen], abandoned)
+        looked_at, rejected = self._look_at(message, abandoned)
+        embeddings = self._analyser.enrolments([chosen.face for _, chosen in looked_at], abandoned)
         candidates: list[_Candidate] = []
         others = self._elsewhere(name, message, embeddings)
-        for (index, one), embedding, other in zip(chosen, embeddings, others, strict=True):
+        for (index, chosen), embedding, other in zip(looked_at, embeddings, others, strict=True):
             if other and not other.is_doubt:
                 rejected.append(_rejection(message, index, _somebody_else(other)))
             else:
-                label = message.labels[index] if message.labels else one.sha256[:LABEL_LENGTH]
-                candidates.append(_Candidate(index, one.picture(embedding, label), other))
+                label = message.labels[index] if message.labels else chosen.sha256[:LABEL_LENGTH]
+                candidates.append(_Candidate(index, chosen, chosen.picture(embedding, label), other))
         if abandoned():
             raise TimedOut("nobody waits for this any more")
         if not candidates:
             return Enrolled(self._entry(name), (), _in_order(rejected), None)
         is_new = self._gallery.person(name) is None
         enrolment = self._gallery.enrol(name, [one.picture for one in candidates], copies=message.accepts("duplicate"))
-        added: list[EnrolledTemplate] = []
-        doubts: list[Rejection] = []
-        for candidate, ids, copy in zip(candidates, enrolment.template_ids, enrolment.copies, strict=True):
-            (template,), index = candidate.picture.templates, candidate.index
-            added += [EnrolledTemplate(index, number, template.box, template.detection) for number in ids]
-            if ids and candidate.doubt:
-                doubts.append(_rejection_of(index, _somebody_else(candidate.doubt)))
+        added = [(one, ids) for one, ids in zip(candidates, enrolment.template_ids, strict=True) if ids]
+        for one, copy in zip(candidates, enrolment.copies, strict=True):
             if copy:
-                rejected.append(_duplicate(index, name, copy))
+                rejected.append(_duplicate(one.index, name, copy))
+        doubts = [_rejection_of(one.index, _somebody_else(one.other)) for one, _ in added if one.other]
         if is_new and added:
-            doubts += self._alike(name, added[0].index)
+            doubts += self._alike(name, added[0][0].index)
+        doubts += [_covered(one.index, one.chosen.doubt) for one, _ in added if one.chosen.doubt]
         return Enrolled(
             person=_entry(enrolment.person),
-            templates=tuple(added),
+            templates=tuple(_template(one, number) for one, ids in added for number in ids),
             rejected=_in_order(rejected),
             event=_event(enrolment.event) if enrolment.event else None,
-            doubts=tuple(doubts),
+            doubts=_in_order(doubts),
         )
 
     def _look_at(self, message: Enrol, abandoned: Abandoned) -> tuple[list[tuple[int, Chosen]], list[Rejection]]:
@@ -236,6 +235,15 @@ def _rejection_of(index: int, refused: Refused) -> Rejection:
 
 def _in_order(rejected: Sequence[Rejection]) -> tuple[Rejection, ...]:
     return tuple(sorted(rejected, key=lambda rejection: rejection.index))
+
+
+def _template(one: _Candidate, number: int) -> EnrolledTemplate:
+    face = one.chosen.face
+    return EnrolledTemplate(one.index, number, face.box, float(face.detection), turn_of(face.landmarks))
+
+
+def _covered(index: int, doubt: Shortcoming) -> Rejection:
+    return Rejection(index, "covered", COVERED, (doubt,))
 
 
 def _somebody_else(other: Elsewhere) -> Refused:

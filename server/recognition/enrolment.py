@@ -15,7 +15,7 @@ from facewire.protocol.gallery_messages import Shortcoming
 from facewire.server.errors import InvalidImage, NoFace, Rejected, RequestError, SeveralFaces
 from facewire.server.gallery.records import NewPicture, NewTemplate
 from facewire.server.recognition.main_face import face_meant
-from facewire.server.recognition.quality_gate import QualityLimits, in_words, shortcomings
+from facewire.server.recognition.quality_gate import QualityLimits, doubt, in_words, shortcomings
 from facewire.server.vision.engine import Engine, Face
 from facewire.server.vision.image import jpeg_bytes
 
@@ -23,7 +23,8 @@ from facewire.server.vision.image import jpeg_bytes
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """A face that may be enrolled, and its picture. `sha256`, `size_bytes`: of the file; `width`, `height`: pixels as
-    shown; `fingerprint`: what the picture looks like (see `server.vision.fingerprint`)."""
+    shown; `fingerprint`: what the picture looks like (see `server.vision.fingerprint`); `doubt`: what is said of the
+    face though it may be enrolled."""
 
     sha256: str
     size_bytes: int
@@ -31,6 +32,7 @@ class Chosen:
     height: int
     fingerprint: bytes
     face: Face
+    doubt: Shortcoming | None = None
 
     def picture(
         self, embedding: NDArray[np.float32], path: str, source: str | None = None, mtime_ns: int | None = None
@@ -93,13 +95,15 @@ def choose(
         face = picture.faces[face_meant(picture, at)]
         if alone and at is None and len(picture.faces) > 1:
             return _several(len(picture.faces))
-        lacking = shortcomings(engine.quality(face, picture), limits, accept)
+        quality = engine.quality(face, picture)
+        lacking = shortcomings(quality, limits, accept)
         if lacking:
             return Refused(Rejected(in_words(lacking), reason=lacking[0].reason), lacking)
         fingerprint = engine.fingerprint(data)
     except (InvalidImage, NoFace) as error:
         return Refused(error)
-    return Chosen(sha256, len(data), picture.width, picture.height, fingerprint, face)
+    said = doubt(quality, limits, accept)
+    return Chosen(sha256, len(data), picture.width, picture.height, fingerprint, face, said)
 
 
 def _several(count: int) -> Refused:

@@ -59,9 +59,8 @@ def build(request: Request, found: Scan, before: Sequence[Enrolled], engine: Eng
     plan = Plan(request.source, [] if request.rebuild else before, found.files)
     report = Report(skipped=list(found.skipped), left_out=found.left_out, pruned=request.prune)
     with closing(Staging(request.db, engine.spec)) as staging, ExitStack() as opened:
-        relinks, skipped = collect(request.folder, engine, plan, staging, jobs=request.jobs, accept=request.accept)
-        report.skipped += skipped
-        # Only now, for what looking at pictures takes hours of is no time to hold a database open.
+        relinks = collect(request.folder, engine, plan, staging, report, jobs=request.jobs, accept=request.accept)
+        # Only now: looking at pictures may take hours, in which a database can be deleted or replaced.
         target = opened.enter_context(closing(Store.open(request.db))) if request.db.exists() else None
         _leave_out_mislabels(request, engine, staging, target, report)
         staged = staging.pictures()

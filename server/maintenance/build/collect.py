@@ -13,7 +13,7 @@ from facewire.protocol.text import counted
 from facewire.server.gallery.records import NewPicture
 from facewire.server.maintenance.build.folder import FoundFile
 from facewire.server.maintenance.build.plan import Plan
-from facewire.server.maintenance.build.report import Reason, Skipped
+from facewire.server.maintenance.build.report import Reason, Report, Skipped
 from facewire.server.maintenance.build.staging import Relink, Staging
 from facewire.server.maintenance.pipeline import Batches, in_parallel, progress_bar
 from facewire.server.recognition.enrolment import Chosen, Refused, choose
@@ -41,9 +41,10 @@ Outcome = Skipped | Known | Ready
 
 
 def collect(
-    folder: Path, engine: Engine, plan: Plan, staging: Staging, *, jobs: int, accept: Collection[str]
-) -> tuple[list[Relink], list[Skipped]]:
-    """Stage every new and changed picture; what only moved or was touched, and what was passed over, is returned."""
+    folder: Path, engine: Engine, plan: Plan, staging: Staging, report: Report, *, jobs: int, accept: Collection[str]
+) -> list[Relink]:
+    """Stage every new and changed picture; what only moved or was touched is returned. `report` gets what was skipped,
+    and whose face seems to be covered."""
     left = staging.pictures()
     resumed = {picture.image_id for picture in plan.resume(left)}
     staging.forget([picture.image_id for picture in left if picture.image_id not in resumed])
@@ -61,20 +62,22 @@ def collect(
 
     waiting = plan.waiting()
     batches = Batches(embed, staging.add)
-    relinks, skipped = list[Relink](), list[Skipped]()
+    relinks = list[Relink]()
     # Closed, so that on Ctrl-C no thread is still looking when the staging database is closed.
     with progress_bar(len(waiting), "pictures") as bar, closing(in_parallel(look, waiting, jobs)) as outcomes:
         for outcome in outcomes:
             match _settled(outcome, plan):
-                case Skipped() as skip:
-                    skipped.append(skip)
+                case Skipped() as skipped:
+                    report.skipped.append(skipped)
                 case Relink() as relink:
                     relinks.append(relink)
-                case Ready() as ready:
+                case Ready(file, chosen) as ready:
                     batches.add(ready)
+                    if chosen.doubt:
+                        report.covered.append(file.path)
             bar.update()
         batches.finish()
-    return relinks, skipped
+    return relinks
 
 
 def look_at(

@@ -13,6 +13,7 @@ from facewire.protocol.clutter import LeftOut
 from facewire.protocol.text import counted, counted_people
 from facewire.server.durable import replacing
 from facewire.server.gallery.records import Counts
+from facewire.server.recognition.quality_gate import COVERED
 
 ALIKE_LISTED = 10
 """Of the names that look like one; the summary stays a summary."""
@@ -37,6 +38,7 @@ class Reason(StrEnum):
     TOO_DARK = "too_dark"
     TOO_BRIGHT = "too_bright"
     PARTLY_OUTSIDE = "partly_outside"
+    NOT_A_FACE = "not_a_face"
     ELSEWHERE = "nearer_to_another"
 
 
@@ -44,7 +46,7 @@ GATED = tuple(
     str(reason)
     for reason in (
         *(Reason.TOO_SMALL, Reason.BLURRED, Reason.TURNED_AWAY, Reason.TOO_DARK, Reason.TOO_BRIGHT),
-        *(Reason.PARTLY_OUTSIDE, Reason.ELSEWHERE),
+        *(Reason.PARTLY_OUTSIDE, Reason.NOT_A_FACE, Reason.ELSEWHERE),
     )
 )
 """What may be accepted all the same, in the protocol's words."""
@@ -68,7 +70,7 @@ class Skipped:
 class Report:
     """What a build did, for the summary and the skip log. `gone`: paths enrolled that the folder no longer has, and
     `pruned` whether they left the database; `doubts`: new pictures that match another person, and what is said of it;
-    `alike`: names that differ in case and accents only.
+    `alike`: names that differ in case and accents only; `covered`: new pictures whose face seems to be covered.
     """
 
     new: int = 0
@@ -80,6 +82,7 @@ class Report:
     mislabels: list[tuple[str, str]] = field(default_factory=list)
     doubts: list[tuple[str, str]] = field(default_factory=list)
     alike: list[tuple[str, ...]] = field(default_factory=list)
+    covered: list[str] = field(default_factory=list)
     counts: Counts = field(default_factory=partial(Counts, 0, 0, 0))
     seconds: float = 0.0
     left_out: LeftOut = field(default_factory=LeftOut)
@@ -91,6 +94,7 @@ class Report:
             *((path, f"gone from the folder; {self._fate}") for path in self.gone),
             *((path, f"also under {name} (a likely mislabel)") for path, name in self.mislabels),
             *((path, f"enrolled, but {doubt}") for path, doubt in self.doubts),
+            *((path, f"enrolled, but {COVERED}") for path in self.covered),
         ]
 
     @property
@@ -118,6 +122,9 @@ class Report:
         if self.doubts:
             match = counted(len(self.doubts), "picture matches", "pictures match")
             lines.append(f"  {match} another person, too: mislabels, or one person twice?")
+        if self.covered:
+            show = counted(len(self.covered), "picture shows", "pictures show")
+            lines.append(f"  {show} a face that seems covered: enrol ones that show it all, too")
         lines += [f"  {' and '.join(names)}: one person? Then merge them" for names in self.alike[:ALIKE_LISTED]]
         if len(self.alike) > ALIKE_LISTED:
             lines.append(f"  and {len(self.alike) - ALIKE_LISTED} more names that differ in case and accents only")
