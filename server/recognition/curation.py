@@ -35,11 +35,11 @@ from facewire.protocol.gallery_messages import (
     Undone,
 )
 from facewire.server.errors import Rejected, TimedOut
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.events import Change, Event
 from facewire.server.gallery.names import person_name
+from facewire.server.gallery.protocol import Gallery
 from facewire.server.gallery.records import Copy, NewPicture, PersonRecord
 from facewire.server.gallery.search.lookalikes import SAME
-from facewire.server.gallery.storage.events import Change, Event
 from facewire.server.names import tidy
 from facewire.server.recognition.enrolment import Chosen, Refused, choose
 from facewire.server.recognition.mislabels import Elsewhere, OthersFinder

@@ -33,7 +33,7 @@ from facewire.protocol.messages import (
 )
 from facewire.server.comparison import distance, normalised, similarity_for
 from facewire.server.errors import ModelMismatch, NoFace
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.protocol import Gallery
 from facewire.server.gallery.records import Match
 from facewire.server.recognition.calibration import Calibration
 from facewire.server.recognition.curation import Curation

@@ -12,8 +12,8 @@ from facewire.client import FaceClient, ServerRefused
 from facewire.protocol.gallery_messages import People
 from facewire.protocol.messages import Detect, Embed, Identify, Verify
 from facewire.server.errors import RequestError
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.service import RecognitionService
 from facewire.server.tcp.dispatch import Dispatcher, code_of

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from facewire.server.errors import ModelMismatch
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Counts
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.create_db import main as create_db
 from facewire.server.maintenance.migrate.respec import Respec

@@ -17,8 +17,8 @@ from facewire.server.albums.clustering.evidence import strangers_exceed
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.service import AlbumService
 from facewire.server.albums.settings import AlbumSettings
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.search.cohort import Cohort, Statistics
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.for_albums import GalleryRegistry
 from facewire.server.recognition.service import RecognitionService

@@ -11,8 +11,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.search.index import EXACT_BYTES
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.service import RecognitionService
 from facewire.server.tcp.dispatch import Dispatcher

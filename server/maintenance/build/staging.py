@@ -23,7 +23,7 @@ from facewire.server.errors import ModelMismatch, StartError
 from facewire.server.gallery.records import NewPicture
 from facewire.server.gallery.storage import journal
 from facewire.server.gallery.storage.connection import clear_place, discard_companions
-from facewire.server.gallery.storage.events import Draft
+from facewire.server.gallery.storage.journal import Draft
 from facewire.server.gallery.storage.schema import CURRENT_SPEC_ID
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.build.inventory import Enrolled, Held, enrolled_pictures, held

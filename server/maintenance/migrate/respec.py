@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from facewire.server.gallery.records import Box, Landmarks
 from facewire.server.gallery.search.index import check_unit
 from facewire.server.gallery.storage import journal
-from facewire.server.gallery.storage.events import Draft
+from facewire.server.gallery.storage.journal import Draft
 from facewire.server.gallery.storage.schema import CURRENT_SPEC_ID
 from facewire.server.gallery.storage.store import LITTLE_ENDIAN, Store
 from facewire.server.spec import EmbeddingSpec
