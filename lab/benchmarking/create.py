@@ -11,7 +11,7 @@ from statistics import median
 from facewire.scripts.demo import PEOPLE
 from facewire.server.maintenance.build.build import Request, build
 from facewire.server.maintenance.build.folder import scan
-from facewire.server.maintenance.create_db import DEFAULT_JOBS
+from facewire.server.maintenance.pipeline import DEFAULT_JOBS
 from lab.benchmarking.answers import deepface_name
 from lab.benchmarking.bench import ENGINES, Bench, say
 from lab.benchmarking.report import Section, Target

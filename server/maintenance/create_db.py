@@ -11,38 +11,28 @@ failed, 130 Ctrl-C.
 from __future__ import annotations
 
 import argparse
-import os
-import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from facewire.protocol.arguments import Parser
 from facewire.protocol.text import printable, printable_lines
-from facewire.server.errors import FacewireError, StartError
+from facewire.server.errors import StartError
 from facewire.server.maintenance.build.build import Request, build
 from facewire.server.maintenance.build.folder import Scan, scan
 from facewire.server.maintenance.build.inventory import look_into
 from facewire.server.maintenance.build.plan import Plan, preview
 from facewire.server.maintenance.build.report import GATED, log_path
-from facewire.server.maintenance.lock import build_lock
+from facewire.server.maintenance.command import build_lock, exit_code
+from facewire.server.maintenance.pipeline import DEFAULT_JOBS, EngineOpener
 from facewire.server.settings import DEFAULT_DB, add_vision_arguments, positive, unhurried, vision_settings
 from facewire.server.spec import EmbeddingSpec
-from facewire.server.storage import in_words
 from facewire.server.vision.engine import Engine
 from facewire.server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
 from facewire.server.vision.opening import VisionSettings, hint_of_better_weights, open_analyser
 from facewire.server.vision.weights import MissingWeights
-
-DEFAULT_JOBS = min(4, os.cpu_count() or 1)
-"""Decoding and finding a face take a quarter of what embedding it takes, so a few threads keep that busy on any
-machine; more would only take cores from it."""
-
-
-EngineOpener = Callable[[VisionSettings], Engine]
-"""Opens what finds and embeds faces; raises StartError where its weights are missing."""
 
 
 def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_analyser) -> int:
@@ -50,18 +40,10 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
     options = _parser().parse_args(argv)
     db = options.db.absolute()
     try:
-        return _run(options, db, open_engine)
+        return exit_code("create_db", db, lambda: _run(options, db, open_engine), afterwards=f"{db} is as it was")
     except KeyboardInterrupt:
         print(printable_lines(f"\nstopped: {db} is as it was; run it again to go on"), file=sys.stderr)
         return 130
-    except StartError as error:
-        print(printable(f"create_db: {error}"), file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        raise  # nobody reads what is printed: no fault of the gallery's
-    except (FacewireError, OSError, sqlite3.Error) as error:
-        print(printable(f"create_db: {in_words(error, db)}; {db} is as it was"), file=sys.stderr)
-        return 3
 
 
 def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> int:

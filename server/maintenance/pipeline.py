@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import deque
@@ -11,6 +12,16 @@ from itertools import islice
 from typing import Generic, NoReturn, TypeVar
 
 from tqdm import tqdm
+
+from facewire.server.vision.engine import Engine
+from facewire.server.vision.opening import VisionSettings
+
+EngineOpener = Callable[[VisionSettings], Engine]
+"""Opens what finds and embeds faces; raises StartError where its weights are missing."""
+
+DEFAULT_JOBS = min(4, os.cpu_count() or 1)
+"""Decoding and finding a face take a quarter of what embedding it takes, so a few threads keep that busy on any
+machine; more would only take cores from it."""
 
 BATCH = 8
 """Faces embedded at once: the runtime's largest batch, beyond which a face gets no cheaper."""
