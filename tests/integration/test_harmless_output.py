@@ -138,7 +138,8 @@ def test_names_and_messages_are_spelt_out(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(time, "sleep", tick)
-    with evil_server(refuse=refuse) as port:
+    # Ctrl-C ends what would go on for ever (watch); `launch` has a line for it.
+    with evil_server(refuse=refuse) as port, contextlib.suppress(KeyboardInterrupt):
         main([*typed(words, folder), "--port", port])
     printed = capsys.readouterr()
     assert printed.out or printed.err
