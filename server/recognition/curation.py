@@ -42,14 +42,14 @@ from facewire.server.names import tidy
 from facewire.server.recognition.enrolment import Refused, embed, look_at
 from facewire.server.recognition.mislabels import Elsewhere, OthersFinder
 from facewire.server.recognition.quality_gate import QualityLimits
-from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.batching import Abandoned, never
+from facewire.server.vision.serving import ServingEngine
 
 
 class Curation:
     """The gallery's operations. Thread-safe."""
 
-    def __init__(self, analyser: Analyser, gallery: Gallery, limits: QualityLimits, others: OthersFinder) -> None:
+    def __init__(self, analyser: ServingEngine, gallery: Gallery, limits: QualityLimits, others: OthersFinder) -> None:
         """`limits`: to what is enrolled; `others`: looks up whom else a picture may show."""
         self._analyser = analyser
         self._gallery = gallery

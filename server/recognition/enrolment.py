@@ -11,9 +11,10 @@ from facewire.server.errors import InvalidImage, NoFace, Rejected, RequestError,
 from facewire.server.gallery.records import NewPicture, NewTemplate
 from facewire.server.recognition.main_face import face_meant
 from facewire.server.recognition.quality_gate import QualityLimits, in_words, shortcomings
-from facewire.server.vision.analyser import Analyser, FoundFace, Picture
+from facewire.server.vision.analyser import FoundFace, Picture
 from facewire.server.vision.batching import Abandoned
 from facewire.server.vision.image import jpeg_bytes
+from facewire.server.vision.serving import ServingEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Refused:
 Looked = tuple[list[Chosen], list[Refused]]
 
 
-def look_at(message: Enrol, analyser: Analyser, limits: QualityLimits, abandoned: Abandoned) -> Looked:
+def look_at(message: Enrol, analyser: ServingEngine, limits: QualityLimits, abandoned: Abandoned) -> Looked:
     """Find the face that is meant in every picture, and see whether it keeps the limits that are not waived. Raises
     TimedOut once nobody waits any more."""
     chosen: list[Chosen] = []
@@ -85,7 +86,7 @@ def look_at(message: Enrol, analyser: Analyser, limits: QualityLimits, abandoned
     return chosen, refused
 
 
-def embed(chosen: Sequence[Chosen], analyser: Analyser, abandoned: Abandoned) -> list[NewPicture]:
+def embed(chosen: Sequence[Chosen], analyser: ServingEngine, abandoned: Abandoned) -> list[NewPicture]:
     """The pictures as the gallery takes them, in the order of `chosen`. Raises Busy and TimedOut."""
     embeddings = analyser.enrolments([one.face for one in chosen], abandoned)
     return [

@@ -9,6 +9,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -628,6 +629,6 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def exported(albums: AlbumClient, album: str, **options: object) -> zipfile.ZipFile:
-    export = albums.export(album, **options)  # type: ignore[arg-type]
+def exported(albums: AlbumClient, album: str, **options: Any) -> zipfile.ZipFile:
+    export = albums.export(album, **options)
     return zipfile.ZipFile(io.BytesIO(b"".join(albums.read_export(export))))

@@ -19,10 +19,11 @@ import pytest
 from facewire.client.cli import COMMANDS, main
 from facewire.client.commands.album import COMMANDS as ALBUM_COMMANDS
 from facewire.protocol.albums.adding import AlbumAddZip, AlbumZipTaken
+from facewire.protocol.asks import answer_of
 from facewire.protocol.codec import decode_request, encode_answer
 from facewire.protocol.errors import ErrorCode
 from facewire.protocol.framing import FrameDecoder, encode_frame
-from facewire.protocol.messages import ANSWER_OF, Answer, Failure, Request, Success
+from facewire.protocol.messages import Answer, Failure, Request, Success
 from facewire.server.logs import HarmlessFormatter
 from facewire.server.maintenance.create_db import main as create_db
 from tests.support.servers import misbehaving
@@ -33,9 +34,9 @@ EVIL = "Eve\x1b]0;own\x07\x9b2J\rfine\u202egpj\u2066\u2028x\x7f\nclient_app: all
 def filled(hint: Any, *, empty: bool) -> Any:
     """A value of a type, every text in it evil; arrays have one element, or none."""
     origin, arguments = get_origin(hint), get_args(hint)
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         hints = get_type_hints(hint)
-        return hint(**{field.name: filled(hints[field.name], empty=empty) for field in fields(hint)})  # type: ignore[operator]
+        return hint(**{field.name: filled(hints[field.name], empty=empty) for field in fields(hint)})
     if origin is Literal:
         return arguments[0]
     if origin in (Union, types.UnionType):
@@ -58,7 +59,7 @@ def answer_to(request: Request, *, refuse: bool) -> Answer:
         ingested = filled(get_type_hints(AlbumZipTaken)["ingested"], empty=False)
         return Success(request.id, AlbumZipTaken("token", request.body.offset + len(request.body.data), ingested))
     later_page = bool(getattr(request.body, "offset", 0)) or getattr(request.body, "before", None) is not None
-    return Success(request.id, filled(ANSWER_OF[request.body.op], empty=later_page))
+    return Success(request.id, filled(answer_of(type(request.body)), empty=later_page))
 
 
 @contextlib.contextmanager
@@ -137,7 +138,8 @@ def test_names_and_messages_are_spelt_out(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(time, "sleep", tick)
-    with evil_server(refuse=refuse) as port:
+    ended = pytest.raises(KeyboardInterrupt) if words[0] == "watch" else contextlib.nullcontext()
+    with evil_server(refuse=refuse) as port, ended:
         main([*typed(words, folder), "--port", port])
     printed = capsys.readouterr()
     assert printed.out or printed.err
@@ -145,13 +147,18 @@ def test_names_and_messages_are_spelt_out(
     assert_harmless(printed.err)
 
 
-@pytest.mark.parametrize("words", LINES, ids=lambda words: " ".join(words[:2]).partition(EVIL)[0])
+WITH_JSON = [
+    words for words in LINES if words[0] not in ("enrol", "rename", "merge", "split", "remove", "undo", "watch")
+]
+
+
+@pytest.mark.parametrize("words", WITH_JSON, ids=lambda words: " ".join(words[:2]).partition(EVIL)[0])
 def test_json_is_harmless_too(words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if words[0] in ("enrol", "rename", "merge", "split", "remove", "undo", "watch"):
-        return  # which have none, or no end
     with evil_server(refuse=False) as port:
         main([*typed(words, folder), "--json", "--port", port])
-    assert_harmless(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    assert printed.out or printed.err
+    assert_harmless(printed.out)
 
 
 def test_what_is_typed_wrongly_is_spelt_out(capsys: pytest.CaptureFixture[str]) -> None:

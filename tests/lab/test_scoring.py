@@ -15,11 +15,12 @@ from facewire.server.spec import EmbeddingSpec
 from lab.evaluation.embedding import Embedded
 from lab.evaluation.groups import measured
 from lab.evaluation.scoring import Scorer
+from tests.support.people import unit
 
 
 def people(count: int, seed: int, dimension: int = 64) -> NDArray[np.float32]:
     rows = np.random.default_rng(seed).standard_normal((count, dimension))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit(rows)
 
 
 def test_scores_of_an_evaluation_are_the_gallerys() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,12 @@ from facewire.server.gallery.search.cohort import DEFAULT_PATH, Cohort, spanned
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.models import model_card
 from lab.train_cohort import Recipe, trained
+from tests.support.people import unit
 
 
 def people(count: int, seed: int, dimension: int = 64) -> NDArray[np.float32]:
     rows = np.random.default_rng(seed).standard_normal((count, dimension))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit(rows)
 
 
 @pytest.fixture
@@ -30,7 +32,8 @@ def spec() -> EmbeddingSpec:
 def save(path: Path, spec: EmbeddingSpec) -> Path:
     groups = np.repeat(["child", "grown"], 150)
     recipe = Recipe(nearest=40, members=100, crowded_clusters=2, crowded_members=200, rank=32)
-    np.savez(path, spec=np.array(spec.to_json()), **trained(people(300, 1), groups, recipe, seed=0))
+    arrays: dict[str, Any] = {"spec": np.array(spec.to_json()), **trained(people(300, 1), groups, recipe, seed=0)}
+    np.savez(path, **arrays)
     return path
 
 
@@ -47,7 +50,7 @@ def few_directions(count: int, seed: int, directions: int = 12) -> NDArray[np.fl
     """People who differ in some directions out of 64, but for a rounding's worth."""
     axes = np.linalg.qr(np.random.default_rng(0).standard_normal((64, directions)))[0]
     rows = people(count, seed, directions) @ axes.T + 1e-4 * people(count, seed + 1)
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit(rows)
 
 
 def test_members_in_few_directions_are_compared_in_those() -> None:

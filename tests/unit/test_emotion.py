@@ -68,7 +68,7 @@ def test_the_mirrored_view_counts_as_much_as_the_plain_one() -> None:
 
 def test_scores_sum_to_one_and_the_label_is_their_largest() -> None:
     def surprised(batch: NDArray[Any]) -> NDArray[np.float32]:
-        return np.tile(np.float32([0, 0, 0, 0, 0, 3, 0]), (len(batch), 1))
+        return np.tile(np.array([0, 0, 0, 0, 0, 3, 0], np.float32), (len(batch), 1))
 
     (emotion,) = EmotionReader(SPEC, surprised).read(faces(BLACK))
     assert sum(emotion.scores.values()) == pytest.approx(1)
@@ -78,7 +78,7 @@ def test_scores_sum_to_one_and_the_label_is_their_largest() -> None:
 
 
 def test_below_the_stated_confidence_the_label_is_given_but_not_certain() -> None:
-    reader = EmotionReader(SPEC, lambda batch: np.tile(np.float32([0, 0, 0, 1, 0, 0, 0]), (len(batch), 1)))
+    reader = EmotionReader(SPEC, lambda batch: np.tile(np.array([0, 0, 0, 1, 0, 0, 0], np.float32), (len(batch), 1)))
     (emotion,) = reader.read(faces(BLACK))
     assert (emotion.label, emotion.certain) == ("happy", False)
 
