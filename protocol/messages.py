@@ -56,8 +56,7 @@ class Verify(Asks["Verified"]):
     (x, y): `at` of `image`, `other_at` of `other`.
 
     `fmr`: how often two different people, of people at large, may be called the same; None: as the server is set.
-    `other` is embedded as an enrolled picture is, `image` as one that is asked about: changed places, similarities move
-    by about 0.01.
+    Both are embedded as enrolled pictures are: they may change places.
     """
 
     op: ClassVar[str] = "verify"
@@ -141,11 +140,16 @@ class EmotionAnswer:
 
 @dataclass(frozen=True, slots=True)
 class DetectedFace:
-    """`box`: x, y, width, height; `landmarks`: right eye, left eye, nose, right and left mouth corner, as (x, y)."""
+    """`box`: x, y, width, height; `landmarks`: right eye, left eye, nose, right and left mouth corner, as (x, y).
+
+    `turned`: degrees clockwise, 0 to 315 in steps of 45, by which the picture must be turned for the face to stand
+    upright; box and landmarks are of the picture as it was sent.
+    """
 
     box: tuple[float, float, float, float]
     landmarks: tuple[tuple[float, float], ...]
     detection: float
+    turned: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

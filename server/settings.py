@@ -202,6 +202,11 @@ def add_vision_arguments(
         "--detect-size", type=positive, default=defaults.canvas, metavar="PX",
         help="longest side at which a picture is searched for faces; larger finds smaller faces (default: %(default)s)",
     )  # fmt: skip
+    group.add_argument(
+        "--detect-tiles", type=positive, default=defaults.tiles, metavar="N",
+        help="a picture more than twice as long as wide (a panorama) is searched in up to N tiles of that size, each "
+        "at the cost of half a large photo; 1: in one piece, where small faces are lost (default: %(default)s)",
+    )  # fmt: skip
     if emotions:
         group.add_argument(
             "--emotion",
@@ -239,6 +244,7 @@ def vision_settings(args: argparse.Namespace) -> VisionSettings:
         runtime=args.runtime,
         detector=args.detector,
         canvas=args.detect_size,
+        tiles=args.detect_tiles,
         emotion=args.emotion,
         cache_dir=args.cache_dir,
         limits=ImageLimits(max_pixels=args.max_megapixels * MEGAPIXEL),

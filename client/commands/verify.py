@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `verify`."""
     parser.description = "Says whether two pictures show one person; of several faces the largest central one counts."
     parser.epilog = "exit codes: 0 the same person, 1 different people, 2 asked wrongly, 3 something failed"
-    parser.add_argument("image", type=Path, metavar="A", help="the picture that is asked about")
-    parser.add_argument("other", type=Path, metavar="B", help="the one to compare it with, as if it were enrolled")
+    parser.add_argument("image", type=Path, metavar="A", help="a picture")
+    parser.add_argument("other", type=Path, metavar="B", help="another")
     place = "of several faces the one there, in pixels of the picture as shown"
     parser.add_argument("--at", type=point, metavar="X,Y", help=f"in A, {place}")
     parser.add_argument("--other-at", type=point, metavar="X,Y", help=f"in B, {place}")

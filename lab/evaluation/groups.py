@@ -44,7 +44,7 @@ def measured(embedded: embedding.Embedded, folder: Path) -> dict[str, Any]:
     raw_rates: dict[str, float] = {}
     pairs: dict[str, int] = {}
     for group in tqdm(np.unique(groups).tolist(), desc="comparing", unit=" groups", file=sys.stderr):
-        own = embedded.probes[groups == group]
+        own = embedded.templates[groups == group]
         if len(own) < 2:
             print(f"{group} has fewer than two faces and is left out", file=sys.stderr)
             continue

@@ -2,10 +2,9 @@
 
 The pairs file begins with "FOLDS PAIRS" and lists, a fold at a time, PAIRS lines of one person and two picture numbers,
 then PAIRS lines of two people and a number each. A fold's threshold is chosen on the other folds. The first picture is
-embedded as a probe, the second as a template, and they are compared as `verify` compares them. `decision` repeats the
-measures for what `verify` decides by, the similarity held against the cohort, and says what its own threshold does,
-and how many of all pairs of different people it lets through at the rates asked for;
-`two_views` repeats them for similarities of two templates, at one more forward pass a pair than the server spends.
+embedded as a probe, the second as a template, as `identify` compares them. `two_views` repeats the measures for two
+templates, and `decision` for what `verify` decides by: two templates, their similarity held against the cohort. It
+says what the default threshold does, and how many of all pairs of different people pass at the rates asked for.
 """
 
 from __future__ import annotations
@@ -57,7 +56,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     first, second = embedded.probes[ones], embedded.templates[others]
     scorer = Scorer(embedded.spec)
     similarities = _similarities(first, second)
-    decided = scorer.pairs(first, second)
+    both = embedded.templates[ones]
+    decided = scorer.pairs(both, second)
     same = np.array([pair.same for pair in scored])
     folds = np.array([pair.fold for pair in scored])
     genuine, impostor = similarities[same], similarities[~same]
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "fmr_obtained": fmr_obtained(embedded, scorer),
             "normalised": scorer.normalised,
         },
-        "two_views": _measures(_similarities(embedded.templates[ones], second), same, folds),
+        "two_views": _measures(_similarities(both, second), same, folds),
         "pairs": len(scored),
         "pairs_without_face": len(pairs) - len(scored),
         "folds": len(np.unique(folds)),
@@ -86,7 +86,7 @@ def fmr_obtained(embedded: embedding.Embedded, scorer: Scorer) -> dict[str, floa
     """By the rate asked for, the share of all pairs of different people, one picture each, that `verify` calls the
     same: thousands of times as many as the file lists."""
     _, first = np.unique([path.parent.name for path in embedded.paths], return_index=True)
-    scores = scorer.matrix(embedded.probes[first], embedded.templates[first])
+    scores = scorer.matrix(embedded.templates[first], embedded.templates[first])
     impostor = scores[~np.eye(len(first), dtype=bool)]
     return {f"{fmr:g}": float(f"{np.mean(impostor >= scorer.decider.verification_threshold(fmr)):.3g}") for fmr in FMRS}
 

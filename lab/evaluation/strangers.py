@@ -26,7 +26,7 @@ from lab.train_cohort import Recipe, trained
 
 HELP = "how near two people at large come: the table of verify's rates"
 RATES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
-COUNTED = 1e-3
+COUNTED = 3e-4
 """Beyond this rate, the people whom FairFace shows twice are most of those who seem alike."""
 SEXES = ("_men", "_women")
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: rates, and the similarity exceeded at each, of `people`, of those `drawn`, and the `table` that is
-    shipped: of people, and beyond COUNTED in the steps of those drawn. Raises StartError."""
+    shipped: of people, and beyond COUNTED of those drawn. Raises StartError."""
     embedded = embedding.embed(image_files(arguments.images), arguments)
     groups = np.array([group_of(path, arguments.images) for path in embedded.paths])
     people, drawn = [], []
@@ -47,18 +47,17 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             cohort = Cohort(
                 members_of(trained(embedded.templates[known], groups[known], Recipe(), 0)), Recipe().nearest
             )
-            people.append(_scores(cohort, embedded.probes[others], embedded.templates[others], groups[others]))
+            people.append(_scores(cohort, embedded.templates[others], embedded.templates[others], groups[others]))
             model = trained(embedded.templates[others], groups[others], Recipe(crowded=""), seed)
             strangers = members_of(model)
             drawn.append(_scores(cohort, strangers, strangers, np.repeat(np.unique(groups[others]), Recipe().members)))
     of_people, of_drawn = _exceeded(people), _exceeded(drawn)
     last = RATES.index(COUNTED)
-    beyond = [round(of_people[last] + value - of_drawn[last], 3) for value in of_drawn[last + 1 :]]
     return {
         "rates": RATES,
         "people": of_people,
         "drawn": of_drawn,
-        "table": [*of_people[: last + 1], *beyond],
+        "table": [*of_people[: last + 1], *of_drawn[last + 1 :]],
         "pairs": {"people": sum(len(scores) for scores, _ in people), "drawn": sum(len(scores) for scores, _ in drawn)},
         "model": embedded.spec.model,
     }
@@ -85,8 +84,10 @@ def _scores(cohort: Cohort, probes: Floats, templates: Floats, groups: NDArray[n
     """All pairs of different people; each pair of groups counts alike."""
     scores = 1 - (1 - probes @ templates.T) / np.outer(cohort.scales(probes), cohort.scales(templates))
     _, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    weights = 1 / np.outer(sizes[number], sizes[number] - 0.5)  # a group's pairs with itself lack one in `size`
+    own = sizes[number]
     different = ~np.eye(len(groups), dtype=bool)
+    alike = number[:, None] == number
+    weights = 1 / np.where(alike, np.outer(own, np.maximum(1, own - 1)), np.outer(own, own))
     return scores[different].astype(np.float32), weights[different].astype(np.float32)
 
 

@@ -46,6 +46,7 @@ from facewire.server.vision.batching import Abandoned, never
 from facewire.server.vision.emotion import Emotion
 from facewire.server.vision.runtime import Floats
 from facewire.server.vision.serving import ServingEngine
+from facewire.server.vision.upright import turn_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,10 @@ class RecognitionService(Curation):
     def detect(self, message: Detect, /, *, abandoned: Abandoned = never) -> Detected:
         """Where the faces are; nothing is embedded."""
         picture = self._counted(self._analyser.faces(message.image))
-        faces = tuple(DetectedFace(face.box, face.landmarks, face.detection) for face in picture.faces)
+        faces = tuple(
+            DetectedFace(face.box, face.landmarks, face.detection, turned=turn_of(face.landmarks))
+            for face in picture.faces
+        )
         return Detected(faces, _size(picture), picture.timing_ms | {"total": sum(picture.timing_ms.values())})
 
     def embed(self, message: Embed, /, *, abandoned: Abandoned = never) -> Embedded:
@@ -141,7 +145,13 @@ class RecognitionService(Curation):
         picture = self._counted(self._analyser.faces(message.image))
         features = self._analyser.features(picture.faces, abandoned)
         faces = tuple(
-            EmbeddedFace(face.box, face.landmarks, face.detection, feature.embedding.astype("<f4").tobytes())
+            EmbeddedFace(
+                face.box,
+                face.landmarks,
+                face.detection,
+                feature.embedding.astype("<f4").tobytes(),
+                turned=turn_of(face.landmarks),
+            )
             for face, feature in zip(picture.faces, features, strict=True)
         )
         timing = picture.timing_ms | _milliseconds(total=time.perf_counter() - begun)
@@ -151,17 +161,13 @@ class RecognitionService(Curation):
         """Do two pictures show one person? Of several faces the one at `at` counts, or the largest central one. Raises
         NoFace.
 
-        `image` is embedded as a probe and `other` as an enrolled picture is: so the similarity is the one with which
-        `identify` finds `image`, were `other` its person's only picture.
+        Both are embedded as enrolled pictures are, from two views each: the answer is the same when they change places,
+        and knows a few people more than a probe of one view would (docs/decisions/0048).
         """
         probe, seen = self._meant(message.image, message.at, "first")
         reference, other_seen = self._meant(message.other, message.other_at, "second")
-        verified = self.compared(
-            self._analyser.features([probe], abandoned)[0].embedding,
-            self._analyser.enrolments([reference], abandoned)[0],
-            message.fmr,
-        )
-        return replace(verified, image=seen, other=other_seen)
+        one, another = self._analyser.enrolments([probe, reference], abandoned)
+        return replace(self.compared(one, another, message.fmr), image=seen, other=other_seen)
 
     def compared(self, one: Floats, other: Floats, /, fmr: float | None = None) -> Verified:
         """Are these two embeddings, (d,) of unit length, one person's? `fmr`: by default the decider's own."""
@@ -216,6 +222,7 @@ class RecognitionService(Curation):
             box=face.box,
             landmarks=face.landmarks,
             detection=face.detection,
+            turned=turn_of(face.landmarks),
             decision=verdict.decision,
             name=best.name if best and verdict.decision == "match" else None,
             similarity=best.similarity if best else None,

@@ -24,7 +24,7 @@ class TcpLimits:
     max_hello: int = 4096  # bytes of a frame before the token was said: `hello` has some dozens
     max_buffered: int = 256 * 2**20  # eight of the largest frames; what is more waits in the peers' own buffers
     hello_timeout_s: float = 5.0  # from connecting to the token: a few round trips on any line
-    place_wait_s: float = 2.0  # that a first request may wait for a place: somebody's answer, or a frame that stalls
+    place_wait_s: float = 3.0  # that a first request may wait for a place: somebody's answer, or a frame that stalls
     idle_timeout_s: float = 60.0  # a connection that asks nothing gives its slot back
     frame_timeout_s: float = 30.0  # for one whole frame: 32 MiB at 9 Mbit/s, a photo on a poor line
     slowest_frame: int = 32 * 1024  # bytes a second that a frame must come at, or hold its place for nothing

@@ -30,8 +30,8 @@ class Guest(Protocol):
         """Whether it is in the middle of a frame, and since when it has been silent; None if it may not give way."""
         ...
 
-    def give_way(self) -> bool:
-        """It ends, if it is quiet still, and says why."""
+    def give_way(self, *, unheard: bool = False) -> bool:
+        """It ends and says why, if it is still quiet; with `unheard` also where something of it has arrived."""
         ...
 
 
@@ -94,7 +94,8 @@ class Places:
         for who knows the token says it at once."""
         held = Counter(stranger.network for stranger in self._strangers)
         oldest_first = sorted(self._strangers, key=lambda stranger: -held[stranger.network])
-        return self._first_to_go(oldest_first)
+        # Bytes that were not read yet may be a token; where everybody sends some, the oldest ones had their time.
+        return self._first_to_go(oldest_first) or self._first_to_go(oldest_first, unheard=True)
 
     def _seat(self, guest: Guest) -> bool:
         held = Counter(member.network for member in self._members)
@@ -115,11 +116,11 @@ class Places:
         silent = {guest: quiet for guest in guests if (quiet := guest.quiet_since()) is not None}
         return self._first_to_go(sorted(silent, key=lambda guest: silent[guest]))
 
-    def _first_to_go(self, guests: Iterable[Guest]) -> bool:
+    def _first_to_go(self, guests: Iterable[Guest], *, unheard: bool = False) -> bool:
         if len(self._leaving) >= MOST_LEAVING:
             return False
         for guest in guests:
-            if guest.give_way():
+            if guest.give_way(unheard=unheard):
                 self._members.discard(guest)
                 self._strangers.pop(guest, None)
                 self._leaving.add(guest)

@@ -75,7 +75,8 @@ class Session:
         self._gone = False
         self._ending: str | None = None  # why the server ends it, once it does: nothing is begun any more
         self._said_why = False
-        self._last_answer = time.monotonic()
+        self._unanswered = 0  # of those in flight: no answer is on its way
+        self._silent_since = self._last_answer = time.monotonic()
 
     def run(self) -> None:
         """Reads and serves until the peer ends, breaks the wire, or falls silent, and answers what is under way."""
@@ -114,17 +115,19 @@ class Session:
     def quiet_since(self) -> tuple[bool, float] | None:
         """See Guest. In the middle of a frame it may give way only when that takes long, or comes from a stranger."""
         with self._changed:
-            if self._in_flight or self._gone or self._ending is not None:
+            if self._unanswered or self._gone or self._ending is not None:
                 return None
-            since = self._last_answer
+            since = self._silent_since
         age = self._stream.frame_age
         if age is not None and age < _FRAME_AGE_S and self._seated:
             return None
-        return None if self._stream.has_news() else (age is not None, since)
+        if age is None and self._stream.has_news():
+            return None  # a request has come and was not read yet
+        return age is not None, since
 
-    def give_way(self) -> bool:
+    def give_way(self, *, unheard: bool = False) -> bool:
         """See Guest."""
-        return self.quiet_since() is not None and self._end(SILENT_LONGEST, if_idle=True)
+        return (unheard or self.quiet_since() is not None) and self._end(SILENT_LONGEST, if_idle=True)
 
     @contextmanager
     def room(self, size: int) -> Iterator[None]:
@@ -142,7 +145,7 @@ class Session:
     def _end(self, why: str, *, if_idle: bool = False) -> bool:
         """Reads no further; what is under way is answered. False where it is not idle, or ends already."""
         with self._changed:
-            if self._ending is not None or self._gone or (if_idle and self._in_flight):
+            if self._ending is not None or self._gone or (if_idle and self._unanswered):
                 return False
             self._ending = why
             self._changed.notify_all()
@@ -231,8 +234,12 @@ class Session:
     def _take_place(self, size: int) -> bool:
         """Among those who ask, at the first request: until then it was a stranger. False when there is none."""
         if not self._seated:
+            with self._changed:  # it has asked: while it waits it does not give way itself
+                self._unanswered += 1
             wait_s = self._limits.place_wait_s if size <= _KEPT_WAITING else 0.0
             self._seated = self._house.places.admit(self, wait_s, self._goes_on)
+            with self._changed:
+                self._unanswered -= 1
             if not self._seated:
                 self._say_last(ErrorCode.BUSY, all_taken(self._house.places))
         return self._seated
@@ -254,6 +261,7 @@ class Session:
             if self._ending is not None and self._ending != STOPPING:
                 return False
             self._in_flight += 1
+            self._unanswered += 1
             return not self._gone
 
     def _wait(self, seconds: float) -> bool:
@@ -271,6 +279,7 @@ class Session:
                 code, message = ErrorCode.BUSY, self._ending
             self._said_why = True
             self._in_flight += 1
+            self._unanswered += 1
         retry_after_ms = self._limits.retry_after_ms if code is ErrorCode.BUSY else None
         self._post(self._dispatcher.refusal(request_id, code, message, "-", retry_after_ms), request_id)
 
@@ -313,6 +322,9 @@ class Session:
 
     def _post(self, answer: bytes | None, request_id: int) -> bool:
         """Hands an answer, for which a slot is held, to the writer; None when there is none after all."""
+        with self._changed:  # before the peer can know of it
+            self._unanswered -= 1
+            self._silent_since = time.monotonic()
         if answer is None:
             self._free_slot()
             return True

@@ -96,7 +96,7 @@ def test_pairs_are_told_apart(service: RecognitionService, shared: Path) -> None
 
 def test_verify_knows_people_again_and_errs_as_often_as_it_says(shared: Path, weights_dir: Path) -> None:
     """The whole official list: at least 0.97 of the genuine pairs pass at the default rate. The rates asked for are
-    obtained within a factor of two on all pairs of different people, who had no part in what they were fitted to."""
+    obtained within a factor of two on all pairs of different people; none of the prior's numbers is from them."""
     words = ["lfw", "--images", str(shared / "lfw"), "--pairs", str(shared / "lfw_pairs.txt"), "--json"]
     decision = lfw.run(parse([*words, "--weights-dir", str(weights_dir), "--no-download"]))["decision"]
     assert decision["tar"] >= 0.97

@@ -82,7 +82,8 @@ def test_unfinished_frames_shut_nobody_out() -> None:
         for client in members + strangers:
             client.send_bytes(b"\x01\x00\x00\x00half a frame")
         with RawClient(served.address) as honest:
-            assert honest.ask(image=b"a")["ok"]
+            answer = honest.ask(image=b"a")
+            assert answer["ok"], answer
         for client in members + strangers:
             client.sock.close()
 

@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facewire.server.errors import StartError
+from facewire.server.gallery.search.cohort import Cohort
+from facewire.server.vision.embedder import unit_rows
 from lab import evaluate
+from lab.evaluation import strangers
 from lab.evaluation.crowds import crowd
 from lab.evaluation.curves import accepted_at, best_threshold, equal_error_rate, roc, save_curves
 from lab.evaluation.lfw import read_pairs
@@ -121,3 +124,18 @@ def test_clusters_of_a_crowd_end_in_one_line_of_json(
     }
     assert measured <= report.keys()
     assert (report["faces"], report["bcubed_precision"]) == (400, 1.0)
+
+
+def test_strangers_are_weighed_by_groups_and_not_by_numbers() -> None:
+    """Nine of ten people are in one group, all alike: their pairs are a ninth of what counts, not four fifths."""
+    choice = np.random.default_rng(0)
+    faces = unit_rows(choice.standard_normal((100, 16)).astype(np.float32))
+    faces[:90] = unit_rows(faces[:90] * 0.1 + faces[0])
+    groups = np.array(["a_men"] * 90 + ["a_women"] * 5 + ["b_men"] * 5)
+    cohort = Cohort(unit_rows(choice.standard_normal((50, 16)).astype(np.float32)), 10)
+    scores, weights = strangers._scores(cohort, faces, faces, groups)
+    alike = scores > 0.5
+    assert np.mean(alike) > 0.75
+    assert weights[alike].sum() / weights.sum() == pytest.approx(1 / 9, abs=0.02)
+    at_one_in_ten, at_one_in_thirty, *_ = strangers._exceeded([(scores, weights)])
+    assert at_one_in_thirty > at_one_in_ten > 0.5

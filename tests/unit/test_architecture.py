@@ -123,7 +123,7 @@ HIDDEN = {
 
 
 # What draws on a user's machine reads pictures there, where there is no server.
-ELSEWHERE = ("scripts", "lab", "client.render")
+ELSEWHERE = ("lab", "client.render")
 
 
 @pytest.mark.parametrize("library", HIDDEN)

@@ -34,6 +34,7 @@ EVERY_FLAG: list[tuple[str, str, str, Any]] = [
     ("--runtime", "tensorflow", "vision.runtime", "tensorflow"),
     ("--detector", "dlib", "vision.detector", "dlib"),
     ("--detect-size", "640", "vision.canvas", 640),
+    ("--detect-tiles", "4", "vision.tiles", 4),
     ("--emotion", "off", "vision.emotion", "off"),
     ("--max-megapixels", "5", "vision.limits.max_pixels", 5_000_000),
     ("--decoders", "3", "vision.decoding.processes", 3),

@@ -32,8 +32,9 @@ LOOKING_CPU_S = 2
 CPU_S_PER_100_MEGAPIXELS = 40
 """Processor time for the pixels on top of that: twenty times a JPEG's, four times a HEIC's."""
 
-WALL_TO_CPU = 4
-"""Time on the wall that the server waits for so much processor time: children share the cores with the networks."""
+WALL_TO_CPU = 8
+"""Time on the wall that the server waits for so much processor time: children share the cores with the networks, and
+the kernel is to end a child that works before the server ends one that only waits."""
 
 _LIBC = ctypes.CDLL(None)
 _M_PERTURB, _ZERO = -6, 255  # glibc's: memory is filled with the complement

@@ -120,7 +120,7 @@ class Decoder:
                 said, room = self._ask(data, question)
             except _Hostile as error:
                 if error.reason != "crash" or last:
-                    raise self._convicted(data, error.reason) from None
+                    raise self._convicted(data, error.reason, proven=error.proven) from None
             except (StartError, OSError) as error:
                 _log.error("no picture can be decoded now: %s", error)
                 raise Busy("the server can't start a process to decode the picture", retry_after_ms=1000) from error
@@ -189,18 +189,22 @@ class Decoder:
             raise InvalidImage("the picture is damaged, or of a kind that is not read here")
         return said
 
-    def _convicted(self, data: bytes, reason: str) -> InvalidImage:
-        self._culprits.add(data, _REASONS[reason])
-        _log.warning("a picture of %d bytes is refused from now on: %s", len(data), _REASONS[reason])
+    def _convicted(self, data: bytes, reason: str, *, proven: bool = True) -> InvalidImage:
+        """The error for its sender; a picture that is `proven` to blame is not looked at again."""
+        if proven:
+            self._culprits.add(data, _REASONS[reason])
+        _log.warning("a picture of %d bytes is refused: %s", len(data), _REASONS[reason])
         return InvalidImage(_REASONS[reason])
 
 
 class _Hostile(Exception):
-    """A picture crashed its child, or ran away with it; `reason`: a word of _REASONS."""
+    """A picture crashed its child, or ran away with it; `reason`: a word of _REASONS. Not `proven`: the child may only
+    have got no processor."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, proven: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.proven = proven
 
 
 def _say(child: Child, message: Message, payload: bytes = b"", fds: Sequence[int] = ()) -> None:
@@ -217,8 +221,8 @@ def _heard(child: Child, wall_s: float) -> Message:
     try:
         return receive(child.channel)[0]
     except TimeoutError:
-        raise _Hostile("time") from None
-    except Ended:  # the kernel ends it after a quarter of that time at work
+        raise _Hostile("time", proven=False) from None
+    except Ended:  # the kernel ends it after an eighth of that time at work
         raise _Hostile("time" if time.monotonic() > begun + wall_s / WALL_TO_CPU else "crash") from None
 
 

@@ -35,36 +35,42 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _go_first()
     libc = ctypes.CDLL(None)
+    children: set[int] = set()
     try:
         send(control, {"ready": True})
         while True:
             _, _, (fd,) = receive(control)
-            _reap()
+            _reap(children, os.WNOHANG)
             pid = os.fork()
             if not pid:
-                control.close()
-                os._exit(_be_a_child(fd, reading, libc))
+                try:
+                    control.close()
+                    _be_a_child(fd, reading, libc)
+                finally:
+                    os._exit(0)
+            children.add(pid)
             os.close(fd)
             pidfd = os.pidfd_open(pid)  # not yet reaped, so it is this one
             send(control, {"pid": pid}, fds=[pidfd])
             os.close(pidfd)
     except Ended:
-        return
+        for pid in children:  # none of them is reaped, so each is still itself
+            os.kill(pid, signal.SIGKILL)
+        _reap(children, 0)
 
 
-def _be_a_child(fd: int, reading: ModuleType, libc: ctypes.CDLL) -> int:
+def _be_a_child(fd: int, reading: ModuleType, libc: ctypes.CDLL) -> None:
     nursery = os.getppid()
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # no stranger's picture in a core file
     if os.getppid() != nursery:
-        return 1  # it died in between
+        return  # it died in between
     # What decoders write about damaged pictures is no part of the server's log.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
     with socket.socket(fileno=fd) as channel:
         child.serve(channel, reading)
-    return 0
 
 
 def _go_first() -> None:
@@ -74,13 +80,13 @@ def _go_first() -> None:
         score.write_text(str(_FIRST_TO_GO), encoding="ascii")
 
 
-def _reap() -> None:
-    """Takes leave of children that have ended."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return
+def _reap(children: set[int], options: int) -> None:
+    """Takes leave of those that have ended, or, without WNOHANG, waits for the end of all."""
+    while children:
+        pid, _ = os.waitpid(-1, options)
+        if not pid:
+            return
+        children.discard(pid)
 
 
 if __name__ == "__main__":
