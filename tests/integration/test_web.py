@@ -325,7 +325,9 @@ class TestAlbums:
         first = json.loads(visitor.send("POST", "/api/album/zip?album=Zipped", data[:half])[2])
         address = f"/api/album/zip?album=Zipped&upload={first['upload']}&offset={half}&last=1"
         taken = json.loads(visitor.send("POST", address, data[half:])[2])
-        assert taken["ingested"]["added"] >= 1
+        assert (taken["ingested"]["added"], taken["ingested"]["skipped"]) == (2, [])
+        photos = visitor.op("album.photos", album="Zipped")[1]["photos"]
+        assert sorted(photo["name"] for photo in photos) == ["a/b.png", "evil.png"]
 
     def test_an_album_that_is_not_there(self, visitor: Visitor) -> None:
         status, error = visitor.op("album.status", album="Atlantis")
