@@ -44,8 +44,8 @@ from facewire.server.names import tidy
 from facewire.server.recognition.enrolment import Chosen, Refused, choose
 from facewire.server.recognition.mislabels import Elsewhere, OthersFinder
 from facewire.server.recognition.quality_gate import COVERED, QualityLimits
-from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.batching import Abandoned, never
+from facewire.server.vision.serving import ServingEngine
 from facewire.server.vision.upright import turn_of
 
 LABEL_LENGTH = 16
@@ -65,7 +65,7 @@ class _Candidate:
 class Curation:
     """The gallery's operations. Thread-safe."""
 
-    def __init__(self, analyser: Analyser, gallery: Gallery, limits: QualityLimits, others: OthersFinder) -> None:
+    def __init__(self, analyser: ServingEngine, gallery: Gallery, limits: QualityLimits, others: OthersFinder) -> None:
         """`limits`: to what is enrolled; `others`: looks up whom else a picture may show."""
         self._analyser = analyser
         self._gallery = gallery

@@ -145,7 +145,7 @@ def test_everybody_is_found_while_others_come_and_go(built: Path) -> None:
             while not done.is_set():
                 match = gallery.search(vectors[number % TEMPLATES], 1)[0]
                 if match.name != f"P{owners[number % TEMPLATES]}" or match.similarity < 0.999:
-                    wrong.append(match)
+                    wrong.append(str(match))
                 number += 1
 
         def come_and_go(first: int) -> None:
@@ -153,7 +153,7 @@ def test_everybody_is_found_while_others_come_and_go(built: Path) -> None:
                 new = picture(f"new/{number}", newcomers[number])
                 gallery.enrol(f"New{number}", [new])
                 if gallery.search(newcomers[number], 1)[0].name != f"New{number}":
-                    wrong.append(number)
+                    wrong.append(f"New{number}")
                 if number % 2:
                     gallery.remove_picture(f"New{number}", new.sha256)
 
