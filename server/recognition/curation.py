@@ -145,7 +145,7 @@ class Curation:
         return PersonShown(_entry(person), person.created, templates)
 
     def rename(self, message: Rename, /) -> Changed:
-        """Call a person otherwise."""
+        """Rename a person."""
         return self._noted(self._gallery.rename(message.name, message.to), message.to)
 
     def merge(self, message: Merge, /) -> Changed:
