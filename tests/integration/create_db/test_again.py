@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from facewire.server.gallery.records import Counts
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import picture
 from tests.support.project import Project, content
 from tests.support.synthetic_engine import embedding_of, portrait
@@ -38,6 +40,27 @@ def test_run_again_it_embeds_only_what_is_new_or_changed(project: Project, capsy
     assert project.build() == 0
     assert (project.engine.looked_at, project.engine.embedded) == (0, 0)
     assert project.skipped() == {"Ann/4.png": "gone from the folder; stays enrolled"}
+
+
+def test_a_database_is_opened_before_a_build_and_for_its_end_and_never_else(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.put("Ann/1.png", portrait(1))
+    project.build()
+    project.put("Bob/1.png", portrait(2))
+    opened: list[Path] = []
+    really = Store.open
+
+    def counted(path: Path) -> Store:
+        opened.append(path)
+        return really(path)
+
+    monkeypatch.setattr(Store, "open", counted)
+    assert project.build() == 0
+    assert opened == [project.db, project.db]
+    opened.clear()
+    assert project.build("--dry-run") == 0
+    assert opened == [project.db]
 
 
 def test_files_that_changed_places(project: Project) -> None:
