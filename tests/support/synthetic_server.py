@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from facewire.server.gallery.search.index import EXACT_BYTES
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.service import RecognitionService
@@ -21,10 +20,10 @@ WATCH_S = 0.02
 
 
 @contextmanager
-def synthetic_server(db: Path, exact_bytes: int = EXACT_BYTES, grain: float = 0.0) -> Iterator[tuple[str, int]]:
+def synthetic_server(db: Path, grain: float = 0.0) -> Iterator[tuple[str, int]]:
     """Serves `db`, made where it is missing; the address. `grain`: see `SyntheticEngine`."""
     analyser = SyntheticEngine(model=MODEL, grain=grain)
-    opened = Gallery.open(db, exact_bytes=exact_bytes) if db.exists() else Gallery.create(db, analyser.spec)
+    opened = Gallery.open(db) if db.exists() else Gallery.create(db, analyser.spec)
     with opened as gallery:
         gallery.watch(WATCH_S)
         service = RecognitionService(analyser, gallery, Decider(gallery.spec, 0.01), runtime="none")
