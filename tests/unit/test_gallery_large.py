@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Match
 from facewire.server.gallery.search.cohort import Cohort, measure_by
 from facewire.server.gallery.search.index import ExactIndex
 from facewire.server.gallery.search.scales_file import FRESH_ROWS
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.gallery.storage.store import Store
 from facewire.server.gallery.writer import load
 from tests.support.galleries import cohort_file, people_like, picture, random_units, spec
@@ -165,7 +165,7 @@ def test_everybody_is_found_while_others_come_and_go(built: Path) -> None:
             while not done.is_set():
                 match = gallery.search(vectors[number % TEMPLATES], 1)[0]
                 if match.name != f"P{owners[number % TEMPLATES]}" or match.similarity < 0.999:
-                    wrong.append(match)
+                    wrong.append(str(match))
                 number += 1
 
         def come_and_go(first: int) -> None:
@@ -173,7 +173,7 @@ def test_everybody_is_found_while_others_come_and_go(built: Path) -> None:
                 new = picture(f"new/{number}", newcomers[number])
                 gallery.enrol(f"New{number}", [new])
                 if gallery.search(newcomers[number], 1)[0].name != f"New{number}":
-                    wrong.append(number)
+                    wrong.append(f"New{number}")
                 if number % 2:
                     gallery.remove_picture(f"New{number}", new.sha256)
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.search.cohort import Cohort
 from facewire.server.gallery.search.rows import Chunk, Rows
 from facewire.server.gallery.search.scales_file import FRESH_ROWS, ScalesFile
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from tests.support.galleries import cohort_file, picture, random_units, spec
 
 DIMENSION = 16
