@@ -11,16 +11,16 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from facewire.protocol.albums.adding import AlbumAddZip, AlbumFoldersListed, AlbumIngested, AlbumZipTaken
+from facewire.protocol.albums.adding import AlbumAddZip, AlbumFolders, AlbumFoldersListed, AlbumIngested, AlbumZipTaken
 from facewire.protocol.clutter import LeftOut, files_below
 from facewire.server.albums import additions, catalogue
 from facewire.server.albums.additions import Addition, Tally
 from facewire.server.albums.database import Database
-from facewire.server.albums.deathwatch import DeathWatch
 from facewire.server.albums.folders import folder_below, listing, order, read_file
 from facewire.server.albums.ingest import Ingest
 from facewire.server.albums.jobs import Job, Stopped
 from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.poison import MOST_DEATHS, PoisonGuard
 from facewire.server.albums.uploads import Uploads
 from facewire.server.albums.zips import Entry, PhotoZip
 from facewire.server.errors import Busy, InvalidImage, StorageFailed
@@ -40,7 +40,7 @@ class Adding:
         self._ingest = ingest
         self._limits = limits
         self._uploads = Uploads(root, db, limits)
-        self._watch = DeathWatch(root / "adding")
+        self._guard = PoisonGuard(root / "adding")
 
     def take_piece(self, album: int, message: AlbumAddZip) -> AlbumZipTaken:
         """Writes a piece of a ZIP; says what became of its photos where they are all added already.
@@ -74,9 +74,9 @@ class Adding:
         with self._db.reading() as db:
             return additions.under_way(db)
 
-    def folders(self, wanted: str) -> AlbumFoldersListed:
+    def folders(self, message: AlbumFolders) -> AlbumFoldersListed:
         """What could be imported. Raises BadRequest."""
-        return listing(self._import_root, wanted)
+        return listing(self._import_root, message.folder)
 
     def forget_gone(self) -> None:
         """Removes the uploads of albums that have been deleted."""
@@ -149,13 +149,12 @@ class Adding:
         data = entry.data
         if data is None:
             tally.skip(entry.name, entry.reason)
-        elif mark == self._watch.culprit:
-            tally.skip(entry.name, "the server died twice while it read this file")
+        elif mark in self._guard.culprits:
+            tally.skip(entry.name, f"the server died {MOST_DEATHS} times while it read this file")
         else:
-            self._watch.begin(mark)
             try:
-                job.patiently(lambda: self._ingest.add(addition.album, entry.name, data, note))
+                job.patiently(
+                    lambda: self._ingest.add(addition.album, entry.name, data, note, self._guard.looking_at(mark))
+                )
             except InvalidImage as error:
                 tally.skip(entry.name, str(error))
-            finally:
-                self._watch.end()

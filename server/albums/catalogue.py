@@ -6,9 +6,10 @@ import sqlite3
 from dataclasses import dataclass
 
 from facewire.protocol.albums.collection import AlbumInfo
-from facewire.protocol.albums.looking import AlbumPhotoEntry, Show
+from facewire.protocol.albums.looking import AlbumPhotoEntry, AlbumPhotos, AlbumPhotosListed
 from facewire.protocol.text import counted
 from facewire.server.albums.database import now
+from facewire.server.albums.handling import handles
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.names import album_name
 from facewire.server.errors import AlreadyExists, BadRequest, OverLimit, UnknownAlbum
@@ -196,23 +197,22 @@ def photo_entry(row: sqlite3.Row) -> AlbumPhotoEntry:
     )
 
 
-def photos(
-    db: sqlite3.Connection, album: int, show: Show, person: int | None, offset: int, limit: int
-) -> tuple[tuple[AlbumPhotoEntry, ...], int]:
+@handles(AlbumPhotos)
+def photos(db: sqlite3.Connection, album: int, message: AlbumPhotos) -> AlbumPhotosListed:
     """A page of the photos by name, and how many there are in all."""
     where, values = "p.album_id = ?", [album]
-    if show != "all":
-        where += f" AND p.state = '{show}'"  # one of the protocol's five words
-    if person is not None:
+    if message.show != "all":
+        where += f" AND p.state = '{message.show}'"  # one of the protocol's five words
+    if message.person is not None:
         where += " AND p.id IN (SELECT photo_id FROM faces WHERE person_id = ?)"
-        values.append(person)
+        values.append(message.person)
     (total,) = db.execute(f"SELECT count(*) FROM photos p WHERE {where}", values).fetchone()
     rows = db.execute(
         f"SELECT {PHOTO_COLUMNS} FROM photos p JOIN blobs b USING (sha256) WHERE {where} "
         "ORDER BY p.name, p.id LIMIT ? OFFSET ?",
-        (*values, limit, offset),
+        (*values, message.limit, message.offset),
     )
-    return tuple(photo_entry(row) for row in rows), total
+    return AlbumPhotosListed(tuple(photo_entry(row) for row in rows), total)
 
 
 def photo(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:

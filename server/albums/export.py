@@ -20,7 +20,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from facewire.protocol.albums.export import AlbumExport, AlbumExported
+from facewire.protocol.albums.export import AlbumExport, AlbumExported, AlbumExportPiece, AlbumExportRead
 from facewire.protocol.albums.looking import AlbumFaceEntry
 from facewire.protocol.albums.search import Together
 from facewire.server.albums import catalogue, faces
@@ -48,7 +48,8 @@ class _File:
 class Exports:
     """Prepares exports and reads them. Thread-safe."""
 
-    def __init__(self, root: Path, db: Database, originals: Originals, limits: AlbumLimits) -> None:
+    def __init__(self, root: Path, db: Database, originals: Originals, search: Search, limits: AlbumLimits) -> None:
+        self._search = search
         self._folder = root / "exports"
         self._folder.mkdir(exist_ok=True, mode=OWNER_ONLY)
         self._db = db
@@ -56,8 +57,9 @@ class Exports:
         self._limits = limits
         self._sweep(keep=limits.exports)
 
-    def of(self, album: int, message: AlbumExport, search: Search) -> AlbumExported:
-        """What a message asks for. Raises as a search does, and for people and photos that are not in the album."""
+    def export(self, album: int, message: AlbumExport) -> AlbumExported:
+        """Prepares a ZIP. Raises as a search does, and for people and photos that are not in the album."""
+        search = self._search
         probes = search.probes(message.wanted) if message.wanted else []
 
         def choose(db: sqlite3.Connection) -> Iterable[int]:
@@ -104,15 +106,15 @@ class Exports:
         size = layout.at + layout.directory_size + len(end_records(layout.files, layout.at, layout.directory_size))
         return AlbumExported(token, name, size, layout.files)
 
-    def read(self, token: str, offset: int, size: int) -> tuple[bytes, int]:
+    def read(self, message: AlbumExportRead) -> AlbumExportPiece:
         """A piece of the ZIP, and the size of the whole. Raises BadRequest for an export that is not there."""
         with self._db.reading() as db:
-            row = db.execute("SELECT * FROM exports WHERE token = ?", (token,)).fetchone()
+            row = db.execute("SELECT * FROM exports WHERE token = ?", (message.export,)).fetchone()
             if row is None:
                 raise BadRequest("there is no such export (any more): an export is kept for a day; make another")
-            reader = _Reader(db, row, self._originals, self._folder / token)
+            reader = _Reader(db, row, self._originals, self._folder / message.export)
             try:
-                return b"".join(reader.pieces(offset, size)), reader.size
+                return AlbumExportPiece(b"".join(reader.pieces(message.offset, message.size)), reader.size)
             except (OSError, EOFError) as error:
                 raise BadRequest("the export's photos are not all there any more: make another") from error
 

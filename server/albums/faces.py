@@ -8,7 +8,15 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from facewire.protocol.albums.looking import AlbumFaceEntry, AlbumPerson
+from facewire.protocol.albums.looking import (
+    AlbumFaceEntry,
+    AlbumFaces,
+    AlbumFacesListed,
+    AlbumPeople,
+    AlbumPeopleListed,
+    AlbumPerson,
+)
+from facewire.server.albums.handling import handles
 from facewire.server.errors import BadRequest, UnknownPerson
 from facewire.server.gallery.records import Box, NewTemplate
 
@@ -81,18 +89,19 @@ _PERSON_COLUMNS = (
 )
 
 
-def people(
-    db: sqlite3.Connection, album: int, *, hidden: bool, offset: int, limit: int
-) -> tuple[tuple[AlbumPerson, ...], int]:
-    """A page: those with a name first, then by the number of faces; and how many there are in all."""
-    (total,) = db.execute("SELECT count(*) FROM people WHERE album_id = ? AND hidden = ?", (album, hidden)).fetchone()
+@handles(AlbumPeople)
+def people(db: sqlite3.Connection, album: int, message: AlbumPeople) -> AlbumPeopleListed:
+    """A page of the people, those with a name first, then by the number of faces; and how many there are in all."""
+    (total,) = db.execute(
+        "SELECT count(*) FROM people WHERE album_id = ? AND hidden = ?", (album, message.hidden)
+    ).fetchone()
     rows = db.execute(
         f"SELECT {_PERSON_COLUMNS} FROM people p JOIN faces f ON f.person_id = p.id "
         "WHERE p.album_id = ? AND p.hidden = ? GROUP BY p.id "
         "ORDER BY p.name IS NULL, faces DESC, p.id LIMIT ? OFFSET ?",
-        (album, hidden, limit, offset),
+        (album, message.hidden, message.limit, message.offset),
     )
-    return tuple(_person(row) for row in rows), total
+    return AlbumPeopleListed(tuple(_person(row) for row in rows), total)
 
 
 def some_people(db: sqlite3.Connection, album: int, numbers: Iterable[int]) -> tuple[AlbumPerson, ...]:
@@ -136,12 +145,11 @@ FACE_TABLES = (
 )
 
 
-def faces(
-    db: sqlite3.Connection, album: int, person: int | None, photo: int | None, offset: int, limit: int
-) -> tuple[tuple[AlbumFaceEntry, ...], int]:
+@handles(AlbumFaces)
+def faces(db: sqlite3.Connection, album: int, message: AlbumFaces) -> AlbumFacesListed:
     """A page of the faces, the best first, and how many there are in all."""
     where, values = "p.album_id = ?", [album]
-    for column, value in (("f.person_id", person), ("f.photo_id", photo)):
+    for column, value in (("f.person_id", message.person), ("f.photo_id", message.photo)):
         if value is not None:
             where += f" AND {column} = ?"
             values.append(value)
@@ -150,9 +158,9 @@ def faces(
     ).fetchone()
     rows = db.execute(
         f"SELECT {FACE_COLUMNS} FROM {FACE_TABLES} WHERE {where} ORDER BY f.quality DESC, f.id LIMIT ? OFFSET ?",
-        (*values, limit, offset),
+        (*values, message.limit, message.offset),
     )
-    return tuple(face_entry(row) for row in rows), total
+    return AlbumFacesListed(tuple(face_entry(row) for row in rows), total)
 
 
 def face(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:

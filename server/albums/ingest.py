@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 import zlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from facewire.protocol.albums.adding import AlbumAdded
 from facewire.server.albums import catalogue
@@ -24,6 +25,9 @@ Drop = Callable[[list[str]], None]
 """Removes originals that nothing refers to any more, by their sha256, and what was made of them."""
 
 
+_UNGUARDED = nullcontext()
+
+
 class Ingest:
     """Adds photos to albums. Thread-safe."""
 
@@ -34,16 +38,24 @@ class Ingest:
         self._decoder = decoder
         self._limits = limits
 
-    def add(self, album: int, name: str, data: bytes, also: AlsoWrite | None = None) -> AlbumAdded:
+    def add(
+        self,
+        album: int,
+        name: str,
+        data: bytes,
+        also: AlsoWrite | None = None,
+        looking: AbstractContextManager[None] = _UNGUARDED,
+    ) -> AlbumAdded:
         """One photo. Raises InvalidImage and OverLimit; UnknownAlbum where the album has gone meanwhile.
 
         The original is on disk, whole, before the row that names it is committed: a crash between the two leaves a
         file that the next start sweeps away, and never a photo without its bytes.
 
         A photo of the same name that is but the beginning of this one, a file half copied when it was added before,
-        makes way for it.
+        makes way for it. `looking` is entered while the picture itself is looked at.
         """
-        header = look_at(self._decoder, data, self._limits)
+        with looking:
+            header = look_at(self._decoder, data, self._limits)
         sha256 = hashlib.sha256(data).hexdigest()
         photo = NewPhoto(photo_name(name), sha256, len(data), zlib.crc32(data), header)
         with self._db.reading() as db:

@@ -6,8 +6,9 @@ import json
 import sqlite3
 from collections.abc import Iterable
 
-from facewire.protocol.albums.correcting import AlbumEvent
+from facewire.protocol.albums.correcting import AlbumEvent, AlbumHistory, AlbumHistoryListed
 from facewire.server.albums.database import now
+from facewire.server.albums.handling import handles
 from facewire.server.albums.regrouping import drop_empty, keep_apart, new_person
 from facewire.server.errors import BadRequest
 
@@ -119,11 +120,13 @@ def undo(db: sqlite3.Connection, album: int) -> tuple[int, str, list[int]]:
     return event["id"], event["done"], concerned
 
 
-def history(db: sqlite3.Connection, album: int, offset: int, limit: int) -> tuple[tuple[AlbumEvent, ...], int]:
+@handles(AlbumHistory)
+def history(db: sqlite3.Connection, album: int, message: AlbumHistory) -> AlbumHistoryListed:
     """A page of the events, newest first, and how many there are."""
     (total,) = db.execute("SELECT count(*) FROM events WHERE album_id = ?", (album,)).fetchone()
     rows = db.execute(
         "SELECT id, at, done, undone FROM events WHERE album_id = ? ORDER BY id DESC LIMIT ? OFFSET ?",
-        (album, limit, offset),
+        (album, message.limit, message.offset),
     )
-    return tuple(AlbumEvent(row["id"], row["at"], row["done"], bool(row["undone"])) for row in rows), total
+    events = tuple(AlbumEvent(row["id"], row["at"], row["done"], bool(row["undone"])) for row in rows)
+    return AlbumHistoryListed(events, total)

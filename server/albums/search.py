@@ -23,7 +23,7 @@ from facewire.protocol.albums.search import (
 from facewire.protocol.text import counted
 from facewire.server.albums import catalogue, faces
 from facewire.server.albums.database import Database
-from facewire.server.albums.lending import Judge
+from facewire.server.albums.judge import Judge
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.pictures import look_at
 from facewire.server.albums.vectors import Vectors, VectorStore, group_means, group_statistics
@@ -64,7 +64,7 @@ class Hit:
 
 
 class Search:
-    """Thread-safe; holds nothing but its tools."""
+    """Stateless and thread-safe."""
 
     def __init__(self, db: Database, vectors: VectorStore, engine: Engine, judge: Judge, limits: AlbumLimits) -> None:
         self._db = db
@@ -166,7 +166,7 @@ class _View:
         # Every probe is a stranger's chance to be taken for one of the people here.
         strangers = int(np.count_nonzero(vectors.people < 0))
         comparisons = max(1, (len(self._people) + strangers) * max(1, len(probe.embeddings)))
-        threshold = self._judge.threshold(comparisons)
+        threshold = self._judge.threshold_among(comparisons)
         if len(probe.embeddings) and count:
             similarity = self._judge.similarities(probe.embeddings, vectors.embeddings, vectors.statistics).max(axis=0)
             means = self._judge.similarities(probe.embeddings, self._means, self._statistics).max(axis=0)

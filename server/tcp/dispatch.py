@@ -1,4 +1,4 @@
-"""A request -> the service's method -> an answer, ready to send. Here errors become codes, and requests are logged."""
+"""A request -> the service's handler -> an answer, ready to send. Here errors become codes, and requests are logged."""
 
 from __future__ import annotations
 
@@ -10,36 +10,12 @@ from typing import Protocol
 
 from facewire.protocol.codec import encode_answer
 from facewire.protocol.errors import ErrorCode, RequestRefused, UnsupportedOp
-from facewire.protocol.gallery_messages import (
-    Changed,
-    Enrol,
-    Enrolled,
-    Erase,
-    Erased,
-    History,
-    HistoryListed,
-    Merge,
-    People,
-    PeopleListed,
-    PersonShown,
-    Remove,
-    Rename,
-    Show,
-    Split,
-    Undo,
-    Undone,
-)
 from facewire.protocol.messages import (
-    Detect,
     Detected,
-    Embed,
     Embedded,
     Failure,
-    Health,
-    HealthReport,
     Hello,
     Identified,
-    Identify,
     Ping,
     Pong,
     Request,
@@ -48,8 +24,6 @@ from facewire.protocol.messages import (
     Stats,
     StatsReport,
     Success,
-    Verified,
-    Verify,
     Welcome,
 )
 from facewire.server.asker import Asker
@@ -107,27 +81,17 @@ Followed = Mapping[type[RequestBody], Callable[..., None]]
 
 
 class Service(Protocol):
-    """What is served. Methods are called from several threads at once; they raise RequestError for what they refuse.
+    """What is served, as request -> handler. Handlers are called from several threads at once, and raise RequestError
+    for what they refuse.
 
-    `abandoned` says whether anybody still waits for the answer, and is told how long work proceeds: once it is true,
-    what is raised or returned is dropped, or answered as a timeout if that is what it was.
+    Those of `computing` are told by `abandoned` whether anybody still waits for the answer, and tell it how far long
+    work is: once it is true, what is raised or returned is dropped, or answered as a timeout if that is what it was.
     """
 
-    def identify(self, message: Identify, /, *, abandoned: Abandoned) -> Identified: ...
-    def detect(self, message: Detect, /, *, abandoned: Abandoned) -> Detected: ...
-    def embed(self, message: Embed, /, *, abandoned: Abandoned) -> Embedded: ...
-    def verify(self, message: Verify, /, *, abandoned: Abandoned) -> Verified: ...
-    def enrol(self, message: Enrol, /, *, abandoned: Abandoned) -> Enrolled: ...
-    def people(self, message: People, /) -> PeopleListed: ...
-    def show(self, message: Show, /) -> PersonShown: ...
-    def rename(self, message: Rename, /) -> Changed: ...
-    def merge(self, message: Merge, /) -> Changed: ...
-    def split(self, message: Split, /) -> Changed: ...
-    def remove(self, message: Remove, /) -> Changed: ...
-    def erase(self, message: Erase, /) -> Erased: ...
-    def undo(self, message: Undo, /) -> Undone: ...
-    def history(self, message: History, /) -> HistoryListed: ...
-    def health(self, message: Health, /) -> HealthReport: ...
+    @property
+    def computing(self) -> Handlers: ...
+    @property
+    def handlers(self) -> Handlers: ...
     def counts(self) -> Counts: ...
 
 
@@ -162,29 +126,11 @@ class Dispatcher:
         self.metrics = metrics or Metrics()
         self._service = service
         self._guard = TokenGuard(token) if token is not None else None
-        self._computing: Mapping[type[RequestBody], Callable[..., Result]] = {
-            Identify: service.identify,
-            Detect: service.detect,
-            Embed: service.embed,
-            Verify: service.verify,
-            Enrol: service.enrol,
-        }
-        self._looking_up: Mapping[type[RequestBody], Callable[..., Result]] = {
-            People: service.people,
-            Show: service.show,
-            Rename: service.rename,
-            Merge: service.merge,
-            Split: service.split,
-            Remove: service.remove,
-            Erase: service.erase,
-            Undo: service.undo,
-            History: service.history,
-            Health: service.health,
-            **(albums.handlers if albums is not None else {}),
-        }
+        self._computing = service.computing
+        self._looking_up: Handlers = {**service.handlers, **(albums.handlers if albums is not None else {})}
         self._followed: Followed = albums.followed if albums is not None else {}
         self._follows = OpenFollows()
-        self._instant: Mapping[type[RequestBody], Callable[..., Result]] = {
+        self._instant: Handlers = {
             Ping: lambda _: Pong(),
             Hello: lambda _: Welcome(),
             Stats: self._stats,

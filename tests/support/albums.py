@@ -17,11 +17,11 @@ from facewire.server.albums.clustering.evidence import strangers_exceed
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.service import AlbumService
 from facewire.server.albums.settings import AlbumSettings
+from facewire.server.app import compose
 from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.records import Match
 from facewire.server.gallery.search.cohort import Cohort, Statistics
-from facewire.server.recognition.decision import Decider
-from facewire.server.recognition.for_albums import GalleryRegistry
-from facewire.server.recognition.service import RecognitionService
+from facewire.server.recognition.judge import Judge
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.listener import Listener
@@ -37,12 +37,19 @@ class PlainJudge:
 
     error_rate = 0.01
 
+    def __init__(self, judge: Judge) -> None:
+        """`judge`: of the gallery's people."""
+        self._judge = judge
+
+    def named(self, embedding: NDArray[np.float32]) -> tuple[Match, float] | None:
+        return self._judge.named(embedding)
+
     def similarities(
         self, probes: NDArray[np.float32], templates: NDArray[np.float32], statistics: Statistics | None
     ) -> NDArray[np.float32]:
         return np.asarray(probes @ templates.T, np.float32)
 
-    def threshold(self, people: int) -> float:
+    def threshold_among(self, people: int) -> float:
         return THRESHOLD
 
     def strangers_exceed(self, rate: float) -> float:
@@ -77,7 +84,7 @@ class Heard:
 def ask(service: AlbumService, body: RequestBody) -> Result:
     """The answer in process, waited for where it takes long. Raises what a client would be told."""
     if type(body) not in service.followed:
-        return service.handlers[type(body)](body)  # type: ignore[return-value]
+        return service.handlers[type(body)](body)
     heard = Heard()
     service.followed[type(body)](body, follower=heard)
     assert heard.ended.wait(PATIENCE_S)
@@ -103,9 +110,9 @@ def album_service(
     with gallery:
         # Of the gallery's own model, which the albums' engine need not be.
         known = SyntheticEngine(model=gallery.spec.model)
-        registry = GalleryRegistry(RecognitionService(known, gallery, Decider(gallery.spec, 0.01), runtime="synthetic"))
+        recognition = compose(known, gallery, 0.01, runtime="synthetic")
         settings = AlbumSettings(room / "albums", room / "import", limits or AlbumLimits())
-        service = AlbumService(settings, engine, PlainJudge(), registry, cohort)
+        service = AlbumService(settings, engine, PlainJudge(recognition.judge), recognition.curator.enrol, cohort)
         try:
             yield service
         finally:

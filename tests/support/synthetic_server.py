@@ -11,10 +11,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from facewire.server.app import compose
 from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.search.index import EXACT_BYTES
-from facewire.server.recognition.decision import Decider
-from facewire.server.recognition.service import RecognitionService
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener
 from facewire.server.vision.analyser import Analyser, Features
@@ -62,7 +61,7 @@ def synthetic_server(db: Path, exact_bytes: int = EXACT_BYTES, grain: float = 0.
     opened = Gallery.open(db, exact_bytes=exact_bytes) if db.exists() else Gallery.create(db, analyser.spec)
     with opened as gallery:
         gallery.watch(WATCH_S)
-        service = RecognitionService(analyser, gallery, Decider(gallery.spec, 0.01), runtime="none")
+        service = compose(analyser, gallery, 0.01, runtime="none")
         listener = Listener(Dispatcher(service), "127.0.0.1", 0)
         listener.start()
         try:

@@ -1,8 +1,8 @@
-"""What can be done to the gallery, in the protocol's words: the part of `RecognitionService` that changes it."""
+"""`Curator`: enrolling people and correcting the gallery, in the protocol's terms."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +32,7 @@ from facewire.protocol.gallery_messages import (
     Undo,
     Undone,
 )
+from facewire.protocol.messages import RequestBody, Result
 from facewire.server.errors import Rejected, TimedOut
 from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.names import person_name
@@ -40,22 +41,45 @@ from facewire.server.gallery.search.lookalikes import SAME
 from facewire.server.gallery.storage.events import Change, Event
 from facewire.server.names import tidy
 from facewire.server.recognition.enrolment import Refused, embed, look_at
+from facewire.server.recognition.judge import Judge
 from facewire.server.recognition.mislabels import Elsewhere, OthersFinder
-from facewire.server.recognition.quality_gate import QualityLimits
+from facewire.server.recognition.quality_gate import LIMITS, QualityLimits
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.batching import Abandoned, never
 from facewire.server.vision.upright import turn_of
 
+Handler = Callable[..., Result]
 
-class Curation:
-    """The gallery's operations. Thread-safe."""
 
-    def __init__(self, analyser: Analyser, gallery: Gallery, limits: QualityLimits, others: OthersFinder) -> None:
-        """`limits`: to what is enrolled; `others`: looks up whom else a picture may show."""
+class Curator:
+    """Answers requests that read or change the gallery. Thread-safe."""
+
+    def __init__(self, analyser: Analyser, gallery: Gallery, judge: Judge, *, limits: QualityLimits = LIMITS) -> None:
+        """`limits`: what a face must keep to be enrolled."""
         self._analyser = analyser
         self._gallery = gallery
         self._limits = limits
-        self._others = others
+        self._others = OthersFinder(gallery, judge.threshold)
+
+    @property
+    def computing(self) -> Mapping[type[RequestBody], Handler]:
+        """Request -> what answers it, told by `abandoned` whether anybody still waits."""
+        return {Enrol: self.enrol}
+
+    @property
+    def handlers(self) -> Mapping[type[RequestBody], Handler]:
+        """Request -> what answers it."""
+        return {
+            People: self.people,
+            Show: self.show,
+            Rename: self.rename,
+            Merge: self.merge,
+            Split: self.split,
+            Remove: self.remove,
+            Erase: self.erase,
+            Undo: self.undo,
+            History: self.history,
+        }
 
     def enrol(self, message: Enrol, /, *, abandoned: Abandoned = never) -> Enrolled:
         """Add pictures to a person; one picture alone, given as `image`, raises what it can't be enrolled for."""
@@ -97,7 +121,7 @@ class Curation:
         )
 
     def _elsewhere(self, name: str, message: Enrol, pictures: Sequence[NewPicture]) -> list[Elsewhere | None]:
-        """Of each picture whom it matches instead, where that is asked for."""
+        """For each picture the other person it matches, unless the check is waived."""
         if message.accepts("nearer_to_another"):
             return [None] * len(pictures)
         return self._others.find(name, np.array([picture.templates[0].embedding for picture in pictures]))
@@ -116,11 +140,11 @@ class Curation:
         return PersonShown(_entry(person), person.created, templates)
 
     def rename(self, message: Rename, /) -> Changed:
-        """Call a person otherwise."""
+        """Rename a person."""
         return self._noted(self._gallery.rename(message.name, message.to), message.to)
 
     def merge(self, message: Merge, /) -> Changed:
-        """Make several people one."""
+        """Merge several people into one."""
         return _changed(self._gallery.merge(message.names, message.into))
 
     def split(self, message: Split, /) -> Changed:
@@ -134,7 +158,7 @@ class Curation:
         return _changed(self._gallery.remove(message.name, message.templates))
 
     def erase(self, message: Erase, /) -> Erased:
-        """Remove a person for good."""
+        """Erase a person and every trace of them."""
         erasure = self._gallery.erase(message.name)
         return Erased(
             images=erasure.images,
@@ -148,7 +172,7 @@ class Curation:
         )
 
     def undo(self, message: Undo, /) -> Undone:
-        """Take back the last changes."""
+        """Undo the last changes."""
         undoing = self._gallery.undo(message.count, message.last)
         return Undone(_event(undoing.event), tuple(map(_event, undoing.undone)), tuple(map(_entry, undoing.people)))
 
@@ -158,12 +182,12 @@ class Curation:
         return HistoryListed(tuple(map(_event, events)), total)
 
     def _alike(self, name: str, indices: Sequence[int]) -> tuple[Rejection, ...]:
-        """A doubt where a new person is called like another but for case and accents; about the first picture."""
+        """A doubt about the first picture, where a new person's name differs from another only in case or accents."""
         warning = _warning(name, self._gallery.alike(name)) if indices else ""
         return (Rejection(indices[0], "similar_name", warning),) if warning else ()
 
     def _noted(self, change: Change, name: str) -> Changed:
-        """A change that gave somebody this name."""
+        """With a note where somebody else's name is nearly this new one."""
         name = tidy(name)
         return replace(_changed(change), note=_warning(name, self._gallery.alike(name)))
 
