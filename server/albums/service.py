@@ -69,7 +69,7 @@ from facewire.server.albums.database import Database, spec_id
 from facewire.server.albums.deathwatch import DeathWatch
 from facewire.server.albums.export import Exports
 from facewire.server.albums.ingest import Ingest
-from facewire.server.albums.jobs import Follower, Job, Jobs
+from facewire.server.albums.jobs import Job, Jobs
 from facewire.server.albums.lending import Judge, Registry
 from facewire.server.albums.originals import Originals
 from facewire.server.albums.people import GalleryTies
@@ -81,6 +81,7 @@ from facewire.server.albums.shelf import Shelf
 from facewire.server.albums.vectors import VectorStore
 from facewire.server.errors import BadRequest
 from facewire.server.gallery.search.cohort import Cohort
+from facewire.server.reply import Reply
 from facewire.server.storage import storage_errors
 from facewire.server.vision.engine import Engine
 
@@ -168,7 +169,7 @@ class AlbumService:
 
     @property
     def followed(self) -> Mapping[type[RequestBody], Callable[..., None]]:
-        """Message and follower, who is told the answer when there is one."""
+        """Message, and the reply that is answered when there is something to say."""
         return {
             AlbumAddZip: self._guarded(self.add_zip),
             AlbumImport: self._guarded(self.import_folder),
@@ -227,18 +228,18 @@ class AlbumService:
         """Raises UnknownAlbum, InvalidImage, OverLimit."""
         return self._ingest.add(self._album(message.album), message.name, message.image)
 
-    def add_zip(self, message: AlbumAddZip, /, *, follower: Follower) -> None:
+    def add_zip(self, message: AlbumAddZip, /, *, reply: Reply) -> None:
         """Raises UnknownAlbum, BadRequest, OverLimit."""
         album = self._album(message.album)
         taken = self._adding.take_piece(album, message)
         if taken.ingested is not None or not message.last:
-            follower.finished(taken)
+            reply.answer(taken)
             return
-        self._run(self._adding.zip_arrived(album, taken.upload), follower)
+        self._run(self._adding.zip_arrived(album, taken.upload), reply)
 
-    def import_folder(self, message: AlbumImport, /, *, follower: Follower) -> None:
+    def import_folder(self, message: AlbumImport, /, *, reply: Reply) -> None:
         """Raises UnknownAlbum, BadRequest, Busy."""
-        self._run(self._adding.folder_asked(self._album(message.album), message.folder), follower)
+        self._run(self._adding.folder_asked(self._album(message.album), message.folder), reply)
 
     def folders(self, message: AlbumFolders, /) -> AlbumFoldersListed:
         """Raises BadRequest."""
@@ -252,14 +253,14 @@ class AlbumService:
         self._drop(unused)
         return AlbumRemoved(photos, removed)
 
-    def process(self, message: AlbumProcess, /, *, follower: Follower) -> None:
+    def process(self, message: AlbumProcess, /, *, reply: Reply) -> None:
         """Raises UnknownAlbum, Busy."""
         album = self._album(message.album)
         self._processing.ask(album, again=message.again)
-        self._submit(album, follower if message.wait else None)
+        self._submit(album, reply if message.wait else None)
         if not message.wait:
             with self._db.reading() as db:
-                follower.finished(self._info(db, album))
+                reply.answer(self._info(db, album))
 
     # ------------------------------------------------------------------------------------------ looking
 
@@ -400,19 +401,19 @@ class AlbumService:
     def _info(self, db: sqlite3.Connection, album: int) -> AlbumInfo:
         return catalogue.info(db, album, processing=self._processed.has(album))
 
-    def _run(self, addition: Addition, follower: Follower | None) -> None:
+    def _run(self, addition: Addition, reply: Reply | None) -> None:
         def work(job: Job) -> AlbumIngested | AlbumZipTaken:
             with storage_errors(self._root):
                 return self._adding.run(addition, job)
 
-        self._added.submit(addition, work, follower)
+        self._added.submit(addition, work, reply)
 
-    def _submit(self, album: int, follower: Follower | None) -> None:
+    def _submit(self, album: int, reply: Reply | None) -> None:
         def work(job: Job) -> AlbumInfo:
             with storage_errors(self._root):
                 return self._processing.run(album, job)
 
-        self._processed.submit(album, work, follower)
+        self._processed.submit(album, work, reply)
 
     def _original(self, sha256: str) -> bytes:
         try:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from facewire.protocol.gallery_messages import Enrol, Erase, History, Merge, People, Remove, Rename, Show, Split, Undo
 from facewire.protocol.messages import (
     Candidate,
     Detect,
@@ -28,6 +29,8 @@ from facewire.protocol.messages import (
     IdentifiedFace,
     Identify,
     ImageSize,
+    RequestBody,
+    Result,
     Verified,
     Verify,
 )
@@ -198,6 +201,33 @@ class RecognitionService(Curation):
         """What `stats` says besides the traffic."""
         counts = self._gallery.counts()
         return ServiceCounts(self._faces, counts.people, counts.templates, self.model)
+
+    @property
+    def computing(self) -> Mapping[type[RequestBody], Callable[..., Result]]:
+        """Request -> what answers it, told whether anybody still waits."""
+        return {
+            Identify: self.identify,
+            Detect: self.detect,
+            Embed: self.embed,
+            Verify: self.verify,
+            Enrol: self.enrol,
+        }
+
+    @property
+    def handlers(self) -> Mapping[type[RequestBody], Callable[..., Result]]:
+        """Request -> what answers it."""
+        return {
+            People: self.people,
+            Show: self.show,
+            Rename: self.rename,
+            Merge: self.merge,
+            Split: self.split,
+            Remove: self.remove,
+            Erase: self.erase,
+            Undo: self.undo,
+            History: self.history,
+            Health: self.health,
+        }
 
     def _threshold(self) -> float:
         """The normalised similarity from which on `identify` calls a face a match."""

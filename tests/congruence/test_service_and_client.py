@@ -16,7 +16,8 @@ from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import NewPicture, NewTemplate
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.service import RecognitionService
-from facewire.server.tcp.dispatch import Dispatcher, code_of
+from facewire.server.tcp.answers import code_of
+from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener
 from facewire.server.vision.analyser import Analyser
 
