@@ -26,7 +26,7 @@ from facewire.server.errors import RequestError, StartError
 from facewire.server.logs import log_to_stderr
 from facewire.server.recognition.recogniser import Recogniser
 from facewire.server.settings import DEFAULT_DB, add_decision_arguments, add_vision_arguments, vision_settings
-from facewire.server.tcp.dispatch import code_of
+from facewire.server.tcp.answers import code_of
 
 
 class InProcess:

@@ -49,7 +49,7 @@ from facewire.server.albums.export import Exports
 from facewire.server.albums.file_cache import FileCache
 from facewire.server.albums.handling import HANDLED, InTransaction
 from facewire.server.albums.ingest import Ingest
-from facewire.server.albums.jobs import Follower, Job, Jobs
+from facewire.server.albums.jobs import Job, Jobs
 from facewire.server.albums.judge import Judge
 from facewire.server.albums.originals import Originals
 from facewire.server.albums.photos import Photos
@@ -59,6 +59,7 @@ from facewire.server.albums.search import Search
 from facewire.server.albums.settings import AlbumSettings
 from facewire.server.albums.vectors import VectorStore
 from facewire.server.gallery.search.cohort import Cohort
+from facewire.server.reply import Reply
 from facewire.server.storage import storage_errors
 from facewire.server.vision.engine import Engine
 
@@ -140,7 +141,7 @@ class AlbumService:
 
     @property
     def followed(self) -> Mapping[type[RequestBody], Callable[..., None]]:
-        """Request -> what begins it; a follower is told the answer when there is one."""
+        """Request -> what begins it; its reply is answered when there is something to say."""
         return {
             AlbumAddZip: self._guarded(self.add_zip),
             AlbumImport: self._guarded(self.import_folder),
@@ -196,27 +197,27 @@ class AlbumService:
         """Raises InvalidImage, OverLimit."""
         return self._ingest.add(album, message.name, message.image)
 
-    def add_zip(self, message: AlbumAddZip, /, *, follower: Follower) -> None:
+    def add_zip(self, message: AlbumAddZip, /, *, reply: Reply) -> None:
         """Raises UnknownAlbum, BadRequest, OverLimit."""
         album = self._album(message.album)
         taken = self._adding.take_piece(album, message)
         if taken.ingested is not None or not message.last:
-            follower.finished(taken)
+            reply.answer(taken)
             return
-        self._run(self._adding.zip_arrived(album, taken.upload), follower)
+        self._run(self._adding.zip_arrived(album, taken.upload), reply)
 
-    def import_folder(self, message: AlbumImport, /, *, follower: Follower) -> None:
+    def import_folder(self, message: AlbumImport, /, *, reply: Reply) -> None:
         """Raises UnknownAlbum, BadRequest, Busy."""
-        self._run(self._adding.folder_asked(self._album(message.album), message.folder), follower)
+        self._run(self._adding.folder_asked(self._album(message.album), message.folder), reply)
 
-    def process(self, message: AlbumProcess, /, *, follower: Follower) -> None:
+    def process(self, message: AlbumProcess, /, *, reply: Reply) -> None:
         """Raises UnknownAlbum, Busy."""
         album = self._album(message.album)
         self._processing.ask(album, again=message.again)
-        self._submit(album, follower if message.wait else None)
+        self._submit(album, reply if message.wait else None)
         if not message.wait:
             with self._db.reading() as db:
-                follower.finished(self._info(db, album))
+                reply.answer(self._info(db, album))
 
     # ------------------------------------------------------------------------------------------ inside
 
@@ -254,16 +255,16 @@ class AlbumService:
     def _info(self, db: sqlite3.Connection, album: int) -> AlbumInfo:
         return catalogue.info(db, album, processing=self._processed.has(album))
 
-    def _run(self, addition: Addition, follower: Follower | None) -> None:
+    def _run(self, addition: Addition, reply: Reply | None) -> None:
         def work(job: Job) -> AlbumIngested | AlbumZipTaken:
             with storage_errors(self._root):
                 return self._adding.run(addition, job)
 
-        self._added.submit(addition, work, follower)
+        self._added.submit(addition, work, reply)
 
-    def _submit(self, album: int, follower: Follower | None) -> None:
+    def _submit(self, album: int, reply: Reply | None) -> None:
         def work(job: Job) -> AlbumInfo:
             with storage_errors(self._root):
                 return self._processing.run(album, job)
 
-        self._processed.submit(album, work, follower)
+        self._processed.submit(album, work, reply)

@@ -15,7 +15,8 @@ from facewire.server.app import Recognition, compose
 from facewire.server.errors import RequestError
 from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import NewPicture, NewTemplate
-from facewire.server.tcp.dispatch import Dispatcher, code_of
+from facewire.server.tcp.answers import code_of
+from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener
 from facewire.server.vision.analyser import Analyser
 

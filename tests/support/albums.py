@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewire.client import FaceClient
-from facewire.protocol.messages import RequestBody, Result
+from facewire.protocol.messages import Progress, Request, RequestBody, Result
 from facewire.server.albums.clustering.evidence import strangers_exceed
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.service import AlbumService
@@ -22,6 +22,7 @@ from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Match
 from facewire.server.gallery.search.cohort import Cohort, Statistics
 from facewire.server.recognition.judge import Judge
+from facewire.server.reply import Reply
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.listener import Listener
@@ -59,7 +60,7 @@ class PlainJudge:
 
 @dataclass
 class Heard:
-    """A follower in process."""
+    """A connection in process: what it hears of one request."""
 
     news: list[tuple[int, int, Mapping[str, object]]] = field(default_factory=list)
     result: Result | None = None
@@ -69,15 +70,14 @@ class Heard:
     def gone(self) -> bool:
         return False
 
-    def progress(self, done: int, total: int, details: Mapping[str, object]) -> None:
-        self.news.append((done, total, details))
+    def send_progress(self, progress: Progress) -> None:
+        self.news.append((progress.done, progress.total, progress.details))
 
-    def finished(self, result: Result) -> None:
-        self.result = result
-        self.ended.set()
-
-    def failed(self, error: Exception) -> None:
-        self.error = error
+    def send_answer(self, reply: Reply, outcome: Result | Exception | None) -> None:
+        if isinstance(outcome, Exception):
+            self.error = outcome
+        else:
+            self.result = outcome
         self.ended.set()
 
 
@@ -86,7 +86,7 @@ def ask(service: AlbumService, body: RequestBody) -> Result:
     if type(body) not in service.followed:
         return service.handlers[type(body)](body)
     heard = Heard()
-    service.followed[type(body)](body, follower=heard)
+    service.followed[type(body)](body, reply=Reply(Request(1, body), heard))
     assert heard.ended.wait(PATIENCE_S)
     if heard.error is not None:
         raise heard.error

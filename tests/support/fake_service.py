@@ -88,31 +88,6 @@ class FakeService:
         with self._lock:
             return list(self._seen)
 
-    @property
-    def computing(self) -> Mapping[type[RequestBody], Callable[..., Result]]:
-        return {
-            Identify: self.identify,
-            Detect: self.detect,
-            Embed: self.embed,
-            Verify: self.verify,
-            Enrol: self.enrol,
-        }
-
-    @property
-    def handlers(self) -> Mapping[type[RequestBody], Callable[..., Result]]:
-        return {
-            People: self.people,
-            Show: self.show,
-            Rename: self.rename,
-            Merge: self.merge,
-            Split: self.split,
-            Remove: self.remove,
-            Erase: self.erase,
-            Undo: self.undo,
-            History: self.history,
-            Health: self.health,
-        }
-
     def identify(self, message: Identify, /, *, abandoned: Callable[[], bool]) -> Identified:
         self._look(message.image)
         return identified(message)
@@ -194,6 +169,31 @@ class FakeService:
 
     def counts(self) -> FakeCounts:
         return FakeCounts(faces=len(self.seen))
+
+    @property
+    def computing(self) -> Mapping[type[RequestBody], Callable[..., Result]]:
+        return {
+            Identify: self.identify,
+            Detect: self.detect,
+            Embed: self.embed,
+            Verify: self.verify,
+            Enrol: self.enrol,
+        }
+
+    @property
+    def handlers(self) -> Mapping[type[RequestBody], Callable[..., Result]]:
+        return {
+            People: self.people,
+            Show: self.show,
+            Rename: self.rename,
+            Merge: self.merge,
+            Split: self.split,
+            Remove: self.remove,
+            Erase: self.erase,
+            Undo: self.undo,
+            History: self.history,
+            Health: self.health,
+        }
 
     def _look(self, image: bytes) -> None:
         if image == BROKEN:
