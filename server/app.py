@@ -19,7 +19,8 @@ from facewire.protocol.text import printable_lines
 from facewire.server.albums.database import AlbumsUnavailable
 from facewire.server.albums.service import AlbumService
 from facewire.server.errors import StartError, StorageFailed
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.opening import open_gallery
+from facewire.server.gallery.protocol import Gallery
 from facewire.server.logs import log_to_stderr
 from facewire.server.recognition.calibration import Calibration
 from facewire.server.recognition.curator import Curator
@@ -146,7 +147,8 @@ def open_recognition(
     fmr: float = DEFAULT_FMR,
 ) -> Recognition:
     """Everything that serves a gallery, networks loaded and warmed; `open_things` closes it. Raises StartError."""
-    gallery = open_things.enter_context(Gallery.open(db))
+    gallery = open_gallery(db)
+    open_things.callback(gallery.close)
     gallery.watch()
     check_model_choice(model, gallery.spec, str(db))
     analyser = open_analyser(replace(vision, model=gallery.spec.model))

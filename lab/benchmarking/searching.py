@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from usearch.index import Index as Usearch
 
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from lab.benchmarking.bench import Bench, say
 from lab.benchmarking.report import Section, Target
 from lab.benchmarking.vectors import Crowd, crowd_database
@@ -65,7 +65,7 @@ def _measure(bench: Bench, size: int) -> dict[str, dict[str, float]]:
     crowd = Crowd(size, bench.spec.dimension)
     path = crowd_database(bench.cache, crowd, bench.spec)
     say(f"opening the gallery of {size:,} templates")
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         matrix = gallery.templates().embeddings
         indexes: dict[str, Search] = {
             "NumPy, exact": lambda probe: int(np.argmax(matrix @ probe)),

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from facewire.server.errors import ModelMismatch, StartError
+from facewire.server.gallery.events import Event, Found, Op
 from facewire.server.gallery.search.rows import Derive, Rows
 from facewire.server.gallery.snapshot import Snapshot
 from facewire.server.gallery.storage import erasing, journal
 from facewire.server.gallery.storage.delta import applied, read_delta
-from facewire.server.gallery.storage.events import Draft, Event, Op
 from facewire.server.gallery.storage.footing import Footing
+from facewire.server.gallery.storage.journal import Draft
 from facewire.server.gallery.storage.store import Store
 from facewire.server.storage import os_reason, storage_errors
 
@@ -66,7 +67,7 @@ class Writer:
             self._publish(*following)
             return outcome, event
 
-    def erase(self, name: str) -> tuple[erasing.Found, Event, str]:
+    def erase(self, name: str) -> tuple[Found, Event, str]:
         """Remove a person for good; the last says what of them is left on the disk, and is empty where nothing is."""
         with self._writing:
             found, event, following = self._committed("erase", lambda store, draft: erasing.erase(store, draft, name))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from facewire.protocol.messages import Verified
 from facewire.server.comparison import distance, normalised, normalised_matrix, similarity_for
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.protocol import Gallery
 from facewire.server.gallery.records import Match
 from facewire.server.gallery.search.cohort import Statistics, local_scales
 from facewire.server.recognition.calibration import Calibration

@@ -32,7 +32,7 @@ from facewire.protocol.messages import (
     Verify,
 )
 from facewire.server.errors import ModelMismatch, NoFace
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.protocol import Gallery
 from facewire.server.gallery.records import Match
 from facewire.server.recognition.judge import Judge
 from facewire.server.recognition.main_face import face_meant
@@ -188,7 +188,7 @@ class Recogniser:
         """The face in a picture that is meant, and what else there was to choose from. Raises NoFace."""
         picture = self._counted(self._analyser.faces(data))
         try:
-            number = face_meant([face.box for face in picture.faces], picture.width, picture.height, at)
+            number = face_meant(picture, at)
         except NoFace as error:
             raise NoFace(f"in the {which} picture, {error}") from error
         return picture.faces[number], FacesSeen(tuple(face.box for face in picture.faces), number)

@@ -12,7 +12,7 @@ from facewire.protocol.albums.search import AlbumSample, AlbumWanted
 from facewire.server.albums.service import AlbumService
 from facewire.server.albums.settings import AlbumSettings
 from facewire.server.app import compose
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.vision.analyser import Analyser
 from tests.support.albums import serving_albums
 from tests.support.pictures import side_by_side

@@ -9,8 +9,8 @@ import pytest
 
 from facewire.protocol.messages import Identify, Verify
 from facewire.server.app import compose
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.vision.analyser import Analyser
 from lab.evaluation.scoring import Scorer

@@ -11,7 +11,7 @@ import pytest
 from facewire.protocol.gallery_messages import Enrol, Show
 from facewire.protocol.messages import Detect, Identify
 from facewire.server.app import Recognition, compose
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.maintenance.migrate.respec import EnrolledFace
 from facewire.server.maintenance.migrate.sight import within_square_crop
 from facewire.server.vision.analyser import Analyser

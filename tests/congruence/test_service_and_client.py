@@ -13,8 +13,8 @@ from facewire.protocol.gallery_messages import People
 from facewire.protocol.messages import Detect, Embed, Identify, Verify
 from facewire.server.app import Recognition, compose
 from facewire.server.errors import RequestError
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.tcp.answers import code_of
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener

@@ -22,8 +22,8 @@ from facewire.protocol.errors import ErrorCode
 from facewire.protocol.messages import Progress
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.service import AlbumService
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import KeptTemplate
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from tests.support.albums import album_service, serving_albums
 from tests.support.pictures import opened, saved
 from tests.support.synthetic_engine import SyntheticEngine, draw, portrait, tiny

@@ -13,7 +13,7 @@ import pytest
 
 from facewire.client import FaceClient
 from facewire.client.errors import Unauthorized
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.vision.models import MODELS, YUNET_FILE, model_card
 from tests.integration.conftest import Kit
 from tests.support.server_process import PATIENCE_S, Ended, is_log, run_to_its_end, serving_process

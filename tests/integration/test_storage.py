@@ -18,7 +18,7 @@ from facewire.protocol.albums.collection import AlbumCreate, AlbumDelete, AlbumL
 from facewire.server.albums.database import Database
 from facewire.server.albums.service import AlbumService
 from facewire.server.errors import StartError, StorageFailed
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.gallery.storage.store import Store
 from tests.support.albums import album_service, ask
 from tests.support.galleries import picture, random_units, spec

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from numpy.typing import NDArray
 
 from facewire.server.errors import AlreadyExists, Conflict, InvalidName, UnknownPerson, UnknownTemplate
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from tests.support.galleries import picture, random_units, spec
 
 VECTORS = random_units(np.random.default_rng(11), 16, 4)

@@ -18,9 +18,9 @@ from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.service import AlbumService
 from facewire.server.albums.settings import AlbumSettings
 from facewire.server.app import compose
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Match
 from facewire.server.gallery.search.cohort import Cohort, Statistics
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.judge import Judge
 from facewire.server.reply import Reply
 from facewire.server.tcp.dispatch import Dispatcher

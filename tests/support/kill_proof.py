@@ -29,7 +29,7 @@ from pathlib import Path
 from facewire.client import FaceClient
 from facewire.client.errors import ConnectionLost
 from facewire.protocol.gallery_messages import Acceptable
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.maintenance.create_db import main as create_db
 from tests.support.synthetic_engine import DIMENSION, SyntheticEngine, portrait
 from tests.support.synthetic_server import MODEL, synthetic_server

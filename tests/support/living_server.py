@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facewire.client import FaceClient
 from facewire.server.app import Recognition, compose
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewire.server.app import compose
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.search.index import EXACT_BYTES
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener
 from facewire.server.vision.analyser import Analyser, Features

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.vision.models import MODELS
 from lab import benchmark
 from lab.benchmarking import photo

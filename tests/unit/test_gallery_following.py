@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facewire.server.errors import ModelMismatch
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.gallery.storage import journal
 from facewire.server.gallery.storage.store import Store
 from facewire.server.spec import EmbeddingSpec

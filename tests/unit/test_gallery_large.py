@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Match
 from facewire.server.gallery.search.index_file import FRESH_ROWS
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from tests.support.galleries import people_like, picture, random_units, spec
 
 DIMENSION = 16

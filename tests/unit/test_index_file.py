@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.search.cohort import Cohort
 from facewire.server.gallery.search.index_file import FRESH_ROWS, IndexFile
 from facewire.server.gallery.search.rows import Chunk, Derived, Rows
 from facewire.server.gallery.search.sketch import sketch
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from tests.support.galleries import picture, random_units, spec
 
 DIMENSION = 16

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Templates
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.mislabels import OthersFinder, elsewhere_among
 from tests.support.galleries import picture, spec
 from tests.support.people import DIRECTIONS, crowd
