@@ -1,6 +1,6 @@
-"""Many photos at once: ZIPs that came up in pieces, and folders of the server's own disk.
+"""Adding many photos at once: uploaded ZIPs, and folders on the server's disk.
 
-Both are jobs that survive a restart: what was asked for is noted on disk, with how far it is (additions.py).
+Both are jobs that survive a restart: the request and its progress are recorded on disk (additions.py).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from facewire.server.errors import Busy, InvalidImage, StorageFailed
 _log = logging.getLogger("facewire.albums")
 
 _LATER = (Stopped, Busy, StorageFailed, OSError, sqlite3.Error)
-"""The server stops, or its disk fails: neither is the fault of what is added, which goes on at the next start."""
+"""The server stops or its disk fails. Neither is the fault of what is being added, which resumes at the next start."""
 
 
 class Adding:
-    """Takes orders in any thread; `run` is called by one."""
+    """Only one thread calls `run`; the rest is thread-safe."""
 
     def __init__(self, root: Path, import_root: Path | None, db: Database, ingest: Ingest, limits: AlbumLimits) -> None:
         self._import_root = import_root
@@ -43,7 +43,7 @@ class Adding:
         self._guard = PoisonGuard(root / "adding")
 
     def take_piece(self, album: int, message: AlbumAddZip) -> AlbumZipTaken:
-        """Writes a piece of a ZIP; says what became of its photos where they are all added already.
+        """Writes a piece of a ZIP. The answer says what became of its photos if they have all been added already.
 
         Raises BadRequest, OverLimit.
         """
@@ -54,11 +54,11 @@ class Adding:
         return AlbumZipTaken(*self._uploads.take(album, message.upload, message.offset, message.data))
 
     def zip_arrived(self, album: int, token: str) -> Addition:
-        """Every piece is here: its photos will be added, whatever happens to this process. Raises BadRequest."""
+        """The ZIP is complete, and its photos will be added, even if this process dies. Raises BadRequest."""
         return self._uploads.complete(album, token)
 
     def folder_asked(self, album: int, wanted: str) -> Addition:
-        """The folder's photos will be added. Raises BadRequest, Busy, UnknownAlbum."""
+        """The folder's photos will be added, even if this process dies. Raises BadRequest, Busy, UnknownAlbum."""
         folder = folder_below(self._import_root, wanted)
         assert self._import_root is not None  # or the folder would not be below it
         source = folder.relative_to(self._import_root.resolve()).as_posix()
@@ -70,7 +70,7 @@ class Adding:
         return addition
 
     def asked(self) -> list[Addition]:
-        """What earlier servers did not finish."""
+        """Unfinished jobs of earlier servers."""
         with self._db.reading() as db:
             return additions.under_way(db)
 
@@ -83,7 +83,7 @@ class Adding:
         self._uploads.sweep()
 
     def run(self, addition: Addition, job: Job) -> AlbumIngested | AlbumZipTaken:
-        """Adds what is left of it. Raises BadRequest, OverLimit and UnknownAlbum, for good; Stopped."""
+        """Adds the remaining files. Raises BadRequest, OverLimit and UnknownAlbum, which end the job, and Stopped."""
         try:
             with self._db.writing() as db:
                 catalogue.must_exist(db, addition.album)
@@ -139,7 +139,7 @@ class Adding:
         self._uploads.sweep()
 
     def _take(self, addition: Addition, place: str, entry: Entry, tally: Tally, job: Job) -> None:
-        """Adds one file, and notes with it that it is done."""
+        """Adds one file, and records in the same transaction that it is done."""
 
         def note(db: sqlite3.Connection, duplicate: bool) -> None:
             tally.count(duplicate=duplicate)

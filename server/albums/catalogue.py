@@ -59,14 +59,14 @@ def rename(db: sqlite3.Connection, album: int, to: str) -> None:
 
 
 def delete(db: sqlite3.Connection, album: int) -> tuple[int, list[str]]:
-    """Removes an album; how many photos it had, and the originals that nothing needs any more."""
+    """Removes an album. Returns how many photos it had, and the originals that nothing needs any more."""
     sha256s = [row[0] for row in db.execute("SELECT sha256 FROM photos WHERE album_id = ?", (album,))]
     db.execute("DELETE FROM albums WHERE id = ?", (album,))
     return len(sha256s), drop_unused(db, sha256s)
 
 
 def drop_unused(db: sqlite3.Connection, sha256s: list[str]) -> list[str]:
-    """Forgets those of the originals that no photo needs, and lists them."""
+    """Forgets those originals that no photo needs any more, and returns them."""
     unused = [
         sha256
         for sha256 in sha256s
@@ -77,7 +77,7 @@ def drop_unused(db: sqlite3.Connection, sha256s: list[str]) -> list[str]:
 
 
 def add_photo(db: sqlite3.Connection, album: int, photo: NewPhoto, limits: AlbumLimits) -> tuple[int, bool]:
-    """The photo's number, and whether the album had it already, perhaps under another name. Raises OverLimit."""
+    """Returns the photo's number, and whether the album had it already, perhaps by another name. Raises OverLimit."""
     row = db.execute("SELECT id, name FROM photos WHERE album_id = ? AND sha256 = ?", (album, photo.sha256)).fetchone()
     if row is not None:
         if row["name"] != photo.name:
@@ -107,7 +107,7 @@ def without_faces(db: sqlite3.Connection, album: int, name: str, largest: int) -
 
 
 def drop_photo(db: sqlite3.Connection, number: int) -> list[str]:
-    """Takes out a photo without faces, if it is still there; the originals that nothing needs any more."""
+    """Removes a photo without faces if it is still there. Returns the originals that nothing needs any more."""
     row = db.execute(
         "DELETE FROM photos WHERE id = ? AND state IN ('waiting', 'unreadable') RETURNING album_id, sha256", (number,)
     ).fetchone()
@@ -127,12 +127,12 @@ def check_quota(db: sqlite3.Connection, album: int, size: int, limits: AlbumLimi
 
 
 def has_blob(db: sqlite3.Connection, sha256: str) -> bool:
-    """Is this original kept, for whatever album?"""
+    """Does any album have this original?"""
     return db.execute("SELECT 1 FROM blobs WHERE sha256 = ?", (sha256,)).fetchone() is not None
 
 
 def must_exist(db: sqlite3.Connection, album: int) -> None:
-    """Raises UnknownAlbum where the album has been deleted meanwhile."""
+    """Raises UnknownAlbum if the album was deleted meanwhile."""
     if db.execute("SELECT 1 FROM albums WHERE id = ?", (album,)).fetchone() is None:
         raise UnknownAlbum("the album has been deleted")
 
@@ -227,7 +227,7 @@ def photo(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:
 
 
 def remove_photos(db: sqlite3.Connection, album: int, numbers: tuple[int, ...]) -> tuple[int, int, list[str]]:
-    """Takes photos out: how many photos and faces went, and the originals that nothing needs any more."""
+    """Removes photos. Returns how many photos and faces that were, and the originals that nothing needs any more."""
     rows = [photo(db, album, number) for number in dict.fromkeys(numbers)]
     db.executemany("DELETE FROM photos WHERE id = ?", [(row["id"],) for row in rows])
     db.execute("DELETE FROM exports WHERE album_id = ?", (album,))  # they may hold what goes now

@@ -1,7 +1,7 @@
-"""A ZIP that is never written: its layout is noted once, and any piece of it is computed when a client asks for it.
+"""Exports: ZIPs that are never written. The layout is stored once, and pieces are computed when a client asks for them.
 
-So no memory holds it, no thread waits for a slow client, and a download goes on after a lost connection or a restart.
-What is not an original (labels, sidecars) lies in one file of the export's own.
+So a ZIP takes no memory, no thread waits for a slow client, and a download resumes after a lost connection or a
+restart. What is not an original (labels, sidecars) lies in one file per export.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _KEPT_FOR = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of the ZIP and where its bytes are: an original's sha256, or a place in the export's own file."""
+    """A file of the ZIP and where its bytes are: an original's sha256, or an offset in the export's own file."""
 
     stored: Stored
     sha256: str | None
@@ -80,7 +80,7 @@ class Exports:
     def prepare(
         self, album: int, name: str, choose: Callable[[sqlite3.Connection], Iterable[int]], *, sidecars: bool
     ) -> AlbumExported:
-        """Notes a ZIP of the photos that `choose` gives, called `name`. Raises what `choose` does."""
+        """Prepares a ZIP called `name` of the photos that `choose` returns. Raises what `choose` does."""
         self._sweep(keep=self._limits.exports - 1)
         token = secrets.token_hex(16)
         with self._db.reading() as reader, (self._folder / token).open("xb") as own:
@@ -107,7 +107,7 @@ class Exports:
         return AlbumExported(token, name, size, layout.files)
 
     def read(self, message: AlbumExportRead) -> AlbumExportPiece:
-        """A piece of the ZIP, and the size of the whole. Raises BadRequest for an export that is not there."""
+        """A piece of the ZIP, and the size of the whole. Raises BadRequest for an unknown export."""
         with self._db.reading() as db:
             row = db.execute("SELECT * FROM exports WHERE token = ?", (message.export,)).fetchone()
             if row is None:
@@ -119,7 +119,7 @@ class Exports:
                 raise BadRequest("the export's photos are not all there any more: make another") from error
 
     def _sweep(self, keep: int) -> None:
-        """Forgets what is older than a day, and the oldest of too many, and files that belong to none."""
+        """Forgets exports older than a day, the oldest of too many, and files that belong to none."""
         oldest = (datetime.now(UTC) - _KEPT_FOR).isoformat(timespec="seconds")
         with self._db.writing() as db:
             db.execute("DELETE FROM exports WHERE created < ?", (oldest,))
@@ -132,7 +132,7 @@ class Exports:
 
 
 class _Layout:
-    """Lays files out one after the other. `at`: where the next begins, in the end where the directory does."""
+    """Lays files out one after the other. `at`: where the next file, and in the end the directory, begins."""
 
     def __init__(self, own: BinaryIO) -> None:
         self.at = 0

@@ -24,18 +24,18 @@ _SAME_FACE = 0.5  # overlap (intersection over union) from which a face found by
 
 
 def templates_of(db: sqlite3.Connection, sha256: str, spec: int) -> list[sqlite3.Row]:
-    """What was found in a picture."""
+    """The faces found in a picture."""
     return db.execute("SELECT * FROM detections WHERE sha256 = ? AND spec_id = ?", (sha256, spec)).fetchall()
 
 
 def was_looked_at(db: sqlite3.Connection, sha256: str, spec: int) -> bool:
-    """Is it known what a picture shows?"""
+    """Have the faces of a picture been searched for?"""
     query = "SELECT 1 FROM looked WHERE sha256 = ? AND spec_id = ?"
     return db.execute(query, (sha256, spec)).fetchone() is not None
 
 
 def store_detections(db: sqlite3.Connection, sha256: str, spec: int, found: Sequence[NewTemplate]) -> None:
-    """Notes what was found in a picture, once for all albums."""
+    """Records the faces found in a picture, once for all albums."""
     db.execute("INSERT INTO looked VALUES (?, ?)", (sha256, spec))
     db.executemany(
         "INSERT INTO detections (sha256, spec_id, x, y, w, h, landmarks, detection, embedding) "
@@ -55,9 +55,9 @@ def store_detections(db: sqlite3.Connection, sha256: str, spec: int, found: Sequ
 
 
 def attach(db: sqlite3.Connection, photo: int, sha256: str, spec: int) -> int:
-    """Gives a photo the faces found in its picture; how many.
+    """Gives a photo the faces found in its picture, and returns how many.
 
-    A face that it has already, from another model, keeps its number, its person, and what users have said of it.
+    A face known already from another model keeps its number, its person, and what users said about it.
     """
     old = db.execute(
         "SELECT f.id, d.x, d.y, d.w, d.h FROM faces f JOIN detections d ON d.id = f.detection_id WHERE f.photo_id = ?",
@@ -105,7 +105,7 @@ def people(db: sqlite3.Connection, album: int, message: AlbumPeople) -> AlbumPeo
 
 
 def some_people(db: sqlite3.Connection, album: int, numbers: Iterable[int]) -> tuple[AlbumPerson, ...]:
-    """Those of these people who are there, in their order."""
+    """These people in this order, without those who are gone."""
     found = []
     for number in dict.fromkeys(numbers):
         row = db.execute(
@@ -174,7 +174,7 @@ def face(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:
 
 
 def best_faces(db: sqlite3.Connection, person: int, count: int) -> list[sqlite3.Row]:
-    """The best faces of a person, at most one a photo, with FACE_COLUMNS."""
+    """A person's best faces, at most one per photo, with FACE_COLUMNS."""
     return db.execute(
         f"SELECT {FACE_COLUMNS}, max(f.quality) AS best FROM {FACE_TABLES} WHERE f.person_id = ? "
         "GROUP BY f.photo_id ORDER BY best DESC, f.id LIMIT ?",
@@ -197,7 +197,7 @@ def template(row: sqlite3.Row) -> NewTemplate:
 
 
 def apart(db: sqlite3.Connection, album: int) -> list[tuple[int, int]]:
-    """The pairs of faces that users have said are not one person's."""
+    """The pairs of faces that users said are not one person's."""
     rows = db.execute(
         "SELECT a.one, a.other FROM apart a JOIN faces f ON f.id = a.one JOIN photos p ON p.id = f.photo_id "
         "WHERE p.album_id = ? ORDER BY a.one, a.other",

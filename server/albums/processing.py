@@ -1,4 +1,4 @@
-"""The job of an album: every waiting photo is looked at, then its people are grouped. It survives a restart."""
+"""Processing an album: every waiting photo is searched for faces, then the faces are grouped. It survives a restart."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _POISON = f"the server died {MOST_DEATHS} times while it looked at this picture"
 
 
 class Processing:
-    """Turns waiting photos into faces, and faces into people. One thread calls `run`; any may call the rest."""
+    """Turns waiting photos into faces, and faces into people. Only one thread calls `run`; the rest is thread-safe."""
 
     def __init__(
         self, db: Database, originals: Originals, engine: Engine, vectors: VectorStore, guard: PoisonGuard
@@ -50,7 +50,7 @@ class Processing:
             guard.forget(sha256)
 
     def ask(self, album: int, *, again: bool) -> None:
-        """Notes, on disk, that the album must be processed; `again`: what could not be read, too."""
+        """Records on disk that the album must be processed; `again`: including unreadable photos."""
         with self._db.writing() as db:
             catalogue.must_exist(db, album)
             db.execute("INSERT OR IGNORE INTO jobs VALUES (?)", (album,))
@@ -66,7 +66,7 @@ class Processing:
             return [row[0] for row in db.execute("SELECT album_id FROM jobs ORDER BY album_id")]
 
     def run(self, album: int, job: Job) -> AlbumInfo:
-        """Until no photo waits. Raises UnknownAlbum when the album is deleted meanwhile, Stopped at the end."""
+        """Works until no photo waits. Raises UnknownAlbum if the album is deleted, Stopped when the server stops."""
         while True:
             self._look_at_all(album, job)
             job.at("people", job.state.done, job.state.total, **job.state.details)
@@ -100,7 +100,7 @@ class Processing:
             job.at("faces", done, done + waiting - len(page), faces=found, unreadable=unreadable)
 
     def _look_at(self, photo: int, sha256: str, job: Job) -> int | None:
-        """The number of faces; None for a photo that can't be read. What is found is on disk when this returns."""
+        """The number of faces, or None if the photo can't be read. The result is on disk when this returns."""
         with self._db.reading() as db:
             known = faces.was_looked_at(db, sha256, self._spec)
         found: list[NewTemplate] = []

@@ -69,7 +69,7 @@ Answer = TypeVar("Answer")
 
 _log = logging.getLogger("facewire.albums")
 
-_STOP_PATIENCE_S = 1.0  # of the five seconds that a server has to stop: a photo takes less, clustering is given up
+_STOP_PATIENCE_S = 1.0  # of the five seconds a server has to stop: enough for a photo; clustering is abandoned
 
 
 class AlbumService:
