@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from facewire.protocol.albums.adding import AlbumAdd, AlbumProcess
+from facewire.protocol.albums.collection import AlbumCreate, AlbumInfo
 from facewire.server.albums.poison import MOST_DEATHS, PoisonGuard
+from tests.support.albums import album_service, ask
+from tests.support.synthetic_engine import PaintedPicture, SyntheticEngine, portrait
 
 
 def sha256(number: int) -> str:
@@ -70,3 +74,35 @@ def test_the_note_stays_small_and_keeps_the_latest(path: Path) -> None:
         die_while_looking_at(path, number)
     assert PoisonGuard(path).suspects == tuple(sha256(number) for number in range(24, 40))
     assert path.stat().st_size < 2000
+
+
+class Watched(SyntheticEngine):
+    """Remembers what it looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(model="Facenet512")
+        self.seen: list[bytes] = []
+
+    def faces(self, data: bytes) -> PaintedPicture:
+        self.seen.append(data)
+        return super().faces(data)
+
+
+def test_a_suspect_is_looked_at_last_and_a_culprit_not_at_all(tmp_path: Path) -> None:
+    pictures = [portrait(number) for number in (1, 2, 3)]
+    with album_service(tmp_path) as service:
+        ask(service, AlbumCreate("Trip"))
+        for number, data in enumerate(pictures):
+            ask(service, AlbumAdd("Trip", f"{number}.png", data))
+    note = tmp_path / "albums" / "looking-at"
+    suspect, culprit = (hashlib.sha256(data).hexdigest() for data in pictures[:2])
+    note.write_text(f"{suspect} {MOST_DEATHS - 1}\n{culprit} {MOST_DEATHS}\n")
+    engine = Watched()
+    with album_service(tmp_path, engine=engine) as service:
+        info = ask(service, AlbumProcess("Trip"))
+        assert isinstance(info, AlbumInfo)
+        assert (info.with_faces, info.unreadable) == (2, 1)
+        assert engine.seen == [pictures[2], pictures[0]]
+        again = ask(service, AlbumProcess("Trip", again=True))
+        assert isinstance(again, AlbumInfo)
+        assert (again.with_faces, again.unreadable) == (3, 0)
