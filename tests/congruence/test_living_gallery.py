@@ -15,7 +15,7 @@ from facewire.protocol.asks import REQUEST_OF, A, Asks
 from facewire.protocol.gallery_messages import MAX_PAGE
 from facewire.server.errors import RequestError
 from facewire.server.recognition.service import RecognitionService
-from facewire.server.tcp.dispatch import code_of
+from facewire.server.tcp.answers import code_of
 from tests.support.living_server import living_server, living_service
 from tests.support.synthetic_engine import draw, portrait, tiny
 
