@@ -79,8 +79,8 @@ class Forecast:
         promise, now = self._promises.get(owner), self._clock()
         return promise is not None and promise.at <= now < promise.at + _HELD_S
 
-    def served(self, owner: Hashable) -> None:
-        """It has a turn: nothing is promised to it any more."""
+    def forget(self, owner: Hashable) -> None:
+        """It has a turn, or has gone: nothing is promised to it any more."""
         self._promises.pop(owner, None)
 
     def _costs_now(self) -> dict[str, float]:

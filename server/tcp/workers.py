@@ -71,6 +71,11 @@ class Workers:
         if refused is not None:
             refused.refuse(after_ms)
 
+    def leave(self, owner: Hashable) -> None:
+        """It asks no more, so nobody is sent away for longer because it was, too."""
+        with self._lock:
+            self._forecast.forget(owner)
+
     def stop(self) -> None:
         """Refuses what waits and lets what runs finish; returns at once. Harmless when repeated."""
         with self._lock:
@@ -144,7 +149,7 @@ class Workers:
     def _append(self, job: Job) -> None:
         until = min(job.deadline, time.monotonic() + _AT_MOST * self._max_wait_s)
         self._arrivals[job] = until
-        self._forecast.served(job.owner)
+        self._forecast.forget(job.owner)
         if until < self._sleeps_until:
             self._sooner.notify()
         self._waiting.setdefault(job.owner, deque()).append(job)

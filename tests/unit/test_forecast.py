@@ -100,7 +100,7 @@ def test_only_those_still_to_come_make_others_stay_away() -> None:
     seen(forecast, clock, "identify", 0.5)
     for owner in range(10):
         forecast.next_turn_s(owner, "identify", 1.0)
-    forecast.served(0)
+    forecast.forget(0)
     assert forecast.next_turn_s("next", "identify", 1.0) == pytest.approx(1.0 + 9 * 0.5 + 0.5)
     clock.now += 60
     assert forecast.next_turn_s("last", "identify", 1.0) == pytest.approx(1.5)
