@@ -2,6 +2,7 @@
 
 On the path of a request, in its order:
 session.py      one connection: reads requests
+admission.py    what it must do first: say the token, take a place
 lifetime.py     what a connection has under way, and why it ends
 dispatch.py     a request -> its handler
 workers.py      the threads that run handlers; connections take turns

@@ -21,7 +21,7 @@ from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.lingering import LingeringClose
 from facewire.server.tcp.places import Places
-from facewire.server.tcp.session import House, Session, all_taken
+from facewire.server.tcp.session import House, Session
 from facewire.server.tcp.workers import Workers
 
 _log = logging.getLogger("facewire.tcp")
@@ -172,7 +172,7 @@ class Listener:
     def _refuse(self, sock: socket.socket) -> None:
         """Says `busy`: a hundred bytes into a fresh socket's empty buffer, so without waiting."""
         stream = MessageStream(sock, send_timeout=0)
-        message = all_taken(self._places)
+        message = self._places.all_taken
         with contextlib.suppress(StreamTimeout, OSError):
             stream.send(self._dispatcher.answers.refusal(0, ErrorCode.BUSY, message, "-", self._limits.retry_after_ms))
         self._lingering.close_soon(stream)

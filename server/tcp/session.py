@@ -16,10 +16,11 @@ from functools import partial
 
 from facewire.protocol.codec import decode_request, encode_answer
 from facewire.protocol.errors import BadMessage, ErrorCode, ForeignProtocol, FrameError, FrameTooLarge, RequestRefused
-from facewire.protocol.messages import Hello, Progress, Request, Result
+from facewire.protocol.messages import Progress, Request, Result
 from facewire.protocol.stream import IdleTimeout, MessageStream, NoRoom, StreamTimeout
 from facewire.server.errors import Busy
 from facewire.server.reply import Reply
+from facewire.server.tcp.admission import Admission, LastWord
 from facewire.server.tcp.buffers import Buffers
 from facewire.server.tcp.dispatch import NO_TOKEN, Dispatcher, Kind
 from facewire.server.tcp.lifetime import STOPPING, Lifetime
@@ -33,7 +34,6 @@ from facewire.server.tcp.workers import Job, Workers
 _log = logging.getLogger("facewire.tcp")
 
 _FRAME_AGE_S = 2.0  # a frame that has taken so long may give way to a new connection, where nobody is silent
-_KEPT_WAITING = 8 * 2**20  # bytes of a first request that is kept while it waits for a place; others are told at once
 
 SILENT_LONGEST = "this connection was silent longest, and a new one needed its place: connect again to ask"
 TOO_SLOW = "this request took long to arrive, and others needed its memory: send it again"
@@ -67,11 +67,9 @@ class Session:
         self._limits = limits
         self._life = Lifetime(limits.max_in_flight)
         self._outbox = Outbox(self._stream, self._life, limits.max_in_flight, self.abort)
-        self._admitted = not house.dispatcher.needs_hello  # may ask; this and those below: the reading thread writes
-        self._seated = False  # has a place of those who ask
-        self._said_why = False  # it ends
+        self._admission = Admission(address, house.dispatcher, house.places, limits, self._life)
+        self._said_last = False  # this and the next: the reading thread's own
         self._ended_by_peer = False
-        self._hello_until = time.monotonic() + limits.hello_timeout_s
         self._lock = threading.Lock()  # guards _followers
         self._followers: set[Reply] = set()  # those that a job will answer
 
@@ -90,6 +88,7 @@ class Session:
 
     def leave(self) -> None:
         """Closes the connection, after `run`; waits for the peer to read the last answer."""
+        self._house.workers.leave(self)
         if self._ended_by_peer or self._life.lost:
             self._stream.close()
         else:
@@ -118,7 +117,7 @@ class Session:
         if since is None:
             return None
         age = self._stream.frame_age
-        if age is not None and age < _FRAME_AGE_S and self._seated:
+        if age is not None and age < _FRAME_AGE_S and self._admission.seated:
             return None
         if age is None and self._stream.has_news():
             return None  # a request has come and was not read yet
@@ -155,7 +154,7 @@ class Session:
         """Takes requests until there are no more; did the peer end the stream properly?"""
         intact = self._serve_all()
         why = self._life.why_it_ends
-        if why is not None and why != STOPPING and not self._said_why:
+        if why is not None and why != STOPPING and not self._said_last:
             self._say_last(ErrorCode.BUSY, why)
         return intact and why is None
 
@@ -164,18 +163,20 @@ class Session:
             while (payload := self._receive()) is not None:
                 if not self._handle(payload):
                     return False
+        except LastWord as word:
+            self._say_last(word.code, str(word), word.request_id)
         except ForeignProtocol as error:
             _log.warning("%s speaks %s to this port, which speaks facewire's protocol", self._address, error.protocol)
             self._say_last(error.code, str(error))
         except (FrameError, BadMessage) as error:
-            if self._admitted or not isinstance(error, FrameTooLarge):
+            if self._admission.trusted or not isinstance(error, FrameTooLarge):
                 self._say_last(error.code, str(error), error.request_id)
             else:  # before its token nothing is read that is longer than a token
                 self._say_last(ErrorCode.UNAUTHORIZED, NO_TOKEN)
         except NoRoom as error:
             self._say_last(ErrorCode.BUSY, str(error))
         except StreamTimeout as error:
-            said = error if self._admitted else f"no token in {self._limits.hello_timeout_s:g} s"
+            said = error if self._admission.trusted else f"no token in {self._limits.hello_timeout_s:g} s"
             self._say_last(ErrorCode.TIMEOUT, f"{said}; the connection closes")
         except OSError:
             self.abort()
@@ -186,8 +187,8 @@ class Session:
     def _receive(self) -> bytes | None:
         """The next payload. Raises IdleTimeout when nothing was asked, and nothing answered, for long enough."""
         limits = self._limits
-        if not self._admitted:
-            left = max(0.0, self._hello_until - time.monotonic())
+        if not self._admission.trusted:
+            left = self._admission.hello_left()
             return self._stream.receive(left, left, most=min(limits.max_hello, limits.max_frame))
         patience = limits.idle_timeout_s
         while True:
@@ -199,47 +200,19 @@ class Session:
                     raise
 
     def _handle(self, payload: bytes) -> bool:
-        """Serves one request; False when the connection must end. Raises BadMessage."""
+        """Serves one request; False when the connection must end. Raises BadMessage, LastWord."""
         request: Request | RequestRefused
         try:
             request = decode_request(payload)
         except RequestRefused as error:
             request = error
-        if not self._may_ask(request) or not self._take_place(len(payload)) or not self._life.take_slot():
+        if not self._admission.admit(self, request, len(payload)) or not self._life.take_slot():
             return False
         if isinstance(request, RequestRefused):
             self._post(self._dispatcher.answers.refusal(request.request_id, request.code, str(request)))
         else:
             self._begin(request, len(payload))
         return True
-
-    def _may_ask(self, request: Request | RequestRefused) -> bool:
-        """Has the token been said, where there is one? False, and told so, where it should have been."""
-        if isinstance(request, RequestRefused):
-            if not self._admitted:
-                self._say_last(ErrorCode.UNAUTHORIZED, NO_TOKEN, request.request_id)
-            return self._admitted
-        says_hello = isinstance(request.body, Hello)
-        if self._admitted and not says_hello:
-            return True
-        if says_hello and not self._life.pause(self._dispatcher.hears_token_in(self._address)):
-            return False
-        why = self._dispatcher.turned_away(request.body, self._address)
-        if why is not None:
-            self._say_last(ErrorCode.UNAUTHORIZED, why, request.id)
-            return False
-        self._admitted = True
-        return True
-
-    def _take_place(self, size: int) -> bool:
-        """Among those who ask, at the first request: until then it was a stranger. False when there is none."""
-        if not self._seated:
-            wait_s = self._limits.place_wait_s if size <= _KEPT_WAITING else 0.0
-            with self._life.asking():  # while it waits it does not give way itself
-                self._seated = self._house.places.admit(self, wait_s, self._life.goes_on)
-            if not self._seated:
-                self._say_last(ErrorCode.BUSY, all_taken(self._house.places))
-        return self._seated
 
     def _begin(self, request: Request, size: int) -> None:
         reply = Reply(request, self)
@@ -280,7 +253,7 @@ class Session:
         why = self._life.why_it_ends
         if why is not None:
             code, message = ErrorCode.BUSY, why
-        self._said_why = True
+        self._said_last = True
         self._life.take_last_slot()
         retry_after_ms = self._limits.retry_after_ms if code is ErrorCode.BUSY else None
         self._post(self._dispatcher.answers.refusal(request_id, code, message, "-", retry_after_ms))
@@ -295,8 +268,3 @@ class Session:
             message = f"the answer has {len(answer)} bytes, more than a frame may have; ask for less at a time"
             answer = self._dispatcher.answers.refusal(request_id, ErrorCode.TOO_LARGE, message)
         self._outbox.put(answer)
-
-
-def all_taken(places: Places) -> str:
-    """Why there is no place for a connection."""
-    return f"all {places.members} connections are taken, and each has asked for something"
