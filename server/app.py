@@ -37,6 +37,7 @@ from facewire.server.tcp.metrics import Counts
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.models import model_card
 from facewire.server.vision.opening import VisionSettings, hint_of_better_weights, open_analyser
+from facewire.server.vision.serving import ServingEngine
 
 log = logging.getLogger("facewire")
 
@@ -48,7 +49,7 @@ _INTERRUPTED = 130  # the shell's convention for Ctrl-C
 class Recognition:
     """Everything that serves one gallery, as the dispatcher wants it."""
 
-    analyser: Analyser
+    analyser: ServingEngine
     gallery: Gallery
     judge: Judge
     recogniser: Recogniser
@@ -163,7 +164,7 @@ def open_recognition(
 
 
 def compose(
-    analyser: Analyser, gallery: Gallery, fpir: float, *, fmr: float = DEFAULT_FMR, runtime: str
+    analyser: ServingEngine, gallery: Gallery, fpir: float, *, fmr: float = DEFAULT_FMR, runtime: str
 ) -> Recognition:
     """What identifies, what curates and what decides, for an open gallery. Raises ModelMismatch when its embeddings are
     not the analyser's."""

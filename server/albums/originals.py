@@ -30,7 +30,7 @@ class Originals:
             with path.open("xb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # here, outside the writer's lock: `keep` then has nothing to wait for
         except OSError:
             path.unlink(missing_ok=True)
             raise

@@ -46,8 +46,8 @@ from facewire.server.recognition.enrolment import Chosen, Refused, choose
 from facewire.server.recognition.judge import Judge
 from facewire.server.recognition.mislabels import Elsewhere, OthersFinder
 from facewire.server.recognition.quality_gate import COVERED, LIMITS, QualityLimits
-from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.batching import Abandoned, never
+from facewire.server.vision.serving import ServingEngine
 from facewire.server.vision.upright import turn_of
 
 Handler = Callable[..., Result]
@@ -69,7 +69,9 @@ class _Candidate:
 class Curator:
     """Answers requests that read or change the gallery. Thread-safe."""
 
-    def __init__(self, analyser: Analyser, gallery: Gallery, judge: Judge, *, limits: QualityLimits = LIMITS) -> None:
+    def __init__(
+        self, analyser: ServingEngine, gallery: Gallery, judge: Judge, *, limits: QualityLimits = LIMITS
+    ) -> None:
         """`limits`: what a face must keep to be enrolled."""
         self._analyser = analyser
         self._gallery = gallery

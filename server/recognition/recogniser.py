@@ -36,9 +36,10 @@ from facewire.server.gallery.protocol import Gallery
 from facewire.server.gallery.records import Match
 from facewire.server.recognition.judge import Judge
 from facewire.server.recognition.main_face import face_meant
-from facewire.server.vision.analyser import Analyser, Features, FoundFace, Picture
+from facewire.server.vision.analyser import Features, FoundFace, Picture
 from facewire.server.vision.batching import Abandoned, never
 from facewire.server.vision.emotion import Emotion
+from facewire.server.vision.serving import ServingEngine
 from facewire.server.vision.upright import turn_of
 
 Handler = Callable[..., Result]
@@ -62,7 +63,7 @@ class Recogniser:
     TimedOut when `abandoned` became true before the work began.
     """
 
-    def __init__(self, analyser: Analyser, gallery: Gallery, judge: Judge, *, runtime: str) -> None:
+    def __init__(self, analyser: ServingEngine, gallery: Gallery, judge: Judge, *, runtime: str) -> None:
         """Raises ModelMismatch when the gallery's embeddings are not the analyser's."""
         if gallery.spec != analyser.spec:
             raise ModelMismatch(

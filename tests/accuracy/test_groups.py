@@ -42,8 +42,8 @@ def test_verify_and_identify_agree_with_each_other_and_with_evaluate(
         scores = scorer.pairs(others, templates)
         for number in range(PEOPLE):
             verified = service.verify(Verify(contents[PEOPLE + number], contents[number]))
-            (face,) = service.identify(Identify(contents[PEOPLE + number], k=PEOPLE, emotion=False)).faces
-            candidate = next(one for one in face.candidates if one.name == pictures[number].name)
+            (seen,) = service.identify(Identify(contents[PEOPLE + number], k=PEOPLE, emotion=False)).faces
+            candidate = next(one for one in seen.candidates if one.name == pictures[number].name)
             assert candidate.similarity == pytest.approx(float(templates[number] @ probes[PEOPLE + number]), abs=1e-4)
             assert verified.similarity == pytest.approx(float(templates[number] @ others[number]), abs=1e-4)
             back = service.verify(Verify(contents[number], contents[PEOPLE + number]))
@@ -55,7 +55,7 @@ def test_verify_and_identify_agree_with_each_other_and_with_evaluate(
             )
             ranked = scorer.matrix(probes[[PEOPLE + number]], templates)[0]
             order = [pictures[row].name for row in np.argsort(-ranked)]
-            assert [one.name for one in face.candidates] == order
-            assert face.false_match == pytest.approx(
+            assert [one.name for one in seen.candidates] == order
+            assert seen.false_match == pytest.approx(
                 decider.false_match(float(ranked.max()), PEOPLE, recognition.judge.offset), abs=1e-4
             )

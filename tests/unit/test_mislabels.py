@@ -86,7 +86,8 @@ def test_the_gallery_and_many_at_once_agree(tmp_path: Path) -> None:
                 oracle = elsewhere_among(whole, [f"P{n}" for n in range(12)], last, THRESHOLD).get(int(last[0]))
                 assert (found is None) == (oracle is None)
                 if found and oracle:
-                    assert (found.name, found.similarity) == (oracle.name, pytest.approx(oracle.similarity, abs=1e-5))
+                    assert found.name == oracle.name
+                    assert found.similarity == pytest.approx(oracle.similarity, abs=1e-5)
                     assert found.own == pytest.approx(oracle.own, abs=1e-5)
 
 

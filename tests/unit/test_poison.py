@@ -10,8 +10,9 @@ import pytest
 from facewire.protocol.albums.adding import AlbumAdd, AlbumProcess
 from facewire.protocol.albums.collection import AlbumCreate, AlbumInfo
 from facewire.server.albums.poison import MOST_DEATHS, PoisonGuard
+from facewire.server.vision.analyser import Picture
 from tests.support.albums import album_service, ask
-from tests.support.synthetic_engine import PaintedPicture, SyntheticEngine, portrait
+from tests.support.synthetic_engine import SyntheticEngine, portrait
 
 
 def sha256(number: int) -> str:
@@ -83,7 +84,7 @@ class Watched(SyntheticEngine):
         super().__init__(model="Facenet512")
         self.seen: list[bytes] = []
 
-    def faces(self, data: bytes) -> PaintedPicture:
+    def faces(self, data: bytes, *, emotion: bool = False) -> Picture:
         self.seen.append(data)
         return super().faces(data)
 

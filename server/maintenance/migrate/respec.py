@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,17 +192,8 @@ def forget_others(store: Store) -> int:
     return removed
 
 
-def _face(row: Sequence[object]) -> EnrolledFace:
+def _face(row: Sequence[Any]) -> EnrolledFace:
     template_id, person, source, path, sha256, x, y, w, h, landmarks, detection, crop = row
-    points = json.loads(str(landmarks))
-    return EnrolledFace(
-        template_id=int(str(template_id)),
-        person=str(person),
-        file=None if source is None else Path(str(source), str(path)),
-        path=str(path),
-        sha256=str(sha256),
-        box=(float(str(x)), float(str(y)), float(str(w)), float(str(h))),
-        landmarks=tuple((float(point[0]), float(point[1])) for point in points),
-        detection=float(str(detection)),
-        crop=crop if isinstance(crop, bytes) else None,
-    )
+    file = None if source is None else Path(source, path)
+    points = tuple((x, y) for x, y in json.loads(landmarks))
+    return EnrolledFace(template_id, person, file, path, sha256, (x, y, w, h), points, detection, crop)

@@ -44,8 +44,10 @@ class Unseen:
 def see(face: EnrolledFace, old: EmbeddingSpec, engine: Engine) -> Seen | Unseen:
     """Look a face up; what is in the way becomes a reason, never an exception."""
     found = _in_the_file(face, engine)
-    if isinstance(found, Seen) or face.crop is None:
-        return found if isinstance(found, Seen) else Unseen(face, f"{found}, and no crop of it is kept")
+    if isinstance(found, Seen):
+        return found
+    if face.crop is None:
+        return Unseen(face, f"{found}, and no crop of it is kept")
     try:
         crop = _in_the_crop(face, face.crop, old, engine)
     except InvalidImage as error:
