@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from facewire.protocol.errors import UnsupportedOp
 from facewire.protocol.messages import Hello, Ping, Pong, RequestBody, Result, Stats, StatsReport, Welcome
+from facewire.protocol.version import VERSION
 from facewire.server.errors import TimedOut
 from facewire.server.reply import Reply
 from facewire.server.tcp.answers import Answers
@@ -83,7 +84,7 @@ class Dispatcher:
         self.answers = Answers(self.metrics)
         self._counts = service.counts
         self._guard = TokenGuard(token) if token is not None else None
-        own: Handlers = {Ping: lambda _: Pong(), Hello: lambda _: Welcome(), Stats: self._stats}
+        own: Handlers = {Ping: lambda _: Pong(server=VERSION), Hello: lambda _: Welcome(), Stats: self._stats}
         tables: list[tuple[Kind, Handlers | Followed]] = [
             (Kind.INSTANT, own),
             (Kind.LOOKED_UP, service.handlers),

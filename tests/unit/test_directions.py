@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facewire.server.errors import ModelMismatch
 from facewire.server.gallery.search.cohort import DEFAULT_PATH, Cohort
-from facewire.server.gallery.search.directions import FIRST, PEAKS, Directions, DirectionsIndex
+from facewire.server.gallery.search.directions import FIRST, GROUPS, Directions, DirectionsIndex
 from facewire.server.gallery.search.index import ExactIndex
 from facewire.server.gallery.search.rows import Chunk, Rows
 from facewire.server.spec import EmbeddingSpec
@@ -135,8 +135,8 @@ def test_whoever_equals_the_last_is_there_too() -> None:
 
 
 def test_one_person_with_very_many_pictures_hides_nobody() -> None:
-    for many in (FIRST + 500, PEAKS + 500, 3 * PEAKS):
-        others = random_units(np.random.default_rng(5), 2 * PEAKS, 3)
+    for many in (FIRST + 500, GROUPS + 500, 3 * GROUPS):
+        others = random_units(np.random.default_rng(5), 2 * GROUPS, 3)
         vectors = np.concatenate([np.stack([EAST] * many + [NORTH]), others])
         owners = np.concatenate([[1] * many, [2], 3 + np.arange(len(others))])
         rows = rows_of(vectors, owners)

@@ -1,4 +1,4 @@
-"""Search in a few directions, exactly: what they leave open of a similarity is bounded, and who may be near compared.
+"""Exact search that reads a few directions of every embedding, and the whole of a few embeddings.
 
 Facenet512's 512 numbers lie in 49 directions, and most of an embedding lies in fewer. A similarity is the product in
 those directions plus that of what lies outside, which is at most the product of both lengths out there (Cauchy and
@@ -20,9 +20,9 @@ DIRECTIONS = 38
 """With the two numbers beside them a column of 40. Fewer are read faster, and leave more to compare
 (docs/decisions/0007)."""
 
-PEAKS = 8192
-"""The greatest bounds of about so many groups of rows decide which rows are compared first: to order a million bounds
-would take as long as computing them."""
+GROUPS = 8192
+"""The greatest bound of each of about so many groups of rows decides which rows are compared first: to order a million
+bounds would take as long as computing them."""
 
 FIRST = 64
 """How many rows are compared at first to learn how near the k-th person is."""
@@ -107,12 +107,12 @@ class DirectionsIndex:
 
     def _reached(self, bounds: NDArray[np.float32], embedding: NDArray[np.float32], k: int) -> float:
         """How near the k-th person is at least, by the most promising rows; minus infinity where those show fewer."""
-        group = max(1, len(bounds) // PEAKS)
+        group = max(1, len(bounds) // GROUPS)
         even = len(bounds) - len(bounds) % group
-        peaks = np.concatenate([bounds[:even].reshape(group, -1).max(axis=0), bounds[even:]])
+        greatest = np.concatenate([bounds[:even].reshape(group, -1).max(axis=0), bounds[even:]])
         take = max(FIRST, 4 * k)
-        while take <= len(peaks):
-            cut = np.partition(peaks, len(peaks) - take)[len(peaks) - take]
+        while take <= len(greatest):
+            cut = np.partition(greatest, len(greatest) - take)[len(greatest) - take]
             rows = np.flatnonzero(bounds >= cut)
             if len(rows) > MOST_SHARE * len(self) + FIRST:
                 break
