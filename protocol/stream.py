@@ -168,14 +168,13 @@ class MessageStream:
             while sent < len(view):
                 sent += self._send_some(view[sent:])
 
-    def discard(self) -> bool:
-        """Drops what has arrived, without waiting; False once the peer has ended or broken the stream."""
+    def drain(self, until: float) -> None:
+        """Drops what arrives until the peer ends or breaks the stream, or it is `until` (time.monotonic)."""
         try:
-            return bool(self._sock.recv(_CHUNK))
-        except BlockingIOError:
-            return True
+            while self._wait(selectors.EVENT_READ, until) and self._sock.recv(_CHUNK):
+                pass
         except OSError:
-            return False
+            return
 
     def end_sending(self) -> None:
         """Tells the peer that nothing more comes; it can still be heard."""

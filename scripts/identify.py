@@ -1,6 +1,6 @@
 """Who is in a picture, without a server: python scripts/identify.py IMG [IMG ... | FOLDER] --db DB.
 
-The same service answers as behind the socket, so the answers are the same. Output and exit codes are client_app.py's.
+The recogniser is the server's own, so the answers are the same. Output and exit codes are client_app.py's.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from facewire.client.errors import ServerRefused
 from facewire.protocol.arguments import Parser
 from facewire.protocol.messages import Identified, Identify
 from facewire.protocol.text import printable
-from facewire.server.app import open_service
+from facewire.server.app import open_recognition
 from facewire.server.errors import RequestError, StartError
 from facewire.server.logs import log_to_stderr
-from facewire.server.recognition.service import RecognitionService
+from facewire.server.recognition.recogniser import Recogniser
 from facewire.server.settings import DEFAULT_DB, add_decision_arguments, add_vision_arguments, vision_settings
-from facewire.server.tcp.dispatch import code_of
+from facewire.server.tcp.answers import code_of
 
 
 class InProcess:
     """Answers as a server would, and refuses as a server would."""
 
-    def __init__(self, service: RecognitionService) -> None:
-        self._service = service
+    def __init__(self, recogniser: Recogniser) -> None:
+        self._recogniser = recogniser
 
     def identify_many(self, images: Iterable[bytes], *, k: int, emotion: bool) -> Iterator[Identified | ServerRefused]:
         """One after the other."""
         for image in images:
             try:
-                yield self._service.identify(Identify(image, k, emotion))
+                yield self._recogniser.identify(Identify(image, k, emotion))
             except RequestError as error:
                 yield ServerRefused(code_of(error), str(error), None)
 
@@ -57,10 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         paths = wanted_pictures(arguments)
         with ExitStack() as open_things:
-            service = open_service(
+            recognition = open_recognition(
                 arguments.db, arguments.model, vision_settings(arguments), arguments.fpir, open_things
             )
-            return ask_about(paths, InProcess(service), arguments, names_model=True)
+            return ask_about(paths, InProcess(recognition.recogniser), arguments, names_model=True)
     except Usage as error:
         print(printable(f"identify.py: {error}"), file=sys.stderr)
         return EXIT_USAGE

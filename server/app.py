@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -20,24 +20,54 @@ from facewire.server.albums.database import AlbumsUnavailable
 from facewire.server.albums.service import AlbumService
 from facewire.server.errors import StartError, StorageFailed
 from facewire.server.gallery.opening import open_gallery
+from facewire.server.gallery.protocol import Gallery
 from facewire.server.logs import log_to_stderr
+from facewire.server.recognition.calibration import Calibration
+from facewire.server.recognition.curator import Curator
 from facewire.server.recognition.decision import Decider
-from facewire.server.recognition.for_albums import AlbumJudge, GalleryRegistry
 from facewire.server.recognition.impostors import DEFAULT_FMR
-from facewire.server.recognition.service import RecognitionService
+from facewire.server.recognition.judge import Judge
+from facewire.server.recognition.recogniser import Recogniser
 from facewire.server.settings import Settings, parse
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.storage import storage_errors
-from facewire.server.tcp.dispatch import Dispatcher
+from facewire.server.tcp.dispatch import Dispatcher, Handlers
 from facewire.server.tcp.listener import Listener
+from facewire.server.tcp.metrics import Counts
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.models import model_card
 from facewire.server.vision.opening import VisionSettings, hint_of_better_weights, open_analyser
+from facewire.server.vision.serving import ServingEngine
 
 log = logging.getLogger("facewire")
 
 STOP_GRACE_S = 4.5  # of the 5 s promised; the rest is for the interpreter to end
 _INTERRUPTED = 130  # the shell's convention for Ctrl-C
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """Everything that serves one gallery, as the dispatcher wants it."""
+
+    analyser: ServingEngine
+    gallery: Gallery
+    judge: Judge
+    recogniser: Recogniser
+    curator: Curator
+
+    @property
+    def computing(self) -> Handlers:
+        """Request -> what answers it, told whether anybody still waits."""
+        return {**self.recogniser.computing, **self.curator.computing}
+
+    @property
+    def handlers(self) -> Handlers:
+        """Request -> what answers it."""
+        return {**self.recogniser.handlers, **self.curator.handlers}
+
+    def counts(self) -> Counts:
+        """As the recogniser's."""
+        return self.recogniser.counts()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,39 +100,45 @@ def build(settings: Settings, open_things: ExitStack) -> Listener:
     cv2.setNumThreads(1)  # pictures are worked on side by side; a picture's own threads would only fight over the cores
     # What fails raises; OpenCV's own lines would stand in the midst of ours.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    service = open_service(settings.db, settings.model, settings.vision, settings.fpir, open_things, fmr=settings.fmr)
-    counts = service.counts()
+    recognition = open_recognition(
+        settings.db, settings.model, settings.vision, settings.fpir, open_things, fmr=settings.fmr
+    )
+    counts = recognition.counts()
     log.info(
         "%s of %s with %d people, %d templates; ready in %.1f s",
-        settings.db, service.gallery.spec.model, counts.people, counts.templates, time.perf_counter() - begun,
+        settings.db, recognition.gallery.spec.model, counts.people, counts.templates, time.perf_counter() - begun,
     )  # fmt: skip
-    albums = open_albums(service, settings, open_things)
-    dispatcher = Dispatcher(service, token=settings.token, albums=albums)
+    albums = open_albums(recognition, settings, open_things)
+    dispatcher = Dispatcher(recognition, token=settings.token, albums=albums)
     return Listener(dispatcher, settings.host, settings.port, limits=settings.tcp)
 
 
-def open_albums(service: RecognitionService, settings: Settings, open_things: ExitStack) -> AlbumService | None:
-    """The albums, with the service's networks, gallery and decisions; `open_things` closes them.
+def open_albums(recognition: Recognition, settings: Settings, open_things: ExitStack) -> AlbumService | None:
+    """The albums, with the gallery's networks and decisions; `open_things` closes them.
 
-    None where their folder can't be used (a second server on one gallery, a disk without writing) and nobody named it.
+    None where their folder can't be used (a second server on one gallery, a read-only disk) and nobody named it.
     Raises StartError.
     """
-    judge = AlbumJudge(service.decider, settings.fpir, service.gallery.cohort)
-    registry = GalleryRegistry(service)
     try:
         with storage_errors(settings.albums.root):
-            albums = AlbumService(settings.albums, service.analyser, judge, registry, service.gallery.cohort)
+            albums = AlbumService(
+                settings.albums,
+                recognition.analyser,
+                recognition.judge,
+                recognition.curator.enrol,
+                recognition.gallery.cohort,
+            )
     except (AlbumsUnavailable, StorageFailed) as error:
         if settings.albums.required:
             raise StartError(str(error)) from error
         log.warning("going on without albums: %s", error)
         return None
     open_things.callback(albums.close)
-    service.watch_over(albums.trouble)
+    recognition.recogniser.watch_over(albums.trouble)
     return albums
 
 
-def open_service(
+def open_recognition(
     db: Path,
     model: str | None,
     vision: VisionSettings,
@@ -110,8 +146,8 @@ def open_service(
     open_things: ExitStack,
     *,
     fmr: float = DEFAULT_FMR,
-) -> RecognitionService:
-    """The service on a gallery, its networks loaded and warmed; `open_things` closes both. Raises StartError."""
+) -> Recognition:
+    """Everything that serves a gallery, networks loaded and warmed; `open_things` closes it. Raises StartError."""
     gallery = open_gallery(db)
     open_things.callback(gallery.close)
     gallery.watch()
@@ -124,8 +160,18 @@ def open_service(
         log.info("no cohort of %s: error rates differ between groups of people (docs/accuracy.md)", gallery.spec.model)
     if hint := hint_of_better_weights(gallery.spec, vision, db):
         log.info("%s", hint)
+    return compose(analyser, gallery, fpir, fmr=fmr, runtime=vision.runtime)
+
+
+def compose(
+    analyser: ServingEngine, gallery: Gallery, fpir: float, *, fmr: float = DEFAULT_FMR, runtime: str
+) -> Recognition:
+    """What identifies, what curates and what decides, for an open gallery. Raises ModelMismatch when its embeddings are
+    not the analyser's."""
     decider = Decider(gallery.spec, fpir, fmr=fmr, normalised=gallery.cohort is not None)
-    return RecognitionService(analyser, gallery, decider, runtime=vision.runtime)
+    judge = Judge(gallery, decider, Calibration(gallery, decider.prior))
+    recogniser = Recogniser(analyser, gallery, judge, runtime=runtime)
+    return Recognition(analyser, gallery, judge, recogniser, Curator(analyser, gallery, judge))
 
 
 def check_model_choice(asked: str | None, spec: EmbeddingSpec, db: str) -> None:

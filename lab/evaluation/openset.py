@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facewire.server.errors import StartError
 from facewire.server.gallery.records import Templates
-from facewire.server.recognition.calibration import crowd_of, shift_of
+from facewire.server.recognition.calibration import effective_size, offset_of
 from lab.evaluation import embedding
 from lab.evaluation.curves import save_curves, threshold_at
 from lab.evaluation.pictures import image_files
@@ -109,7 +109,7 @@ class _Trial:
         self.right = names[enrolled][scores.argmax(axis=1)] == owner[probes]
         self.strangers = scorer.people(embedded.probes[strangers], enrolled_templates, owners).max(axis=1)
         templates = Templates(enrolled_templates, owners, scorer.scales(enrolled_templates))
-        shift = shift_of(templates, scorer.decider.prior)
-        thresholds = {fpir: scorer.decider_at(fpir).threshold(crowd_of(owners), shift) for fpir in FPIRS}
+        offset = offset_of(templates, scorer.decider.prior)
+        thresholds = {fpir: scorer.decider_at(fpir).threshold(effective_size(owners), offset) for fpir in FPIRS}
         self.accepted = {fpir: float(np.mean(self.strangers >= at)) for fpir, at in thresholds.items()}
         self.missed = {fpir: ~self.right | (self.genuine < at) for fpir, at in thresholds.items()}

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from facewire.server.errors import StartError
 from facewire.server.gallery.records import Templates
-from facewire.server.recognition.calibration import crowd_of, shift_of
+from facewire.server.recognition.calibration import effective_size, offset_of
 from facewire.server.recognition.main_face import main_face
 from facewire.server.recognition.quality_gate import LIMITS, shortcomings
 from facewire.server.settings import vision_settings
@@ -240,8 +240,8 @@ class _Judge:
         genuine, right = scores.max(axis=1), people[scores.argmax(axis=1)] == self._probed
         strangers = self.scorer.people(self._strangers, templates, numbers).max(axis=1)
         gallery = Templates(templates, np.asarray(numbers, np.int64), self.scorer.scales(templates))
-        shift, crowd = shift_of(gallery, self.scorer.decider.prior), crowd_of(gallery.person_ids)
-        asked = {fpir: self.scorer.decider_at(fpir).threshold(crowd, shift) for fpir in FPIRS}
+        offset, size = offset_of(gallery, self.scorer.decider.prior), effective_size(gallery.person_ids)
+        asked = {fpir: self.scorer.decider_at(fpir).threshold(size, offset) for fpir in FPIRS}
         return {
             "rank1": self._share(right),
             "fnir_at_fpir": {f"{f:g}": 1 - self._share(right & (genuine > threshold_at(strangers, f))) for f in FPIRS},

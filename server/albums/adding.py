@@ -1,6 +1,6 @@
-"""Many photos at once: ZIPs that came up in pieces, and folders of the server's own disk.
+"""Adding many photos at once: uploaded ZIPs, and folders on the server's disk.
 
-Both are jobs that survive a restart: what was asked for is noted on disk, with how far it is (additions.py).
+Both are jobs that survive a restart: the request and its progress are recorded on disk (additions.py).
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from facewire.protocol.albums.adding import AlbumAddZip, AlbumFoldersListed, AlbumIngested, AlbumZipTaken
+from facewire.protocol.albums.adding import AlbumAddZip, AlbumFolders, AlbumFoldersListed, AlbumIngested, AlbumZipTaken
 from facewire.protocol.clutter import LeftOut, files_below
 from facewire.server.albums import additions, catalogue
 from facewire.server.albums.additions import Addition, Tally
 from facewire.server.albums.database import Database
-from facewire.server.albums.deathwatch import DeathWatch
 from facewire.server.albums.folders import folder_below, listing, order, read_file
 from facewire.server.albums.ingest import Ingest
 from facewire.server.albums.jobs import Job, Stopped
 from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.poison import MOST_DEATHS, PoisonGuard
 from facewire.server.albums.uploads import Uploads
 from facewire.server.albums.zips import Entry, PhotoZip
 from facewire.server.errors import Busy, InvalidImage, StorageFailed
@@ -28,11 +28,11 @@ from facewire.server.errors import Busy, InvalidImage, StorageFailed
 _log = logging.getLogger("facewire.albums")
 
 _LATER = (Stopped, Busy, StorageFailed, OSError, sqlite3.Error)
-"""The server stops, or its disk fails: neither is the fault of what is added, which goes on at the next start."""
+"""The server stops or its disk fails. Neither is the fault of what is being added, which resumes at the next start."""
 
 
 class Adding:
-    """Takes orders in any thread; `run` is called by one."""
+    """Only one thread calls `run`; the rest is thread-safe."""
 
     def __init__(self, root: Path, import_root: Path | None, db: Database, ingest: Ingest, limits: AlbumLimits) -> None:
         self._import_root = import_root
@@ -40,10 +40,10 @@ class Adding:
         self._ingest = ingest
         self._limits = limits
         self._uploads = Uploads(root, db, limits)
-        self._watch = DeathWatch(root / "adding")
+        self._guard = PoisonGuard(root / "adding")
 
     def take_piece(self, album: int, message: AlbumAddZip) -> AlbumZipTaken:
-        """Writes a piece of a ZIP; says what became of its photos where they are all added already.
+        """Writes a piece of a ZIP. The answer says what became of its photos if they have all been added already.
 
         Raises BadRequest, OverLimit.
         """
@@ -54,11 +54,11 @@ class Adding:
         return AlbumZipTaken(*self._uploads.take(album, message.upload, message.offset, message.data))
 
     def zip_arrived(self, album: int, token: str) -> Addition:
-        """Every piece is here: its photos will be added, whatever happens to this process. Raises BadRequest."""
+        """The ZIP is complete, and its photos will be added, even if this process dies. Raises BadRequest."""
         return self._uploads.complete(album, token)
 
     def folder_asked(self, album: int, wanted: str) -> Addition:
-        """The folder's photos will be added. Raises BadRequest, Busy, UnknownAlbum."""
+        """The folder's photos will be added, even if this process dies. Raises BadRequest, Busy, UnknownAlbum."""
         folder = folder_below(self._import_root, wanted)
         assert self._import_root is not None  # or the folder would not be below it
         source = folder.relative_to(self._import_root.resolve()).as_posix()
@@ -70,20 +70,20 @@ class Adding:
         return addition
 
     def asked(self) -> list[Addition]:
-        """What earlier servers did not finish."""
+        """Unfinished jobs of earlier servers."""
         with self._db.reading() as db:
             return additions.under_way(db)
 
-    def folders(self, wanted: str) -> AlbumFoldersListed:
+    def folders(self, message: AlbumFolders) -> AlbumFoldersListed:
         """What could be imported. Raises BadRequest."""
-        return listing(self._import_root, wanted)
+        return listing(self._import_root, message.folder)
 
     def forget_gone(self) -> None:
         """Removes the uploads of albums that have been deleted."""
         self._uploads.sweep()
 
     def run(self, addition: Addition, job: Job) -> AlbumIngested | AlbumZipTaken:
-        """Adds what is left of it. Raises BadRequest, OverLimit and UnknownAlbum, for good; Stopped."""
+        """Adds the remaining files. Raises BadRequest, OverLimit and UnknownAlbum, which end the job, and Stopped."""
         try:
             with self._db.writing() as db:
                 catalogue.must_exist(db, addition.album)
@@ -139,7 +139,7 @@ class Adding:
         self._uploads.sweep()
 
     def _take(self, addition: Addition, place: str, entry: Entry, tally: Tally, job: Job) -> None:
-        """Adds one file, and notes with it that it is done."""
+        """Adds one file, and records in the same transaction that it is done."""
 
         def note(db: sqlite3.Connection, duplicate: bool) -> None:
             tally.count(duplicate=duplicate)
@@ -149,13 +149,12 @@ class Adding:
         data = entry.data
         if data is None:
             tally.skip(entry.name, entry.reason)
-        elif mark == self._watch.culprit:
-            tally.skip(entry.name, "the server died twice while it read this file")
+        elif mark in self._guard.culprits:
+            tally.skip(entry.name, f"the server died {MOST_DEATHS} times while it read this file")
         else:
-            self._watch.begin(mark)
             try:
-                job.patiently(lambda: self._ingest.add(addition.album, entry.name, data, note))
+                job.patiently(
+                    lambda: self._ingest.add(addition.album, entry.name, data, note, self._guard.looking_at(mark))
+                )
             except InvalidImage as error:
                 tally.skip(entry.name, str(error))
-            finally:
-                self._watch.end()

@@ -1,7 +1,7 @@
-"""ZIPs and folders that are being added, in SQL: what was asked for, how far each is, and what became of its files.
+"""ZIPs and folders being added, in SQL: what was requested, the progress, and what became of the files.
 
-How far it is, is written in the transaction of the photo that it counts: whatever moment a server ends at, the next
-one neither counts nor adds anything twice. Functions of a connection: the caller holds the transaction.
+Progress is written in the transaction of the photo that it counts, so whenever a server dies, the next one neither
+counts nor adds anything twice. Functions of a connection: the caller holds the transaction.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REMEMBERED_FOR = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """A ZIP (`source`: its upload's token) or a folder (relative to the import root) on its way into an album."""
+    """A ZIP or a folder being added to an album. `source`: the upload's token, or the path below the import root."""
 
     id: int
     album: int
@@ -32,8 +32,8 @@ class Addition:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of many files. At most `listed` of those skipped are listed, `saved` of them on disk already.
-    `left_out`: service files and folders."""
+    """What became of the files. At most `listed` of those skipped are listed, `saved` of which are on disk already.
+    `left_out`: how many service files and folders were passed over."""
 
     listed: int
     added: int = 0
@@ -44,25 +44,25 @@ class Tally:
     left_out: int = 0
 
     def count(self, *, duplicate: bool) -> None:
-        """This one is in the album, or was there already."""
+        """Counts a file that was added, or a duplicate."""
         if duplicate:
             self.duplicates += 1
         else:
             self.added += 1
 
     def skip(self, name: str, reason: str) -> None:
-        """This one was not added."""
+        """Counts a file that was not added."""
         self.skipped_total += 1
         if len(self.skipped) < self.listed:
             self.skipped.append(AlbumSkipped(photo_name(name), reason))
 
     def ingested(self) -> AlbumIngested:
-        """As the protocol says it."""
+        """As an answer of the protocol."""
         return AlbumIngested(self.added, self.duplicates, tuple(self.skipped), self.skipped_total, self.left_out)
 
 
 def begin(db: sqlite3.Connection, album: int, kind: Kind, source: str) -> Addition:
-    """Notes what is to be added, or gives what is noted already."""
+    """Records what is to be added, or finds the record of it."""
     values = (album, kind, source)
     db.execute("INSERT OR IGNORE INTO additions (album_id, kind, source) VALUES (?, ?, ?)", values)
     (number,) = db.execute("SELECT id FROM additions WHERE album_id = ? AND kind = ? AND source = ?", values).fetchone()
@@ -70,13 +70,13 @@ def begin(db: sqlite3.Connection, album: int, kind: Kind, source: str) -> Additi
 
 
 def under_way(db: sqlite3.Connection) -> list[Addition]:
-    """What is not finished, in the order that it was asked for."""
+    """What is unfinished, in the order of the requests."""
     rows = db.execute("SELECT id, album_id, kind, source FROM additions WHERE finished IS NULL ORDER BY id")
     return [Addition(*row) for row in rows]
 
 
 def load(db: sqlite3.Connection, addition: Addition, listed: int) -> tuple[str, Tally]:
-    """How far it is, "" at its beginning, and what became of the files so far."""
+    """The last file done, "" at the beginning, and what became of the files so far."""
     row = db.execute(
         "SELECT reached, added, duplicates, skipped FROM additions WHERE id = ?", (addition.id,)
     ).fetchone()
@@ -88,7 +88,7 @@ def load(db: sqlite3.Connection, addition: Addition, listed: int) -> tuple[str, 
 
 
 def save(db: sqlite3.Connection, addition: Addition, reached: str, tally: Tally) -> None:
-    """Notes how far it is."""
+    """Records the progress; `reached`: the last file done."""
     db.execute(
         "UPDATE additions SET reached = ?, added = ?, duplicates = ?, skipped = ? WHERE id = ?",
         (reached, tally.added, tally.duplicates, tally.skipped_total, addition.id),
@@ -102,7 +102,7 @@ def save(db: sqlite3.Connection, addition: Addition, reached: str, tally: Tally)
 
 
 def finish(db: sqlite3.Connection, addition: Addition) -> None:
-    """It is done. A ZIP is not needed any more, and what became of it is remembered for a day."""
+    """Records that it is done. The ZIP is not needed any more; what became of its files is remembered for a day."""
     if addition.kind == "folder":
         forget(db, addition)
         return
@@ -111,7 +111,7 @@ def finish(db: sqlite3.Connection, addition: Addition) -> None:
 
 
 def forget(db: sqlite3.Connection, addition: Addition) -> None:
-    """It is given up, or nobody can ask for it again."""
+    """Forgets it."""
     if addition.kind == "zip":
         db.execute("DELETE FROM uploads WHERE token = ?", (addition.source,))
     db.execute("DELETE FROM additions WHERE id = ?", (addition.id,))
@@ -127,6 +127,6 @@ def finished(db: sqlite3.Connection, album: int, source: str, listed: int) -> Al
 
 
 def forget_old(db: sqlite3.Connection) -> None:
-    """Nobody asks again after a day."""
+    """Forgets what was finished more than a day ago."""
     oldest = (datetime.now(UTC) - _REMEMBERED_FOR).isoformat(timespec="seconds")
     db.execute("DELETE FROM additions WHERE finished < ?", (oldest,))

@@ -6,9 +6,10 @@ import sqlite3
 from dataclasses import dataclass
 
 from facewire.protocol.albums.collection import AlbumInfo
-from facewire.protocol.albums.looking import AlbumPhotoEntry, Show
+from facewire.protocol.albums.looking import AlbumPhotoEntry, AlbumPhotos, AlbumPhotosListed
 from facewire.protocol.text import counted
 from facewire.server.albums.database import now
+from facewire.server.albums.handling import handles
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.names import album_name
 from facewire.server.errors import AlreadyExists, BadRequest, OverLimit, UnknownAlbum
@@ -58,14 +59,14 @@ def rename(db: sqlite3.Connection, album: int, to: str) -> None:
 
 
 def delete(db: sqlite3.Connection, album: int) -> tuple[int, list[str]]:
-    """Removes an album; how many photos it had, and the originals that nothing needs any more."""
+    """Removes an album. Returns how many photos it had, and the originals that nothing needs any more."""
     sha256s = [row[0] for row in db.execute("SELECT sha256 FROM photos WHERE album_id = ?", (album,))]
     db.execute("DELETE FROM albums WHERE id = ?", (album,))
     return len(sha256s), drop_unused(db, sha256s)
 
 
 def drop_unused(db: sqlite3.Connection, sha256s: list[str]) -> list[str]:
-    """Forgets those of the originals that no photo needs, and lists them."""
+    """Forgets those originals that no photo needs any more, and returns them."""
     unused = [
         sha256
         for sha256 in sha256s
@@ -76,7 +77,7 @@ def drop_unused(db: sqlite3.Connection, sha256s: list[str]) -> list[str]:
 
 
 def add_photo(db: sqlite3.Connection, album: int, photo: NewPhoto, limits: AlbumLimits) -> tuple[int, bool]:
-    """The photo's number, and whether the album had it already, perhaps under another name. Raises OverLimit."""
+    """Returns the photo's number, and whether the album had it already, perhaps by another name. Raises OverLimit."""
     row = db.execute("SELECT id, name FROM photos WHERE album_id = ? AND sha256 = ?", (album, photo.sha256)).fetchone()
     if row is not None:
         if row["name"] != photo.name:
@@ -106,7 +107,7 @@ def without_faces(db: sqlite3.Connection, album: int, name: str, largest: int) -
 
 
 def drop_photo(db: sqlite3.Connection, number: int) -> list[str]:
-    """Takes out a photo without faces, if it is still there; the originals that nothing needs any more."""
+    """Removes a photo without faces if it is still there. Returns the originals that nothing needs any more."""
     row = db.execute(
         "DELETE FROM photos WHERE id = ? AND state IN ('waiting', 'unreadable') RETURNING album_id, sha256", (number,)
     ).fetchone()
@@ -126,12 +127,12 @@ def check_quota(db: sqlite3.Connection, album: int, size: int, limits: AlbumLimi
 
 
 def has_blob(db: sqlite3.Connection, sha256: str) -> bool:
-    """Is this original kept, for whatever album?"""
+    """Does any album have this original?"""
     return db.execute("SELECT 1 FROM blobs WHERE sha256 = ?", (sha256,)).fetchone() is not None
 
 
 def must_exist(db: sqlite3.Connection, album: int) -> None:
-    """Raises UnknownAlbum where the album has been deleted meanwhile."""
+    """Raises UnknownAlbum if the album was deleted meanwhile."""
     if db.execute("SELECT 1 FROM albums WHERE id = ?", (album,)).fetchone() is None:
         raise UnknownAlbum("the album has been deleted")
 
@@ -196,23 +197,22 @@ def photo_entry(row: sqlite3.Row) -> AlbumPhotoEntry:
     )
 
 
-def photos(
-    db: sqlite3.Connection, album: int, show: Show, person: int | None, offset: int, limit: int
-) -> tuple[tuple[AlbumPhotoEntry, ...], int]:
+@handles(AlbumPhotos)
+def photos(db: sqlite3.Connection, album: int, message: AlbumPhotos) -> AlbumPhotosListed:
     """A page of the photos by name, and how many there are in all."""
     where, values = "p.album_id = ?", [album]
-    if show != "all":
-        where += f" AND p.state = '{show}'"  # one of the protocol's five words
-    if person is not None:
+    if message.show != "all":
+        where += f" AND p.state = '{message.show}'"  # one of the protocol's five words
+    if message.person is not None:
         where += " AND p.id IN (SELECT photo_id FROM faces WHERE person_id = ?)"
-        values.append(person)
+        values.append(message.person)
     (total,) = db.execute(f"SELECT count(*) FROM photos p WHERE {where}", values).fetchone()
     rows = db.execute(
         f"SELECT {PHOTO_COLUMNS} FROM photos p JOIN blobs b USING (sha256) WHERE {where} "
         "ORDER BY p.name, p.id LIMIT ? OFFSET ?",
-        (*values, limit, offset),
+        (*values, message.limit, message.offset),
     )
-    return tuple(photo_entry(row) for row in rows), total
+    return AlbumPhotosListed(tuple(photo_entry(row) for row in rows), total)
 
 
 def photo(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:
@@ -227,7 +227,7 @@ def photo(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:
 
 
 def remove_photos(db: sqlite3.Connection, album: int, numbers: tuple[int, ...]) -> tuple[int, int, list[str]]:
-    """Takes photos out: how many photos and faces went, and the originals that nothing needs any more."""
+    """Removes photos. Returns how many photos and faces that were, and the originals that nothing needs any more."""
     rows = [photo(db, album, number) for number in dict.fromkeys(numbers)]
     db.executemany("DELETE FROM photos WHERE id = ?", [(row["id"],) for row in rows])
     db.execute("DELETE FROM exports WHERE album_id = ?", (album,))  # they may hold what goes now

@@ -1,7 +1,8 @@
-"""What users say about people: names, merges, splits, moves, "not this person". Each is one event that can be undone.
+"""Users' corrections: names, merges, splits, moves, "not this person". Each is one event that can be undone.
 
 Naming, merging, splitting, moving and hiding place the faces concerned: clustering never moves them again. "Not" and
-"different" are kept between faces, not between people, for people come and go with clustering and faces don't.
+"different" are kept between faces, not between people, because people come and go with clustering and faces don't.
+Handlers raise UnknownPerson and BadRequest.
 """
 
 from __future__ import annotations
@@ -12,10 +13,21 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire.protocol.albums.correcting import AlbumChanged
+from facewire.protocol.albums.correcting import (
+    AlbumChanged,
+    AlbumDifferent,
+    AlbumHide,
+    AlbumLabel,
+    AlbumMerge,
+    AlbumMove,
+    AlbumNot,
+    AlbumSplit,
+    AlbumUndo,
+)
 from facewire.protocol.albums.enrolling import AlbumRecognition
 from facewire.protocol.text import counted, counted_people
 from facewire.server.albums import faces, journal
+from facewire.server.albums.handling import handles
 from facewire.server.albums.journal import Correction
 from facewire.server.errors import BadRequest
 from facewire.server.gallery.names import person_name
@@ -25,105 +37,116 @@ from facewire.server.gallery.names import person_name
 _MOST_PAIRS = 400
 
 
-def label(db: sqlite3.Connection, album: int, person: int, name: str) -> AlbumChanged:
-    """Names a person; see AlbumLabel. Raises UnknownPerson, BadRequest."""
-    was = faces.person_row(db, album, person)
+@handles(AlbumLabel, writing=True)
+def label(db: sqlite3.Connection, album: int, message: AlbumLabel) -> AlbumChanged:
+    """Name a person, or take the name away."""
+    was = faces.person_row(db, album, message.person)
     correction = Correction(db, album)
-    new = _name(name) if name.strip() else None
-    _label(correction, person, new)
-    shown = was["name"] or f"person {person}"
+    new = _name(message.name) if message.name.strip() else None
+    _label(correction, message.person, new)
+    shown = _called(was)
     return _changed(correction, f"named {shown} {new}" if new else f"took the name of {shown} away")
 
 
 def recognised(db: sqlite3.Connection, album: int, matches: Sequence[AlbumRecognition]) -> int:
-    """Names several people at once, as one event; its number."""
+    """Names several people at once, as one event, whose number it returns."""
     correction = Correction(db, album)
     for match in matches:
         _label(correction, match.person, _name(match.name))
     return correction.commit(f"named {counted_people(len(matches))} as the gallery knows them")
 
 
-def merge(db: sqlite3.Connection, album: int, people: Sequence[int]) -> AlbumChanged:
-    """These are one; see AlbumMerge. Raises UnknownPerson."""
-    rows = [faces.person_row(db, album, person) for person in dict.fromkeys(people)]
+@handles(AlbumMerge, writing=True)
+def merge(db: sqlite3.Connection, album: int, message: AlbumMerge) -> AlbumChanged:
+    """Merge people into the first of them."""
+    rows = [faces.person_row(db, album, person) for person in dict.fromkeys(message.people)]
+    first, *others = rows
     correction = Correction(db, album)
     name = next((row["name"] for row in rows if row["name"] is not None), None)
-    _merge(correction, people[0], [row["id"] for row in rows[1:]], name, hidden=bool(rows[0]["hidden"]))
-    return _changed(correction, f"merged {counted_people(len(rows))} into {name or f'person {people[0]}'}")
+    _merge(correction, first["id"], [row["id"] for row in others], name, hidden=bool(first["hidden"]))
+    return _changed(correction, f"merged {counted_people(len(rows))} into {name or _called(first)}")
 
 
-def split(db: sqlite3.Connection, album: int, person: int, chosen: Sequence[int], name: str) -> AlbumChanged:
-    """These faces of a person are another; see AlbumSplit. Raises UnknownPerson, BadRequest."""
-    was = faces.person_row(db, album, person)
-    mine = faces.faces_of(db, person)
+@handles(AlbumSplit, writing=True)
+def split(db: sqlite3.Connection, album: int, message: AlbumSplit) -> AlbumChanged:
+    """Make some faces of a person a person of their own."""
+    was = faces.person_row(db, album, message.person)
+    mine, chosen = faces.faces_of(db, message.person), dict.fromkeys(message.faces)
     strangers = set(chosen) - set(mine)
     if strangers:
-        raise BadRequest(f"face {min(strangers)} is not of person {person}")
-    rest = [face for face in mine if face not in set(chosen)]
+        raise BadRequest(f"face {min(strangers)} is not of person {message.person}")
+    rest = [face for face in mine if face not in chosen]
     if not rest:
         raise BadRequest("a split leaves one face behind at least; to rename the person, use label")
     correction = Correction(db, album)
     target = correction.new_person()
-    correction.place(dict.fromkeys(chosen), target)
-    correction.part(_nearest_pairs(db, list(chosen), rest))
-    if name.strip():
-        _label(correction, target, _name(name))
-    return _changed(correction, f"split {counted(len(set(chosen)), 'face')} from {was['name'] or f'person {person}'}")
+    correction.place(chosen, target)
+    correction.part(_nearest_pairs(db, list(message.faces), rest))
+    if message.name.strip():
+        _label(correction, target, _name(message.name))
+    return _changed(correction, f"split {counted(len(chosen), 'face')} from {_called(was)}")
 
 
-def move(db: sqlite3.Connection, album: int, chosen: Sequence[int], person: int) -> AlbumChanged:
-    """These faces are of that person. Raises UnknownPerson, BadRequest."""
-    target = faces.person_row(db, album, person)
+@handles(AlbumMove, writing=True)
+def move(db: sqlite3.Connection, album: int, message: AlbumMove) -> AlbumChanged:
+    """Move faces to a person."""
+    target, chosen = faces.person_row(db, album, message.person), dict.fromkeys(message.faces)
     _must_have(db, album, chosen)
     correction = Correction(db, album)
-    correction.place(dict.fromkeys(chosen), person)
-    correction.join(person)
-    return _changed(correction, f"moved {counted(len(set(chosen)), 'face')} to {target['name'] or f'person {person}'}")
+    correction.place(chosen, message.person)
+    correction.join(message.person)
+    return _changed(correction, f"moved {counted(len(chosen), 'face')} to {_called(target)}")
 
 
-def not_person(db: sqlite3.Connection, album: int, chosen: Sequence[int], person: int) -> AlbumChanged:
-    """These faces are not of that person; see AlbumNot. Raises UnknownPerson, BadRequest."""
-    target = faces.person_row(db, album, person)
+@handles(AlbumNot, writing=True)
+def not_person(db: sqlite3.Connection, album: int, message: AlbumNot) -> AlbumChanged:
+    """Say that faces are not a person's; those that were leave them."""
+    target, chosen = faces.person_row(db, album, message.person), dict.fromkeys(message.faces)
     _must_have(db, album, chosen)
-    mine = faces.faces_of(db, person)
-    leaving = [face for face in mine if face in set(chosen)]
-    staying = [face for face in mine if face not in set(chosen)]
+    mine = faces.faces_of(db, message.person)
+    leaving = [face for face in mine if face in chosen]
+    staying = [face for face in mine if face not in chosen]
     if not staying:
         raise BadRequest("these are all the faces of that person: take the name away, or give another, with label")
     correction = Correction(db, album)
-    for face in dict.fromkeys(chosen):  # one by one: the most similar pairs of each
+    for face in chosen:  # one by one: the most similar pairs of each
         correction.part(_nearest_pairs(db, [face], staying))
     for face in leaving:
         correction.place([face], correction.new_person(), placed=False)
-    return _changed(
-        correction, f"{counted(len(set(chosen)), 'face is', 'faces are')} not {target['name'] or f'person {person}'}"
-    )
+    return _changed(correction, f"{counted(len(chosen), 'face is', 'faces are')} not {_called(target)}")
 
 
-def different(db: sqlite3.Connection, album: int, one: int, other: int) -> AlbumChanged:
-    """These are two people. Raises UnknownPerson."""
-    rows = [faces.person_row(db, album, person) for person in (one, other)]
+@handles(AlbumDifferent, writing=True)
+def different(db: sqlite3.Connection, album: int, message: AlbumDifferent) -> AlbumChanged:
+    """Say that two people are not one."""
+    one, other = (faces.person_row(db, album, person) for person in message.people)
     correction = Correction(db, album)
-    correction.part(_nearest_pairs(db, faces.faces_of(db, one), faces.faces_of(db, other)))
-    names = [row["name"] or f"person {row['id']}" for row in rows]
-    for row in rows:
+    correction.part(_nearest_pairs(db, faces.faces_of(db, one["id"]), faces.faces_of(db, other["id"])))
+    for row in (one, other):
         correction.concerned[row["id"]] = None
-    return _changed(correction, f"{names[0]} and {names[1]} are different people")
+    return _changed(correction, f"{_called(one)} and {_called(other)} are different people")
 
 
-def hide(db: sqlite3.Connection, album: int, person: int, *, hidden: bool) -> AlbumChanged:
-    """Hides a person, or shows them again. Raises UnknownPerson."""
-    was = faces.person_row(db, album, person)
+@handles(AlbumHide, writing=True)
+def hide(db: sqlite3.Connection, album: int, message: AlbumHide) -> AlbumChanged:
+    """Hide a person, or show them again."""
+    was = faces.person_row(db, album, message.person)
     correction = Correction(db, album)
-    correction.describe(person, name=was["name"], hidden=hidden)
-    correction.place(faces.faces_of(db, person), person)
-    return _changed(correction, f"{'hid' if hidden else 'showed'} {was['name'] or f'person {person}'}")
+    correction.describe(message.person, name=was["name"], hidden=message.hidden)
+    correction.place(faces.faces_of(db, message.person), message.person)
+    return _changed(correction, f"{'hid' if message.hidden else 'showed'} {_called(was)}")
 
 
-def undo(db: sqlite3.Connection, album: int) -> AlbumChanged:
-    """Takes the last correction back. Raises BadRequest where there is none."""
+@handles(AlbumUndo, writing=True)
+def undo(db: sqlite3.Connection, album: int, _: AlbumUndo) -> AlbumChanged:
+    """Undo the last correction. Raises BadRequest if there is none."""
     event, done, concerned = journal.undo(db, album)
     return AlbumChanged(event, f"undone: {done}", faces.some_people(db, album, concerned))
+
+
+def _called(person: sqlite3.Row) -> str:
+    """What users call a person."""
+    return str(person["name"] or f"person {person['id']}")
 
 
 def _name(text: str) -> str:
@@ -155,7 +178,7 @@ def _merge(correction: Correction, target: int, others: Iterable[int], name: str
     correction.join(target)
 
 
-def _must_have(db: sqlite3.Connection, album: int, chosen: Sequence[int]) -> None:
+def _must_have(db: sqlite3.Connection, album: int, chosen: Iterable[int]) -> None:
     for face in chosen:
         faces.face(db, album, face)
 
@@ -166,7 +189,7 @@ def _changed(correction: Correction, done: str) -> AlbumChanged:
 
 
 def _nearest_pairs(db: sqlite3.Connection, some: Sequence[int], others: Sequence[int]) -> list[tuple[int, int]]:
-    """The most similar pairs of a face of `some` and a face of `others`; all, where there are few."""
+    """The most similar pairs of a face of `some` and a face of `others`; all pairs if there are few."""
     if len(some) * len(others) <= _MOST_PAIRS:
         return [(one, other) for one in some for other in others]
     similarity = (_embeddings(db, some) @ _embeddings(db, others).T).ravel()

@@ -1,7 +1,7 @@
-"""A ZIP that is never written: its layout is noted once, and any piece of it is computed when a client asks for it.
+"""Exports: ZIPs that are never written. The layout is stored once, and pieces are computed when a client asks for them.
 
-So no memory holds it, no thread waits for a slow client, and a download goes on after a lost connection or a restart.
-What is not an original (labels, sidecars) lies in one file of the export's own.
+So a ZIP takes no memory, no thread waits for a slow client, and a download resumes after a lost connection or a
+restart. What is not an original (labels, sidecars) lies in one file per export.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from facewire.protocol.albums.export import AlbumExport, AlbumExported
+from facewire.protocol.albums.export import AlbumExport, AlbumExported, AlbumExportPiece, AlbumExportRead
 from facewire.protocol.albums.looking import AlbumFaceEntry
 from facewire.protocol.albums.search import Together
 from facewire.server.albums import catalogue, faces
@@ -38,7 +38,7 @@ _KEPT_FOR = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of the ZIP and where its bytes are: an original's sha256, or a place in the export's own file."""
+    """A file of the ZIP and where its bytes are: an original's sha256, or an offset in the export's own file."""
 
     stored: Stored
     sha256: str | None
@@ -48,7 +48,8 @@ class _File:
 class Exports:
     """Prepares exports and reads them. Thread-safe."""
 
-    def __init__(self, root: Path, db: Database, originals: Originals, limits: AlbumLimits) -> None:
+    def __init__(self, root: Path, db: Database, originals: Originals, search: Search, limits: AlbumLimits) -> None:
+        self._search = search
         self._folder = root / "exports"
         self._folder.mkdir(exist_ok=True, mode=OWNER_ONLY)
         self._db = db
@@ -56,8 +57,9 @@ class Exports:
         self._limits = limits
         self._sweep(keep=limits.exports)
 
-    def of(self, album: int, message: AlbumExport, search: Search) -> AlbumExported:
-        """What a message asks for. Raises as a search does, and for people and photos that are not in the album."""
+    def export(self, album: int, message: AlbumExport) -> AlbumExported:
+        """Prepares a ZIP. Raises as a search does, and for people and photos that are not in the album."""
+        search = self._search
         probes = search.probes(message.wanted) if message.wanted else []
 
         def choose(db: sqlite3.Connection) -> Iterable[int]:
@@ -78,7 +80,7 @@ class Exports:
     def prepare(
         self, album: int, name: str, choose: Callable[[sqlite3.Connection], Iterable[int]], *, sidecars: bool
     ) -> AlbumExported:
-        """Notes a ZIP of the photos that `choose` gives, called `name`. Raises what `choose` does."""
+        """Prepares a ZIP called `name` of the photos that `choose` returns. Raises what `choose` does."""
         self._sweep(keep=self._limits.exports - 1)
         token = secrets.token_hex(16)
         with self._db.reading() as reader, (self._folder / token).open("xb") as own:
@@ -104,20 +106,20 @@ class Exports:
         size = layout.at + layout.directory_size + len(end_records(layout.files, layout.at, layout.directory_size))
         return AlbumExported(token, name, size, layout.files)
 
-    def read(self, token: str, offset: int, size: int) -> tuple[bytes, int]:
-        """A piece of the ZIP, and the size of the whole. Raises BadRequest for an export that is not there."""
+    def read(self, message: AlbumExportRead) -> AlbumExportPiece:
+        """A piece of the ZIP, and the size of the whole. Raises BadRequest for an unknown export."""
         with self._db.reading() as db:
-            row = db.execute("SELECT * FROM exports WHERE token = ?", (token,)).fetchone()
+            row = db.execute("SELECT * FROM exports WHERE token = ?", (message.export,)).fetchone()
             if row is None:
                 raise BadRequest("there is no such export (any more): an export is kept for a day; make another")
-            reader = _Reader(db, row, self._originals, self._folder / token)
+            reader = _Reader(db, row, self._originals, self._folder / message.export)
             try:
-                return b"".join(reader.pieces(offset, size)), reader.size
+                return AlbumExportPiece(b"".join(reader.pieces(message.offset, message.size)), reader.size)
             except (OSError, EOFError) as error:
                 raise BadRequest("the export's photos are not all there any more: make another") from error
 
     def _sweep(self, keep: int) -> None:
-        """Forgets what is older than a day, and the oldest of too many, and files that belong to none."""
+        """Forgets exports older than a day, the oldest of too many, and files that belong to none."""
         oldest = (datetime.now(UTC) - _KEPT_FOR).isoformat(timespec="seconds")
         with self._db.writing() as db:
             db.execute("DELETE FROM exports WHERE created < ?", (oldest,))
@@ -130,7 +132,7 @@ class Exports:
 
 
 class _Layout:
-    """Lays files out one after the other. `at`: where the next begins, in the end where the directory does."""
+    """Lays files out one after the other. `at`: where the next file, and in the end the directory, begins."""
 
     def __init__(self, own: BinaryIO) -> None:
         self.at = 0

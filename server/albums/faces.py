@@ -8,7 +8,15 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from facewire.protocol.albums.looking import AlbumFaceEntry, AlbumPerson
+from facewire.protocol.albums.looking import (
+    AlbumFaceEntry,
+    AlbumFaces,
+    AlbumFacesListed,
+    AlbumPeople,
+    AlbumPeopleListed,
+    AlbumPerson,
+)
+from facewire.server.albums.handling import handles
 from facewire.server.errors import BadRequest, UnknownPerson
 from facewire.server.gallery.records import Box, NewTemplate
 
@@ -16,18 +24,18 @@ _SAME_FACE = 0.5  # overlap (intersection over union) from which a face found by
 
 
 def templates_of(db: sqlite3.Connection, sha256: str, spec: int) -> list[sqlite3.Row]:
-    """What was found in a picture."""
+    """The faces found in a picture."""
     return db.execute("SELECT * FROM detections WHERE sha256 = ? AND spec_id = ?", (sha256, spec)).fetchall()
 
 
 def was_looked_at(db: sqlite3.Connection, sha256: str, spec: int) -> bool:
-    """Is it known what a picture shows?"""
+    """Have the faces of a picture been searched for?"""
     query = "SELECT 1 FROM looked WHERE sha256 = ? AND spec_id = ?"
     return db.execute(query, (sha256, spec)).fetchone() is not None
 
 
 def store_detections(db: sqlite3.Connection, sha256: str, spec: int, found: Sequence[NewTemplate]) -> None:
-    """Notes what was found in a picture, once for all albums."""
+    """Records the faces found in a picture, once for all albums."""
     db.execute("INSERT INTO looked VALUES (?, ?)", (sha256, spec))
     db.executemany(
         "INSERT INTO detections (sha256, spec_id, x, y, w, h, landmarks, detection, embedding) "
@@ -47,9 +55,9 @@ def store_detections(db: sqlite3.Connection, sha256: str, spec: int, found: Sequ
 
 
 def attach(db: sqlite3.Connection, photo: int, sha256: str, spec: int) -> int:
-    """Gives a photo the faces found in its picture; how many.
+    """Gives a photo the faces found in its picture, and returns how many.
 
-    A face that it has already, from another model, keeps its number, its person, and what users have said of it.
+    A face known already from another model keeps its number, its person, and what users said about it.
     """
     old = db.execute(
         "SELECT f.id, d.x, d.y, d.w, d.h FROM faces f JOIN detections d ON d.id = f.detection_id WHERE f.photo_id = ?",
@@ -81,22 +89,23 @@ _PERSON_COLUMNS = (
 )
 
 
-def people(
-    db: sqlite3.Connection, album: int, *, hidden: bool, offset: int, limit: int
-) -> tuple[tuple[AlbumPerson, ...], int]:
-    """A page: those with a name first, then by the number of faces; and how many there are in all."""
-    (total,) = db.execute("SELECT count(*) FROM people WHERE album_id = ? AND hidden = ?", (album, hidden)).fetchone()
+@handles(AlbumPeople)
+def people(db: sqlite3.Connection, album: int, message: AlbumPeople) -> AlbumPeopleListed:
+    """A page of the people, those with a name first, then by the number of faces; and how many there are in all."""
+    (total,) = db.execute(
+        "SELECT count(*) FROM people WHERE album_id = ? AND hidden = ?", (album, message.hidden)
+    ).fetchone()
     rows = db.execute(
         f"SELECT {_PERSON_COLUMNS} FROM people p JOIN faces f ON f.person_id = p.id "
         "WHERE p.album_id = ? AND p.hidden = ? GROUP BY p.id "
         "ORDER BY p.name IS NULL, faces DESC, p.id LIMIT ? OFFSET ?",
-        (album, hidden, limit, offset),
+        (album, message.hidden, message.limit, message.offset),
     )
-    return tuple(_person(row) for row in rows), total
+    return AlbumPeopleListed(tuple(_person(row) for row in rows), total)
 
 
 def some_people(db: sqlite3.Connection, album: int, numbers: Iterable[int]) -> tuple[AlbumPerson, ...]:
-    """Those of these people who are there, in their order."""
+    """These people in this order, without those who are gone."""
     found = []
     for number in dict.fromkeys(numbers):
         row = db.execute(
@@ -136,12 +145,11 @@ FACE_TABLES = (
 )
 
 
-def faces(
-    db: sqlite3.Connection, album: int, person: int | None, photo: int | None, offset: int, limit: int
-) -> tuple[tuple[AlbumFaceEntry, ...], int]:
+@handles(AlbumFaces)
+def faces(db: sqlite3.Connection, album: int, message: AlbumFaces) -> AlbumFacesListed:
     """A page of the faces, the best first, and how many there are in all."""
     where, values = "p.album_id = ?", [album]
-    for column, value in (("f.person_id", person), ("f.photo_id", photo)):
+    for column, value in (("f.person_id", message.person), ("f.photo_id", message.photo)):
         if value is not None:
             where += f" AND {column} = ?"
             values.append(value)
@@ -150,9 +158,9 @@ def faces(
     ).fetchone()
     rows = db.execute(
         f"SELECT {FACE_COLUMNS} FROM {FACE_TABLES} WHERE {where} ORDER BY f.quality DESC, f.id LIMIT ? OFFSET ?",
-        (*values, limit, offset),
+        (*values, message.limit, message.offset),
     )
-    return tuple(face_entry(row) for row in rows), total
+    return AlbumFacesListed(tuple(face_entry(row) for row in rows), total)
 
 
 def face(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:
@@ -166,7 +174,7 @@ def face(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:
 
 
 def best_faces(db: sqlite3.Connection, person: int, count: int) -> list[sqlite3.Row]:
-    """The best faces of a person, at most one a photo, with FACE_COLUMNS."""
+    """A person's best faces, at most one per photo, with FACE_COLUMNS."""
     return db.execute(
         f"SELECT {FACE_COLUMNS}, max(f.quality) AS best FROM {FACE_TABLES} WHERE f.person_id = ? "
         "GROUP BY f.photo_id ORDER BY best DESC, f.id LIMIT ?",
@@ -189,7 +197,7 @@ def template(row: sqlite3.Row) -> NewTemplate:
 
 
 def apart(db: sqlite3.Connection, album: int) -> list[tuple[int, int]]:
-    """The pairs of faces that users have said are not one person's."""
+    """The pairs of faces that users said are not one person's."""
     rows = db.execute(
         "SELECT a.one, a.other FROM apart a JOIN faces f ON f.id = a.one JOIN photos p ON p.id = f.photo_id "
         "WHERE p.album_id = ? ORDER BY a.one, a.other",

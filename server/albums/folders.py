@@ -1,4 +1,4 @@
-"""Pictures in a folder of the server's own disk, below the one root that its owner allows."""
+"""Pictures in folders on the server's disk, below the one root that its owner allows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facewire.server.errors import BadRequest
 
 
 def folder_below(root: Path | None, wanted: str) -> Path:
-    """The folder called `wanted`, relative to `root`. Raises BadRequest, which says nothing about other folders."""
+    """The folder called `wanted`, relative to `root`. Raises BadRequest, which reveals nothing about other folders."""
     if root is None:
         raise BadRequest("this server imports no folders: its owner can allow one with --album-import-root")
     try:
@@ -28,7 +28,7 @@ def folder_below(root: Path | None, wanted: str) -> Path:
 
 
 def listing(root: Path | None, wanted: str) -> AlbumFoldersListed:
-    """What lies in the folder called `wanted`: no link and no service folder, as an import would not enter it.
+    """What lies in the folder called `wanted`, without links and service folders, which an import skips, too.
 
     Raises BadRequest.
     """
@@ -52,13 +52,13 @@ def listing(root: Path | None, wanted: str) -> AlbumFoldersListed:
 
 
 def order(name: str) -> tuple[tuple[bool, str], ...]:
-    """Relative names sorted by this are as `files_below` gives them: a folder's files before its folders."""
+    """Sort key for relative names, in the order of `files_below`: a folder's files before its subfolders."""
     *folders, file = name.split("/")
     return (*((True, folder) for folder in folders), (False, file))
 
 
 def read_file(path: Path, limits: AlbumLimits) -> bytes | str:
-    """The bytes of a picture's file, or why they are not read. A link is not followed: it may lead out of the root."""
+    """A picture file's bytes, or why it was not read. Links are not followed, as they may lead out of the root."""
     try:
         descriptor = os.open(path, _OPEN)
         with os.fdopen(descriptor, "rb") as file:
@@ -79,7 +79,7 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def _looks_like_a_picture(path: Path) -> bool:
-    """By its name, or else by its first bytes; not where it can't be read."""
+    """Judged by its name, or else by its first bytes; False if it can't be read."""
     if has_extension(path):
         return True
     try:

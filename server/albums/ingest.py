@@ -1,4 +1,4 @@
-"""How a photo comes in: checked, written, and only then known. What was acknowledged is on disk."""
+"""Adding a photo: it is checked, written, and only then recorded. What was acknowledged is on disk."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 import zlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from facewire.protocol.albums.adding import AlbumAdded
 from facewire.server.albums import catalogue
@@ -18,10 +19,13 @@ from facewire.server.albums.pictures import look_at
 from facewire.server.vision.decoding.decoder import Decoder
 
 AlsoWrite = Callable[[sqlite3.Connection, bool], None]
-"""Writes more in the transaction that adds a photo; told whether it was there already."""
+"""Writes more in the transaction that adds a photo; its argument says whether the album had the photo already."""
 
 Drop = Callable[[list[str]], None]
-"""Removes originals that nothing refers to any more, by their sha256, and what was made of them."""
+"""Removes originals that nothing refers to any more, by sha256, and everything made of them."""
+
+
+_UNGUARDED = nullcontext()
 
 
 class Ingest:
@@ -34,16 +38,24 @@ class Ingest:
         self._decoder = decoder
         self._limits = limits
 
-    def add(self, album: int, name: str, data: bytes, also: AlsoWrite | None = None) -> AlbumAdded:
-        """One photo. Raises InvalidImage and OverLimit; UnknownAlbum where the album has gone meanwhile.
+    def add(
+        self,
+        album: int,
+        name: str,
+        data: bytes,
+        also: AlsoWrite | None = None,
+        looking: AbstractContextManager[None] = _UNGUARDED,
+    ) -> AlbumAdded:
+        """One photo. Raises InvalidImage and OverLimit; UnknownAlbum if the album was deleted meanwhile.
 
         The original is on disk, whole, before the row that names it is committed: a crash between the two leaves a
         file that the next start sweeps away, and never a photo without its bytes.
 
-        A photo of the same name that is but the beginning of this one, a file half copied when it was added before,
-        makes way for it.
+        A photo of the same name that is only the beginning of this one, such as a file added while it was being copied,
+        is replaced by it. `looking` is entered while the picture itself is looked at.
         """
-        header = look_at(self._decoder, data, self._limits)
+        with looking:
+            header = look_at(self._decoder, data, self._limits)
         sha256 = hashlib.sha256(data).hexdigest()
         photo = NewPhoto(photo_name(name), sha256, len(data), zlib.crc32(data), header)
         with self._db.reading() as db:
@@ -73,7 +85,7 @@ class Ingest:
         return AlbumAdded(number, photo.name, duplicate, sha256, header.width, header.height)
 
     def _beginnings(self, album: int, name: str, data: bytes) -> list[int]:
-        """The numbers of the album's photos that hold nothing but the beginning of `data`."""
+        """The numbers of the album's photos of this name that are only the beginning of `data`."""
         with self._db.reading() as db:
             suspects = catalogue.without_faces(db, album, name, len(data))
         return [number for number, sha256 in suspects if self._is_beginning(sha256, data)]

@@ -1,6 +1,6 @@
 """Long work, one piece after the other in a thread of its own, followed by any number of clients.
 
-The thread that works only notes how far it is; another one tells the followers, a few times a second. So a client that
+The thread that works only notes how far it is; another one tells those who wait, a few times a second. So a client that
 is slow to listen costs the work nothing, and what it misses is replaced by something newer.
 """
 
@@ -12,28 +12,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from facewire.protocol.messages import Result
 from facewire.server.errors import Busy, RequestError
+from facewire.server.reply import Reply
 
 _TELL_EVERY_S = 0.25  # as often as a progress bar is worth drawing
 _STILL_THERE_S = 5.0  # at least this often, so that nobody takes a long step for the end
 _log = logging.getLogger("facewire.albums")
 
 _Result = TypeVar("_Result")
-
-
-class Follower(Protocol):
-    """Somebody who waits for an operation. Called from the threads here; must neither block nor raise."""
-
-    def gone(self) -> bool:
-        """Does nobody wait any more?"""
-        ...
-
-    def progress(self, done: int, total: int, details: Mapping[str, object]) -> None: ...
-    def finished(self, result: Result) -> None: ...
-    def failed(self, error: Exception) -> None: ...
 
 
 class Stopped(Exception):
@@ -51,7 +40,7 @@ class State:
 
 
 class Job:
-    """A piece of work. `work(job)` runs once, calls `at` now and then, and gives what the followers are told."""
+    """A piece of work. `work(job)` runs once, calls `at` now and then, and gives what those who wait are answered."""
 
     def __init__(self, key: object, work: Callable[[Job], Result], stopping: threading.Event) -> None:
         """`key`: two jobs of one key are one."""
@@ -61,7 +50,7 @@ class Job:
         # served by that look, who asks after it gets a new job.
         self.sealed = False
         self.state = State()  # replaced whole, by the working thread only
-        self.followers: list[Follower] = []  # guarded by the lock of Jobs, as are the two below
+        self.replies: list[Reply] = []  # guarded by the lock of Jobs, as are the two below
         self.told: State | None = None
         self.told_at = 0.0
         self._stopping = stopping
@@ -96,7 +85,7 @@ class Jobs:
 
     def __init__(self, name: str) -> None:
         self._stopping = threading.Event()
-        self._changed = threading.Condition()  # guards the two below, and the followers of every job
+        self._changed = threading.Condition()  # guards the two below, and the replies of every job
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._worker = threading.Thread(target=self._work, name=f"facewire-{name}", daemon=True)
@@ -107,7 +96,7 @@ class Jobs:
         self._worker.start()
         self._teller.start()
 
-    def submit(self, key: object, work: Callable[[Job], Result], follower: Follower | None = None) -> None:
+    def submit(self, key: object, work: Callable[[Job], Result], reply: Reply | None = None) -> None:
         """Queues work, or follows the job of that key that waits or runs already. Raises Busy at the end."""
         with self._changed:
             job = next((job for job in self._all() if job.key == key and not job.sealed), None)
@@ -117,8 +106,8 @@ class Jobs:
                 job = Job(key, work, self._stopping)
                 self._waiting.append(job)
                 self._changed.notify_all()
-            if follower is not None:
-                job.followers.append(follower)
+            if reply is not None:
+                job.replies.append(reply)
 
     def has(self, key: object) -> bool:
         """Does a job of that key wait or run?"""
@@ -126,7 +115,7 @@ class Jobs:
             return any(job.key == key for job in self._all())
 
     def close(self, patience_s: float) -> bool:
-        """Stops at the next step of the work under way; did it end in time? Followers are told that it is later."""
+        """Stops at the next step of the work under way; did it end in time? Whoever waits is told that it is later."""
         self._stopping.set()
         with self._changed:
             waiting, self._waiting = list(self._waiting), deque()
@@ -155,7 +144,7 @@ class Jobs:
                 _log.exception("work on %s failed", job.key)
                 outcome = error
             with self._changed:
-                self._running = None  # before its followers hear of it: who asks again then gets a new job
+                self._running = None  # before anybody hears of it: who asks again then gets a new job
             self._tell_end(job, outcome)
 
     def _next(self) -> Job | None:
@@ -174,22 +163,22 @@ class Jobs:
 
     def _tell(self, job: Job) -> None:
         """Called with the lock held, so that nobody hears of progress after the end."""
-        job.followers = [follower for follower in job.followers if not follower.gone()]
+        job.replies = [reply for reply in job.replies if not reply.gone()]
         state, at = job.state, time.monotonic()
-        if not job.followers or (state is job.told and at - job.told_at < _STILL_THERE_S):
+        if not job.replies or (state is job.told and at - job.told_at < _STILL_THERE_S):
             return
         job.told, job.told_at = state, at
-        for follower in job.followers:
-            follower.progress(state.done, state.total, {"stage": state.stage, **state.details})
+        for reply in job.replies:
+            reply.progress(state.done, state.total, {"stage": state.stage, **state.details})
 
     def _tell_end(self, job: Job, outcome: Result | Exception) -> None:
         with self._changed:
-            followers, job.followers = job.followers, []
-        for follower in followers:
+            replies, job.replies = job.replies, []
+        for reply in replies:
             if isinstance(outcome, Exception):
-                follower.failed(outcome)
+                reply.failed(outcome)
             else:
-                follower.finished(outcome)
+                reply.answer(outcome)
 
 
 def _stopped_error() -> Busy:

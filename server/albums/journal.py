@@ -1,4 +1,4 @@
-"""The history of an album's corrections. An event holds what was there before: taking it back writes that again."""
+"""The history of an album's corrections. An event holds the state before it, which undoing restores."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import json
 import sqlite3
 from collections.abc import Iterable
 
-from facewire.protocol.albums.correcting import AlbumEvent
+from facewire.protocol.albums.correcting import AlbumEvent, AlbumHistory, AlbumHistoryListed
 from facewire.server.albums.database import now
+from facewire.server.albums.handling import handles
 from facewire.server.albums.regrouping import drop_empty, keep_apart, new_person
 from facewire.server.errors import BadRequest
 
 
 class Correction:
-    """One change of an album under way, in the caller's transaction: every write goes through it and is remembered."""
+    """A correction in progress, in the caller's transaction. Every write goes through it and is recorded for undo."""
 
     def __init__(self, db: sqlite3.Connection, album: int) -> None:
         self.db = db
@@ -25,19 +26,19 @@ class Correction:
         self._joined: list[tuple[int, int]] = []
 
     def new_person(self) -> int:
-        """A person to put faces to."""
+        """Adds a person, without faces yet."""
         person = new_person(self.db, self.album)
         self._people[person] = None
         self.concerned[person] = None
         return person
 
     def describe(self, person: int, *, name: str | None, hidden: bool) -> None:
-        """What a person is called, and whether they are shown."""
+        """Sets a person's name, and whether they are hidden."""
         self._remember_person(person)
         self.db.execute("UPDATE people SET name = ?, hidden = ? WHERE id = ?", (name, hidden, person))
 
     def place(self, faces: Iterable[int], person: int, *, placed: bool = True) -> None:
-        """These faces are of that person; `placed`: a user says so."""
+        """Assigns faces to a person; `placed`: because a user said so."""
         self._remember_person(person)
         for face in faces:
             row = self.db.execute("SELECT person_id, placed FROM faces WHERE id = ?", (face,)).fetchone()
@@ -47,14 +48,14 @@ class Correction:
             self.db.execute("UPDATE faces SET person_id = ?, placed = ? WHERE id = ?", (person, placed, face))
 
     def part(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """These faces are never one person's."""
+        """Records that the faces of each pair are not one person's."""
         for one, other in pairs:
             pair = (min(one, other), max(one, other))
             if self.db.execute("INSERT OR IGNORE INTO apart VALUES (?, ?)", pair).rowcount:
                 self._parted.append(pair)
 
     def join(self, person: int) -> None:
-        """Whatever was said before: the faces of this person that users have placed belong together."""
+        """Forgets what kept faces of this person apart."""
         rows = self.db.execute(
             "SELECT a.one, a.other FROM apart a JOIN faces f ON f.id = a.one JOIN faces g ON g.id = a.other "
             "WHERE f.person_id = ? AND g.person_id = ?",
@@ -64,7 +65,7 @@ class Correction:
         self.db.executemany("DELETE FROM apart WHERE one = ? AND other = ?", [tuple(row) for row in rows])
 
     def commit(self, done: str) -> int:
-        """Notes the event, in the words `done`; its number. The transaction is still the caller's to end."""
+        """Records the event, described by `done`, and returns its number. The caller ends the transaction."""
         drop_empty(self.db, self.album)
         before = {
             "people": [[person, *(was or ())] for person, was in self._people.items()],
@@ -86,10 +87,11 @@ class Correction:
 
 
 def undo(db: sqlite3.Connection, album: int) -> tuple[int, str, list[int]]:
-    """Takes back the last event that has not been: its number, what it was, the people concerned. Raises BadRequest.
+    """Undoes the last event not undone yet. Returns its number, its description and the people concerned. Raises
+    BadRequest if there is none.
 
-    What clustering did since stays, where it does not contradict: people whom users had placed nobody with may have
-    gone, and come back with the faces that are given back to them.
+    What clustering did since then stays unless it contradicts. People without placed faces may be gone meanwhile; they
+    come back with the faces that are returned to them.
     """
     event = db.execute(
         "SELECT id, done, before FROM events WHERE album_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", (album,)
@@ -119,11 +121,13 @@ def undo(db: sqlite3.Connection, album: int) -> tuple[int, str, list[int]]:
     return event["id"], event["done"], concerned
 
 
-def history(db: sqlite3.Connection, album: int, offset: int, limit: int) -> tuple[tuple[AlbumEvent, ...], int]:
+@handles(AlbumHistory)
+def history(db: sqlite3.Connection, album: int, message: AlbumHistory) -> AlbumHistoryListed:
     """A page of the events, newest first, and how many there are."""
     (total,) = db.execute("SELECT count(*) FROM events WHERE album_id = ?", (album,)).fetchone()
     rows = db.execute(
         "SELECT id, at, done, undone FROM events WHERE album_id = ? ORDER BY id DESC LIMIT ? OFFSET ?",
-        (album, limit, offset),
+        (album, message.limit, message.offset),
     )
-    return tuple(AlbumEvent(row["id"], row["at"], row["done"], bool(row["undone"])) for row in rows), total
+    events = tuple(AlbumEvent(row["id"], row["at"], row["done"], bool(row["undone"])) for row in rows)
+    return AlbumHistoryListed(events, total)

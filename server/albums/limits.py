@@ -12,7 +12,7 @@ GIBIBYTE = 1024 * MEBIBYTE
 
 @dataclass(frozen=True, slots=True)
 class AlbumLimits:
-    """Counts, bytes and pixels. What is over one of them is refused with a message that says which."""
+    """Counts, bytes and pixels. Whatever exceeds one is refused with a message that says which."""
 
     albums: int = 200
     photos: int = 200_000  # of one album: more faces than can be clustered in half an hour

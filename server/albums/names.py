@@ -21,7 +21,7 @@ _RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$
 
 
 def album_name(text: str) -> str:
-    """`text` as a name for an album, see `tidy`. Raises BadRequest where it is none."""
+    """`text` tidied into an album name, see `tidy`. Raises BadRequest if it can't be one."""
     name = tidy(text)
     if not name:
         raise BadRequest("an album needs a name")
@@ -47,7 +47,7 @@ def photo_name(text: str) -> str:
 
 
 class FileNames:
-    """Names for the files of one ZIP: any system can unpack them, and no two of them meet, whatever the case."""
+    """Names for the files of one ZIP, which any system can unpack: no two differ only in case."""
 
     def __init__(self) -> None:
         self._files: set[str] = set()
@@ -70,7 +70,7 @@ class FileNames:
         return str(path)
 
     def _free_folder(self, folder: PurePosixPath) -> PurePosixPath:
-        """The same folder, with an underscore where one of its parts is the name of a file."""
+        """The same folder, with an underscore appended to parts that are names of files."""
         free = PurePosixPath()
         for part in folder.parts:
             while _key(free / part) in self._files:
@@ -80,7 +80,7 @@ class FileNames:
 
 
 def _key(path: PurePosixPath) -> str:
-    """Equal for names that are one to some file system: whatever the case, and however accents are written."""
+    """Equal for names that some file system takes for one: ignores case and how accents are encoded."""
     folded = unicodedata.normalize("NFKC", str(path)).casefold()
     return unicodedata.normalize("NFKC", folded)  # folding takes some letters apart again
 

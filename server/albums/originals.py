@@ -1,4 +1,4 @@
-"""The photos' bytes, unchanged, each once, in a file called by its sha256. No name of a client's ever gets here."""
+"""The photos' bytes, unchanged and stored once, in files named by their sha256. No name from a client is ever used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Originals:
         self._incoming.mkdir(exist_ok=True, mode=OWNER_ONLY)
 
     def write(self, data: bytes) -> Path:
-        """The bytes on disk, under a name of no meaning. Raises OSError, and nothing is there then."""
+        """Writes the bytes under a temporary name. Raises OSError, and leaves nothing behind then."""
         path = self._incoming / secrets.token_hex(16)
         try:
             with path.open("xb") as file:
@@ -37,7 +37,7 @@ class Originals:
         return path
 
     def keep(self, written: Path, sha256: str) -> None:
-        """Gives what was written its name, for good."""
+        """Gives a written file its final name."""
         target = self.path(sha256)
         target.parent.mkdir(exist_ok=True)
         put_in_place(written, target)
@@ -56,7 +56,7 @@ class Originals:
             self.path(sha256).unlink(missing_ok=True)
 
     def sweep(self, is_known: Callable[[str], bool]) -> None:
-        """Removes what a crash left behind: files half-written, or written and never acknowledged."""
+        """Removes what a crash left behind: files half-written, or never acknowledged."""
         for path in self._incoming.iterdir():
             path.unlink()
         for path in self._kept.glob("*/*"):

@@ -1,4 +1,4 @@
-"""The job of an album: every waiting photo is looked at, then its people are grouped. It survives a restart."""
+"""Processing an album: every waiting photo is searched for faces, then the faces are grouped. It survives a restart."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import logging
 from facewire.protocol.albums.collection import AlbumInfo
 from facewire.server.albums import catalogue, faces
 from facewire.server.albums.database import Database, spec_id
-from facewire.server.albums.deathwatch import DeathWatch
 from facewire.server.albums.jobs import Job, Stopped
 from facewire.server.albums.originals import Originals
+from facewire.server.albums.poison import MOST_DEATHS, PoisonGuard
 from facewire.server.albums.regrouping import regroup
 from facewire.server.albums.vectors import VectorStore
 from facewire.server.errors import InvalidImage
@@ -19,16 +19,17 @@ from facewire.server.vision.engine import Engine
 _log = logging.getLogger("facewire.albums")
 
 _PAGE = 256  # photos whose numbers are read at a time
+_POISON = f"the server died {MOST_DEATHS} times while it looked at this picture"
 
 
 class Processing:
-    """Turns waiting photos into faces, and faces into people. One thread calls `run`; any may call the rest."""
+    """Turns waiting photos into faces, and faces into people. Only one thread calls `run`; the rest is thread-safe."""
 
     def __init__(
-        self, db: Database, originals: Originals, engine: Engine, vectors: VectorStore, watch: DeathWatch
+        self, db: Database, originals: Originals, engine: Engine, vectors: VectorStore, guard: PoisonGuard
     ) -> None:
         """`vectors`: of the engine's spec."""
-        self._watch = watch
+        self._guard = guard
         self._db = db
         self._originals = originals
         self._engine = engine
@@ -41,14 +42,15 @@ class Processing:
                 "(SELECT 1 FROM looked l WHERE l.sha256 = photos.sha256 AND l.spec_id = ?)",
                 (self._spec,),
             )
-            if watch.culprit is not None:
-                writer.execute(
-                    "UPDATE photos SET state = 'unreadable', reason = ? WHERE sha256 = ? AND state = 'waiting'",
-                    ("the server died twice while it looked at this picture", watch.culprit),
-                )
+            writer.executemany(
+                "UPDATE photos SET state = 'unreadable', reason = ? WHERE sha256 = ? AND state = 'waiting'",
+                [(_POISON, sha256) for sha256 in guard.culprits],
+            )
+        for sha256 in guard.culprits:
+            guard.forget(sha256)
 
     def ask(self, album: int, *, again: bool) -> None:
-        """Notes, on disk, that the album must be processed; `again`: what could not be read, too."""
+        """Records on disk that the album must be processed; `again`: including unreadable photos."""
         with self._db.writing() as db:
             catalogue.must_exist(db, album)
             db.execute("INSERT OR IGNORE INTO jobs VALUES (?)", (album,))
@@ -64,7 +66,7 @@ class Processing:
             return [row[0] for row in db.execute("SELECT album_id FROM jobs ORDER BY album_id")]
 
     def run(self, album: int, job: Job) -> AlbumInfo:
-        """Until no photo waits. Raises UnknownAlbum when the album is deleted meanwhile, Stopped at the end."""
+        """Works until no photo waits. Raises UnknownAlbum if the album is deleted, Stopped when the server stops."""
         while True:
             self._look_at_all(album, job)
             job.at("people", job.state.done, job.state.total, **job.state.details)
@@ -82,8 +84,12 @@ class Processing:
         while True:
             with self._db.reading() as db:
                 catalogue.must_exist(db, album)
-                query = "SELECT id, sha256 FROM photos WHERE album_id = ? AND state = 'waiting' ORDER BY id LIMIT ?"
-                page = db.execute(query, (album, _PAGE)).fetchall()
+                suspects = self._guard.suspects  # last of all
+                page = db.execute(
+                    "SELECT id, sha256 FROM photos WHERE album_id = ? AND state = 'waiting' "
+                    f"ORDER BY sha256 IN ({', '.join('?' * len(suspects))}), id LIMIT ?",
+                    (album, *suspects, _PAGE),
+                ).fetchall()
                 waiting = catalogue.info(db, album, processing=True).waiting
             if not page:
                 return
@@ -94,14 +100,14 @@ class Processing:
             job.at("faces", done, done + waiting - len(page), faces=found, unreadable=unreadable)
 
     def _look_at(self, photo: int, sha256: str, job: Job) -> int | None:
-        """The number of faces; None for a photo that can't be read. What is found is on disk when this returns."""
+        """The number of faces, or None if the photo can't be read. The result is on disk when this returns."""
         with self._db.reading() as db:
             known = faces.was_looked_at(db, sha256, self._spec)
         found: list[NewTemplate] = []
         if not known:
-            self._watch.begin(sha256)
             try:
-                found = job.patiently(lambda: self._find(sha256))
+                with self._guard.looking_at(sha256):
+                    found = job.patiently(lambda: self._find(sha256))
             except Stopped:
                 raise
             except Exception as error:  # noqa: BLE001 - one picture on which a network fails may not end the album's work
@@ -109,8 +115,6 @@ class Processing:
                     reason = _reason(error)
                     db.execute("UPDATE photos SET state = 'unreadable', reason = ? WHERE id = ?", (reason, photo))
                 return None
-            finally:
-                self._watch.end()
         with self._db.writing() as db:
             if db.execute("SELECT 1 FROM photos WHERE id = ?", (photo,)).fetchone() is None:
                 return 0  # removed meanwhile

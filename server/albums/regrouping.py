@@ -1,4 +1,4 @@
-"""An album's clusters, computed anew around what users have placed; their work of the meantime wins."""
+"""Clusters an album again around the faces that users have placed. Corrections made meanwhile win."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _DESCRIBED = "SELECT id FROM people WHERE album_id = ? AND (name IS NOT NULL OR 
 
 @dataclass(frozen=True, slots=True)
 class _Now:
-    """A face as it is in the transaction: whose, and placed by a user."""
+    """A face as it is in the transaction. `person`: whose it is; `placed`: by a user."""
 
     person: int
     placed: bool
 
 
 def regroup(db: Database, album: int, store: VectorStore) -> int:
-    """Clusters an album; how many faces changed their person.
+    """Clusters an album. Returns how many faces changed their person.
 
-    The computation holds no lock and may take minutes. What a user corrects meanwhile stays: faces that changed since
-    are left as they are, and no two faces that must stay apart end up with one person.
+    The computation holds no lock and may take minutes. What users correct meanwhile stays: faces changed since then are
+    left alone, and no two faces that must stay apart end up with one person.
     """
     with db.reading() as reader:
         before = store.of(reader, album)
@@ -47,10 +47,10 @@ def regroup(db: Database, album: int, store: VectorStore) -> int:
 
 
 def _with_described(before: Vectors, described: list[int]) -> NDArray[np.bool_]:
-    """The faces that clustering may not move: those placed, and one of every person with a name, or hidden.
+    """The faces that clustering may not move: those placed by users, and one of every person who is named or hidden.
 
-    The faces that were placed with such a person may all have left, by a move or with their photos; those who came by
-    clustering keep the name, and are not swallowed by somebody who has a placed face.
+    All faces placed with such a person may be gone, moved or removed with their photos. The faces that clustering put
+    there then keep the name, instead of joining somebody who has a placed face.
     """
     fixed = before.placed.copy()
     wanted = np.setdiff1d(np.array(described, np.int64), before.people[fixed])
@@ -60,7 +60,7 @@ def _with_described(before: Vectors, described: list[int]) -> NDArray[np.bool_]:
 
 
 def keep_apart(db: sqlite3.Connection, album: int) -> None:
-    """Where two faces that must stay apart are with one person, the one that no user placed leaves for a new one."""
+    """Of two faces of one person that must stay apart, moves the one that no user placed to a new person."""
     rows = db.execute(
         "SELECT a.one, a.other, f.placed AS one_placed, g.placed AS other_placed FROM apart a "
         "JOIN faces f ON f.id = a.one JOIN faces g ON g.id = a.other JOIN photos p ON p.id = f.photo_id "
@@ -77,12 +77,12 @@ def keep_apart(db: sqlite3.Connection, album: int) -> None:
 
 
 def new_person(db: sqlite3.Connection, album: int) -> int:
-    """A person without a name and, until it gets some, without faces."""
+    """Adds a person without a name or faces, and returns the number."""
     return int(db.execute("INSERT INTO people (album_id) VALUES (?)", (album,)).lastrowid or 0)
 
 
 def drop_empty(db: sqlite3.Connection, album: int) -> None:
-    """Forgets people who have no face left."""
+    """Deletes people who have no faces left."""
     db.execute(
         "DELETE FROM people WHERE album_id = ? AND NOT EXISTS (SELECT 1 FROM faces WHERE person_id = people.id)",
         (album,),

@@ -9,9 +9,9 @@ import hashlib
 import struct
 from collections.abc import Callable
 
+from facewire.server.albums.file_cache import FileCache
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.pictures import face_crop, look_at, thumbnail
-from facewire.server.albums.shelf import Shelf
 from facewire.server.gallery.records import Box
 from facewire.server.vision.decoding.decoder import Decoder
 
@@ -26,8 +26,8 @@ Original = Callable[[], bytes]
 class Renditions:
     """Thread-safe. `original` is called where the picture's own bytes are needed; what it raises is raised."""
 
-    def __init__(self, shelf: Shelf, decoder: Decoder, limits: AlbumLimits) -> None:
-        self._shelf = shelf
+    def __init__(self, cache: FileCache, decoder: Decoder, limits: AlbumLimits) -> None:
+        self._cache = cache
         self._decoder = decoder
         self._limits = limits
 
@@ -38,7 +38,7 @@ class Renditions:
         data = self._kept(sha256, name)
         if data is None:
             data = thumbnail(self._decoder, original(), self._limits, kept)[0]
-            self._shelf.put(sha256, name, data)
+            self._cache.put(sha256, name, data)
         header = look_at(self._decoder, data, _OURS)
         if max(header.width, header.height) <= size:
             return data, header.width, header.height
@@ -52,12 +52,12 @@ class Renditions:
         data = self._kept(sha256, name)
         if data is None:
             data = face_crop(self._decoder, original(), self._limits, box, shown, kept)
-            self._shelf.put(sha256, name, data)
+            self._cache.put(sha256, name, data)
         return data if size == kept else thumbnail(self._decoder, data, _OURS, size)[0]
 
     def _kept(self, sha256: str, name: str) -> bytes | None:
-        """What the shelf has, unless a crash of the machine has damaged it."""
-        data = self._shelf.get(sha256, name)
+        """What the cache has, unless a crash of the machine has damaged it."""
+        data = self._cache.get(sha256, name)
         return data if data is not None and _is_whole(data) else None
 
 

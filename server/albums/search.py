@@ -1,4 +1,4 @@
-"""Which photos show somebody? By pictures of them, by faces or people of the album; one or several together."""
+"""Finds photos of somebody: by sample pictures, or by faces or people of the album; one person or several together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from facewire.protocol.albums.search import (
 from facewire.protocol.text import counted
 from facewire.server.albums import catalogue, faces
 from facewire.server.albums.database import Database
-from facewire.server.albums.lending import Judge
+from facewire.server.albums.judge import Judge
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.pictures import look_at
 from facewire.server.albums.vectors import Vectors, VectorStore, group_means, group_statistics
@@ -35,7 +35,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
-    """One wanted, ready to be searched: (m, d) embeddings of samples and faces, and people of the album."""
+    """A wanted person, ready to search for: (m, d) embeddings of samples and faces, and people of the album."""
 
     embeddings: Floats
     people: tuple[int, ...]
@@ -44,7 +44,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Hits:
-    """Of one wanted, by row of the vectors: how similar a face is, whether it matches, and whether by itself."""
+    """One wanted person's result by row of the vectors: similarity, whether the face matches, and whether by itself."""
 
     similarity: Floats
     matched: NDArray[np.bool_]
@@ -64,7 +64,7 @@ class Hit:
 
 
 class Search:
-    """Thread-safe; holds nothing but its tools."""
+    """Stateless and thread-safe."""
 
     def __init__(self, db: Database, vectors: VectorStore, engine: Engine, judge: Judge, limits: AlbumLimits) -> None:
         self._db = db
@@ -76,7 +76,7 @@ class Search:
     def probes(self, wanted: Sequence[AlbumWanted]) -> list[Probe]:
         """Embeds the samples. Raises InvalidImage, NoFace, OverLimit, BadRequest.
 
-        A sample whose faces are all left out, or that has none, is an error: its sender believes that it counts.
+        A sample with no faces, or all of them left out, is an error, because its sender believes that it counts.
         """
         if sum(len(one.samples) for one in wanted) > self._limits.samples:
             raise OverLimit(f"a search takes {self._limits.samples} samples at most")
@@ -148,7 +148,7 @@ class _View:
         self._faces_in = dict(zip(photo_numbers.tolist(), counts.tolist(), strict=True))
 
     def completed(self, probe: Probe, wanted: AlbumWanted) -> Probe:
-        """With the embeddings of the album's own faces. Raises UnknownPerson, BadRequest for who is not here."""
+        """The probe with the embeddings of the album's own faces added. Raises UnknownPerson, BadRequest."""
         for person in wanted.people:
             faces.person_row(self._db, self._album, person)
         for face in wanted.faces:
@@ -157,7 +157,7 @@ class _View:
         return replace(probe, embeddings=np.concatenate([probe.embeddings, own]))
 
     def hits(self, probe: Probe) -> _Hits:
-        """A face matches by its own similarity, or because the mean of its person's faces does."""
+        """A face matches by its own similarity, or because its person's mean does."""
         vectors = self._vectors
         count = len(vectors.ids)
         wanted_person = np.isin(vectors.people, np.array(probe.people, np.int64))
@@ -166,7 +166,7 @@ class _View:
         # Every probe is a stranger's chance to be taken for one of the people here.
         strangers = int(np.count_nonzero(vectors.people < 0))
         comparisons = max(1, (len(self._people) + strangers) * max(1, len(probe.embeddings)))
-        threshold = self._judge.threshold(comparisons)
+        threshold = self._judge.threshold_among(comparisons)
         if len(probe.embeddings) and count:
             similarity = self._judge.similarities(probe.embeddings, vectors.embeddings, vectors.statistics).max(axis=0)
             means = self._judge.similarities(probe.embeddings, self._means, self._statistics).max(axis=0)
@@ -196,7 +196,7 @@ class _View:
         return sorted(found, key=lambda hit: (-hit.similarity, hit.photo))
 
     def found_photo(self, hit: Hit, hits: Sequence[_Hits]) -> AlbumFoundPhoto:
-        """With everything that an answer says of it."""
+        """A hit as the answer shows it."""
         matches = [self._match(row, wanted, hits[wanted]) for wanted, rows in enumerate(hit.rows) for row in rows]
         entry = catalogue.photo_entry(catalogue.photo(self._db, self._album, hit.photo))
         return AlbumFoundPhoto(entry, hit.similarity, hit.solo, tuple(matches))

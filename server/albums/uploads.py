@@ -1,4 +1,4 @@
-"""ZIP files on their way up, piece by piece, in files of their own; they outlive a lost connection and a restart.
+"""ZIP files being uploaded piece by piece. Uploads survive a lost connection and a restart.
 
 One that is complete is kept until its photos are added; one that nobody sends on is forgotten.
 """
@@ -38,7 +38,7 @@ class Uploads:
         self.sweep()
 
     def take(self, album: int, token: str, offset: int, data: bytes) -> tuple[str, int]:
-        """Writes a piece; the upload's token and how many bytes of it are here now.
+        """Writes a piece. Returns the upload's token and how many bytes have arrived.
 
         A piece that is here already is passed over. Raises BadRequest for a piece beyond the end, or of an upload that
         is not this album's; OverLimit.
@@ -59,7 +59,7 @@ class Uploads:
             return token, received + len(fresh)
 
     def complete(self, album: int, token: str) -> Addition:
-        """There are no more pieces: the ZIP is kept until its photos are added. Raises BadRequest."""
+        """Marks an upload as complete: the ZIP is kept until its photos are added. Raises BadRequest."""
         with self._files:
             path, _ = self._known(album, token)
             with path.open("rb") as file:
@@ -69,16 +69,16 @@ class Uploads:
                 return additions.begin(db, album, "zip", token)
 
     def path(self, album: int, token: str) -> Path:
-        """The file of an upload. Raises BadRequest for one that is unknown, or another album's."""
+        """The file of an upload. Raises BadRequest if it is unknown or another album's."""
         return self._known(album, token)[0]
 
     def sweep(self) -> None:
-        """Forgets uploads that are done with or given up, and removes the files that nothing needs."""
+        """Forgets uploads that are finished or abandoned, and removes files that nothing needs."""
         with self._files:
             self._sweep()
 
     def _known(self, album: int, token: str) -> tuple[Path, bool]:
-        """Where an upload is, and whether it is complete."""
+        """An upload's file, and whether it is complete."""
         with self._db.reading() as db:
             row = db.execute(
                 "SELECT a.id FROM uploads u LEFT JOIN additions a ON a.album_id = u.album_id AND a.source = u.token "

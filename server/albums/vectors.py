@@ -1,4 +1,4 @@
-"""Every face of an album as arrays, for clustering and search. Embeddings never change, so they are read once."""
+"""Every face of an album as arrays, for clustering and search. Embeddings never change, so they are cached."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEPT = 2  # albums whose embeddings stay in memory: 100,000 faces are 200 MB
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vectors:
-    """Every face of an album at one instant, by number. `people`: -1 for one that has not been clustered.
+    """Every face of an album at one instant, by number. `people`: -1 for a face not yet clustered.
 
     `embeddings`: (n, d) float32 of unit length, read-only; the others (n,).
     """
@@ -30,17 +30,17 @@ class Vectors:
     placed: NDArray[np.bool_]
     embeddings: NDArray[np.float32]
     statistics: Statistics | None
-    """A cohort's, of every face."""
+    """The cohort's statistics of every face, None without a cohort."""
     scale: Scale
-    """The similarities', where there is no cohort."""
+    """The similarity scale to use without a cohort."""
 
     def rows_of(self, faces: Iterable[int]) -> NDArray[np.int64]:
-        """Where these faces are, less those that are not here."""
+        """The rows of these faces, except of those not here."""
         wanted = np.fromiter(faces, np.int64)
         return np.flatnonzero(np.isin(self.ids, wanted))
 
     def pairs(self, pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Pairs of faces as pairs of rows, less those that are not here."""
+        """Pairs of faces as pairs of rows, except those with a face not here."""
         row = {face: place for place, face in enumerate(self.ids.tolist())}
         return [(row[one], row[other]) for one, other in pairs if one in row and other in row]
 
@@ -96,7 +96,7 @@ class VectorStore:
     def _measured(
         self, ids: NDArray[np.int64], embeddings: NDArray[np.float32], before: _Kept | None
     ) -> Statistics | None:
-        """The cohort's statistics; of faces that were there before, what was measured then (10 s for 100,000)."""
+        """The cohort's statistics. Those of known faces are reused: measuring 100,000 takes 10 s."""
         if self._cohort is None:
             return None
         if before is None or before.statistics is None:
@@ -130,7 +130,7 @@ def group_means(embeddings: NDArray[np.float32], groups: NDArray[np.int64], coun
 
 
 def group_statistics(statistics: Statistics | None, groups: NDArray[np.int64], count: int) -> Statistics | None:
-    """Of the groups' means, nearly: the average of their members' statistics."""
+    """The statistics of the groups' means, approximated by the average of their members'."""
     if statistics is None:
         return None
     sizes = np.maximum(np.bincount(groups, minlength=count), 1)

@@ -1,10 +1,10 @@
-"""Match, unknown or ambiguous: how near is near enough, for this model, this gallery and this error rate.
+"""Match, unknown or ambiguous: how similar is similar enough, for this model, this gallery and this error rate.
 
-There is no constant threshold. A stranger is compared with everybody enrolled, so the more people, the nearer the
-nearest of them comes by chance: what is asked for grows with the gallery, such that a stranger is taken for
-somebody with the probability asked for (FPIR). How near different people come is measured on the gallery itself
+There is no constant threshold. A stranger is compared with everybody enrolled, so the more people there are, the closer
+the nearest of them comes by chance. The threshold therefore grows with the gallery, so that a stranger is taken for
+somebody with the probability asked for (FPIR). How close different people come is measured on the gallery itself
 (calibration.py), starting from a prior (impostors.py). All similarities here are on the prior's scale: normalised by
-the cohort where there is one, else raw.
+the cohort where there is one, raw otherwise.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from facewire.server.spec import EmbeddingSpec
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The decision, the similarity it asked for, and how likely a stranger's best candidate is as near as this one
-    (None without a candidate)."""
+    """The decision, the similarity a match needed, and how likely a stranger's best candidate is at least as similar
+    as this one (None without a candidate)."""
 
     decision: Decision
     threshold: float
@@ -29,49 +29,50 @@ class Verdict:
 
 
 class Decider:
-    """Decides at the false positive identification rate `fpir`, and about two pictures at the false match rate `fmr`,
-    unless told another; immutable."""
+    """Identifies at the false positive identification rate `fpir`, and verifies at the false match rate `fmr` unless
+    given another. Immutable."""
 
     def __init__(self, spec: EmbeddingSpec, fpir: float, *, fmr: float = DEFAULT_FMR, normalised: bool = False) -> None:
-        """`normalised`: similarities will be, by the gallery's cohort."""
+        """`normalised`: the similarities are normalised by the gallery's cohort."""
         self.normalised = normalised
         self.fmr = fmr
         self._priors = priors(spec.model, normalised=normalised)
         self.prior = self._priors.enrolled
-        self._fpir = fpir
+        self.fpir = fpir
 
     def verification_threshold(self, fmr: float | None = None) -> float:
-        """The similarity from which two pictures are called the same person's: two different people, drawn from people
-        at large, exceed it at the rate `fmr`."""
+        """The similarity from which two pictures count as the same person: pairs of different people, drawn from
+        people at large, exceed it at the rate `fmr`."""
         return self._priors.at_large.similarity_at(self.fmr if fmr is None else fmr)
 
     def false_match_at_large(self, similarity: float) -> float:
-        """How often two different people are so similar."""
+        """How often two different people are at least this similar."""
         return self._priors.at_large.rate_at(similarity)
 
     def false_match_alike(self, similarity: float) -> float:
-        """How often two different people of one sex, age and appearance are so similar."""
+        """How often two different people of one sex, age and appearance are at least this similar."""
         return self._priors.alike.rate_at(similarity)
 
-    def threshold(self, people: float, shift: float = 0.0) -> float:
+    def threshold(self, people: float, offset: float = 0.0) -> float:
         """The similarity that a stranger's nearest of `people` enrolled exceeds with probability `fpir`.
 
-        `people`: those with several templates count for more than one, see `calibration.crowd_of`.
-        `shift`: by how much nearer than the prior's this gallery's people come (see Calibration). Each comparison must
-        err with probability 1 - (1 - fpir)^(1/people): comparisons with different people are taken as independent.
+        `people`: the gallery's effective size; people with several templates count for more than one
+        (see `calibration.effective_size`). `offset`: how much closer than the prior expects this gallery's people come
+        (see Calibration). Each comparison must err with probability 1 - (1 - fpir)^(1/people): comparisons with
+        different people are taken as independent.
         """
-        return nearest_of(self.prior.similarity_at, people, self._fpir) + shift
+        return nearest_of(self.prior.similarity_at, people, self.fpir) + offset
 
-    def false_match(self, similarity: float, people: float, shift: float = 0.0) -> float:
-        """How likely a stranger's nearest of `people` enrolled is so near: the inverse of `threshold`."""
-        return -math.expm1(max(1, people) * math.log1p(-min(self.prior.rate_at(similarity - shift), 1 - 1e-12)))
+    def false_match(self, similarity: float, people: float, offset: float = 0.0) -> float:
+        """How likely a stranger's nearest of `people` enrolled is this similar: the inverse of `threshold`."""
+        return -math.expm1(max(1, people) * math.log1p(-min(self.prior.rate_at(similarity - offset), 1 - 1e-12)))
 
-    def decide(self, similarities: Sequence[float], people: float, shift: float = 0.0) -> Verdict:
-        """`similarities`: of the nearest people, best first; the first two are looked at."""
-        threshold = self.threshold(people, shift)
+    def decide(self, similarities: Sequence[float], people: float, offset: float = 0.0) -> Verdict:
+        """`similarities`: those of the nearest people, best first; only the first two count."""
+        threshold = self.threshold(people, offset)
         if not similarities:
             return Verdict("unknown", threshold, None)
-        false_match = self.false_match(similarities[0], people, shift)
+        false_match = self.false_match(similarities[0], people, offset)
         second = similarities[1] if len(similarities) > 1 else -math.inf
         if similarities[0] < threshold:
             return Verdict("unknown", threshold, false_match)
@@ -81,5 +82,5 @@ class Decider:
 
 
 def nearest_of(similarity_at: Callable[[float], float], people: float, probability: float) -> float:
-    """What the nearest of `people` exceeds with this probability, when each exceeds `similarity_at(rate)` at a rate."""
+    """What the nearest of `people` exceeds with this probability, if each exceeds `similarity_at(rate)` at a rate."""
     return similarity_at(-math.expm1(math.log1p(-probability) / max(1, people)))

@@ -1,7 +1,6 @@
-"""How near pictures of two different people come, measured: the priors that thresholds start from.
+"""How similar pictures of different people are, as measured: the priors that thresholds start from.
 
-The scale is the gallery's normalised one where the model has a cohort (`Match.normalised`), else the raw similarity:
-a prior belongs to one of the two.
+A prior is either of normalised similarities (`Match.normalised`), for a model with a cohort, or of raw ones.
 """
 
 from __future__ import annotations
@@ -19,36 +18,36 @@ DEFAULT_FMR = 0.001
 """The false match rate of `verify`, which compares two pictures and no gallery: 1 in 1,000, the field's yardstick."""
 
 LIKEWISE = 0.176
-"""By how much nearer, normalised, two people of one sex, age and appearance come than any two of LFW's. Measured within
-FairFace's groups on people the cohort was not trained on, at 0.6 of the rate asked for, because other data sets showed
-more than FairFace's rate (docs/decisions/0010)."""
+"""How much higher the normalised similarity of two people of one sex, age and appearance is than of any two in LFW.
+Measured within FairFace's groups on people the cohort was not trained on, at 0.6 of the rate asked for, because other
+data sets showed more than FairFace's rate (docs/decisions/0010)."""
 
 RAW_LIKEWISE = 1.0
 """The same for raw similarities, in spreads of the prior: Facenet512's pairs within FairFace's groups lie 0.19 to 0.24
-above LFW's at rates from 0.1 to 0.001, its spread is 0.2165. Other models are taken to be like it."""
+above LFW's at rates from 0.1 to 0.001, and its spread is 0.2165. Other models are assumed to behave like it."""
 
 _STANDARD_NORMAL = NormalDist()
 _log = logging.getLogger("facewire.decision")
 
 
 class Prior(Protocol):
-    """Similarities of different people; `ambiguous_lead`: a lead over the second person below this says nothing."""
+    """The similarities of different people. `ambiguous_lead`: a smaller lead over the second person says nothing."""
 
     @property
     def ambiguous_lead(self) -> float: ...
 
     def similarity_at(self, rate: float) -> float:
-        """What two different people exceed at this rate."""
+        """The similarity that two different people exceed at this rate."""
 
     def rate_at(self, similarity: float) -> float:
-        """How often two different people are as near as this."""
+        """How often two different people are at least this similar."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuadraticPrior:
     """A quadratic in the normal deviate of the rate: for raw similarities.
 
-    Once in 1/p pairs of different people the similarity exceeds `middle` + `spread` z + `bend` z^2, where z is what a
+    With probability p the similarity of different people exceeds `middle` + `spread` z + `bend` z^2, where z is what a
     standard normal variable exceeds with probability p.
     """
 
@@ -72,7 +71,7 @@ class QuadraticPrior:
         return _STANDARD_NORMAL.cdf(-(math.sqrt(inside) - self.spread) / (2 * self.bend))
 
     def shifted(self, by: float) -> QuadraticPrior:
-        """The same, everybody nearer by this."""
+        """The same with every similarity raised by this."""
         return replace(self, middle=self.middle + by)
 
     @property
@@ -87,8 +86,8 @@ class QuadraticPrior:
 
 @dataclass(frozen=True, slots=True)
 class TabulatedPrior:
-    """Measured rates (falling) and the similarities exceeded at them: straight in log rate between them and, as the
-    tails of extreme-value theory with shape zero are, beyond the last."""
+    """Measured rates (falling) and the similarities exceeded at them. Linear in log rate between them and beyond the
+    last, as tails of extreme-value theory with shape zero are."""
 
     rates: tuple[float, ...]
     similarities: tuple[float, ...]
@@ -103,7 +102,7 @@ class TabulatedPrior:
         return float(np.exp(-np.maximum(0, _line(similarity, self._similarity, self._rarity))))
 
     def shifted(self, by: float) -> TabulatedPrior:
-        """The same, everybody nearer by this."""
+        """The same with every similarity raised by this."""
         return TabulatedPrior(self.rates, tuple(value + by for value in self.similarities), self.ambiguous_lead)
 
     @property
@@ -116,7 +115,8 @@ class TabulatedPrior:
 
 
 def _line(at: float, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Linear between the points, and on along the chord of the two outer intervals beyond them."""
+    """Linear interpolation; beyond the last point along the chord of the last two intervals, before the first along the
+    first interval."""
     inside = np.interp(at, x, y)
     below, above = np.minimum(0, at - x[0]), np.maximum(0, at - x[-1])
     return np.asarray(
@@ -131,8 +131,8 @@ _MEASURED = {
     "Dlib": QuadraticPrior(0.8429, 0.0305, -0.0012),
 }
 
-# The cosine distances that DeepFace publishes as thresholds for the models whose weights we could not measure. They
-# are taken for a false match rate of 1 in 1,000, with Facenet512's spread.
+# The cosine distances that DeepFace publishes as thresholds, for the models whose weights we could not measure. They
+# are assumed to mean a false match rate of 1 in 1,000, with Facenet512's spread.
 _PUBLISHED_DISTANCE = {
     "Facenet": 0.40,
     "VGG-Face": 0.68,
@@ -147,17 +147,17 @@ _PUBLISHED_DISTANCE = {
 
 
 def has_prior(model: str) -> bool:
-    """Is anything known of how near this model's strangers come?"""
+    """Is anything known of how similar this model finds strangers?"""
     return model in _MEASURED or model in _PUBLISHED_DISTANCE
 
 
 def impostor_prior(model: str) -> QuadraticPrior:
-    """The measured prior of a model, else one made from DeepFace's published threshold (said in the log)."""
+    """The measured prior of a model, or else one derived from DeepFace's published threshold, which is logged."""
     if model in _MEASURED:
         return _MEASURED[model]
     _log.warning("error rates of %s are not measured: decisions follow DeepFace's published threshold", model)
     distance = _PUBLISHED_DISTANCE[model]
-    # A model whose threshold lies near 1 has similarities crowded there: the spread shrinks with the room left.
+    # A model whose threshold lies near 1 has similarities crowded there: the spread shrinks with the range left.
     spread = _MEASURED["Facenet512"].spread * min(1.0, distance / 0.44)
     return QuadraticPrior(1 - distance - spread * _STANDARD_NORMAL.inv_cdf(1 - DEFAULT_FMR), spread, 0.0)
 
@@ -189,8 +189,8 @@ _AT_LARGE = {
 
 @dataclass(frozen=True, slots=True)
 class Priors:
-    """How near different people come. `enrolled`: a stranger and somebody enrolled; of the two people of `verify`,
-    `at_large`: any two; `alike`: two of one sex, age and appearance."""
+    """`enrolled`: of a stranger and somebody enrolled. Of the two people of `verify`, `at_large`: any two; `alike`: two
+    of one sex, age and appearance."""
 
     enrolled: Prior
     at_large: Prior
@@ -198,7 +198,7 @@ class Priors:
 
 
 def priors(model: str, *, normalised: bool) -> Priors:
-    """A model's, on its scale."""
+    """The priors of a model. `normalised`: of normalised similarities."""
     if normalised:
         return Priors(_NORMALISED[model], _AT_LARGE[model], _NORMALISED[model].shifted(LIKEWISE))
     prior = impostor_prior(model)

@@ -1,14 +1,15 @@
-"""Is a new picture of somebody else? By the similarity, and the threshold, that `identify` decides by.
+"""Is a new picture of somebody else? Judged by the same similarity and threshold as `identify`.
 
-A picture is called a likely mislabel where another person's template matches it and none of its own person's does. So
-twins, who match each other, can both be enrolled; whoever has no other picture can't be told from a mislabel, and is
-only reported as a doubt.
+A picture is a likely mislabel if another person's template matches it and none of its own person's does. So twins, who
+match each other, can both be enrolled. A person's only picture can't be told from a mislabel, and is only reported as
+a doubt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from facewire.protocol.gallery_messages import Shortcoming
 from facewire.server.comparison import normalised, similarity_for
 from facewire.server.gallery.protocol import Gallery
-from facewire.server.gallery.records import Match, Templates
+from facewire.server.gallery.records import Templates
+
+Floats = NDArray[Any]
 
 WORK = 20_000_000
 """Comparisons at once: 80 MB."""
@@ -24,8 +27,8 @@ WORK = 20_000_000
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A picture that matches another person. `similarity`: of the two, `threshold`: what a match of them needs, `own`:
-    the best similarity among its own person's other pictures, None without any."""
+    """A picture that matches another person. `similarity`: to that person's template; `threshold`: what this pair needs
+    to match; `own`: the best similarity to its own person's other pictures, None without any."""
 
     name: str
     similarity: float
@@ -34,7 +37,7 @@ class Elsewhere:
 
     @property
     def is_doubt(self) -> bool:
-        """There is nothing of its own person to hold it against."""
+        """There is no other picture of its own person to compare with."""
         return self.own is None
 
     @property
@@ -53,15 +56,15 @@ class Elsewhere:
 
 
 class OthersFinder:
-    """Looks new pictures up among everybody who is enrolled. Thread-safe."""
+    """Compares new pictures with everybody enrolled. Thread-safe."""
 
     def __init__(self, gallery: Gallery, threshold: Callable[[], float]) -> None:
-        """`threshold`: from which normalised similarity on `identify` calls two faces a match at the moment."""
+        """`threshold`: the normalised similarity that a match needs now, see `Judge.threshold`."""
         self._gallery = gallery
         self._threshold = threshold
 
     def find(self, name: str, embeddings: NDArray[np.float32]) -> list[Elsewhere | None]:
-        """Of each of (n, d) new templates of `name`: whom it matches instead, and None where all is well."""
+        """For each of (n, d) new templates of `name`: whom it matches instead, None if nobody."""
         if not len(embeddings):
             return []
         threshold, person = self._threshold(), self._gallery.person(name)
@@ -71,29 +74,24 @@ class OthersFinder:
         own_scales = np.concatenate([templates.scales[theirs], scales])
         found: list[Elsewhere | None] = []
         for number, (embedding, scale) in enumerate(zip(embeddings, scales, strict=True)):
-            nearest = self._gallery.search(embedding, 1, means=False)
-            if not nearest or nearest[0].name == name or nearest[0].normalised < threshold:
-                found.append(None)
-                continue
             others = np.delete(np.arange(len(own)), len(own) - len(embeddings) + number)
             similarities = own[others] @ embedding
-            matched = normalised(similarities, own_scales[others] * scale) >= threshold
-            found.append(None if matched.any() else _elsewhere(nearest[0], threshold, similarities))
+            matches = self._gallery.search(embedding, 1, means=False)
+            is_other = bool(matches) and matches[0].name != name
+            nearest = matches[0].normalised if is_other else -np.inf
+            if not _is_elsewhere(nearest, normalised(similarities, own_scales[others] * scale), threshold):
+                found.append(None)
+                continue
+            best = float(similarities.max()) if len(similarities) else None
+            needed = similarity_for(threshold, matches[0].scale)
+            found.append(Elsewhere(matches[0].name, matches[0].similarity, needed, best))
         return found
-
-
-def _elsewhere(match: Match, threshold: float, own: NDArray[np.float32]) -> Elsewhere:
-    best = float(own.max()) if len(own) else None
-    return Elsewhere(match.name, match.similarity, similarity_for(threshold, match.scale), best)
 
 
 def elsewhere_among(
     templates: Templates, names: Sequence[str], rows: NDArray[np.int64], threshold: float
 ) -> dict[int, Elsewhere]:
-    """The same for many at once, which are among `templates` themselves: of `rows`, those that match another person.
-
-    `names`: by person id.
-    """
+    """The same for many templates at once: which of `rows` match another person, by row. `names`: by person id."""
     found: dict[int, Elsewhere] = {}
     step = max(1, WORK // max(1, len(templates.person_ids)))
     for start in range(0, len(rows), step):
@@ -105,7 +103,7 @@ def elsewhere_among(
         others = np.where(same, -np.inf, compared)
         same[np.arange(len(chunk)), chunk] = False
         nearest = others.argmax(axis=1)
-        suspicious = (others.max(axis=1) >= threshold) & ~(same & (compared >= threshold)).any(axis=1)
+        suspicious = _is_elsewhere(others.max(axis=1), np.where(same, compared, -np.inf), threshold)
         for at in np.flatnonzero(suspicious).tolist():
             other = int(nearest[at])
             found[int(chunk[at])] = Elsewhere(
@@ -115,3 +113,12 @@ def elsewhere_among(
                 float(similarities[at][same[at]].max()) if same[at].any() else None,
             )
     return found
+
+
+def _is_elsewhere(nearest: float | Floats, own: Floats, threshold: float) -> NDArray[np.bool_]:
+    """The rule: another person's nearest template matches, and no other template of the own person does.
+
+    Normalised similarities. `nearest`: to other people, (n,) or a number; `own`: to the own person's templates, (n, m)
+    or (m,), -inf where there is none.
+    """
+    return np.asarray((nearest >= threshold) & ~(own >= threshold).any(axis=-1))

@@ -1,7 +1,7 @@
-"""Which faces are good enough to be enrolled: limits to what `server.vision.quality` measures, and reasons.
+"""Which faces are good enough to enrol: limits to what `server.vision.quality` measures, and the reasons for refusal.
 
-A template stays, and every probe is held against it, so one that shows little of the person does harm for as long as it
-is there. The gate is for enrolment alone: nobody who asks `identify` is turned away by it.
+A template stays, and every probe is compared with it, so a bad one does harm for as long as it is there. The gate is
+for enrolment alone; `identify` takes any face.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from facewire.protocol.gallery_messages import Refusal, Shortcoming
 from facewire.server.vision.quality import FaceQuality
 
 PROFILE = 9.99
-"""The largest yaw that is reported: beyond it the eyes are seen one behind the other, and the ratio says no more."""
+"""The largest yaw reported: beyond it one eye hides the other, and the ratio means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class QualityLimits:
 LIMITS = QualityLimits()
 
 MIDDLE = 127.5
-"""Of the levels of luminance: a face without contrast is called too dark below it, too bright above."""
+"""The middle level of luminance: a face without contrast is too dark below it and too bright above."""
 
 _IN_WORDS: Mapping[str, str] = {
     "too_small": "the face is too small ({measured:.0f} px, at least {limit:.0f})",
@@ -47,7 +47,7 @@ _IN_WORDS: Mapping[str, str] = {
 
 
 def shortcomings(quality: FaceQuality, limits: QualityLimits, accept: Collection[str] = ()) -> tuple[Shortcoming, ...]:
-    """All that is wrong with a face but for what is accepted; nothing where it may be enrolled."""
+    """Every failed check except those in `accept`; empty if the face may be enrolled."""
     return () if "all" in accept else tuple(one for one in _found(quality, limits) if one.reason not in accept)
 
 
@@ -72,7 +72,7 @@ def _found(quality: FaceQuality, limits: QualityLimits) -> Iterator[Shortcoming]
 
 
 def doubt(quality: FaceQuality, limits: QualityLimits, accept: Collection[str] = ()) -> Shortcoming | None:
-    """What is no reason to refuse a face, but to say something: it is covered."""
+    """A reason to warn but not to refuse: the face is covered. None if it is not, or that is accepted."""
     if quality.covered <= limits.covered or "covered" in accept or "all" in accept:
         return None
     return Shortcoming("covered", quality.covered, limits.covered)
@@ -85,7 +85,7 @@ COVERED = (
 
 
 def in_words(lacking: Sequence[Shortcoming]) -> str:
-    """What is wrong, with its numbers, and what to do about it. How it can be enrolled all the same is for whoever
-    shows it to say, in words of their own."""
+    """What is wrong, with its numbers, and what to do about it. How to enrol it regardless is for each client to say,
+    in its own terms."""
     said = "; ".join(_IN_WORDS[one.reason].format(measured=one.measured, limit=one.limit) for one in lacking)
     return f"{said}: send a better picture"

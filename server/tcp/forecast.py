@@ -1,13 +1,23 @@
-"""How long until a request has its turn, from what those before it took."""
+"""How long until a request has its turn, from what those before it took; and when who can't wait should ask again."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 
 _FIRST_GUESS_S = 0.03  # a photograph on two cores, for a kind of work that has not been seen yet
 _NEWEST = 0.2  # the weight of the latest in the running mean: some ten requests' memory
 _LONGEST_PROMISE_S = 30.0  # nobody is sent away for longer over how many were sent away before
+_HELD_S = 5.0  # a promise holds for so long after its time: a client's own delays, on a poor line
+
+
+@dataclass(frozen=True, slots=True)
+class _Promise:
+    """To one that was sent away: its work, and when it should ask again."""
+
+    kind: str
+    at: float
 
 
 class Forecast:
@@ -23,7 +33,7 @@ class Forecast:
         self._clock = clock
         self._cost_s: dict[str, float] = {}
         self._running: dict[Hashable, tuple[str, float, int]] = {}  # its kind, when it began, how many ran then
-        self._promised: dict[Hashable, float] = {}  # when those who were sent away should come back, the last one last
+        self._promises: dict[Hashable, _Promise] = {}  # by owner
 
     def began(self, job: Hashable, kind: str) -> None:
         """A worker has taken it."""
@@ -41,20 +51,37 @@ class Forecast:
         """Until the turn of one that these kinds of work are waiting before, every worker being busy."""
         cost = self._costs_now()
         running = sum(cost.get(kind, _FIRST_GUESS_S) for kind, _, _ in self._running.values()) / 2
-        return running + sum(cost.get(kind, _FIRST_GUESS_S) for kind in ahead)
+        return running + self.cost_s(ahead)
+
+    def cost_s(self, kinds: Iterable[str]) -> float:
+        """Of these kinds of work, one of each mention."""
+        cost = self._costs_now()
+        return sum(cost.get(kind, _FIRST_GUESS_S) for kind in kinds)
 
     def next_turn_s(self, owner: Hashable, kind: str, from_now_s: float) -> float:
-        """When an owner that can't be served should come back: not before `from_now_s`, and not all of them together.
+        """When an owner that can't be served should ask again: not before `from_now_s`, and after all others that were
+        sent away and are still to come.
 
         Who asks again without waiting is told the same time again, and doesn't send the others away for longer.
         """
         now = self._clock()
-        self._promised = {one: at for one, at in self._promised.items() if at > now}
-        if owner not in self._promised:
-            last = next(reversed(self._promised.values()), now)
-            turn = max(last, now + from_now_s) + self._cost_s.get(kind, 0.0)
-            self._promised[owner] = min(turn, now + max(from_now_s, _LONGEST_PROMISE_S))
-        return self._promised[owner] - now
+        self._promises = {one: promise for one, promise in self._promises.items() if promise.at + _HELD_S > now}
+        promise = self._promises.get(owner)
+        if promise is None or promise.at <= now:
+            self._promises.pop(owner, None)
+            to_come = [other.kind for other in self._promises.values() if other.at > now]
+            wait_s = from_now_s + sum(self._cost_s.get(each, 0.0) for each in [*to_come, kind])
+            promise = self._promises[owner] = _Promise(kind, now + min(wait_s, max(from_now_s, _LONGEST_PROMISE_S)))
+        return promise.at - now
+
+    def is_due(self, owner: Hashable) -> bool:
+        """Was it sent away, and does it ask again when it was told to?"""
+        promise, now = self._promises.get(owner), self._clock()
+        return promise is not None and promise.at <= now < promise.at + _HELD_S
+
+    def forget(self, owner: Hashable) -> None:
+        """It has a turn, or has gone: nothing is promised to it any more."""
+        self._promises.pop(owner, None)
 
     def _costs_now(self) -> dict[str, float]:
         """What is taking longer than the mean shows that the mean is too small."""

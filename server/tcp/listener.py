@@ -18,10 +18,10 @@ from facewire.server.errors import StartError
 from facewire.server.tcp.buffers import Buffers
 from facewire.server.tcp.descriptors import make_room_for
 from facewire.server.tcp.dispatch import Dispatcher
-from facewire.server.tcp.farewell import Farewells
 from facewire.server.tcp.limits import TcpLimits
+from facewire.server.tcp.lingering import LingeringClose
 from facewire.server.tcp.places import Places
-from facewire.server.tcp.session import House, Session, all_taken
+from facewire.server.tcp.session import House, Session
 from facewire.server.tcp.workers import Workers
 
 _log = logging.getLogger("facewire.tcp")
@@ -48,7 +48,7 @@ class Listener:
         self._workers = Workers(
             limits.workers, limits.queue, most_bytes=limits.max_buffered, max_wait_s=limits.max_wait_s
         )
-        self._farewells = Farewells()
+        self._lingering = LingeringClose()
         self._places = Places(
             limits.max_connections,
             limits.max_strangers,
@@ -56,7 +56,7 @@ class Listener:
             changed=dispatcher.metrics.connections,
         )
         self.buffers = Buffers(limits.max_buffered)
-        self._house = House(dispatcher, self._workers, self._farewells, self._places, self.buffers, limits)
+        self._house = House(dispatcher, self._workers, self._lingering, self._places, self.buffers, limits)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()  # guards the three below
         self._sessions: dict[Session, threading.Thread] = {}
@@ -73,7 +73,6 @@ class Listener:
         except OSError as error:
             raise _start_error(*self.address, error) from error
         self._workers.start()
-        self._farewells.start()
         self._acceptor.start()
         with self._lock:
             self._started = True
@@ -89,7 +88,7 @@ class Listener:
             started = self._started
         if not first:
             return self._ended.wait(grace_s)
-        ended = self._drain(time.monotonic(), grace_s) if started else self._farewells.stop(time.monotonic())
+        ended = not started or self._drain(time.monotonic(), grace_s)
         for sock in (self._sock, self._wake, self._waker):
             sock.close()
         self._ended.set()
@@ -105,12 +104,13 @@ class Listener:
         for session in sessions:
             session.finish()
         self._workers.stop()
-        self._dispatcher.let_go()
+        for session in sessions:
+            session.let_go()
         _join(sessions.values(), now + grace_s * _ABORT_AT)
         for session in sessions:
             session.abort()  # harmless for those that have ended
         _join(sessions.values(), now + grace_s)
-        ended = [self._workers.join(now + grace_s), self._farewells.stop(now + grace_s)]
+        ended = [self._workers.join(now + grace_s), self._lingering.stop(now + grace_s)]
         ended += [not thread.is_alive() for thread in sessions.values()]
         if not all(ended):
             _log.warning("stopped with work still under way after %.1f s", grace_s)
@@ -172,10 +172,10 @@ class Listener:
     def _refuse(self, sock: socket.socket) -> None:
         """Says `busy`: a hundred bytes into a fresh socket's empty buffer, so without waiting."""
         stream = MessageStream(sock, send_timeout=0)
-        message = all_taken(self._places)
+        message = self._places.all_taken
         with contextlib.suppress(StreamTimeout, OSError):
-            stream.send(self._dispatcher.refusal(0, ErrorCode.BUSY, message, "-", self._limits.retry_after_ms))
-        self._farewells.take(stream)
+            stream.send(self._dispatcher.answers.refusal(0, ErrorCode.BUSY, message, "-", self._limits.retry_after_ms))
+        self._lingering.close_soon(stream)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -52,9 +52,9 @@ class Places:
         self._leaving: set[Guest] = set()  # told to give way and not gone yet: they hold no place, but threads
 
     @property
-    def members(self) -> int:
-        """Places for those who may ask."""
-        return self._most_members
+    def all_taken(self) -> str:
+        """Why there is no place for a connection."""
+        return f"all {self._most_members} connections are taken, and each has asked for something"
 
     def enter(self, guest: Guest) -> bool:
         """A new connection, a stranger; False where there is no place for it."""

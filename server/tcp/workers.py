@@ -18,6 +18,7 @@ from functools import partial
 
 from facewire.server.tcp.forecast import Forecast
 
+_FOR_THOSE_DUE = 1.25  # times the wait that others may expect
 _AT_MOST = 2  # times the wait that is expected of anybody: then the forecast was wrong, and who waits is told
 
 
@@ -70,6 +71,11 @@ class Workers:
         if refused is not None:
             refused.refuse(after_ms)
 
+    def leave(self, owner: Hashable) -> None:
+        """It asks no more, so nobody is sent away for longer because it was, too."""
+        with self._lock:
+            self._forecast.forget(owner)
+
     def stop(self) -> None:
         """Refuses what waits and lets what runs finish; returns at once. Harmless when repeated."""
         with self._lock:
@@ -96,7 +102,7 @@ class Workers:
         if len(self._arrivals) < self._idle:  # a worker is about to take it
             self._append(job)
             return None, 0
-        if self._wait_s(job) > min(self._max_wait_s, job.deadline - time.monotonic()):
+        if not self._in_time(job):
             return job, self._ask_again_ms(job)
         if len(self._arrivals) < self._capacity + self._idle and self._holds(job.size):
             self._append(job)
@@ -110,6 +116,15 @@ class Workers:
         self._forget(refused)
         self._append(job)
         return refused, after_ms
+
+    def _in_time(self, job: Job) -> bool:
+        """Will it have its turn soon enough? Who asks again when told to goes before those who come for the first time,
+        and what runs was counted already when it was told: else whoever was served last would always be next."""
+        left_s = job.deadline - time.monotonic()
+        if self._forecast.is_due(job.owner):
+            kinds = (other.kind for other in self._ahead_of(job))
+            return self._forecast.cost_s(kinds) <= min(_FOR_THOSE_DUE * self._max_wait_s, left_s)
+        return self._wait_s(job) <= min(self._max_wait_s, left_s)
 
     def _holds(self, more: int) -> bool:
         return not self._bytes or self._bytes + more <= self._most_bytes
@@ -134,6 +149,7 @@ class Workers:
     def _append(self, job: Job) -> None:
         until = min(job.deadline, time.monotonic() + _AT_MOST * self._max_wait_s)
         self._arrivals[job] = until
+        self._forecast.forget(job.owner)
         if until < self._sleeps_until:
             self._sooner.notify()
         self._waiting.setdefault(job.owner, deque()).append(job)

@@ -11,10 +11,8 @@ from facewire.client.album_client import AlbumClient
 from facewire.protocol.albums.search import AlbumSample, AlbumWanted
 from facewire.server.albums.service import AlbumService
 from facewire.server.albums.settings import AlbumSettings
+from facewire.server.app import compose
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
-from facewire.server.recognition.decision import Decider
-from facewire.server.recognition.for_albums import AlbumJudge, GalleryRegistry
-from facewire.server.recognition.service import RecognitionService
 from facewire.server.vision.analyser import Analyser
 from tests.support.albums import serving_albums
 from tests.support.pictures import side_by_side
@@ -25,11 +23,9 @@ SOLO, TOGETHER = 3, 2  # pictures of each person alone, and on group photos
 @pytest.fixture
 def albums(facenet: Analyser, tmp_path: Path) -> Iterator[AlbumClient]:
     with Gallery.create(tmp_path / "gallery.db", facenet.spec) as gallery:
-        decider = Decider(facenet.spec, 0.01, normalised=True)
-        recognition = RecognitionService(facenet, gallery, decider, runtime="openvino")
-        judge = AlbumJudge(decider, 0.01, gallery.cohort)
+        recognition = compose(facenet, gallery, 0.01, runtime="openvino")
         settings = AlbumSettings(tmp_path / "albums")
-        service = AlbumService(settings, facenet, judge, GalleryRegistry(recognition), gallery.cohort)
+        service = AlbumService(settings, facenet, recognition.judge, recognition.curator.enrol, gallery.cohort)
         try:
             with serving_albums(service) as client:
                 yield client.albums

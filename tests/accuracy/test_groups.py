@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from facewire.protocol.messages import Identify, Verify
+from facewire.server.app import compose
 from facewire.server.gallery.records import NewPicture, NewTemplate
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
-from facewire.server.recognition.service import RecognitionService
 from facewire.server.vision.analyser import Analyser
 from lab.evaluation.scoring import Scorer
 
@@ -37,7 +37,8 @@ def test_verify_and_identify_agree_with_each_other_and_with_evaluate(
             path = pictures[number].name
             gallery.enrol(path, [NewPicture(f"{number:064x}", 1, path, 224, 224, (template,))])
         decider = Decider(facenet.spec, 0.01, normalised=gallery.cohort is not None)
-        service = RecognitionService(facenet, gallery, decider, runtime="openvino")
+        recognition = compose(facenet, gallery, 0.01, runtime="openvino")
+        service = recognition.recogniser
         scores = scorer.pairs(others, templates)
         for number in range(PEOPLE):
             verified = service.verify(Verify(contents[PEOPLE + number], contents[number]))
@@ -56,5 +57,5 @@ def test_verify_and_identify_agree_with_each_other_and_with_evaluate(
             order = [pictures[row].name for row in np.argsort(-ranked)]
             assert [one.name for one in seen.candidates] == order
             assert seen.false_match == pytest.approx(
-                decider.false_match(float(ranked.max()), PEOPLE, service.shift), abs=1e-4
+                decider.false_match(float(ranked.max()), PEOPLE, recognition.judge.offset), abs=1e-4
             )

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from facewire.protocol.messages import Identify, Verify
+from facewire.server.app import compose
 from facewire.server.gallery.records import NewPicture, NewTemplate
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
-from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.main_face import main_face
-from facewire.server.recognition.service import RecognitionService
+from facewire.server.recognition.recogniser import Recogniser
 from facewire.server.vision.analyser import Analyser, FoundFace
 from lab.evaluate import parse
 from lab.evaluation import lfw
@@ -43,7 +43,7 @@ def split(shared: Path) -> tuple[list[tuple[Path, Path]], list[Path]]:
 @pytest.fixture(scope="module")
 def service(
     facenet: Analyser, split: tuple[list[tuple[Path, Path]], list[Path]], tmp_path_factory: pytest.TempPathFactory
-) -> RecognitionService:
+) -> Recogniser:
     """One picture of each person enrolled."""
     gallery = Gallery.create(tmp_path_factory.mktemp("lfw") / "lfw.db", facenet.spec)
     for path, _ in split[0]:
@@ -52,10 +52,10 @@ def service(
         template = NewTemplate(embedding, face.box, face.landmarks, face.detection)
         size = path.stat().st_size
         gallery.enrol(path.parent.name, [NewPicture(path.name, size, path.name, width, height, (template,))])
-    return RecognitionService(facenet, gallery, Decider(facenet.spec, 0.01, normalised=True), runtime="openvino")
+    return compose(facenet, gallery, 0.01, runtime="openvino").recogniser
 
 
-def nearest(service: RecognitionService, path: Path) -> tuple[str, str]:
+def nearest(service: Recogniser, path: Path) -> tuple[str, str]:
     """The nearest person to the picture's main face, and the decision."""
     answer = service.identify(Identify(path.read_bytes(), emotion=False))
     index = main_face([face.box for face in answer.faces], answer.image.width, answer.image.height)
@@ -64,7 +64,7 @@ def nearest(service: RecognitionService, path: Path) -> tuple[str, str]:
 
 
 def test_people_are_found_and_strangers_are_not(
-    service: RecognitionService, split: tuple[list[tuple[Path, Path]], list[Path]]
+    service: Recogniser, split: tuple[list[tuple[Path, Path]], list[Path]]
 ) -> None:
     """Rank-1 on 150 LFW people with one picture each; FNIR and FPIR at the default rate of 1 %.
 
@@ -79,7 +79,7 @@ def test_people_are_found_and_strangers_are_not(
     assert accepted <= 4  # asked: 0.6 of 60; 4 or fewer with probability 0.9996 at 1 %, 0.82 at 5 %
 
 
-def test_pairs_are_told_apart(service: RecognitionService, shared: Path) -> None:
+def test_pairs_are_told_apart(service: Recogniser, shared: Path) -> None:
     """The first 60 same and 60 different pairs of the official list, through `verify`."""
     lines = (shared / "lfw_pairs.txt").read_text().splitlines()[1:]
     same = [line.split("\t") for line in lines if line.count("\t") == 2][:60]

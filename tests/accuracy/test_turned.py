@@ -10,11 +10,10 @@ import pytest
 
 from facewire.protocol.gallery_messages import Enrol, Show
 from facewire.protocol.messages import Detect, Identify
+from facewire.server.app import Recognition, compose
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.maintenance.migrate.respec import EnrolledFace
 from facewire.server.maintenance.migrate.sight import within_square_crop
-from facewire.server.recognition.decision import Decider
-from facewire.server.recognition.service import RecognitionService
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.detector import Detection
 from facewire.server.vision.image import ImageLimits, Pixels, decode_image
@@ -44,32 +43,28 @@ def turned(image: Pixels, degrees: int) -> Pixels:
 
 
 @pytest.fixture
-def service(facenet: Analyser, sample: Path, tmp_path: Path) -> RecognitionService:
+def service(facenet: Analyser, sample: Path, tmp_path: Path) -> Recognition:
     """The sample's people, one picture each."""
     gallery = Gallery.create(tmp_path / "sample.db", facenet.spec)
-    recognition = RecognitionService(
-        facenet, gallery, Decider(facenet.spec, 0.01, normalised=gallery.cohort is not None), runtime="openvino"
-    )
+    recognition = compose(facenet, gallery, 0.01, runtime="openvino")
     for person in sorted((sample / "people").iterdir()):
-        recognition.enrol(Enrol(person.name.replace("_", " "), min(person.glob("*.jpg")).read_bytes()))
+        recognition.curator.enrol(Enrol(person.name.replace("_", " "), min(person.glob("*.jpg")).read_bytes()))
     return recognition
 
 
 @pytest.mark.parametrize("degrees", [45, 90, 180, 270, 315])
-def test_a_turned_picture_is_named_as_the_upright_one(service: RecognitionService, sample: Path, degrees: int) -> None:
+def test_a_turned_picture_is_named_as_the_upright_one(service: Recognition, sample: Path, degrees: int) -> None:
     missed = []
     for person in sorted((sample / "people").iterdir()):
         image = read(sorted(person.glob("*.jpg"))[1])
-        (face, *_) = service.identify(Identify(png(turned(image, degrees)), emotion=False)).faces
+        (face, *_) = service.recogniser.identify(Identify(png(turned(image, degrees)), emotion=False)).faces
         if (face.name, face.turned) != (person.name.replace("_", " "), degrees):
             missed.append((person.name, face.name, face.turned))
     assert len(missed) <= 1, missed
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_everybody_in_a_turned_group_is_where_the_answer_says(
-    service: RecognitionService, sample: Path, degrees: int
-) -> None:
+def test_everybody_in_a_turned_group_is_where_the_answer_says(service: Recognition, sample: Path, degrees: int) -> None:
     image = read(sample / "probes" / "group_of_five.jpg")
     height, width = image.shape[:2]
     back = {
@@ -77,8 +72,8 @@ def test_everybody_in_a_turned_group_is_where_the_answer_says(
         180: lambda x, y: (width - x, height - y),
         270: lambda x, y: (y, height - x),
     }
-    upright = service.identify(Identify(png(image), emotion=False)).faces
-    faces = service.identify(Identify(png(turned(image, degrees)), emotion=False)).faces
+    upright = service.recogniser.identify(Identify(png(image), emotion=False)).faces
+    faces = service.recogniser.identify(Identify(png(turned(image, degrees)), emotion=False)).faces
     assert sorted(face.name or "" for face in faces) == sorted(face.name or "" for face in upright)
     assert {face.turned for face in upright} == {0}
     assert {face.turned for face in faces} == {degrees}
@@ -88,23 +83,23 @@ def test_everybody_in_a_turned_group_is_where_the_answer_says(
         assert np.allclose(there, eyes[face.name], atol=face.box[3] / 10)
 
 
-def test_each_face_of_a_picture_is_turned_by_itself(service: RecognitionService, sample: Path) -> None:
+def test_each_face_of_a_picture_is_turned_by_itself(service: Recognition, sample: Path) -> None:
     """Somebody lies beside somebody who sits."""
     one, other = (read(min((sample / "people" / name).glob("*.jpg"))) for name in ("Noor_Halvani", "Robin_Oakmere"))
     side = min(*one.shape[:2], *other.shape[:2])
     both = np.hstack([one[:side, :side], turned(other[:side, :side], 90)])
-    faces = sorted(service.identify(Identify(png(both), emotion=False)).faces, key=lambda face: face.box[0])
+    faces = sorted(service.recogniser.identify(Identify(png(both), emotion=False)).faces, key=lambda face: face.box[0])
     assert [(face.name, face.turned) for face in faces] == [("Noor Halvani", 0), ("Robin Oakmere", 90)]
 
 
-def test_a_turned_picture_is_enrolled_upright(service: RecognitionService, sample: Path) -> None:
+def test_a_turned_picture_is_enrolled_upright(service: Recognition, sample: Path) -> None:
     folder = sample / "people" / "Noor_Halvani"
     image = read(sorted(folder.glob("*.jpg"))[2])
-    enrolled = service.enrol(Enrol("Noor Halvani", png(turned(image, 180)), accept=("duplicate",)))
+    enrolled = service.curator.enrol(Enrol("Noor Halvani", png(turned(image, 180)), accept=("duplicate",)))
     assert [template.turned for template in enrolled.templates] == [180]
-    crop = service.show(Show("Noor Halvani")).templates[-1].crop
+    crop = service.curator.show(Show("Noor Halvani")).templates[-1].crop
     assert crop is not None
-    (face,) = service.detect(Detect(crop)).faces
+    (face,) = service.recogniser.detect(Detect(crop)).faces
     assert face.turned == 0
     upright = service.analyser.faces(png(image)).faces[0].crop
     difference = upright.astype(int) - cv2.cvtColor(
@@ -122,13 +117,11 @@ def test_what_was_found_before_is_cut_out_upright_again(facenet: Analyser, sampl
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_a_picture_without_a_face_has_none_whichever_way_up(
-    service: RecognitionService, sample: Path, degrees: int
-) -> None:
+def test_a_picture_without_a_face_has_none_whichever_way_up(service: Recognition, sample: Path, degrees: int) -> None:
     image = read(sample / "probes" / "no_face.jpg")
-    assert service.detect(Detect(png(turned(image, degrees) if degrees else image))).faces == ()
+    assert service.recogniser.detect(Detect(png(turned(image, degrees) if degrees else image))).faces == ()
     noise = np.random.default_rng(degrees).integers(0, 256, (400, 500, 3), dtype=np.uint8)
-    assert service.detect(Detect(png(noise))).faces == ()
+    assert service.recogniser.detect(Detect(png(noise))).faces == ()
 
 
 def test_of_lfw_turned_nearly_all_are_found_and_know_it(facenet: Analyser, shared: Path) -> None:

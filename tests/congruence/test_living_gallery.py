@@ -13,9 +13,9 @@ from facewire.client.gallery_operations import GalleryOperations
 from facewire.protocol import gallery_messages
 from facewire.protocol.asks import REQUEST_OF, A, Asks
 from facewire.protocol.gallery_messages import MAX_PAGE
+from facewire.server.app import Recognition
 from facewire.server.errors import RequestError
-from facewire.server.recognition.service import RecognitionService
-from facewire.server.tcp.dispatch import code_of
+from facewire.server.tcp.answers import code_of
 from tests.support.living_server import living_server, living_service
 from tests.support.synthetic_engine import draw, portrait, tiny
 
@@ -27,13 +27,13 @@ BROKEN = b"not a picture"
 class InProcess(GalleryOperations):
     """The client's methods, asked of a service without a socket."""
 
-    def __init__(self, service: RecognitionService) -> None:
-        self._service = service
+    def __init__(self, service: Recognition) -> None:
+        self._handlers = {**service.computing, **service.handlers}
         self.asked: set[str] = set()
 
     def ask(self, body: Asks[A], on_progress: OnProgress | None = None) -> A:
         self.asked.add(body.op)
-        answer: A = getattr(self._service, body.op)(body)
+        answer: A = self._handlers[type(body)](body)  # type: ignore[assignment]
         return answer
 
 

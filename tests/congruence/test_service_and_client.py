@@ -12,12 +12,12 @@ import pytest
 from facewire.client import FaceClient, ServerRefused
 from facewire.protocol.gallery_messages import People
 from facewire.protocol.messages import Detect, Embed, Identify, Verify
+from facewire.server.app import Recognition, compose
 from facewire.server.errors import RequestError
 from facewire.server.gallery.records import NewPicture, NewTemplate
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
-from facewire.server.recognition.decision import Decider
-from facewire.server.recognition.service import RecognitionService
-from facewire.server.tcp.dispatch import Dispatcher, code_of
+from facewire.server.tcp.answers import code_of
+from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener
 from facewire.server.vision.analyser import Analyser
 
@@ -27,7 +27,7 @@ PROBES = ("akira_monase.jpg", "group_of_five.jpg", "rotated_by_exif.jpg", "no_fa
 @pytest.fixture(scope="module")
 def service(
     request: pytest.FixtureRequest, sample: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RecognitionService]:
+) -> Iterator[Recognition]:
     """Three of the sample's people, one picture each."""
     real = (sample.parents[2] / "shared" / "deepface").is_dir()
     analyser: Analyser = request.getfixturevalue("facenet" if real else "dlib_analyser")
@@ -40,12 +40,11 @@ def service(
             gallery.enrol(
                 folder.name, [NewPicture(path.name, 1, path.name, picture.width, picture.height, (template,))]
             )
-        decider = Decider(analyser.spec, 0.01, normalised=gallery.cohort is not None)
-        yield RecognitionService(analyser, gallery, decider, runtime="openvino")
+        yield compose(analyser, gallery, 0.01, runtime="openvino")
 
 
 @pytest.fixture(scope="module")
-def client(service: RecognitionService) -> Iterator[FaceClient]:
+def client(service: Recognition) -> Iterator[FaceClient]:
     listener = Listener(Dispatcher(service), "127.0.0.1", 0)
     listener.start()
     try:
@@ -61,29 +60,31 @@ def without_timing(answer: Any) -> Any:
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_pictures(service: RecognitionService, client: FaceClient, sample: Path, probe: str) -> None:
+def test_pictures(service: Recognition, client: FaceClient, sample: Path, probe: str) -> None:
     data = (sample / "probes" / probe).read_bytes()
-    assert without_timing(client.identify(data, k=3)) == without_timing(service.identify(Identify(data, k=3)))
-    assert without_timing(client.detect(data)) == without_timing(service.detect(Detect(data)))
-    assert without_timing(client.embed(data)) == without_timing(service.embed(Embed(data)))
+    assert without_timing(client.identify(data, k=3)) == without_timing(
+        service.recogniser.identify(Identify(data, k=3))
+    )
+    assert without_timing(client.detect(data)) == without_timing(service.recogniser.detect(Detect(data)))
+    assert without_timing(client.embed(data)) == without_timing(service.recogniser.embed(Embed(data)))
 
 
-def test_pairs_and_people(service: RecognitionService, client: FaceClient, sample: Path) -> None:
+def test_pairs_and_people(service: Recognition, client: FaceClient, sample: Path) -> None:
     one, other = ((sample / "probes" / name).read_bytes() for name in ("akira_monase.jpg", "rotated_by_exif.jpg"))
-    assert client.verify(one, other) == service.verify(Verify(one, other))
-    assert client.people(1, 2) == service.people(People(1, 2))
+    assert client.verify(one, other) == service.recogniser.verify(Verify(one, other))
+    assert client.people(1, 2) == service.curator.people(People(1, 2))
 
 
 @pytest.mark.parametrize("broken", [b"", b"not a picture", b"\xff\xd8\xff\xe0cut"])
-def test_refusals(service: RecognitionService, client: FaceClient, broken: bytes) -> None:
+def test_refusals(service: Recognition, client: FaceClient, broken: bytes) -> None:
     with pytest.raises(RequestError) as inside:
-        service.identify(Identify(broken))
+        service.recogniser.identify(Identify(broken))
     with pytest.raises(ServerRefused) as outside:
         client.identify(broken)
     assert (outside.value.code, outside.value.message) == (code_of(inside.value), str(inside.value))
     nobody = (Path(__file__).parents[2] / "data" / "sample" / "probes" / "no_face.jpg").read_bytes()
     with pytest.raises(RequestError) as inside:
-        service.verify(Verify(nobody, nobody))
+        service.recogniser.verify(Verify(nobody, nobody))
     with pytest.raises(ServerRefused) as outside:
         client.verify(nobody, nobody)
     assert outside.value.code == code_of(inside.value)

@@ -22,7 +22,7 @@ INFO = AlbumInfo("A", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, False, None)
 
 @contextmanager
 def following(process: Callable[..., None], **limits: int) -> Iterator[Listener]:
-    """A server whose `album.process` is `process(message, follower=...)`."""
+    """A server whose `album.process` is `process(message, reply=...)`."""
     before = our_threads()
     albums: Any = SimpleNamespace(handlers={}, followed={AlbumProcess: process})
     listener = Listener(Dispatcher(FakeService(), albums=albums), "127.0.0.1", 0, limits=TcpLimits(**limits))
@@ -37,10 +37,10 @@ def following(process: Callable[..., None], **limits: int) -> Iterator[Listener]
 def test_news_that_nobody_reads_does_not_pile_up() -> None:
     told = threading.Event()
 
-    def process(message: AlbumProcess, *, follower: Any) -> None:
+    def process(message: AlbumProcess, *, reply: Any) -> None:
         for done in range(50_000):
-            follower.progress(done, 50_000, {"stage": "x" * 1000})
-        follower.finished(INFO)
+            reply.progress(done, 50_000, {"stage": "x" * 1000})
+        reply.answer(INFO)
         told.set()
 
     with following(process) as listener, RawClient(listener.address) as client:
@@ -58,11 +58,11 @@ def test_news_that_nobody_reads_does_not_pile_up() -> None:
 
 
 def test_followers_hold_no_worker() -> None:
-    followers: list[Any] = []
+    replies: list[Any] = []
     arrived = threading.Semaphore(0)
 
-    def process(message: AlbumProcess, *, follower: Any) -> None:
-        followers.append(follower)
+    def process(message: AlbumProcess, *, reply: Any) -> None:
+        replies.append(reply)
         arrived.release()
 
     with following(process, workers=1, max_in_flight=8) as listener, RawClient(listener.address) as client:
@@ -71,21 +71,21 @@ def test_followers_hold_no_worker() -> None:
         for _ in range(5):
             assert arrived.acquire(timeout=20)
         assert client.ask(id=9, op="people")["ok"]
-        for follower in followers:
-            follower.finished(INFO)
-            follower.finished(INFO)
-            follower.failed(UnknownAlbum("too late"))
-            follower.progress(1, 2, {})
+        for reply in replies:
+            reply.answer(INFO)
+            reply.answer(INFO)
+            reply.failed(UnknownAlbum("too late"))
+            reply.progress(1, 2, {})
         assert sorted(client.receive()["id"] for _ in range(5)) == [1, 2, 3, 4, 5]
         assert client.ask(id=10, op="ping")["id"] == 10
 
 
 def test_errors_before_and_after() -> None:
-    def process(message: AlbumProcess, *, follower: Any) -> None:
+    def process(message: AlbumProcess, *, reply: Any) -> None:
         if message.album == "bug":
             raise ZeroDivisionError("a secret")
         if message.again:
-            follower.failed(UnknownAlbum("gone meanwhile"))
+            reply.failed(UnknownAlbum("gone meanwhile"))
         else:
             raise UnknownAlbum("never there")
 
@@ -110,7 +110,7 @@ def test_a_server_without_albums_says_so() -> None:
 def test_the_end_of_the_server_is_an_answer() -> None:
     arrived = threading.Event()
 
-    def process(message: AlbumProcess, *, follower: Any) -> None:
+    def process(message: AlbumProcess, *, reply: Any) -> None:
         arrived.set()
 
     with following(process) as listener, RawClient(listener.address) as client:

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from facewire.client import FaceClient
 from facewire.protocol.asks import A, Asks
-from facewire.protocol.messages import Result
+from facewire.protocol.messages import Progress, Request, Result
 from facewire.server.albums.clustering.evidence import strangers_exceed
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.service import AlbumService
 from facewire.server.albums.settings import AlbumSettings
+from facewire.server.app import compose
+from facewire.server.gallery.records import Match
 from facewire.server.gallery.search.cohort import Cohort, Statistics
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
-from facewire.server.recognition.decision import Decider
-from facewire.server.recognition.for_albums import GalleryRegistry
-from facewire.server.recognition.service import RecognitionService
+from facewire.server.recognition.judge import Judge
+from facewire.server.reply import Reply
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.listener import Listener
@@ -39,12 +40,19 @@ class PlainJudge:
 
     error_rate = 0.01
 
+    def __init__(self, judge: Judge) -> None:
+        """`judge`: of the gallery's people."""
+        self._judge = judge
+
+    def named(self, embedding: NDArray[np.float32]) -> tuple[Match, float] | None:
+        return self._judge.named(embedding)
+
     def similarities(
         self, probes: NDArray[np.float32], templates: NDArray[np.float32], statistics: Statistics | None
     ) -> NDArray[np.float32]:
         return np.asarray(probes @ templates.T, np.float32)
 
-    def threshold(self, people: int) -> float:
+    def threshold_among(self, people: int) -> float:
         return THRESHOLD
 
     def strangers_exceed(self, rate: float) -> float:
@@ -54,7 +62,7 @@ class PlainJudge:
 
 @dataclass
 class Heard:
-    """A follower in process."""
+    """A connection in process: what it hears of one request."""
 
     news: list[tuple[int, int, Mapping[str, object]]] = field(default_factory=list)
     result: Result | None = None
@@ -64,15 +72,14 @@ class Heard:
     def gone(self) -> bool:
         return False
 
-    def progress(self, done: int, total: int, details: Mapping[str, object]) -> None:
-        self.news.append((done, total, details))
+    def send_progress(self, progress: Progress) -> None:
+        self.news.append((progress.done, progress.total, progress.details))
 
-    def finished(self, result: Result) -> None:
-        self.result = result
-        self.ended.set()
-
-    def failed(self, error: Exception) -> None:
-        self.error = error
+    def send_answer(self, reply: Reply, outcome: Result | Exception | None) -> None:
+        if isinstance(outcome, Exception):
+            self.error = outcome
+        else:
+            self.result = outcome
         self.ended.set()
 
 
@@ -81,7 +88,7 @@ def ask(service: AlbumService, body: Asks[A]) -> A:
     if type(body) not in service.followed:
         return cast(A, service.handlers[type(body)](body))
     heard = Heard()
-    service.followed[type(body)](body, follower=heard)
+    service.followed[type(body)](body, reply=Reply(Request(1, body), heard))
     assert heard.ended.wait(PATIENCE_S)
     if heard.error is not None:
         raise heard.error
@@ -105,9 +112,9 @@ def album_service(
     with gallery:
         # Of the gallery's own model, which the albums' engine need not be.
         known = SyntheticEngine(model=gallery.spec.model)
-        registry = GalleryRegistry(RecognitionService(known, gallery, Decider(gallery.spec, 0.01), runtime="synthetic"))
+        recognition = compose(known, gallery, 0.01, runtime="synthetic")
         settings = AlbumSettings(room / "albums", room / "import", limits or AlbumLimits())
-        service = AlbumService(settings, engine, PlainJudge(), registry, cohort)
+        service = AlbumService(settings, engine, PlainJudge(recognition.judge), recognition.curator.enrol, cohort)
         try:
             yield service
         finally:

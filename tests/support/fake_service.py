@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from facewire.protocol.gallery_messages import (
@@ -48,6 +48,8 @@ from facewire.protocol.messages import (
     IdentifiedFace,
     Identify,
     ImageSize,
+    RequestBody,
+    Result,
     Verified,
     Verify,
 )
@@ -167,6 +169,31 @@ class FakeService:
 
     def counts(self) -> FakeCounts:
         return FakeCounts(faces=len(self.seen))
+
+    @property
+    def computing(self) -> Mapping[type[RequestBody], Callable[..., Result]]:
+        return {
+            Identify: self.identify,
+            Detect: self.detect,
+            Embed: self.embed,
+            Verify: self.verify,
+            Enrol: self.enrol,
+        }
+
+    @property
+    def handlers(self) -> Mapping[type[RequestBody], Callable[..., Result]]:
+        return {
+            People: self.people,
+            Show: self.show,
+            Rename: self.rename,
+            Merge: self.merge,
+            Split: self.split,
+            Remove: self.remove,
+            Erase: self.erase,
+            Undo: self.undo,
+            History: self.history,
+            Health: self.health,
+        }
 
     def _look(self, image: bytes) -> None:
         if image == BROKEN:

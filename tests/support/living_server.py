@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewire.client import FaceClient
+from facewire.server.app import Recognition, compose
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
-from facewire.server.recognition.decision import Decider
-from facewire.server.recognition.service import RecognitionService
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener
@@ -73,7 +72,7 @@ class PaintedAnalyser(Analyser):
 class Living:
     """What serves, and where."""
 
-    service: RecognitionService
+    service: Recognition
     gallery: Gallery
     address: tuple[str, int]
 
@@ -93,13 +92,13 @@ def painted_analyser(decoder: Decoder | None = None) -> Iterator[Analyser]:
 
 
 @contextlib.contextmanager
-def living_service(db: Path, decoder: Decoder | None = None) -> Iterator[tuple[RecognitionService, Gallery]]:
+def living_service(db: Path, decoder: Decoder | None = None) -> Iterator[tuple[Recognition, Gallery]]:
     """A service on the gallery at `db`, which is created where it is missing."""
     with (
         painted_analyser(decoder) as analyser,
         Gallery.open(db) if db.exists() else Gallery.create(db, SPEC) as gallery,
     ):
-        yield RecognitionService(analyser, gallery, Decider(SPEC, 0.01), runtime="colours"), gallery
+        yield compose(analyser, gallery, 0.01, runtime="colours"), gallery
 
 
 @contextlib.contextmanager

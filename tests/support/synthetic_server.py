@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from facewire.server.app import compose
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
-from facewire.server.recognition.decision import Decider
-from facewire.server.recognition.service import RecognitionService
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener
 from tests.support.synthetic_engine import SyntheticEngine
@@ -26,7 +25,7 @@ def synthetic_server(db: Path, grain: float = 0.0) -> Iterator[tuple[str, int]]:
     opened = Gallery.open(db) if db.exists() else Gallery.create(db, analyser.spec)
     with opened as gallery:
         gallery.watch(WATCH_S)
-        service = RecognitionService(analyser, gallery, Decider(gallery.spec, 0.01), runtime="none")
+        service = compose(analyser, gallery, 0.01, runtime="none")
         listener = Listener(Dispatcher(service), "127.0.0.1", 0)
         listener.start()
         try:

@@ -21,7 +21,6 @@ from facewire.client.web.settings import WebSettings
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.service import AlbumService
 from facewire.server.albums.settings import AlbumSettings
-from facewire.server.recognition.for_albums import GalleryRegistry
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.listener import Listener
@@ -42,9 +41,8 @@ def facewire_server(
 ) -> Iterator[tuple[str, int]]:
     """The address of a server that keeps everything in `room`, which may have served before."""
     with living_service(room / "gallery.db") as (service, _):
-        registry = GalleryRegistry(service)
         settings = AlbumSettings(room / "albums", import_root, albums or AlbumLimits())
-        kept = AlbumService(settings, service.analyser, PlainJudge(), registry)
+        kept = AlbumService(settings, service.analyser, PlainJudge(service.judge), service.curator.enrol)
         dispatcher = Dispatcher(service, token=token, albums=kept)
         listener = Listener(dispatcher, "127.0.0.1", port, limits=TcpLimits(**limits))
         listener.start()

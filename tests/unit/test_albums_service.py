@@ -30,10 +30,12 @@ from facewire.protocol.albums.export import AlbumExportRead
 from facewire.protocol.albums.looking import AlbumFace, AlbumFaceEntry, AlbumFaces, AlbumPeople, AlbumPhoto, AlbumPhotos
 from facewire.protocol.albums.search import AlbumSample, AlbumSearch, AlbumWanted
 from facewire.protocol.asks import REQUEST_OF, Asks
+from facewire.protocol.messages import Request
 from facewire.server.albums.database import Database
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.errors import BadRequest, Busy, OverLimit, RequestError, StartError
-from facewire.server.tcp.dispatch import code_of
+from facewire.server.reply import Reply
+from facewire.server.tcp.answers import code_of
 from facewire.server.vision.analyser import Picture
 from facewire.server.vision.decoding.decoder import Decoder
 from facewire.server.vision.image import Header, ImageLimits
@@ -237,7 +239,8 @@ def test_a_server_that_stops_while_it_adds_goes_on_at_its_next_start(tmp_path: P
     heard = Heard()
     with album_service(tmp_path) as service:
         ask(service, AlbumCreate("Trip"))
-        service.followed[AlbumAddZip](AlbumAddZip("Trip", buffer.getvalue(), last=True), follower=heard)
+        body = AlbumAddZip("Trip", buffer.getvalue(), last=True)
+        service.followed[AlbumAddZip](body, reply=Reply(Request(1, body), heard))
     assert heard.ended.wait(30)
     assert heard.result is not None or isinstance(heard.error, Busy)
     with pytest.raises(Busy):

@@ -113,9 +113,9 @@ LOOKING_BEHIND = [
     ("server.albums", "server.gallery.storage", "a SQLite database too, which is opened and kept as the gallery's is"),
     ("server.albums", "server.gallery.watch", "and followed as that is"),
     ("server.albums", "server.gallery.search.cohort", "normalises likenesses of its own"),
-    ("server.recognition.for_albums", "server.gallery.search.cohort", "lends them the cohort"),
+    ("server.recognition.judge", "server.gallery.search.cohort", "compares the faces of albums by the same cohort"),
     ("server.recognition.calibration", "server.gallery.search", "compares its samples as search compares probes"),
-    ("server.recognition.curation", "server.gallery.search.lookalikes", "says from which limit pictures are copies"),
+    ("server.recognition.curator", "server.gallery.search.lookalikes", "says from which limit pictures are copies"),
 ]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facewire.server.gallery.records import NewPicture, NewTemplate, Templates
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
-from facewire.server.recognition.calibration import Calibration, crowd_of, nearest_others, shift_of
+from facewire.server.recognition.calibration import Calibration, effective_size, nearest_others, offset_of
 from facewire.server.recognition.decision import Decider, nearest_of
 from facewire.server.recognition.impostors import Prior, QuadraticPrior, TabulatedPrior, impostor_prior, priors
 from facewire.server.vision.models import MODELS
@@ -57,8 +57,8 @@ def test_nearest_others_are_those_a_loop_finds_and_not_ones_own() -> None:
 
 def test_people_as_near_as_the_priors_shift_nothing_and_nearer_ones_do() -> None:
     prior = tabulated(crowded(800, 0.5, seed=1))
-    assert shift_of(crowded(400, 0.5, seed=2), prior) == pytest.approx(0, abs=0.03)
-    assert shift_of(crowded(400, 1.0, seed=2), prior) > 0.1
+    assert offset_of(crowded(400, 0.5, seed=2), prior) == pytest.approx(0, abs=0.03)
+    assert offset_of(crowded(400, 1.0, seed=2), prior) > 0.1
 
 
 def test_strangers_to_a_crowded_gallery_are_let_in_at_the_rate_asked_for() -> None:
@@ -70,7 +70,7 @@ def test_strangers_to_a_crowded_gallery_are_let_in_at_the_rate_asked_for() -> No
     threshold = nearest_of(prior.similarity_at, 400, 0.05)
     assert np.mean(nearest >= threshold) > 0.5
     # Four fifths of the way: the prior still weighs as much as 100 of 500 people.
-    assert 0.01 <= np.mean(nearest >= threshold + shift_of(gallery, prior)) <= 0.2
+    assert 0.01 <= np.mean(nearest >= threshold + offset_of(gallery, prior)) <= 0.2
 
 
 def test_strangers_are_let_in_at_the_rate_asked_for_however_many_templates_people_have() -> None:
@@ -87,20 +87,22 @@ def test_strangers_are_let_in_at_the_rate_asked_for_however_many_templates_peopl
         means = rows.reshape(200, templates, -1).mean(axis=1)
         means /= np.linalg.norm(means, axis=1, keepdims=True)
         nearest = (everybody.embeddings[200:] @ np.concatenate([rows, means]).T).max(axis=1)
-        threshold = nearest_of(prior.similarity_at, crowd_of(gallery.person_ids), 0.05) + shift_of(gallery, prior)
+        threshold = nearest_of(prior.similarity_at, effective_size(gallery.person_ids), 0.05) + offset_of(
+            gallery, prior
+        )
         assert 0.025 <= np.mean(nearest >= threshold) <= 0.1
 
 
 def test_a_crowd_is_worth_its_people_and_something_for_their_further_templates() -> None:
-    assert crowd_of(np.zeros(0, np.int64)) == 0
-    assert crowd_of(np.array([7, 2, 9])) == 3
-    assert 3 < crowd_of(np.array([7, 2, 9, 7])) < 4
-    assert 8 < crowd_of(np.array([5] * 16)) < 16
+    assert effective_size(np.zeros(0, np.int64)) == 0
+    assert effective_size(np.array([7, 2, 9])) == 3
+    assert 3 < effective_size(np.array([7, 2, 9, 7])) < 4
+    assert 8 < effective_size(np.array([5] * 16)) < 16
 
 
 def test_few_people_say_little() -> None:
     prior = tabulated(crowded(800, 0.5, seed=1))
-    shifts = [shift_of(crowded(people, 1.0, seed=2), prior) for people in (0, 4, 12, 100, 1000)]
+    shifts = [offset_of(crowded(people, 1.0, seed=2), prior) for people in (0, 4, 12, 100, 1000)]
     assert shifts[0] == shifts[1] == 0
     assert shifts == sorted(shifts)
 
@@ -114,13 +116,13 @@ def test_it_follows_the_gallery(tmp_path: Path) -> None:
     prior = tabulated(crowded(800, 0.5, seed=1))
     with Gallery.create(tmp_path / "g.db", spec) as gallery:
         calibration = Calibration(gallery, prior)
-        assert calibration.shift() == 0
+        assert calibration.offset() == 0
         for number, embedding in enumerate(crowded(60, 1.0, seed=2).embeddings):
             gallery.enrol(f"P{number}", [picture(embedding, number)])
-        calibration.shift()
+        calibration.offset()
         calibration.settle()
-        assert calibration.shift() == pytest.approx(shift_of(gallery.templates(), prior))
-        assert calibration.shift() > 0.02
+        assert calibration.offset() == pytest.approx(offset_of(gallery.templates(), prior))
+        assert calibration.offset() > 0.02
 
 
 def both_of_verify() -> list[Prior]:

@@ -23,13 +23,18 @@ from facewire.protocol.messages import (
     Identified,
     Identify,
     Ping,
+    Pong,
+    Progress,
     Request,
     RequestBody,
+    Result,
     Stats,
     Verify,
 )
 from facewire.server.errors import Busy, NoFace, RequestError, TimedOut
-from facewire.server.tcp.dispatch import CODE_OF, NO_TOKEN, WRONG_TOKEN, Dispatcher
+from facewire.server.reply import Reply
+from facewire.server.tcp.answers import CODE_OF
+from facewire.server.tcp.dispatch import NO_TOKEN, WRONG_TOKEN, Dispatcher
 from tests.support.fake_service import BROKEN, BUG, FakeService
 from tests.support.msgpacked import unpacked
 
@@ -40,8 +45,34 @@ def never() -> bool:
     return False
 
 
+class Asked:
+    """A connection that is told one answer."""
+
+    def __init__(self, dispatcher: Dispatcher, gone: Callable[[], bool] = never) -> None:
+        self.answers: list[bytes | None] = []
+        self.progress: list[Progress] = []
+        self.gone = gone
+        self._dispatcher = dispatcher
+
+    def send_progress(self, progress: Progress) -> None:
+        self.progress.append(progress)
+
+    def send_answer(self, reply: Reply, outcome: Result | Exception | None) -> None:
+        self.answers.append(self._dispatcher.answers.encoded(reply, outcome))
+
+
+def served(
+    dispatcher: Dispatcher, request: Request, *, deadline: float = SOON, gone: Callable[[], bool] = never
+) -> bytes | None:
+    """The one answer, encoded."""
+    asked = Asked(dispatcher, gone)
+    dispatcher.serve(Reply(request, asked), deadline=deadline)
+    (answer,) = asked.answers
+    return answer
+
+
 def fails(dispatcher: Dispatcher, body: RequestBody, deadline: float = SOON) -> Failure:
-    payload = dispatcher.serve(Request(7, body), deadline=deadline, gone=never)
+    payload = served(dispatcher, Request(7, body), deadline=deadline)
     assert payload is not None
     answer = decode_answer(payload)
     assert isinstance(answer, Failure)
@@ -71,7 +102,7 @@ def test_every_operation_has_a_handler() -> None:
     }  # fmt: skip
     for shape in (shape for shape in REQUEST_OF.values() if not shape.op.startswith("album.")):
         body = examples.get(shape) or (Detect(b"a") if shape is Detect else shape())
-        payload = dispatcher.serve(Request(1, body), deadline=SOON, gone=never)
+        payload = served(dispatcher, Request(1, body))
         assert payload is not None
         raw = decode_answer(payload)
         assert isinstance(raw, RawSuccess), raw
@@ -122,9 +153,9 @@ def test_an_answer_that_can_not_be_written_is_a_bug_too() -> None:
 def test_one_line_a_request_without_picture_bytes(caplog: pytest.LogCaptureFixture) -> None:
     dispatcher = Dispatcher(FakeService())
     with caplog.at_level(logging.INFO, "facewire.request"):
-        dispatcher.serve(Request(3, Identify(b"PICTURE")), deadline=SOON, gone=never)
-        dispatcher.serve(Request(4, Ping()), deadline=SOON, gone=never)
-        dispatcher.serve(Request(5, Identify(BROKEN)), deadline=SOON, gone=never)
+        served(dispatcher, Request(3, Identify(b"PICTURE")))
+        served(dispatcher, Request(4, Ping()))
+        served(dispatcher, Request(5, Identify(BROKEN)))
     lines = [record.getMessage() for record in caplog.records]
     assert [line.split(" ms=")[0] for line in lines] == [
         "id=3 op=identify faces=1",
@@ -143,7 +174,7 @@ def test_late_work_is_not_begun() -> None:
 
 def test_work_for_nobody_is_dropped() -> None:
     service = FakeService()
-    assert Dispatcher(service).serve(Request(1, Identify(b"a")), deadline=SOON, gone=lambda: True) is None
+    assert served(Dispatcher(service), Request(1, Identify(b"a")), gone=lambda: True) is None
     assert service.seen == []
 
 
@@ -157,7 +188,7 @@ def test_a_service_can_ask_whether_anybody_still_waits() -> None:
 
     connection = {"open"}
     heard: list[bool] = []
-    payload = Dispatcher(Slow()).serve(Request(1, Identify(b"a")), deadline=SOON, gone=lambda: not connection)
+    payload = served(Dispatcher(Slow()), Request(1, Identify(b"a")), gone=lambda: not connection)
     assert heard == [False, True]
     assert payload is not None
     assert isinstance(failed := decode_answer(payload), Failure) and failed.code is ErrorCode.TIMEOUT
@@ -166,8 +197,8 @@ def test_a_service_can_ask_whether_anybody_still_waits() -> None:
 def test_stats_count_requests_and_errors() -> None:
     dispatcher = Dispatcher(FakeService())
     for body in (Ping(), Ping(), Identify(b"a"), Identify(BROKEN)):
-        dispatcher.serve(Request(1, body), deadline=SOON, gone=never)
-    payload = dispatcher.serve(Request(1, Stats()), deadline=SOON, gone=never)
+        served(dispatcher, Request(1, body))
+    payload = served(dispatcher, Request(1, Stats()))
     assert payload is not None
     raw = decode_answer(payload)
     assert isinstance(raw, RawSuccess)
@@ -188,5 +219,19 @@ def test_the_token_is_asked_for_only_where_there_is_one() -> None:
 
 
 def test_a_failure_is_a_plain_map() -> None:
-    payload = Dispatcher(FakeService()).refusal(9, ErrorCode.EXISTS, "taken")
+    payload = Dispatcher(FakeService()).answers.refusal(9, ErrorCode.EXISTS, "taken")
     assert unpacked(payload) == {"id": 9, "ok": False, "error": {"code": "exists", "message": "taken"}}
+
+
+def test_a_request_has_one_answer_and_no_progress_after_it() -> None:
+    asked = Asked(dispatcher := Dispatcher(FakeService()))
+    reply = Reply(Request(9, Ping()), asked)
+    reply.progress(1, 2, {"stage": "x"})
+    assert not reply.gone()
+    dispatcher.serve(reply, deadline=SOON)
+    reply.failed(NoFace("too late"))
+    reply.answer(Pong())
+    reply.progress(2, 2, {})
+    assert asked.progress == [Progress(9, 1, 2, {"stage": "x"})]
+    assert len(asked.answers) == 1
+    assert reply.gone()  # so no job keeps it

@@ -79,3 +79,36 @@ def test_nobody_is_sent_away_for_ever() -> None:
     forecast = Forecast(1, clock := Clock())
     seen(forecast, clock, "identify", 5.0)
     assert max(forecast.next_turn_s(owner, "identify", 1.0) for owner in range(100)) == pytest.approx(30.0)
+
+
+def test_a_promise_is_due_from_its_time_on_and_not_for_ever() -> None:
+    clock = Clock()
+    forecast = Forecast(1, clock)
+    seen(forecast, clock, "identify", 0.5)
+    told = forecast.next_turn_s("away", "identify", 1.0)
+    assert not forecast.is_due("away")
+    clock.now += told
+    assert forecast.is_due("away")
+    assert not forecast.is_due("never sent away")
+    clock.now += 60
+    assert not forecast.is_due("away")
+
+
+def test_only_those_still_to_come_make_others_stay_away() -> None:
+    clock = Clock()
+    forecast = Forecast(1, clock)
+    seen(forecast, clock, "identify", 0.5)
+    for owner in range(10):
+        forecast.next_turn_s(owner, "identify", 1.0)
+    forecast.forget(0)
+    assert forecast.next_turn_s("next", "identify", 1.0) == pytest.approx(1.0 + 9 * 0.5 + 0.5)
+    clock.now += 60
+    assert forecast.next_turn_s("last", "identify", 1.0) == pytest.approx(1.5)
+
+
+def test_who_comes_back_in_vain_is_promised_another_time() -> None:
+    clock = Clock()
+    forecast = Forecast(1, clock)
+    seen(forecast, clock, "identify", 0.5)
+    clock.now += forecast.next_turn_s("unlucky", "identify", 1.0)
+    assert forecast.next_turn_s("unlucky", "identify", 2.0) == pytest.approx(2.5)

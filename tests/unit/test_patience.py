@@ -6,32 +6,38 @@ import time
 
 import pytest
 
-from facewire.protocol.codec import decode_answer
-from facewire.protocol.messages import Progress
+from facewire.protocol.messages import Ping, Pong, Progress, Request, Result
 from facewire.server.asker import Part
+from facewire.server.reply import Reply
 from facewire.server.tcp import patience
 from facewire.server.tcp.patience import Patience
 
 
 class Told:
-    def __init__(self) -> None:
+    def __init__(self, *, lost: bool = False) -> None:
         self.news: list[tuple[int, int, int]] = []
+        self.reply = Reply(Request(7, Ping()), self)
+        self._lost = lost
 
-    def __call__(self, payload: bytes) -> None:
-        progress = decode_answer(payload)
-        assert isinstance(progress, Progress)
+    def gone(self) -> bool:
+        return self._lost
+
+    def send_progress(self, progress: Progress) -> None:
         self.news.append((progress.id, progress.done, progress.total))
 
+    def send_answer(self, reply: Reply, outcome: Result | Exception | None) -> None:
+        return
 
-def one(told: Told, seconds: float, *, step_s: float = 100.0, gone: bool = False) -> Patience:
-    return Patience(7, time.monotonic() + seconds, step_s, lambda: gone, told)
+
+def one(told: Told, seconds: float, *, step_s: float = 100.0) -> Patience:
+    return Patience(told.reply, time.monotonic() + seconds, step_s)
 
 
 def test_it_ends_with_the_deadline_and_with_the_connection() -> None:
     assert not one(Told(), 100)()
     assert one(Told(), -1)()
-    assert one(Told(), 100, gone=True)()
-    assert one(Told(), 100, gone=True).left() == 0
+    assert one(Told(lost=True), 100)()
+    assert one(Told(lost=True), 100).left() == 0
 
 
 def test_each_step_begins_it_anew_and_never_shortens_it() -> None:
@@ -56,6 +62,6 @@ def test_long_work_has_and_after_its_end_nothing_more(monkeypatch: pytest.Monkey
     long = one(told, 100)
     long.progress(8, 16)
     Part(long).progress(3, 4)  # a step of a step is no news of the whole
-    long.close()
+    told.reply.answer(Pong())
     long.progress(9, 16)
     assert told.news == [(7, 8, 16)]

@@ -15,11 +15,11 @@ from PIL import Image
 from facewire.protocol.albums.adding import AlbumAdd, AlbumProcess, AlbumRemove
 from facewire.protocol.albums.collection import AlbumCreate, AlbumDelete
 from facewire.protocol.albums.looking import AlbumFace, AlbumPhoto, AlbumPicture
+from facewire.server.albums.file_cache import FileCache
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.pictures import face_crop, thumbnail
 from facewire.server.albums.renditions import FACE_SIZES, PHOTO_SIZES
 from facewire.server.albums.service import AlbumService
-from facewire.server.albums.shelf import Shelf
 from facewire.server.errors import BadRequest
 from tests.support.albums import album_service, ask
 from tests.support.decoders import shared_decoder
@@ -136,15 +136,15 @@ def test_what_a_crash_left_behind(service: AlbumService, tmp_path: Path) -> None
 
 
 def test_what_was_used_longest_ago_makes_way(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, room=100)
+    cache = FileCache(tmp_path, capacity=100)
     for number in range(10):
-        shelf.put(ONE, str(number), bytes(10))
+        cache.put(ONE, str(number), bytes(10))
         os.utime(tmp_path / "11" / ONE / str(number), (number, number))
-    assert shelf.get(ONE, "0") is not None  # and with that, it is the one used last
-    shelf.put(OTHER, "more", bytes(10))
+    assert cache.get(ONE, "0") is not None  # and with that, it is the one used last
+    cache.put(OTHER, "more", bytes(10))
     there = {path.name for path in tmp_path.glob("*/*/*")}
     assert there == {"0", "more", *map(str, range(4, 10))}
-    again = Shelf(tmp_path, room=40)  # a smaller room after a restart
+    again = FileCache(tmp_path, capacity=40)  # a smaller room after a restart
     again.put(OTHER, "last", bytes(10))
     assert sum(path.stat().st_size for path in tmp_path.glob("*/*/*")) <= 40
     assert again.get(OTHER, "last") is not None

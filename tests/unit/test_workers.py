@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ class Ends:
         name: str,
         owner: object = "one",
         *,
+        kind: str = "identify",
         size: int = 1,
         seconds: float = 1000.0,
         work: Callable[[], object] = lambda: None,
@@ -44,7 +46,7 @@ class Ends:
             self.expired.append(name)
             self.any.release()
 
-        return Job(owner, "identify", size, time.monotonic() + seconds, run, refuse, expire)
+        return Job(owner, kind, size, time.monotonic() + seconds, run, refuse, expire)
 
     def wait_for(self, count: int) -> None:
         for _ in range(count):
@@ -72,7 +74,7 @@ def held(queue: int, **limits: Any) -> Iterator[tuple[Workers, Ends, threading.E
         begun.set()
         assert release.wait(PATIENCE_S)
 
-    workers.submit(ends.job("hold", owner="holder", work=hold))
+    workers.submit(ends.job("hold", owner="holder", kind="hold", work=hold))
     assert begun.wait(PATIENCE_S)
     try:
         yield workers, ends, release
@@ -190,3 +192,18 @@ def test_who_only_waits_for_itself_is_not_sent_away() -> None:
         release.set()
         ends.wait_for(9)
         assert ends.run == ["hold", *map(str, range(8))]
+
+
+def test_who_asks_again_when_told_to_goes_before_those_who_come_for_the_first_time() -> None:
+    with held(1000, max_wait_s=0.2) as (workers, ends, release):
+        number = itertools.count()
+        while not ends.refused:
+            name = str(next(number))
+            workers.submit(ends.job(name, owner=name))
+        ((away, after_ms),) = ends.refused.items()
+        time.sleep(after_ms / 1000)  # as told
+        workers.submit(ends.job("new", owner="new"))
+        workers.submit(ends.job("again", owner=away))
+        assert "new" in ends.refused
+        assert "again" not in ends.refused
+        release.set()

@@ -60,8 +60,8 @@ def close(store: Store) -> None:
     store.execute("DELETE FROM meta WHERE key = ?", (OPEN_EVENT,))
 
 
-def forget_passing(store: Store, draft: Draft) -> None:
-    """Drop what the event both added and removed: nobody ever saw it."""
+def drop_net_zero(store: Store, draft: Draft) -> None:
+    """Drop net-zero changes: rows that the event both added and removed, and nobody ever saw."""
     store.execute(
         "DELETE FROM changes WHERE event_id = ? AND (tbl, row_id) IN"
         " (SELECT tbl, row_id FROM changes WHERE event_id = ? AND kind = 'delete')",

@@ -16,7 +16,7 @@ from facewire.server.gallery.search.cohort import DEFAULT_PATH, Cohort, measure_
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.build.inventory import Held, held
 from facewire.server.maintenance.build.staging import Staging
-from facewire.server.recognition.calibration import crowd_of, shift_of
+from facewire.server.recognition.calibration import effective_size, offset_of
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.impostors import has_prior
 from facewire.server.recognition.mislabels import Elsewhere, elsewhere_among
@@ -52,7 +52,7 @@ def suspects(staging: Staging, spec: EmbeddingSpec, target: Store | None) -> Ite
     embeddings = np.concatenate([new.embeddings, old.embeddings])
     templates = Templates(embeddings, np.asarray(people, np.int64), measure_by(cohort)(embeddings))
     decider = Decider(spec, DEFAULT_FPIR, normalised=cohort is not None)
-    threshold = decider.threshold(crowd_of(templates.person_ids), shift_of(templates, decider.prior))
+    threshold = decider.threshold(effective_size(templates.person_ids), offset_of(templates, decider.prior))
     found = elsewhere_among(templates, [str(name) for name in names], np.arange(len(new.names)), threshold)
     paths = {picture.image_id: picture.path for picture in staging.pictures()}
     for row in sorted(found, key=lambda row: paths[int(new.image_ids[row])]):

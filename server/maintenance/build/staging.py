@@ -66,7 +66,7 @@ class Staging:
             for image_id in image_ids:
                 self._store.remove_image(image_id)
             self._store.execute("DELETE FROM people WHERE id NOT IN (SELECT person_id FROM images)")
-            journal.forget_passing(self._store, self._event)
+            journal.drop_net_zero(self._store, self._event)
 
     def held(self) -> Held:
         """The new templates."""

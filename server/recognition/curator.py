@@ -1,9 +1,9 @@
-"""What can be done to the gallery, in the protocol's words: the part of `RecognitionService` that changes it."""
+"""`Curator`: enrolling people and correcting the gallery, in the protocol's terms."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,6 +34,7 @@ from facewire.protocol.gallery_messages import (
     Undo,
     Undone,
 )
+from facewire.protocol.messages import RequestBody, Result
 from facewire.server.errors import Rejected, TimedOut
 from facewire.server.gallery.events import Change, Event
 from facewire.server.gallery.names import person_name
@@ -42,14 +43,17 @@ from facewire.server.gallery.records import Copy, NewPicture, PersonRecord
 from facewire.server.gallery.search.lookalikes import SAME
 from facewire.server.names import tidy
 from facewire.server.recognition.enrolment import Chosen, Refused, choose
+from facewire.server.recognition.judge import Judge
 from facewire.server.recognition.mislabels import Elsewhere, OthersFinder
-from facewire.server.recognition.quality_gate import COVERED, QualityLimits
+from facewire.server.recognition.quality_gate import COVERED, LIMITS, QualityLimits
 from facewire.server.vision.batching import Abandoned, never
 from facewire.server.vision.serving import ServingEngine
 from facewire.server.vision.upright import turn_of
 
+Handler = Callable[..., Result]
+
 LABEL_LENGTH = 16
-"""Hex digits of a picture's sha256 that name it where it brings no label."""
+"""Hex digits of the sha256 that name a picture without a label."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,15 +66,37 @@ class _Candidate:
     other: Elsewhere | None
 
 
-class Curation:
-    """The gallery's operations. Thread-safe."""
+class Curator:
+    """Answers requests that read or change the gallery. Thread-safe."""
 
-    def __init__(self, analyser: ServingEngine, gallery: Gallery, limits: QualityLimits, others: OthersFinder) -> None:
-        """`limits`: to what is enrolled; `others`: looks up whom else a picture may show."""
+    def __init__(
+        self, analyser: ServingEngine, gallery: Gallery, judge: Judge, *, limits: QualityLimits = LIMITS
+    ) -> None:
+        """`limits`: what a face must keep to be enrolled."""
         self._analyser = analyser
         self._gallery = gallery
         self._limits = limits
-        self._others = others
+        self._others = OthersFinder(gallery, judge.threshold)
+
+    @property
+    def computing(self) -> Mapping[type[RequestBody], Handler]:
+        """Request -> what answers it, told by `abandoned` whether anybody still waits."""
+        return {Enrol: self.enrol}
+
+    @property
+    def handlers(self) -> Mapping[type[RequestBody], Handler]:
+        """Request -> what answers it."""
+        return {
+            People: self.people,
+            Show: self.show,
+            Rename: self.rename,
+            Merge: self.merge,
+            Split: self.split,
+            Remove: self.remove,
+            Erase: self.erase,
+            Undo: self.undo,
+            History: self.history,
+        }
 
     def enrol(self, message: Enrol, /, *, abandoned: Abandoned = never) -> Enrolled:
         """Add pictures to a person; one picture alone, given as `image`, raises what it can't be enrolled for."""
@@ -109,7 +135,7 @@ class Curation:
 
     def _look_at(self, message: Enrol, abandoned: Abandoned) -> tuple[list[tuple[int, Chosen]], list[Rejection]]:
         """What may be enrolled, with its index in the request, and what may not. Raises TimedOut once nobody waits any
-        more, and of a picture alone what it can't be enrolled for."""
+        more, and for a single picture the reason it can't be enrolled."""
         chosen: list[tuple[int, Chosen]] = []
         rejected: list[Rejection] = []
         alone = message.several == "refuse" and not message.accepts("several_faces")
@@ -128,7 +154,7 @@ class Curation:
         return chosen, rejected
 
     def _elsewhere(self, name: str, message: Enrol, embeddings: NDArray[np.float32]) -> list[Elsewhere | None]:
-        """Of each picture whom it matches instead, where that is asked for."""
+        """For each picture the other person it matches, unless the check is waived."""
         return [None] * len(embeddings) if message.accepts("nearer_to_another") else self._others.find(name, embeddings)
 
     def people(self, message: People, /) -> PeopleListed:
@@ -149,7 +175,7 @@ class Curation:
         return self._noted(self._gallery.rename(message.name, message.to), message.to)
 
     def merge(self, message: Merge, /) -> Changed:
-        """Make several people one."""
+        """Merge several people into one."""
         return _changed(self._gallery.merge(message.names, message.into))
 
     def split(self, message: Split, /) -> Changed:
@@ -163,7 +189,7 @@ class Curation:
         return _changed(self._gallery.remove(message.name, message.templates))
 
     def erase(self, message: Erase, /) -> Erased:
-        """Remove a person for good."""
+        """Erase a person and every trace of them."""
         erasure = self._gallery.erase(message.name)
         return Erased(
             images=erasure.images,
@@ -177,7 +203,7 @@ class Curation:
         )
 
     def undo(self, message: Undo, /) -> Undone:
-        """Take back the last changes."""
+        """Undo the last changes."""
         undoing = self._gallery.undo(message.count, message.last)
         return Undone(_event(undoing.event), tuple(map(_event, undoing.undone)), tuple(map(_entry, undoing.people)))
 
@@ -187,13 +213,12 @@ class Curation:
         return HistoryListed(tuple(map(_event, events)), total)
 
     def _alike(self, name: str, index: int) -> list[Rejection]:
-        """A doubt, about the picture of that index, where a new person is called like another but for case and
-        accents."""
+        """A doubt about that picture, where a new person's name differs from another only in case or accents."""
         warning = _warning(name, self._gallery.alike(name))
         return [Rejection(index, "similar_name", warning)] if warning else []
 
     def _noted(self, change: Change, name: str) -> Changed:
-        """A change that gave somebody this name."""
+        """With a note where somebody else's name is nearly this new one."""
         name = tidy(name)
         return replace(_changed(change), note=_warning(name, self._gallery.alike(name)))
 

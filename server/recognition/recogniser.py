@@ -1,16 +1,14 @@
-"""`RecognitionService`: what facewire does, in the protocol's words, without a socket in sight.
+"""`Recogniser`: answers about pictures, in the protocol's terms and without a socket.
 
-The server's dispatch, scripts/identify.py and the tests all call this one class, so they all give the same answers.
+The server, scripts/identify.py and the tests all call this class, so they all give the same answers.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from facewire.protocol.messages import (
     Candidate,
@@ -28,25 +26,23 @@ from facewire.protocol.messages import (
     IdentifiedFace,
     Identify,
     ImageSize,
+    RequestBody,
+    Result,
     Verified,
     Verify,
 )
-from facewire.server.comparison import distance, normalised, similarity_for
 from facewire.server.errors import ModelMismatch, NoFace
 from facewire.server.gallery.protocol import Gallery
 from facewire.server.gallery.records import Match
-from facewire.server.recognition.calibration import Calibration
-from facewire.server.recognition.curation import Curation
-from facewire.server.recognition.decision import Decider, Verdict
+from facewire.server.recognition.judge import Judge
 from facewire.server.recognition.main_face import face_meant
-from facewire.server.recognition.mislabels import OthersFinder
-from facewire.server.recognition.quality_gate import LIMITS, QualityLimits
 from facewire.server.vision.analyser import Features, FoundFace, Picture
 from facewire.server.vision.batching import Abandoned, never
 from facewire.server.vision.emotion import Emotion
-from facewire.server.vision.runtime import Floats
 from facewire.server.vision.serving import ServingEngine
 from facewire.server.vision.upright import turn_of
+
+Handler = Callable[..., Result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,62 +55,38 @@ class ServiceCounts:
     model: str
 
 
-class RecognitionService(Curation):
-    """An analyser and a gallery of one spec. Thread-safe; holds no state of its own but a count of faces.
+class Recogniser:
+    """Answers requests about pictures by an analyser and a gallery of one spec. Thread-safe; its only state is a count
+    of faces.
 
-    Every method that takes pictures raises InvalidImage for what is none, Busy when too much is waiting, and TimedOut
-    when `abandoned` became true before the work began.
+    Every method that takes pictures raises InvalidImage for what can't be decoded, Busy when too much is waiting, and
+    TimedOut when `abandoned` became true before the work began.
     """
 
-    def __init__(
-        self,
-        analyser: ServingEngine,
-        gallery: Gallery,
-        decider: Decider,
-        *,
-        runtime: str,
-        limits: QualityLimits = LIMITS,
-    ) -> None:
-        """`limits`: to what is enrolled. Raises ModelMismatch when the gallery's embeddings are not the analyser's."""
+    def __init__(self, analyser: ServingEngine, gallery: Gallery, judge: Judge, *, runtime: str) -> None:
+        """Raises ModelMismatch when the gallery's embeddings are not the analyser's."""
         if gallery.spec != analyser.spec:
             raise ModelMismatch(
                 f"the gallery holds embeddings of {gallery.spec.model} ({gallery.spec.fingerprint}), the server "
                 f"computes those of {analyser.spec.model} ({analyser.spec.fingerprint}): they can't be compared"
             )
-        if decider.normalised != (gallery.cohort is not None):
-            raise ValueError("the decider and the gallery must both have a cohort, or neither")
-        super().__init__(analyser, gallery, limits, OthersFinder(gallery, self._threshold))
-        self._decider = decider
-        self._calibration = Calibration(gallery, decider.prior)
+        self._analyser = analyser
+        self._gallery = gallery
+        self._judge = judge
         self._runtime = runtime
         self._counting = threading.Lock()  # guards _faces
         self._faces = 0
         self._troubles = [gallery.trouble]
 
     @property
-    def analyser(self) -> ServingEngine:
-        """What finds and embeds faces."""
-        return self._analyser
+    def computing(self) -> Mapping[type[RequestBody], Handler]:
+        """Request -> what answers it, told by `abandoned` whether anybody still waits."""
+        return {Identify: self.identify, Detect: self.detect, Embed: self.embed, Verify: self.verify}
 
     @property
-    def gallery(self) -> Gallery:
-        """Who is enrolled."""
-        return self._gallery
-
-    @property
-    def decider(self) -> Decider:
-        """What decides."""
-        return self._decider
-
-    @property
-    def model(self) -> str:
-        """DeepFace's name of the recognition model."""
-        return self._analyser.spec.model
-
-    @property
-    def shift(self) -> float:
-        """By how much nearer than the prior's people this gallery's come, normalised (see Calibration)."""
-        return self._calibration.shift()
+    def handlers(self) -> Mapping[type[RequestBody], Handler]:
+        """Request -> what answers it."""
+        return {Health: self.health}
 
     def identify(self, message: Identify, /, *, abandoned: Abandoned = never) -> Identified:
         """Who is in the picture, face by face. No face, or only strangers, is an answer and not an error."""
@@ -128,7 +100,7 @@ class RecognitionService(Curation):
         )
         done = time.perf_counter()
         timing = picture.timing_ms | _milliseconds(embed=embedded - found, search=done - embedded, total=done - begun)
-        return Identified(faces, _size(picture), self.model, timing)
+        return Identified(faces, _size(picture), self._analyser.spec.model, timing)
 
     def detect(self, message: Detect, /, *, abandoned: Abandoned = never) -> Detected:
         """Where the faces are; nothing is embedded."""
@@ -155,7 +127,7 @@ class RecognitionService(Curation):
             for face, feature in zip(picture.faces, features, strict=True)
         )
         timing = picture.timing_ms | _milliseconds(total=time.perf_counter() - begun)
-        return Embedded(faces, _size(picture), self.model, self._analyser.spec.dimension, timing)
+        return Embedded(faces, _size(picture), self._analyser.spec.model, self._analyser.spec.dimension, timing)
 
     def verify(self, message: Verify, /, *, abandoned: Abandoned = never) -> Verified:
         """Do two pictures show one person? Of several faces the one at `at` counts, or the largest central one. Raises
@@ -167,25 +139,7 @@ class RecognitionService(Curation):
         probe, seen = self._meant(message.image, message.at, "first")
         reference, other_seen = self._meant(message.other, message.other_at, "second")
         one, another = self._analyser.enrolments([probe, reference], abandoned)
-        return replace(self.compared(one, another, message.fmr), image=seen, other=other_seen)
-
-    def compared(self, one: Floats, other: Floats, /, fmr: float | None = None) -> Verified:
-        """Are these two embeddings, (d,) of unit length, one person's? `fmr`: by default the decider's own."""
-        similarity = float(np.dot(one.astype(np.float64), other.astype(np.float64)))
-        scale = float(np.prod(self._gallery.scales(np.stack([one, other]))))
-        threshold = similarity_for(self._decider.verification_threshold(fmr), scale)
-        relative = normalised(similarity, scale)
-        return Verified(
-            same=similarity >= threshold,
-            similarity=similarity,
-            distance=distance(similarity),
-            threshold=threshold,
-            margin=similarity - threshold,
-            false_match=self._decider.false_match_alike(relative),
-            model=self.model,
-            fmr=self._decider.fmr if fmr is None else fmr,
-            false_match_at_large=self._decider.false_match_at_large(relative),
-        )
+        return replace(self._judge.compare(one, another, message.fmr), image=seen, other=other_seen)
 
     def health(self, message: Health, /) -> HealthReport:
         """One real pass through every network. Raises ModelMismatch where another model took over the database."""
@@ -194,7 +148,7 @@ class RecognitionService(Curation):
         counts = self._gallery.counts()
         reason = next(filter(None, (trouble() for trouble in self._troubles)), "")
         return HealthReport(
-            not reason, self.model, self._runtime, inference_ms, counts.people, counts.templates, reason
+            not reason, self._analyser.spec.model, self._runtime, inference_ms, counts.people, counts.templates, reason
         )
 
     def watch_over(self, trouble: Callable[[], str]) -> None:
@@ -204,11 +158,7 @@ class RecognitionService(Curation):
     def counts(self) -> ServiceCounts:
         """What `stats` says besides the traffic."""
         counts = self._gallery.counts()
-        return ServiceCounts(self._faces, counts.people, counts.templates, self.model)
-
-    def _threshold(self) -> float:
-        """The normalised similarity from which on `identify` calls a face a match."""
-        return self._decider.threshold(self._calibration.crowd(), self.shift)
+        return ServiceCounts(self._faces, counts.people, counts.templates, self._analyser.spec.model)
 
     def _counted(self, picture: Picture) -> Picture:
         with self._counting:
@@ -216,8 +166,9 @@ class RecognitionService(Curation):
         return picture
 
     def _identified(self, face: FoundFace, features: Features, k: int) -> IdentifiedFace:
-        matches, verdict, threshold = self.judged(features.embedding, k)
-        best = matches[0] if matches else None
+        decided = self._judge.decide(features.embedding, k)
+        verdict, threshold = decided.verdict, decided.threshold
+        best = decided.matches[0] if decided.matches else None
         return IdentifiedFace(
             box=face.box,
             landmarks=face.landmarks,
@@ -230,17 +181,9 @@ class RecognitionService(Curation):
             threshold=threshold,
             margin=best.similarity - threshold if best else None,
             false_match=verdict.false_match,
-            candidates=tuple(_candidate(match) for match in matches[:k]),
+            candidates=tuple(_candidate(match) for match in decided.matches[:k]),
             emotion=_emotion(features.emotion) if features.emotion else None,
         )
-
-    def judged(self, embedding: Floats, k: int) -> tuple[tuple[Match, ...], Verdict, float]:
-        """The nearest people to a probe, at least `k` of those there are; who it is; and the similarity that needs."""
-        # Two at least: whether the second person is as likely decides between `match` and `ambiguous`.
-        matches = self._gallery.search(embedding, max(k, 2))
-        relative = [match.normalised for match in matches]
-        verdict = self._decider.decide(relative, self._calibration.crowd(), self.shift)
-        return matches, verdict, similarity_for(verdict.threshold, matches[0].scale if matches else 1.0)
 
     def _meant(self, data: bytes, at: tuple[float, float] | None, which: str) -> tuple[FoundFace, FacesSeen]:
         """The face in a picture that is meant, and what else there was to choose from. Raises NoFace."""

@@ -1,6 +1,6 @@
-"""Files that can be made again, kept while there is room: what was used longest ago makes way.
+"""An LRU cache of files that can be made again, such as thumbnails.
 
-Below a folder, `ab/<sha256>/<name>`: by the picture that they were made of, so that they go with it.
+They lie in `ab/<sha256>/<name>` below a folder: by the picture they were made of, so that they go with it.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-_EMPTIED_TO = 0.8  # of the room, so that not every file that comes has others looked through
-_USED_EVERY_S = 3600.0  # a file's time of use is noted no finer than this
+_EMPTIED_TO = 0.8  # of the capacity, so that not every new file has the others listed
+_USED_EVERY_S = 3600.0  # the time of last use is kept to this precision
 _UNDER_WAY = ".new"
 _log = logging.getLogger("facewire.albums")
 
 
-class Shelf:
-    """At most `room` bytes of files, and those being written. Thread-safe.
+class FileCache:
+    """At most `capacity` bytes, not counting files being written. Thread-safe.
 
-    Nothing is fsynced: a file that a crash of the machine left damaged must be recognised by who reads it.
+    Nothing is fsynced: the reader must recognise a file that a crash of the machine left damaged.
     """
 
-    def __init__(self, folder: Path, room: int) -> None:
+    def __init__(self, folder: Path, capacity: int) -> None:
         self._folder = folder
-        self._room = room
-        self._counting = threading.Lock()  # guards _held, and lets one thread at a time make room
-        self._held: int | None = None  # bytes; None until they were counted
+        self._capacity = capacity
+        self._counting = threading.Lock()  # guards _held, and lets one thread at a time evict
+        self._held: int | None = None  # bytes; None until counted
 
     def get(self, sha256: str, name: str) -> bytes | None:
-        """A file's bytes, or None where it is not here."""
+        """A file's bytes, or None on a miss."""
         path = self._path(sha256, name)
         try:
             data = path.read_bytes()
@@ -48,7 +48,7 @@ class Shelf:
         return data
 
     def put(self, sha256: str, name: str, data: bytes) -> None:
-        """Keeps a file. Where that can't be (a full disk), the log says so, and it will be made again."""
+        """Adds a file. If that fails (a full disk), a warning is logged, and the file will be made again."""
         path = self._path(sha256, name)
         new = path.with_name(secrets.token_hex(8) + _UNDER_WAY)
         try:
@@ -60,10 +60,10 @@ class Shelf:
                 new.unlink(missing_ok=True)
             _log.warning("a thumbnail is not kept: %s", error.strerror)
             return
-        self._make_room(len(data))
+        self._evict(len(data))
 
     def drop(self, sha256s: Iterable[str]) -> None:
-        """Removes everything made of these pictures."""
+        """Removes every file made of these pictures."""
         for sha256 in sha256s:
             shutil.rmtree(self._folder / sha256[:2] / sha256, ignore_errors=True)
 
@@ -76,18 +76,18 @@ class Shelf:
     def _path(self, sha256: str, name: str) -> Path:
         return self._folder / sha256[:2] / sha256 / name
 
-    def _make_room(self, added: int) -> None:
+    def _evict(self, added: int) -> None:
         with self._counting:
             if self._held is not None:
                 self._held += added
-            if self._held is not None and self._held <= self._room:
+            if self._held is not None and self._held <= self._capacity:
                 return
             files = sorted(self._files())  # the least recently used first
             self._held = sum(size for _, size, _ in files)
-            if self._held <= self._room:
+            if self._held <= self._capacity:
                 return
             for _, size, path in files:
-                if self._held <= _EMPTIED_TO * self._room:
+                if self._held <= _EMPTIED_TO * self._capacity:
                     break
                 path.unlink(missing_ok=True)
                 self._held -= size

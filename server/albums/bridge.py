@@ -1,25 +1,26 @@
-"""People beyond corrections: who may be one, who the gallery knows, and enrolling them there."""
+"""The gallery bridge: which people of an album the gallery knows, and enrolling them there. And who may be one."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from facewire.protocol.albums.correcting import AlbumSuggested, AlbumSuggestion
+from facewire.protocol.albums.correcting import AlbumSuggest, AlbumSuggested, AlbumSuggestion
 from facewire.protocol.albums.enrolling import (
     AlbumEnrol,
     AlbumEnrolled,
     AlbumLeftOut,
+    AlbumRecognise,
     AlbumRecognised,
     AlbumRecognition,
 )
-from facewire.protocol.gallery_messages import MAX_LABEL, Acceptable, Enrol, Rejection
+from facewire.protocol.gallery_messages import MAX_LABEL, Acceptable, Enrol, Enrolled, Rejection
 from facewire.server.albums import clustering, corrections, faces
 from facewire.server.albums.database import Database
-from facewire.server.albums.lending import Registry
+from facewire.server.albums.judge import Judge
 from facewire.server.albums.originals import Originals
 from facewire.server.albums.vectors import VectorStore, group_means
 from facewire.server.errors import BadRequest
@@ -32,17 +33,27 @@ _Held = tuple[sqlite3.Row, bytes]
 """A face, and its photo."""
 
 
-class GalleryTies:
-    """Thread-safe; holds nothing but its tools."""
+class GalleryBridge:
+    """Stateless and thread-safe."""
 
-    def __init__(self, db: Database, originals: Originals, vectors: VectorStore, registry: Registry) -> None:
+    def __init__(
+        self,
+        db: Database,
+        originals: Originals,
+        vectors: VectorStore,
+        judge: Judge,
+        enrol: Callable[[Enrol], Enrolled],
+    ) -> None:
+        """`enrol` adds pictures to a person of the gallery."""
         self._db = db
         self._originals = originals
         self._vectors = vectors
-        self._registry = registry
+        self._judge = judge
+        self._enrol = enrol
 
-    def suggest(self, db: sqlite3.Connection, album: int, limit: int) -> AlbumSuggested:
-        """Pairs of people who may be one, those first whose answer settles most faces; hidden people are left out."""
+    def suggest(self, db: sqlite3.Connection, album: int, message: AlbumSuggest) -> AlbumSuggested:
+        """Pairs of people who may be one, beginning with those whose answer settles most faces; hidden people are left
+        out."""
         vectors = self._vectors.of(db, album)
         hidden = {row[0] for row in db.execute("SELECT id FROM people WHERE album_id = ? AND hidden", (album,))}
         apart = vectors.pairs(faces.apart(db, album))
@@ -51,17 +62,17 @@ class GalleryTies:
         )
         suggested: list[AlbumSuggestion] = []
         for one, other, similarity, settled in pairs:
-            if len(suggested) == limit:
+            if len(suggested) == message.limit:
                 break
             if not hidden & {one, other}:
                 first, second = faces.some_people(db, album, (one, other))
                 suggested.append(AlbumSuggestion(first, second, similarity, settled))
         return AlbumSuggested(tuple(suggested))
 
-    def recognise(self, album: int, *, apply: bool) -> AlbumRecognised:
+    def recognise(self, album: int, message: AlbumRecognise) -> AlbumRecognised:
         """Which people without a name the gallery knows, by the mean of their faces; the most similar first.
 
-        Two of them may get one name; with `apply` they become one person, for so a name works.
+        Two of them may get the same name; with `apply` they become one person, as with every name given twice.
         """
         with self._db.reading() as db:
             vectors = self._vectors.of(db, album)
@@ -71,11 +82,12 @@ class GalleryTies:
         means = group_means(vectors.embeddings, group_of, len(numbers))
         matches = []
         for person, mean in zip(numbers.tolist(), means, strict=True):
-            known = self._registry.recognise(mean) if person in nameless else None
+            known = self._judge.named(mean) if person in nameless else None
             if known is not None:
-                matches.append(AlbumRecognition(person, known.name, known.similarity, known.threshold))
+                match, threshold = known
+                matches.append(AlbumRecognition(person, match.name, match.similarity, threshold))
         matches.sort(key=lambda match: (-match.similarity, match.person))
-        if not (apply and matches):
+        if not (message.apply and matches):
             return AlbumRecognised(tuple(matches), None)
         with self._db.writing() as db:
             there = {
@@ -86,10 +98,10 @@ class GalleryTies:
         return AlbumRecognised(tuple(current), event)
 
     def enrol(self, album: int, message: AlbumEnrol) -> AlbumEnrolled:
-        """Enrols a person's best faces, one a photo. Raises UnknownPerson; BadRequest for one without a name.
+        """Enrols a person's best faces, one per photo. Raises UnknownPerson; BadRequest for a person without a name.
 
-        Their photos go the way of all pictures that are enrolled: through the gallery's checks, which need to see them,
-        and to a template with a crop, which can be shown and embedded by another model.
+        The photos are enrolled like any other picture, not as embeddings: the gallery's checks need to see them, and
+        its templates keep a crop that can be shown and embedded by another model.
         """
         with self._db.reading() as db:
             name = faces.person_row(db, album, message.person)["name"]
@@ -102,13 +114,13 @@ class GalleryTies:
             held = self._read(some)
             if not held:
                 continue
-            enrolled = self._registry.enrol(_enrolment(name, held, message.accept))
+            enrolled = self._enrol(_enrolment(name, held, message.accept))
             left_out += [_left_out(held[one.index][0], one) for one in enrolled.rejected]
             templates = enrolled.person.templates if enrolled.person else 0
         return AlbumEnrolled(name, templates, tuple(left_out))
 
     def _read(self, rows: Sequence[sqlite3.Row]) -> list[_Held]:
-        """Faces with their photos, less those whose photo was deleted since they were chosen."""
+        """Faces with their photos, except those whose photo was deleted since they were chosen."""
         held = []
         for row in rows:
             with contextlib.suppress(FileNotFoundError):
@@ -127,7 +139,7 @@ def _enrolment(name: str, held: Sequence[_Held], accept: tuple[Acceptable, ...])
 
 
 def _held_at_once(rows: Sequence[sqlite3.Row]) -> Iterator[Sequence[sqlite3.Row]]:
-    """Parts whose photos are of at most HELD_BYTES together, or one."""
+    """Parts of one row at least, whose photos are HELD_BYTES together at most if there are several."""
     start, held = 0, 0
     for number, row in enumerate(rows):
         if number > start and held + row["size"] > HELD_BYTES:

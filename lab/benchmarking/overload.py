@@ -1,0 +1,181 @@
+"""What a server does with ten times the work it can hold: how much it still answers, how soon, and what it advises.
+
+    python -m lab.benchmarking.overload [PICTURE] [--clients 200] [--seconds 10] [--rounds 3] [--width 4000]
+
+Eight closed-loop clients show what the machine can do; then many more ask, each again as soon as it is answered, and
+after `busy` once the advised time has passed. Both in turn, for the machine is shared: by clients and server, and by
+whatever else it does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facewire.client import FaceClient
+from facewire.client.errors import ServerBusy
+from facewire.scripts.demo import PEOPLE
+from facewire.scripts.serving import ROOT, Server, server_process
+from facewire.server.vision.runtime import cores
+
+FEW = 8  # clients that keep every worker busy, and wait for nobody
+KEPT = 0.9  # of what few clients are answered, at least, whatever the crowd
+_PICTURE = ROOT / "data" / "sample" / "probes" / "akira_monase.jpg"
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PATIENCE_S = 120.0
+
+
+@dataclass
+class Load:
+    """What became of the requests. Every client adds to it."""
+
+    waits_s: list[float] = field(default_factory=list)  # of those that were answered
+    advice_s: list[float] = field(default_factory=list)  # one for each `busy`
+    errors: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    processor_s: float = 0.0  # the server's
+    others_s: float = 0.0  # everybody else's, these clients included
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.waits_s) / self.seconds
+
+    def add(self, other: Load) -> None:
+        """Another round's."""
+        self.waits_s += other.waits_s
+        self.advice_s += other.advice_s
+        self.errors += other.errors
+        self.seconds += other.seconds
+        self.processor_s += other.processor_s
+        self.others_s += other.others_s
+
+    def describe(self, clients: int) -> str:
+        """One line."""
+        used, others = (part / self.seconds / cores() for part in (self.processor_s, self.others_s))
+        line = f"{clients:4} clients: {self.rate:6.1f} answered/s"
+        if self.waits_s:
+            p50, p99 = np.percentile(self.waits_s, [50, 99])
+            line += f", p50 {p50:5.2f} s, p99 {p99:5.2f} s"
+        line += f", {len(self.advice_s)} busy"
+        if self.advice_s:
+            line += f" (advice p50 {np.median(self.advice_s):.2f} s)"
+        return f"{line}, {len(self.errors)} errors, processor {used:.0%}, others {others:.0%}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints both loads; 1 where the many are answered less than nine tenths of what the few were,
+    by the rounds' median."""
+    asked = _parse(argv)
+    picture = _picture(asked.picture, asked.width)
+    with tempfile.TemporaryDirectory() as room:
+        db = asked.db or _database(Path(room))
+        flags = ("--log-level", "warning", "--max-connections", str(asked.clients + FEW))
+        with server_process(str(db), flags, Path(room) / "server.log") as server:
+            run(server, picture, FEW, 3.0)  # to warm up
+            few, many, shares = Load(), Load(), []
+            for _ in range(asked.rounds):
+                before = run(server, picture, FEW, asked.seconds)
+                crowd = run(server, picture, asked.clients, asked.seconds)
+                shares.append(crowd.rate / before.rate if before.rate else 0.0)
+                few.add(before)
+                many.add(crowd)
+                print(before.describe(FEW), crowd.describe(asked.clients), sep="\n", flush=True)
+    for error in sorted({*few.errors, *many.errors})[:5]:
+        print(error)
+    print(f"in all:\n{few.describe(FEW)}\n{many.describe(asked.clients)}")
+    share = float(np.median(shares))
+    print(f"{asked.clients} clients are answered {share:.0%} of what {FEW} are ({KEPT:.0%} wanted)")
+    return 0 if share >= KEPT else 1
+
+
+def run(server: Server, picture: bytes, clients: int, seconds: float) -> Load:
+    """So many clients ask for so long; answers that come later do not count."""
+    load, ready = Load(), threading.Barrier(clients + 1)
+    until = [0.0]  # set before the barrier opens
+    threads = [threading.Thread(target=_ask, args=(server, picture, load, ready, until)) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    begun, used, machine = time.monotonic(), _processor_s(server), _machine_s()
+    until[0] = begun + seconds
+    ready.wait(_PATIENCE_S)
+    time.sleep(max(0.0, until[0] - time.monotonic()))
+    load.seconds, load.processor_s = time.monotonic() - begun, _processor_s(server) - used
+    load.others_s = _machine_s() - machine - load.processor_s
+    for thread in threads:
+        thread.join(_PATIENCE_S)
+    return load
+
+
+def _ask(server: Server, picture: bytes, load: Load, ready: threading.Barrier, until: list[float]) -> None:
+    with FaceClient("127.0.0.1", server.port, timeout=_PATIENCE_S, retries=0) as client:
+        client.ping()
+        ready.wait(_PATIENCE_S)
+        while (begun := time.monotonic()) < until[0]:
+            try:
+                client.identify(picture)
+            except ServerBusy as busy:
+                advised_s = (busy.retry_after_ms or 0) / 1000
+                load.advice_s.append(advised_s)
+                time.sleep(min(advised_s, max(0.0, until[0] - time.monotonic())))
+            except Exception as error:  # noqa: BLE001 - counted and shown: the others go on
+                load.errors.append(f"{type(error).__name__}: {error}")
+            else:
+                if (now := time.monotonic()) < until[0]:
+                    load.waits_s.append(now - begun)
+
+
+def _processor_s(server: Server) -> float:
+    """What the server's process has used so far."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _machine_s() -> float:
+    """What all processes have used so far."""
+    user, nice, system, _idle, _waiting, *interrupts = map(int, Path("/proc/stat").read_text().split(None, 9)[1:9])
+    return (user + nice + system + sum(interrupts)) / _TICKS
+
+
+def _picture(path: Path, width: int | None) -> bytes:
+    """Its bytes, or those of a JPEG so many pixels wide."""
+    data = path.read_bytes()
+    if width is None:
+        return data
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    large = cv2.resize(image, (width, round(image.shape[0] * width / image.shape[1])))
+    return cv2.imencode(".jpg", large)[1].tobytes()
+
+
+def _database(room: Path) -> Path:
+    """The sample's people, built anew."""
+    db = room / "people.db"
+    subprocess.run([sys.executable, "scripts/create_db.py", str(PEOPLE), "--db", str(db)], cwd=ROOT, check=True)
+    return db
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("picture", nargs="?", type=Path, default=_PICTURE, help="what is asked about")
+    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each load in each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--width", type=int, help="pixels that the picture is enlarged to")
+    parser.add_argument("--db", type=Path, help="a database; the sample's people, built anew, unless one is named")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""What became of a request, as bytes: errors become codes, and each request is logged and counted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+
+from facewire.protocol.codec import encode_answer
+from facewire.protocol.errors import ErrorCode, RequestRefused
+from facewire.protocol.messages import Detected, Embedded, Failure, Identified, Request, Result, Success
+from facewire.server.errors import (
+    AlreadyExists,
+    BadRequest,
+    Busy,
+    Conflict,
+    InvalidImage,
+    InvalidName,
+    ModelMismatch,
+    NoFace,
+    OverLimit,
+    Rejected,
+    RequestError,
+    SeveralFaces,
+    StorageFailed,
+    TimedOut,
+    UnknownAlbum,
+    UnknownPerson,
+    UnknownTemplate,
+)
+from facewire.server.reply import Reply
+from facewire.server.tcp.metrics import Metrics
+
+_requests = logging.getLogger("facewire.request")
+_bugs = logging.getLogger("facewire.dispatch")
+
+# Held complete by tests/unit/test_dispatch.py.
+CODE_OF: Mapping[type[RequestError], ErrorCode] = {
+    InvalidImage: ErrorCode.INVALID_IMAGE,
+    NoFace: ErrorCode.NO_FACE,
+    SeveralFaces: ErrorCode.SEVERAL_FACES,
+    Rejected: ErrorCode.REJECTED,
+    UnknownPerson: ErrorCode.UNKNOWN_PERSON,
+    UnknownTemplate: ErrorCode.UNKNOWN_TEMPLATE,
+    AlreadyExists: ErrorCode.EXISTS,
+    InvalidName: ErrorCode.INVALID_REQUEST,
+    Conflict: ErrorCode.CONFLICT,
+    StorageFailed: ErrorCode.STORAGE,
+    UnknownAlbum: ErrorCode.UNKNOWN_ALBUM,
+    BadRequest: ErrorCode.INVALID_REQUEST,
+    OverLimit: ErrorCode.TOO_LARGE,
+    ModelMismatch: ErrorCode.MODEL_MISMATCH,
+    TimedOut: ErrorCode.TIMEOUT,
+    Busy: ErrorCode.BUSY,
+}
+
+
+class Answers:
+    """Encodes answers. Thread-safe; never raises."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+
+    def encoded(self, reply: Reply, outcome: Result | Exception | None) -> bytes | None:
+        """What `reply` is to say; None where that is nothing."""
+        request = reply.request
+        if outcome is None:
+            _requests.info("id=%d op=%s dropped: its connection is gone", request.id, request.body.op)
+            return None
+        if isinstance(outcome, Exception):
+            return self._failure(request, outcome)
+        try:
+            answer = encode_answer(Success(request.id, outcome))
+        except Exception as error:  # noqa: BLE001 - a bug of ours: whoever asked must be told, and others served
+            return self._failure(request, error)
+        elapsed_ms = (time.monotonic() - reply.started) * 1000
+        _requests.info("id=%d op=%s faces=%s ms=%.1f", request.id, request.body.op, _faces_in(outcome), elapsed_ms)
+        return answer
+
+    def refusal(
+        self, request_id: int, code: ErrorCode, message: str, op: str = "-", retry_after_ms: int | None = None
+    ) -> bytes:
+        """A failure, counted and logged; `op` is for the log."""
+        self.metrics.error(code)
+        _requests.info("id=%d op=%s refused: %s", request_id, op, code)
+        return encode_answer(Failure(request_id, code, message, retry_after_ms))
+
+    def _failure(self, request: Request, error: Exception) -> bytes:
+        op = request.body.op
+        if isinstance(error, RequestError):
+            return self.refusal(request.id, code_of(error), str(error), op, getattr(error, "retry_after_ms", None))
+        if isinstance(error, RequestRefused):
+            return self.refusal(request.id, error.code, str(error), op)
+        _bugs.error("id=%d op=%s failed", request.id, op, exc_info=error)
+        return self.refusal(request.id, ErrorCode.INTERNAL, "the server failed; its log says more", op)
+
+
+def code_of(error: RequestError) -> ErrorCode:
+    """The code that an answer carries for this error."""
+    return next((CODE_OF[kind] for kind in type(error).__mro__ if kind in CODE_OF), ErrorCode.INTERNAL)
+
+
+def _faces_in(result: Result) -> int | str:
+    return len(result.faces) if isinstance(result, (Identified, Detected, Embedded)) else "-"
