@@ -74,7 +74,7 @@ def test_over_so_many_one_is_closed_straight_away(
     ends: tuple[MessageStream, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lingering, "_LINGER_S", 1000.0)
-    monkeypatch.setattr(lingering, "_MOST", 0)
+    monkeypatch.setattr(lingering, "MOST_LINGERING", 0)
     stream, _ = ends
     LingeringClose().close(stream)
     assert stream.fileno() == -1
