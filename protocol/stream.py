@@ -114,7 +114,7 @@ class MessageStream:
         since = self._frame_since
         return None if since is None else time.monotonic() - since
 
-    def has_news(self) -> bool:
+    def has_arrived(self) -> bool:
         """Has something arrived that was not received yet, or the peer ended? Any thread may ask before `close`."""
         with _Selector() as selector:
             selector.register(self._sock, selectors.EVENT_READ)

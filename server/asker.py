@@ -1,4 +1,4 @@
-"""Who waits for an answer, as the work sees them: no sockets and no messages, so every room may know it."""
+"""Whoever waits for an answer, as the work sees them: no sockets and no messages, so every package may use it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 
 
 class Asker:
-    """One who waits for ever and wants no news: a script. Every method may be called from any thread, and returns at
-    once."""
+    """One who waits for ever and needs no progress, such as a script. Every method may be called from any thread, and
+    returns at once."""
 
     def __call__(self) -> bool:
-        """Does nobody wait for the work any more, because they have gone or it did not begin in time?"""
+        """Does nobody wait for the work any more: has whoever asked gone, or did it not begin in time?"""
         return self.left() <= 0
 
     def left(self) -> float:
@@ -25,7 +25,7 @@ class Asker:
 
 
 class Part(Asker):
-    """Work that is one step of something larger: it proceeds with it, and the larger tells the news."""
+    """Work that is one step of something larger: it proceeds with that, which reports the progress."""
 
     def __init__(self, whole: Asker) -> None:
         self._whole = whole

@@ -1,4 +1,4 @@
-"""The one answer to a request, on its way to whoever asked: no sockets and no bytes, so every room may know it."""
+"""The one answer to a request, on its way to whoever asked: no sockets and no bytes, so every package may use it."""
 
 from __future__ import annotations
 

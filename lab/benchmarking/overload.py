@@ -64,6 +64,7 @@ class Load:
     def describe(self, clients: int) -> str:
         """One line."""
         used, others = (part / self.seconds / cores() for part in (self.processor_s, self.others_s))
+        each = len(self.waits_s) / max(self.processor_s, 1 / _TICKS)
         line = f"{clients:4} clients: {self.rate:6.1f} answered/s"
         if self.waits_s:
             p50, p99 = np.percentile(self.waits_s, [50, 99])
@@ -71,12 +72,12 @@ class Load:
         line += f", {len(self.advice_s)} busy"
         if self.advice_s:
             line += f" (advice p50 {np.median(self.advice_s):.2f} s)"
-        return f"{line}, {len(self.errors)} errors, processor {used:.0%}, others {others:.0%}"
+        line += f", {len(self.errors)} errors; processor {used:.0%} ({each:.0f} answered a second of it)"
+        return f"{line}, others {others:.0%}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints both loads; 1 where the many are answered less than nine tenths of what the few were,
-    by the rounds' median."""
+    """Prints both loads; 1 where many clients are answered less, in the median round, than `KEPT` of what few are."""
     asked = _parse(argv)
     picture = _picture(asked.picture, asked.width)
     with tempfile.TemporaryDirectory() as room:

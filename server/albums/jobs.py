@@ -18,7 +18,7 @@ from facewire.protocol.messages import Result
 from facewire.server.errors import Busy, RequestError
 from facewire.server.reply import Reply
 
-_TELL_EVERY_S = 0.25  # as often as a progress bar is worth drawing
+_REPORT_EVERY_S = 0.25  # as often as a progress bar is worth drawing
 _STILL_THERE_S = 5.0  # at least this often, so that nobody takes a long step for the end
 _log = logging.getLogger("facewire.albums")
 
@@ -51,8 +51,8 @@ class Job:
         self.sealed = False
         self.state = State()  # replaced whole, by the working thread only
         self.replies: list[Reply] = []  # guarded by the lock of Jobs, as are the two below
-        self.told: State | None = None
-        self.told_at = 0.0
+        self.reported: State | None = None
+        self.reported_at = 0.0
         self._stopping = stopping
 
     def at(self, stage: str, done: int, total: int, **details: object) -> None:
@@ -78,7 +78,7 @@ class Job:
 
 
 class Jobs:
-    """A thread that works and a thread that tells. `close` ends both.
+    """A thread that works and a thread that reports. `close` ends both.
 
     How much waits is bounded by who asks: every job stands for a row on disk, of which there are so many at most.
     """
@@ -89,12 +89,12 @@ class Jobs:
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._worker = threading.Thread(target=self._work, name=f"facewire-{name}", daemon=True)
-        self._teller = threading.Thread(target=self._tell_all, name=f"facewire-{name}-teller", daemon=True)
+        self._reporter = threading.Thread(target=self._report_all, name=f"facewire-{name}-reporter", daemon=True)
 
     def start(self) -> None:
         """Begins to work."""
         self._worker.start()
-        self._teller.start()
+        self._reporter.start()
 
     def submit(self, key: object, work: Callable[[Job], Result], reply: Reply | None = None) -> None:
         """Queues work, or follows the job of that key that waits or runs already. Raises Busy at the end."""
@@ -121,11 +121,11 @@ class Jobs:
             waiting, self._waiting = list(self._waiting), deque()
             self._changed.notify_all()
         for job in waiting:
-            self._tell_end(job, _stopped_error())
+            self._end(job, _stopped_error())
         if not self._worker.ident:
             return True
         self._worker.join(patience_s)
-        self._teller.join(patience_s)
+        self._reporter.join(patience_s)
         return not self._worker.is_alive()
 
     def _all(self) -> list[Job]:
@@ -145,7 +145,7 @@ class Jobs:
                 outcome = error
             with self._changed:
                 self._running = None  # before anybody hears of it: who asks again then gets a new job
-            self._tell_end(job, outcome)
+            self._end(job, outcome)
 
     def _next(self) -> Job | None:
         with self._changed:
@@ -155,23 +155,23 @@ class Jobs:
             self._running = self._waiting.popleft()
             return self._running
 
-    def _tell_all(self) -> None:
-        while not self._stopping.wait(_TELL_EVERY_S):
+    def _report_all(self) -> None:
+        while not self._stopping.wait(_REPORT_EVERY_S):
             with self._changed:
                 for job in self._all():
-                    self._tell(job)
+                    self._report(job)
 
-    def _tell(self, job: Job) -> None:
+    def _report(self, job: Job) -> None:
         """Called with the lock held, so that nobody hears of progress after the end."""
         job.replies = [reply for reply in job.replies if not reply.gone()]
         state, at = job.state, time.monotonic()
-        if not job.replies or (state is job.told and at - job.told_at < _STILL_THERE_S):
+        if not job.replies or (state is job.reported and at - job.reported_at < _STILL_THERE_S):
             return
-        job.told, job.told_at = state, at
+        job.reported, job.reported_at = state, at
         for reply in job.replies:
             reply.progress(state.done, state.total, {"stage": state.stage, **state.details})
 
-    def _tell_end(self, job: Job, outcome: Result | Exception) -> None:
+    def _end(self, job: Job, outcome: Result | Exception) -> None:
         with self._changed:
             replies, job.replies = job.replies, []
         for reply in replies:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from facewire.server.errors import StartError
 from facewire.server.tcp.limits import TcpLimits
+from facewire.server.tcp.lingering import MOST_LINGERING
 from facewire.server.tcp.places import MOST_LEAVING
 
 _OTHERS = 200  # databases, files being read, networks, decoders' pipes: some 60 in use, and room
@@ -15,7 +16,7 @@ def make_room_for(limits: TcpLimits) -> None:
         import resource
     except ImportError:  # Windows has no such limit
         return
-    needed = limits.max_connections + limits.max_strangers + MOST_LEAVING + _OTHERS
+    needed = limits.max_connections + limits.max_strangers + MOST_LEAVING + MOST_LINGERING + _OTHERS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return

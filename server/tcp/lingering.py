@@ -12,7 +12,9 @@ import time
 from facewire.protocol.stream import MessageStream
 
 _LINGER_S = 2.0  # a client that has sent a photo meanwhile needs milliseconds; two seconds, a poor line
-_MOST = 256  # connections lingering at once, several times the default slots; over it one is closed straight away
+MOST_LINGERING = (
+    256  # connections lingering at once, several times the default slots; over it one is closed straight away
+)
 
 
 class LingeringClose:
@@ -46,7 +48,7 @@ class LingeringClose:
     def _begin(self, stream: MessageStream, thread: threading.Thread) -> None:
         own = thread is threading.current_thread()
         with self._lock:
-            room = len(self._lingering) < _MOST and not self._stopping
+            room = len(self._lingering) < MOST_LINGERING and not self._stopping
             if room and not own:
                 thread.start()
             if room:

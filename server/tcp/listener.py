@@ -21,7 +21,7 @@ from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.lingering import LingeringClose
 from facewire.server.tcp.places import Places
-from facewire.server.tcp.session import House, Session
+from facewire.server.tcp.session import Session, Shared
 from facewire.server.tcp.workers import Workers
 
 _log = logging.getLogger("facewire.tcp")
@@ -56,7 +56,7 @@ class Listener:
             changed=dispatcher.metrics.connections,
         )
         self.buffers = Buffers(limits.max_buffered)
-        self._house = House(dispatcher, self._workers, self._lingering, self._places, self.buffers, limits)
+        self._shared = Shared(dispatcher, self._workers, self._lingering, self._places, self.buffers, limits)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()  # guards the three below
         self._sessions: dict[Session, threading.Thread] = {}
@@ -146,7 +146,7 @@ class Listener:
 
     def _open_session(self, sock: socket.socket, address: str) -> None:
         """Serves `sock` in a thread of its own, or refuses it when every place is taken."""
-        session = Session(sock, address, self._house)
+        session = Session(sock, address, self._shared)
         if not self._places.enter(session):
             self._refuse(sock)
             return

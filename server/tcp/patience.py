@@ -8,7 +8,7 @@ import time
 from facewire.server.asker import Asker
 from facewire.server.reply import Reply
 
-NEWS_S = 2.0  # between two signs of life of long work: often enough for any client's patience, too rare to cost
+PROGRESS_EVERY_S = 2.0  # between two reports of long work: often enough for any client's patience, too rare to cost
 
 
 class Patience(Asker):
@@ -20,7 +20,7 @@ class Patience(Asker):
         self._step_s = step_s
         self._lock = threading.Lock()  # guards the two below
         self._deadline = deadline
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
 
     def left(self) -> float:
         """See Asker."""
@@ -38,7 +38,7 @@ class Patience(Asker):
         self.proceeds()
         now = time.monotonic()
         with self._lock:
-            if now - self._told < NEWS_S:
+            if now - self._reported < PROGRESS_EVERY_S:
                 return
-            self._told = now
+            self._reported = now
         self._reply.progress(done, total, {})

@@ -43,7 +43,7 @@ _ASK_AFTER_RESTART_MS = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Shared:
     """What all connections share."""
 
     dispatcher: Dispatcher
@@ -57,17 +57,17 @@ class House:
 class Session:
     """Serves one connection until it ends. `run` is the reading thread; the rest may be called from any."""
 
-    def __init__(self, sock: socket.socket, address: str, house: House) -> None:
+    def __init__(self, sock: socket.socket, address: str, shared: Shared) -> None:
         self.network = network_of(address)
         self._address = address
-        limits = house.limits
+        limits = shared.limits
         self._stream = MessageStream(sock, max_frame=limits.max_frame, send_timeout=limits.send_timeout_s, memory=self)
-        self._house = house
-        self._dispatcher = house.dispatcher
+        self._shared = shared
+        self._dispatcher = shared.dispatcher
         self._limits = limits
         self._life = Lifetime(limits.max_in_flight)
         self._outbox = Outbox(self._stream, self._life, limits.max_in_flight, self.abort)
-        self._admission = Admission(address, house.dispatcher, house.places, limits, self._life)
+        self._admission = Admission(address, shared.dispatcher, shared.places, limits, self._life)
         self._said_last = False  # this and the next: the reading thread's own
         self._ended_by_peer = False
         self._lock = threading.Lock()  # guards _followers
@@ -88,11 +88,11 @@ class Session:
 
     def leave(self) -> None:
         """Closes the connection, after `run`; waits for the peer to read the last answer."""
-        self._house.workers.leave(self)
+        self._shared.workers.leave(self)
         if self._ended_by_peer or self._life.lost:
             self._stream.close()
         else:
-            self._house.lingering.close(self._stream)
+            self._shared.lingering.close(self._stream)
 
     def finish(self) -> None:
         """Answers what is under way, refuses what else has arrived, and ends."""
@@ -109,7 +109,7 @@ class Session:
         """The connection is lost: nothing more is read, written, or begun for it."""
         self._life.lose()
         self._stream.abort()
-        self._house.buffers.look_again()
+        self._shared.buffers.look_again()
 
     def quiet_since(self) -> tuple[bool, float] | None:
         """See Guest. In the middle of a frame it may give way only when that takes long, or comes from a stranger."""
@@ -119,7 +119,7 @@ class Session:
         age = self._stream.frame_age
         if age is not None and age < _FRAME_AGE_S and self._admission.seated:
             return None
-        if age is None and self._stream.has_news():
+        if age is None and self._stream.has_arrived():
             return None  # a request has come and was not read yet
         return age is not None, since
 
@@ -130,7 +130,7 @@ class Session:
     @contextmanager
     def room(self, size: int) -> Iterator[None]:
         """See protocol.stream.Memory."""
-        buffers = self._house.buffers
+        buffers = self._shared.buffers
         until = time.monotonic() + self._limits.frame_timeout_s
         room = buffers.take(size, until=until, wanted=self._life.goes_on, give_up=partial(self._end, TOO_SLOW))
         if room is None:
@@ -145,7 +145,7 @@ class Session:
         ends = self._life.end(why, if_idle=if_idle)
         if ends:
             self._stream.end_receiving(at_once=why != STOPPING)
-            self._house.buffers.look_again()
+            self._shared.buffers.look_again()
         return ends
 
     # ------------------------------------------------------------------------------------------ reading
@@ -226,7 +226,7 @@ class Session:
             with self._lock:
                 self._followers.add(reply)
         refuse, expire = partial(self._refuse_busy, reply), partial(self._dispatcher.expire, reply)
-        self._house.workers.submit(Job(self, request.body.op, size, deadline, serve, refuse, expire))
+        self._shared.workers.submit(Job(self, request.body.op, size, deadline, serve, refuse, expire))
 
     # ------------------------------------------------------------------------------------------ answering
 

@@ -106,7 +106,7 @@ def test_work_past_its_deadline_is_never_begun() -> None:
 
 
 def test_a_crowd_that_proceeds_outlives_the_timeout_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "NEWS_S", 0.0)
+    monkeypatch.setattr(patience, "PROGRESS_EVERY_S", 0.0)
     with gated(request_timeout_s=1.0) as (listener, network), RawClient(listener.address) as client:
         begun = time.monotonic()
         client.send(id=1, image=b"40")
@@ -124,7 +124,7 @@ def test_a_crowd_that_proceeds_outlives_the_timeout_and_says_so(monkeypatch: pyt
 
 
 def test_our_client_waits_as_long_as_there_are_news(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "NEWS_S", 0.0)
+    monkeypatch.setattr(patience, "PROGRESS_EVERY_S", 0.0)
     with gated() as (listener, network), FaceClient(*listener.address, timeout=2.0) as client:
         done: list[Identified] = []
         thread = threading.Thread(target=lambda: done.append(client.identify(b"40")))
@@ -141,7 +141,7 @@ def test_our_client_waits_as_long_as_there_are_news(monkeypatch: pytest.MonkeyPa
 
 def test_a_picture_of_one_batch_has_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thinnest client reads one frame, and that is its answer."""
-    monkeypatch.setattr(patience, "NEWS_S", 0.0)
+    monkeypatch.setattr(patience, "PROGRESS_EVERY_S", 0.0)
     with gated() as (listener, network), RawClient(listener.address) as client:
         network.let.release()
         assert client.ask(id=1, image=b"8")["ok"]

@@ -57,7 +57,7 @@ def test_quick_work_has_no_news() -> None:
 
 
 def test_long_work_has_and_after_its_end_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "NEWS_S", 0.0)
+    monkeypatch.setattr(patience, "PROGRESS_EVERY_S", 0.0)
     told = Told()
     long = one(told, 100)
     long.progress(8, 16)
