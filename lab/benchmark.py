@@ -27,11 +27,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from facewire.client.pictures import NoSuchPicture, find_pictures
-from facewire.protocol.arguments import Parser
+from facewire.protocol.arguments import Parser, positive
 from facewire.scripts.demo import PROBES
 from facewire.scripts.serving import ROOT
 from facewire.server.errors import StartError
-from facewire.server.settings import positive
 from facewire.server.vision.cache import default_cache_dir
 from lab.benchmarking.report import Section, report_json, report_text
 

@@ -11,7 +11,6 @@ failed, 130 Ctrl-C.
 from __future__ import annotations
 
 import argparse
-import os
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
@@ -19,8 +18,9 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from facewire.protocol.arguments import Parser
+from facewire.protocol.arguments import Parser, one_of, positive
 from facewire.protocol.text import printable, printable_lines
+from facewire.server.cores import cores
 from facewire.server.errors import FacewireError, StartError
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.build.build import Request, build, known_pictures
@@ -30,14 +30,14 @@ from facewire.server.maintenance.build.lock import build_lock
 from facewire.server.maintenance.build.pipeline import BuildingEngine
 from facewire.server.maintenance.build.preview import preview
 from facewire.server.maintenance.build.skips import GATED, log_path
-from facewire.server.settings import DEFAULT_DB, add_vision_arguments, positive, unhurried, vision_settings
+from facewire.server.settings import DEFAULT_DB, add_vision_arguments, unhurried, vision_settings
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.storage import in_words
 from facewire.server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
 from facewire.server.vision.opening import VisionSettings, hint_of_better_weights, open_analyser
 from facewire.server.vision.weights import MissingWeights
 
-DEFAULT_JOBS = min(4, os.cpu_count() or 1)
+DEFAULT_JOBS = min(4, cores())
 """Decoding and finding a face take a quarter of what embedding it takes, so a few threads keep that busy on any
 machine; more would only take cores from it."""
 
@@ -185,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     gate.add_argument(
         "--accept",
         action="append",
-        choices=GATED,
+        type=one_of(GATED),
         default=[],
         metavar="REASON",
         help=f"skip no picture for this; may be given again ({', '.join(GATED)})",

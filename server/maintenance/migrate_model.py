@@ -22,7 +22,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from facewire.protocol.arguments import Parser
+from facewire.protocol.arguments import Parser, positive
 from facewire.protocol.text import counted, counted_people, printable, printable_lines
 from facewire.server.durable import replacing
 from facewire.server.errors import FacewireError, StartError
@@ -32,7 +32,7 @@ from facewire.server.maintenance.create_db import DEFAULT_JOBS
 from facewire.server.maintenance.migrate.reembed import Report, reembed
 from facewire.server.maintenance.migrate.respec import Incomplete, Respec, forget_others, previous_spec, specs
 from facewire.server.maintenance.migrate.sight import SightEngine
-from facewire.server.settings import DEFAULT_DB, add_vision_arguments, positive, unhurried, vision_settings
+from facewire.server.settings import DEFAULT_DB, add_model_argument, add_vision_arguments, unhurried, vision_settings
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.storage import in_words
 from facewire.server.vision.opening import VisionSettings, open_analyser
@@ -161,7 +161,7 @@ def _switch(options: argparse.Namespace, db: Path, respec: Respec) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="migrate_model.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
-    add_vision_arguments(parser, model_help="the model to move to", emotions=False, model_flag="--to", model_group=what)
+    add_model_argument(what, "the model to move to", flag="--to")
     what.add_argument("--back", action="store_true", help="make the model before the last switch the gallery's again")
     what.add_argument("--status", action="store_true", help="say which models the gallery has templates of")
     what.add_argument(
@@ -175,4 +175,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs", type=positive, default=DEFAULT_JOBS, metavar="N", help="threads (default: %(default)s)"
     )
+    add_vision_arguments(parser, emotions=False)
     return parser

@@ -1,0 +1,57 @@
+"""How a setting is declared: once, on a field of a frozen dataclass. `protocol.arguments` makes a flag of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field
+from typing import Any
+
+LONGEST_WAIT_S = 86_400  # a day; sockets refuse waits of some centuries
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The numbers that a setting may have, in the unit of its flag; `words` follow "must be"."""
+
+    words: str
+    holds: Callable[[float], bool]
+
+
+AT_LEAST_1 = Range("at least 1", lambda value: value >= 1)
+PORT = Range("from 1 to 65535", lambda value: 1 <= value <= 65_535)
+PORT_OR_ANY = Range("from 0 to 65535", lambda value: 0 <= value <= 65_535)
+SECONDS = Range(f"more than 0 and at most {LONGEST_WAIT_S} seconds", lambda value: 0 < value <= LONGEST_WAIT_S)
+PROBABILITY = Range("between 0 and 1", lambda value: 0 < value < 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What `setting` was told."""
+
+    help: str
+    flag: str | None
+    metavar: str | None
+    range: Range | None
+    unit: int
+    parse: Callable[[str], Any] | None
+
+
+def setting(
+    default: Any = MISSING,
+    *,
+    help: str = "",
+    flag: str | None = None,
+    metavar: str | None = None,
+    range: Range | None = None,
+    unit: int = 1,
+    parse: Callable[[str], Any] | None = None,
+    default_factory: Any = MISSING,
+) -> Any:
+    """A field of a dataclass that is also a flag; its type hint says how its text is read.
+
+    `help`: the default is added unless that says "(default"; `flag`: where its name is not the field's; of a switch
+    that is on by default, the flag that turns it off; `unit`: what one of the flag's counts, so a field of bytes may
+    have a flag in MiB; `parse`: reads the text where the type hint is none of int, float, str, Path and Literal.
+    """
+    told = Setting(help, flag, metavar, range, unit, parse)
+    return field(default=default, default_factory=default_factory, metadata={Setting: told})
