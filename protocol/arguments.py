@@ -115,6 +115,11 @@ class Declared:
         """Its name in the environment."""
         return f"FACEWIRE_{self.name.upper()}"
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What it may be, where that is one of a few words."""
+        return get_args(self.hint) if get_origin(self.hint) is Literal else ()
+
     def value(self, args: argparse.Namespace) -> Any:
         """The field's value: in its own unit, and not the opposite of it."""
         told = getattr(args, self.name)
@@ -148,13 +153,12 @@ def flags(where: TakesArguments, cls: type, *, only: Collection[str] = (), witho
         if each.hint is bool:
             where.add_argument(each.flag, action="store_true", help=told.help)
             continue
-        choices = get_args(each.hint) if get_origin(each.hint) is Literal else ()
         default = each.default if each.default is None or told.unit == 1 else each.default // told.unit
         where.add_argument(
             each.flag,
             default=default,
-            type=told.parse or _reader(each.hint, choices, told.range),
-            metavar=told.metavar or (among(choices) if choices else None),
+            type=told.parse or _reader(each),
+            metavar=told.metavar or (among(each.choices) if each.choices else None),
             help=_with_default(told.help, default),
         )
 
@@ -170,18 +174,19 @@ def read(cls: type[T], args: argparse.Namespace, **known: Any) -> T:
     return cls(**values)
 
 
-def from_environment(cls: type, environment: Mapping[str, str]) -> dict[str, object]:
-    """Defaults for a parser that has the flags of `cls`: FACEWIRE_PORT=6000 is --port 6000.
+def take_environment(parser: argparse.ArgumentParser, cls: type, environment: Mapping[str, str]) -> None:
+    """Makes the environment the defaults of a parser that has the flags of `cls`: FACEWIRE_PORT=6000 is --port 6000.
 
-    argparse reads them as it reads flags. An empty one counts as not set: that is how compose files and units leave
-    one out.
+    argparse reads them as it reads flags, where no flag overrides them. An empty one counts as not set: that is how
+    compose files and units leave one out.
     """
-    told = {each: environment.get(each.variable) for each in declared(cls)}
-    return {
-        each.name: value.lower() in ("1", "true", "yes") if each.hint is bool else value
-        for each, value in told.items()
-        if value
-    }
+    for each in declared(cls):
+        value = environment.get(each.variable)
+        if not value:
+            continue
+        if each.choices and value not in each.choices:
+            parser.error(f"{each.variable} must be one of {', '.join(each.choices)}, not '{value}'")
+        parser.set_defaults(**{each.name: value.lower() in ("1", "true", "yes") if each.hint is bool else value})
 
 
 def _default(each: Field[Any]) -> Any:
@@ -190,13 +195,13 @@ def _default(each: Field[Any]) -> Any:
     return None if each.default is MISSING else each.default
 
 
-def _reader(hint: Any, choices: Sequence[str], allowed: Range | None) -> Callable[[str], Any]:
-    if choices:
-        return one_of(choices)
-    if allowed is None:
-        reader: Callable[[str], Any] = hint
+def _reader(each: Declared) -> Callable[[str], Any]:
+    if each.choices:
+        return one_of(each.choices)
+    if each.setting.range is None:
+        reader: Callable[[str], Any] = each.hint
         return reader
-    return whole(allowed) if hint is int else number(allowed)
+    return (whole if each.hint is int else number)(each.setting.range)
 
 
 def _with_default(help: str, default: Any) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from facewire.protocol.arguments import BriefParser, TakesArguments, flags, from_environment, read
+from facewire.protocol.arguments import BriefParser, TakesArguments, flags, read, take_environment
 from facewire.protocol.messages import FMR_RANGE
 from facewire.protocol.settings import LONGEST_WAIT_S, PORT_OR_ANY, PROBABILITY, Range, setting
 from facewire.server.albums.settings import AlbumSettings, album_settings
@@ -65,7 +65,7 @@ class Settings:
 def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from flags over environment over defaults; a wrong value ends with one line and exit code 2."""
     parser = build_parser()
-    parser.set_defaults(**from_environment(Settings, environment))
+    take_environment(parser, Settings, environment)
     args = parser.parse_args(argv)
     tcp = read(TcpLimits, args)
     vision = vision_settings(args)
