@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from facewire.client.commands.common import EXIT_USAGE, Usage
-from facewire.client.commands.identify import add_picture_arguments, ask_about, wanted_pictures
+from facewire.client.commands.identify import PICTURE_ARGUMENTS, ask_about, wanted_pictures
 from facewire.client.errors import ServerRefused
 from facewire.protocol.arguments import Parser, flags
 from facewire.protocol.messages import Identified, Identify
@@ -46,7 +46,8 @@ class InProcess:
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 every picture had a match, 1 some had none, 2 usage error, 3 something failed."""
     parser = Parser("identify.py", description="Who is in a picture, without a server.")
-    add_picture_arguments(parser)
+    for argument in PICTURE_ARGUMENTS:
+        argument.add_to(parser)
     flags(parser, Settings, only=("db", "fpir"))
     add_vision_arguments(parser, model_help="by default the one the database was built with")
     arguments = parser.parse_args(argv)

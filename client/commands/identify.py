@@ -14,8 +14,10 @@ from facewire.client.commands.common import (
     EXIT_ALL_MATCHED,
     EXIT_FAILED,
     EXIT_SOME_UNMATCHED,
+    Commands,
+    PlainRun,
     Usage,
-    add_server_arguments,
+    argument,
     client_for,
     complain,
 )
@@ -23,7 +25,9 @@ from facewire.client.drawings import Drawings
 from facewire.client.errors import ServerRefused
 from facewire.client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
 from facewire.client.report import bars_for, describe
+from facewire.protocol.arguments import whole
 from facewire.protocol.messages import MAX_CANDIDATES, Identified
+from facewire.protocol.settings import Range
 from facewire.protocol.shapes import to_plain
 from facewire.protocol.text import printable
 
@@ -45,7 +49,7 @@ other commands (each has a --help; a picture that is called like one is ./people
   verify A B                   do two pictures show one person?
   watch FOLDER                 say who is on pictures as they arrive
 
-exit codes: 0 every picture had a match, 1 some had none, 2 asked wrongly, 3 something failed
+exit codes: 0 every picture had a match, 1 some had none, 2 usage error, 3 failure
 """
 
 
@@ -57,33 +61,33 @@ class Asker(Protocol):
     ) -> Iterator[Identified | ServerRefused]: ...
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `identify`."""
-    parser.description = "Asks a facewire server who is on these pictures, and how they feel."
-    parser.epilog = _EXAMPLES
-    add_picture_arguments(parser)
-    add_server_arguments(parser)
+COMMANDS: Commands[PlainRun] = Commands()
+
+ANSWER_ARGUMENTS = (
+    argument(
+        "-k", type=whole(Range(f"from 1 to {MAX_CANDIDATES}", lambda k: 1 <= k <= MAX_CANDIDATES)), default=1,
+        metavar="N", help="show the N most similar people of a face (default: 1)",
+    ),
+    argument("--json", action="store_true", help="print one JSON object a line"),
+    argument("--draw", type=Path, metavar="DIR", help="write the pictures there, with boxes and names"),
+    argument("--no-emotion", dest="with_emotion", action="store_false", help="don't ask how they feel"),
+)  # fmt: skip
+"""What to ask, and what to make of the answers."""
+
+PICTURE_ARGUMENTS = (
+    argument("pictures", nargs="+", type=Path, metavar="IMG", help="a picture, or a folder to look for pictures in"),
+    *ANSWER_ARGUMENTS,
+)
+"""All that don't concern the server."""
 
 
-def add_picture_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that don't concern the server."""
-    parser.add_argument(
-        "pictures", nargs="+", type=Path, metavar="IMG", help="a picture, or a folder to look for pictures in"
-    )
-    add_answer_arguments(parser)
-
-
-def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say what to ask, and what to make of the answers."""
-    parser.add_argument(
-        "-k", type=count, default=1, metavar="N", help="show the N most similar people of a face (default: 1)"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
-    parser.add_argument("--draw", type=Path, metavar="DIR", help="write the pictures there, with boxes and names")
-    parser.add_argument("--no-emotion", dest="with_emotion", action="store_false", help="don't ask how they feel")
-
-
-def run(arguments: argparse.Namespace) -> int:
+@COMMANDS.add(
+    "identify",
+    "Asks a facewire server who is on these pictures, and how they feel.",
+    *PICTURE_ARGUMENTS,
+    epilog=_EXAMPLES,
+)
+def identify(arguments: argparse.Namespace) -> int:
     """Asks a server, prints, draws; gives the exit code. Raises Usage and ClientError."""
     paths = wanted_pictures(arguments)
     with client_for(arguments) as client:
@@ -187,11 +191,3 @@ class _Printer:
     def _complain(self, path: Path, message: str) -> None:
         self.exit_code = EXIT_FAILED
         complain(f"{path}: {message}", of="")
-
-
-def count(text: str) -> int:
-    """An argument of argparse: how many candidates."""
-    value = int(text)
-    if not 1 <= value <= MAX_CANDIDATES:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {MAX_CANDIDATES}")
-    return value

@@ -6,10 +6,11 @@ import argparse
 import time
 from pathlib import Path
 
-from facewire.client.commands.common import Usage, add_server_arguments, client_for, complain, seconds
-from facewire.client.commands.identify import add_answer_arguments, ask_about, forbid_drawing_over
+from facewire.client.commands.common import Commands, PlainRun, Usage, argument, client_for, complain
+from facewire.client.commands.identify import ANSWER_ARGUMENTS, ask_about, forbid_drawing_over
 from facewire.client.errors import ConnectionLost
 from facewire.client.pictures import Found, files_below, is_picture
+from facewire.protocol.arguments import seconds
 from facewire.protocol.clutter import LeftOut
 
 _EPILOG = """\
@@ -24,20 +25,21 @@ State = tuple[int, int]
 """A file's size and time of change."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `watch`."""
-    parser.description = "Watches a folder, at any depth, and says who is on every new or changed picture."
-    parser.epilog = _EPILOG
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where pictures arrive")
-    parser.add_argument("--all", action="store_true", help="begin with the pictures that are there")
-    parser.add_argument(
+COMMANDS: Commands[PlainRun] = Commands()
+
+
+@COMMANDS.add(
+    "watch",
+    "Watches a folder, at any depth, and says who is on every new or changed picture.",
+    argument("folder", type=Path, metavar="FOLDER", help="where pictures arrive"),
+    argument("--all", action="store_true", help="begin with the pictures that are there"),
+    argument(
         "--every", type=seconds, default=1.0, metavar="S", help="seconds between two looks (default: %(default)g)"
-    )
-    add_answer_arguments(parser)
-    add_server_arguments(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
+    ),
+    *ANSWER_ARGUMENTS,
+    epilog=_EPILOG,
+)
+def watch(arguments: argparse.Namespace) -> int:
     """Watches until Ctrl-C. Raises Usage and ClientError."""
     folder: Path = arguments.folder
     if not folder.is_dir():
