@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, TypeVar
 
+from facewire.client.asking import Asker
+from facewire.client.connection import OnProgress
 from facewire.client.errors import ServerRefused
 from facewire.protocol.albums.adding import (
     AlbumAdd,
@@ -64,22 +66,12 @@ from facewire.protocol.albums.looking import (
     Show,
 )
 from facewire.protocol.albums.search import AlbumFound, AlbumSample, AlbumSearch, AlbumWanted, ShowFound, Together
-from facewire.protocol.asks import A, Asks
 from facewire.protocol.gallery_messages import Acceptable
-from facewire.protocol.messages import Progress
 
 ZIP_PIECE = 1024 * 1024  # bytes of an uploaded ZIP a frame: as `export_read` the other way
 ADD_WINDOW = 8  # photos under way at once: what the server takes in of one connection
 
-OnProgress = Callable[[Progress], None]
 Item = TypeVar("Item")
-
-
-class Asker(Protocol):
-    """What carries the questions: a FaceClient."""
-
-    def ask(self, body: Asks[A], on_progress: OnProgress | None = None) -> A: ...
-    def ask_many(self, bodies: Iterable[Asks[A]], *, window: int) -> Iterator[A | ServerRefused]: ...
 
 
 class AlbumClient:
