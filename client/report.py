@@ -60,7 +60,18 @@ def _face_line(number: int, face: IdentifiedFace, bars: Bars) -> str:
         else f"similarity {face.similarity:6.3f} (needs {face.threshold:6.3f})"
     )
     line = f"  {number:2d}  {printable(who(face)):{_NAME_WIDTH}} {similarity}"
-    return line if face.emotion is None else f"{line}  {_feeling(face.emotion, bars)}"
+    felt = "" if face.emotion is None else f"  {_feeling(face.emotion, bars)}"
+    return f"{line}{felt}{turned_by(face.turned)}"
+
+
+def turned_by(degrees: int) -> str:
+    """How a face lay in its picture; nothing where it stood upright."""
+    if degrees == 0:
+        return ""
+    if degrees == 180:
+        return "  (upside down)"
+    way = "left" if degrees < 180 else "right"
+    return f"  (turned {min(degrees, 360 - degrees)} degrees to the {way})"
 
 
 def _feeling(emotion: EmotionAnswer, bars: Bars) -> str:

@@ -28,6 +28,8 @@ Refusal = Literal[
     "too_dark",
     "too_bright",
     "partly_outside",
+    "not_a_face",
+    "covered",
     "several_faces",
     "duplicate",
     "nearer_to_another",
@@ -226,12 +228,14 @@ class PersonShown:
 
 @dataclass(frozen=True, slots=True)
 class EnrolledTemplate:
-    """A template that was added; `index`: of its picture in the request, from 0."""
+    """A template that was added; `index`: of its picture in the request, from 0; `turned`: as in `DetectedFace`, the
+    template is of the face turned upright."""
 
     index: int
     template: int
     box: tuple[float, float, float, float]
     detection: float
+    turned: int = 0
 
 
 @dataclass(frozen=True, slots=True)

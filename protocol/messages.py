@@ -140,11 +140,16 @@ class EmotionAnswer:
 
 @dataclass(frozen=True, slots=True)
 class DetectedFace:
-    """`box`: x, y, width, height; `landmarks`: right eye, left eye, nose, right and left mouth corner, as (x, y)."""
+    """`box`: x, y, width, height; `landmarks`: right eye, left eye, nose, right and left mouth corner, as (x, y).
+
+    `turned`: degrees clockwise, 0 to 315 in steps of 45, by which the picture must be turned for the face to stand
+    upright; box and landmarks are of the picture as it was sent.
+    """
 
     box: tuple[float, float, float, float]
     landmarks: tuple[tuple[float, float], ...]
     detection: float
+    turned: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

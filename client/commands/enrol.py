@@ -20,6 +20,7 @@ from facewire.client.commands.common import (
     point,
 )
 from facewire.client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
+from facewire.client.report import turned_by
 from facewire.protocol.albums.enrolling import AlbumLeftOut
 from facewire.protocol.arguments import among, one_of
 from facewire.protocol.gallery_messages import Acceptable, Rejection
@@ -36,7 +37,8 @@ examples:
 
 A picture that can't be enrolled is named with the reasons and their numbers; the others are enrolled all the same. A
 face that is too small, blurred, turned away, too dark, too bright or partly outside of the picture harms more than it
-helps, a copy adds nothing, and one that is nearer to another person is probably theirs. If you know better, --accept.
+helps, a drawing is no face, a copy adds nothing, and one that is nearer to another person is probably theirs. If you
+know better, --accept. A face that seems to be covered (a mask, dark glasses) is enrolled, and said.
 exit codes: 0 all enrolled (or enrolled before), 1 some were not, 2 usage error, 3 failure
 """
 
@@ -100,9 +102,13 @@ def enrol(arguments: argparse.Namespace) -> int:
             doubts: dict[int, str] = {}
             for doubt in answer.doubts:
                 doubts[doubt.index] = f"{doubts.get(doubt.index, 'enrolled')}, but {printable(doubt.message)}"
+            turned = {template.index: turned_by(template.turned) for template in answer.templates}
             for index, (path, _) in enumerate(readable):
                 rejection = reasons.get(index)
-                said = doubts.get(index, "enrolled") if rejection is None else refusal(rejection) + _choice(rejection)
+                if rejection is None:
+                    said = doubts.get(index, "enrolled") + turned.get(index, "")
+                else:
+                    said = refusal(rejection) + _choice(rejection)
                 print(f"{printable(str(path))}: {said}", flush=True)
                 if rejection is not None and rejection.reason != "duplicate":
                     exit_code = max(exit_code, EXIT_SOME_UNMATCHED)

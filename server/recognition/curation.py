@@ -44,6 +44,7 @@ from facewire.server.recognition.mislabels import Elsewhere, OthersFinder
 from facewire.server.recognition.quality_gate import QualityLimits
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.batching import Abandoned, never
+from facewire.server.vision.upright import turn_of
 
 
 class Curation:
@@ -80,15 +81,18 @@ class Curation:
         return Enrolled(
             person=_entry(enrolment.person),
             templates=tuple(
-                EnrolledTemplate(one.index, template_id, one.face.box, one.face.detection)
+                EnrolledTemplate(one.index, template_id, one.face.box, one.face.detection, turn_of(one.face.landmarks))
                 for one, ids, _ in added
                 for template_id in ids
             ),
             rejected=_in_order(rejected),
             event=_event(enrolment.event) if enrolment.event else None,
-            doubts=(
-                *(_somebody_else(one.index, other).rejection for one, _, other in added if other),
-                *self._alike(name, [one.index for one, _, _ in added] if is_new else []),
+            doubts=_in_order(
+                [
+                    *(_somebody_else(one.index, other).rejection for one, _, other in added if other),
+                    *self._alike(name, [one.index for one, _, _ in added] if is_new else []),
+                    *(said for one, _, _ in added for said in one.doubts),
+                ]
             ),
         )
 

@@ -10,7 +10,7 @@ from facewire.protocol.gallery_messages import Enrol, Rejection, Shortcoming
 from facewire.server.errors import InvalidImage, NoFace, Rejected, RequestError, SeveralFaces, TimedOut
 from facewire.server.gallery.records import NewPicture, NewTemplate
 from facewire.server.recognition.main_face import face_meant
-from facewire.server.recognition.quality_gate import QualityLimits, in_words, shortcomings
+from facewire.server.recognition.quality_gate import COVERED, QualityLimits, doubt, in_words, shortcomings
 from facewire.server.vision.analyser import Analyser, FoundFace, Picture
 from facewire.server.vision.batching import Abandoned
 from facewire.server.vision.image import jpeg_bytes
@@ -25,6 +25,12 @@ class Chosen:
     label: str
     picture: Picture
     face: FoundFace
+    doubt: Shortcoming | None = None
+
+    @property
+    def doubts(self) -> tuple[Rejection, ...]:
+        """As the wire has it: what is said of a picture that is enrolled."""
+        return (Rejection(self.index, "covered", COVERED, (self.doubt,)),) if self.doubt else ()
 
 
 REASON_OF: Mapping[type[RequestError], str] = {
@@ -77,11 +83,12 @@ def look_at(message: Enrol, analyser: Analyser, limits: QualityLimits, abandoned
         except (InvalidImage, NoFace) as error:
             refused.append(Refused(index, error))
             continue
-        lacking = shortcomings(analyser.quality(face, picture), limits, message.accept)
+        quality = analyser.quality(face, picture)
+        lacking = shortcomings(quality, limits, message.accept)
         if lacking:
             refused.append(Refused(index, Rejected(in_words(lacking), reason=lacking[0].reason), lacking))
         else:
-            chosen.append(Chosen(index, data, label, picture, face))
+            chosen.append(Chosen(index, data, label, picture, face, doubt(quality, limits, message.accept)))
     return chosen, refused
 
 

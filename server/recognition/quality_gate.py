@@ -26,6 +26,8 @@ class QualityLimits:
     range: float = 20.0
     white: float = 0.6
     outside: float = 0.33
+    likeness: float = 0.8
+    covered: float = 1.0
 
 
 LIMITS = QualityLimits()
@@ -39,6 +41,7 @@ _IN_WORDS: Mapping[str, str] = {
     "turned_away": "the face is turned away (by {measured:.2f}, at most {limit:.2f})",
     "too_dark": "the face is too dark (a range of {measured:.0f} levels, at least {limit:.0f})",
     "too_bright": "the face is too bright ({measured:.0%} of it white, at most {limit:.0%})",
+    "not_a_face": "this doesn't look like a face (likeness {measured:.2f}, at least {limit:.2f})",
     "partly_outside": "the face is partly outside of the picture ({measured:.0%} of it, at most {limit:.0%})",
 }
 
@@ -64,6 +67,21 @@ def _found(quality: FaceQuality, limits: QualityLimits) -> Iterator[Shortcoming]
         yield lacking("too_bright", quality.white, limits.white)
     if quality.outside > limits.outside:
         yield lacking("partly_outside", quality.outside, limits.outside)
+    if quality.likeness < limits.likeness:
+        yield lacking("not_a_face", quality.likeness, limits.likeness)
+
+
+def doubt(quality: FaceQuality, limits: QualityLimits, accept: Collection[str] = ()) -> Shortcoming | None:
+    """What is no reason to refuse a face, but to say something: it is covered."""
+    if quality.covered <= limits.covered or "covered" in accept or "all" in accept:
+        return None
+    return Shortcoming("covered", quality.covered, limits.covered)
+
+
+COVERED = (
+    "the face seems to be covered, by a mask, a scarf or dark glasses. That helps where the person is covered again; "
+    "enrol a picture that shows the whole face as well"
+)
 
 
 def in_words(lacking: Sequence[Shortcoming]) -> str:

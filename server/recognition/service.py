@@ -45,6 +45,7 @@ from facewire.server.vision.analyser import Analyser, Features, FoundFace, Pictu
 from facewire.server.vision.batching import Abandoned, never
 from facewire.server.vision.emotion import Emotion
 from facewire.server.vision.runtime import Floats
+from facewire.server.vision.upright import turn_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,10 @@ class RecognitionService(Curation):
     def detect(self, message: Detect, /, *, abandoned: Abandoned = never) -> Detected:
         """Where the faces are; nothing is embedded."""
         picture = self._counted(self._analyser.faces(message.image))
-        faces = tuple(DetectedFace(face.box, face.landmarks, face.detection) for face in picture.faces)
+        faces = tuple(
+            DetectedFace(face.box, face.landmarks, face.detection, turned=turn_of(face.landmarks))
+            for face in picture.faces
+        )
         return Detected(faces, _size(picture), picture.timing_ms | {"total": sum(picture.timing_ms.values())})
 
     def embed(self, message: Embed, /, *, abandoned: Abandoned = never) -> Embedded:
@@ -134,7 +138,13 @@ class RecognitionService(Curation):
         picture = self._counted(self._analyser.faces(message.image))
         features = self._analyser.features(picture.faces, abandoned)
         faces = tuple(
-            EmbeddedFace(face.box, face.landmarks, face.detection, feature.embedding.astype("<f4").tobytes())
+            EmbeddedFace(
+                face.box,
+                face.landmarks,
+                face.detection,
+                feature.embedding.astype("<f4").tobytes(),
+                turned=turn_of(face.landmarks),
+            )
             for face, feature in zip(picture.faces, features, strict=True)
         )
         timing = picture.timing_ms | _milliseconds(total=time.perf_counter() - begun)
@@ -205,6 +215,7 @@ class RecognitionService(Curation):
             box=face.box,
             landmarks=face.landmarks,
             detection=face.detection,
+            turned=turn_of(face.landmarks),
             decision=verdict.decision,
             name=best.name if best and verdict.decision == "match" else None,
             similarity=best.similarity if best else None,

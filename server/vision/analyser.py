@@ -19,13 +19,15 @@ from facewire.server.vision.embedder import Embedder, mean_directions, mirrored
 from facewire.server.vision.emotion import Emotion, EmotionReader, FaceCrop
 from facewire.server.vision.fingerprint import fingerprint_of
 from facewire.server.vision.image import ImageLimits, Photo, Pixels
-from facewire.server.vision.quality import FaceQuality, quality_of
+from facewire.server.vision.quality import FaceQuality, looked_at, quality_of
 from facewire.server.vision.runtime import BATCH_SIZES, Floats
+from facewire.server.vision.upright import upright
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFace:
-    """A face and what the networks will be shown of it; `emotion_crop` is None where no emotion was asked for."""
+    """A face, and what the networks will be shown of it: it upright. `emotion_crop` is None where no emotion was asked
+    for."""
 
     box: Box
     landmarks: Landmarks
@@ -100,15 +102,17 @@ class Analyser:
 
     def cut(self, data: bytes, face: Detection) -> Pixels:
         """What the embedder is shown of a face that was found in this picture before. Raises InvalidImage."""
-        return self._embedder.crop(self.decoder.photo(data, self._limits).pixels, face)
+        return self._embedder.crop(*upright(self.decoder.photo(data, self._limits).pixels, face))
 
     def fingerprint(self, data: bytes) -> bytes:
         """What a picture file looks like (see `server.vision.fingerprint`). Raises InvalidImage."""
         return fingerprint_of(self.decoder, data, self._limits)
 
     def quality(self, face: engine.Face, picture: engine.Picture) -> FaceQuality:
-        """How well a face of a picture can be seen; a millisecond."""
-        return quality_of(face.crop, face.box, face.landmarks, picture.width, picture.height)
+        """How well a face of a picture can be seen; two milliseconds."""
+        quality = quality_of(face.crop, face.box, face.landmarks, picture.width, picture.height)
+        known = self.spec.crop.kind == "square" and self._detector.sure > 0
+        return looked_at(quality, face.crop, face.detection) if known else quality
 
     def templates(self, crops: Sequence[Pixels], probes: Floats | None = None) -> Floats:
         """(n, d) unit-length embeddings for enrolment, which may cost two forward passes a face; one less where the
@@ -181,9 +185,11 @@ class Analyser:
         return tuple(faces)
 
     def _found(self, image: Pixels, face: Detection, emotion: bool) -> FoundFace:
-        crop = self._embedder.crop(image, face)
+        pixels, standing = upright(image, face)
+        crop = self._embedder.crop(pixels, standing)
         wanted = self._emotions if emotion else None
-        return FoundFace(face.box, face.landmarks, face.score, crop, wanted.crop(image, face.box) if wanted else None)
+        seen = wanted.crop(pixels, standing.box) if wanted else None
+        return FoundFace(face.box, face.landmarks, face.score, crop, seen)
 
     def _compute(self, faces: list[FoundFace]) -> list[Features]:
         embeddings, hints = self._embedder.look([face.crop for face in faces])

@@ -8,6 +8,7 @@ in OpenCV 5, cannot share them with other threads.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from facewire.server.cores import cores
 from facewire.server.vision import runtime
-from facewire.server.vision.image import Pixels
+from facewire.server.vision.image import ELONGATED, Pixels
 
 Box = tuple[float, float, float, float]
 Landmarks = tuple[tuple[float, float], ...]
@@ -30,7 +31,12 @@ COARSE_SIDE = 640  # every picture is looked at at no more than this first; big 
 COARSE_SEES = 96  # a face this high there needs no second look, which may see another face in a large cheek or eye
 SHAPE_STEP = 64  # canvas sides are rounded up to this (YuNet needs 32): fewer shapes, fewer first-time costs
 SMALL_SIDE = 160  # a picture smaller than this is enlarged: a tiny picture is mostly one tiny face
-FRAME = 0.25  # where nothing is found, once more with this much border: a face that fills the picture has no outline
+FRAME = 0.25  # once more with this much border: a face that fills the picture has no outline
+CLOSE_UP = 0.3  # of the picture's longer side: beside a face so high there is no larger one that the border would show
+CLOSE_SIDE = 192  # a face that fills the picture is seen at this, in a millisecond
+CLOSE_SCORE = 0.7  # what it must reach beside smaller faces
+SEAM = 256  # pixels, at the scale of the search, that two tiles share: larger faces are found at the coarse scale
+TILES = 16  # of one picture unless told otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +61,33 @@ class Detection:
 class Detector(Protocol):
     """Finds faces in RGB pixels, largest first; any thread may call.
 
-    `enough`: the longer side, in pixels, beyond which a picture shows it no more faces.
+    `enough`: the longer side, in pixels, beyond which a picture shows it no more faces (of an elongated one, see
+    `server.vision.image.decode_photo`). `sure`: the score from which a
+    face stands upright; with less, its landmarks may lie.
     """
 
     name: str
     enough: int
+    sure: float
 
     def detect(self, image: Pixels) -> list[Detection]: ...
 
+    def glance(self, image: Pixels) -> list[Detection]:
+        """Faces in a picture of some hundred pixels, at the least cost."""
+        ...
+
 
 class YuNet:
-    """`canvas`: the longest side, in pixels, at which a picture is searched; faces of about 10 px there are found."""
+    """`canvas`: the longest side, in pixels, at which a picture is searched; faces of about 10 px there are found.
+
+    A picture more than ELONGATED times as long as wide is searched at the scale of one that is as wide and ELONGATED
+    times as long: in tiles of `canvas`, at most `tiles` of them.
+    """
 
     name = "yunet"
+    sure = 0.925  # half of LFW's faces reach it, and of 1,300 that stood on their heads or lay on their side none
 
-    def __init__(self, weights: Path, canvas: int) -> None:
+    def __init__(self, weights: Path, canvas: int, tiles: int = TILES) -> None:
         """`weights`: the ONNX file. Raises StartError when it is damaged."""
         model = runtime.reshape(runtime.read_model(weights), (1, 3, -1, -1))
         names = [[f"{head}_{stride}" for head in HEADS] for stride in STRIDES]
@@ -78,16 +96,25 @@ class YuNet:
         # One thread a stream: several pictures at a time win more than one picture on several threads.
         self._graph = runtime.OpenVinoGraph(model, streams=cores(), threads=cores(), exact=True)
         self.enough = canvas
+        self._tiles = tiles
 
     def detect(self, image: Pixels) -> list[Detection]:
         """Every face in (h, w, 3) RGB pixels, largest first."""
-        longest = max(image.shape[:2])
-        coarse, *fine = (self._search(image, side / longest) for side in self._sides(longest))
+        shape = image.shape[:2]
+        longest = min(max(shape), max(1, round(ELONGATED * min(shape))))
+        longest = max(longest, -(-max(shape) // self._tiles))
+        coarse, *fine = (self._search_tiled(image, side / longest) for side in self._sides(longest))
         rows = np.concatenate([coarse, *(_too_small(found, COARSE_SIDE / longest) for found in fine)])
         if not len(rows):
-            rows = self._search_framed(image)
+            rows = self._search_framed(image, self._sides(max(shape))[0])
+        elif rows[:, 2:4].max() < CLOSE_UP * max(shape):
+            rows = np.concatenate([rows, _close_ups(self._search_framed(image, CLOSE_SIDE), shape)])
         faces = [_detection(row) for row in _without_overlaps(rows)]
         return sorted(faces, key=lambda face: (-face.area, face.box))
+
+    def glance(self, image: Pixels) -> list[Detection]:
+        """The faces that one look at (h, w, 3) pixels finds as they are, in no order: for small pictures."""
+        return [_detection(row) for row in _without_overlaps(self._search(image, 1.0))]
 
     def _sides(self, longest: int) -> list[int]:
         """The sizes to search at. A large picture is searched twice: at COARSE_SIDE for large faces, which the network
@@ -96,14 +123,35 @@ class YuNet:
         fine = min(longest, self.enough)
         return [coarse, fine] if fine > coarse else [coarse]
 
-    def _search_framed(self, image: Pixels) -> NDArray[np.float32]:
+    def _search_framed(self, image: Pixels, side: int) -> NDArray[np.float32]:
+        """With a border, the longer side then `side` pixels."""
         height, width = image.shape[:2]
         down, right = round(height * FRAME), round(width * FRAME)
         framed = cv2.copyMakeBorder(image, down, down, right, right, cv2.BORDER_CONSTANT)
-        rows = self._search(np.asarray(framed, np.uint8), self._sides(max(height, width))[0] / max(framed.shape[:2]))
+        rows = self._search(np.asarray(framed, np.uint8), side / max(framed.shape[:2]))
         rows[:, [0, *range(4, 14, 2)]] -= right
         rows[:, [1, *range(5, 14, 2)]] -= down
         return rows
+
+    def _search_tiled(self, image: Pixels, scale: float) -> NDArray[np.float32]:
+        """As `_search`; what is longer than the canvas at this scale, tile by tile along its longer side. A face is
+        taken from the tile to whose share of the picture its middle belongs, so none is found twice."""
+        axis = int(image.shape[1] > image.shape[0])
+        length, tile, seam = image.shape[axis], round(self.enough / scale), round(SEAM / scale)
+        if length <= tile or tile <= 2 * seam:
+            return self._search(image, scale)
+        count = -(-(length - seam) // (tile - seam))
+        starts = [round(number * (length - tile) / (count - 1)) for number in range(count)]
+        shares = [0.0, *((one + tile + other) / 2 for one, other in pairwise(starts)), float("inf")]
+        found = []
+        for start, share in zip(starts, pairwise(shares), strict=True):
+            part = image[:, start : start + tile] if axis else image[start : start + tile]
+            rows = self._search(part, scale)
+            rows[:, [1 - axis, *range(5 - axis, 14, 2)]] += start
+            middle = rows[:, 1 - axis] + rows[:, 3 - axis] / 2
+            reaching = float("-inf") if share[0] == 0 else share[0]
+            found.append(rows[(middle >= reaching) & (middle < share[1])])
+        return np.concatenate(found)
 
     def _search(self, image: Pixels, scale: float) -> NDArray[np.float32]:
         """(n, 15): box, five landmarks, score of all that looks like a face at this scale, in the picture's pixels."""
@@ -144,6 +192,12 @@ def _rounded_up(side: int) -> int:
 def _too_small(rows: NDArray[np.float32], coarse_scale: float) -> NDArray[np.float32]:
     """The faces that the coarse search was not meant to find."""
     return np.asarray(rows[rows[:, 3] * coarse_scale < COARSE_SEES], np.float32)
+
+
+def _close_ups(rows: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Of what the border showed, the faces that fill the picture."""
+    large = rows[:, 2:4].max(axis=1) >= min(shape) / 2 if len(rows) else np.zeros(0, np.bool_)
+    return np.asarray(rows[large & (rows[:, 14] >= CLOSE_SCORE)], np.float32)
 
 
 def _without_overlaps(rows: NDArray[np.float32]) -> NDArray[np.float32]:

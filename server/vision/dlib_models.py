@@ -62,6 +62,7 @@ class DlibDetector:
     """dlib's frontal detector (HOG) for machines without YuNet: faces from 40 px up that look at the camera."""
 
     name = "dlib"
+    sure = 0.0  # it finds upright faces only
     enough = 1920  # it would search larger pictures too, at seconds each, for faces nobody sees at arm's length
 
     def __init__(self, landmarks: Path) -> None:
@@ -79,6 +80,10 @@ class DlibDetector:
         rectangles, margins, _ = self._per_thread.detector.run(pixels, doubled, 0.0)
         faces = [self._detection(pixels, *found) for found in zip(rectangles, margins, strict=True)]
         return sorted(faces, key=lambda face: (-face.area, face.box))
+
+    def glance(self, image: Pixels) -> list[Detection]:
+        """The same."""
+        return self.detect(image)
 
     def _detection(self, pixels: Pixels, rectangle: Any, margin: float) -> Detection:
         shape = self._predictor(pixels, rectangle)

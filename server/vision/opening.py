@@ -19,7 +19,7 @@ from facewire.server.vision import deepface_models, dlib_models, runtime
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.cache import cache_key, cached_folder, default_cache_dir
 from facewire.server.vision.decoding.decoder import Decoder, DecodingSettings
-from facewire.server.vision.detector import Detector, YuNet
+from facewire.server.vision.detector import TILES, Detector, YuNet
 from facewire.server.vision.embedder import Embedder, Engine, FaceNetEngine
 from facewire.server.vision.emotion import Calibration, EmotionReader, EmotionSpec
 from facewire.server.vision.image import ImageLimits
@@ -31,6 +31,7 @@ from facewire.server.vision.models import (
     ModelCard,
     model_card,
 )
+from facewire.server.vision.turning import AnyWayUp
 from facewire.server.vision.weights import MissingWeights, WeightsFile, WeightsFinder
 
 Runtime = Literal["openvino", "tensorflow"]
@@ -44,7 +45,8 @@ log = logging.getLogger("facewire.vision")
 
 @dataclass(frozen=True, slots=True)
 class VisionSettings:
-    """What the vision room can be told. `canvas`: the longest side, in pixels, at which a picture is searched."""
+    """What the vision room can be told. `canvas`: the longest side, in pixels, at which a picture is searched; `tiles`:
+    see `YuNet`."""
 
     model: str = DEFAULT_MODEL
     weights_dir: Path | None = setting(
@@ -62,6 +64,11 @@ class VisionSettings:
     canvas: int = setting(
         1920, flag="--detect-size", metavar="PX", range=AT_LEAST_1,
         help="longest side at which a picture is searched for faces; larger finds smaller faces",
+    )  # fmt: skip
+    tiles: int = setting(
+        TILES, flag="--detect-tiles", metavar="N", range=AT_LEAST_1,
+        help="a picture more than twice as long as wide (a panorama) is searched in up to N tiles of that size, each "
+        "at the cost of half a large photo; 1: in one piece, where small faces are lost",
     )  # fmt: skip
     emotion: EmotionChoice = setting("facewire", help="our own network, DeepFace's, or none")
     cache_dir: Path = setting(
@@ -96,7 +103,9 @@ def open_analyser(settings: VisionSettings) -> Analyser:
         decoder.wait_until_ready()
         on_failure.pop_all()
     log.info("model %s, detector %s, runtime %s", card.name, detector.name, settings.runtime)
-    return Analyser(detector, embedder, emotions, decoder, settings.limits, queue_capacity=settings.queue_capacity)
+    return Analyser(
+        AnyWayUp(detector), embedder, emotions, decoder, settings.limits, queue_capacity=settings.queue_capacity
+    )
 
 
 def open_embedder(
@@ -210,7 +219,7 @@ def _detector(settings: VisionSettings, finder: WeightsFinder) -> Callable[[], D
 
 def open_yunet(settings: VisionSettings, finder: WeightsFinder) -> YuNet:
     """YuNet with the canvas of `settings`. Raises MissingWeights or StartError."""
-    return YuNet(_find_yunet(finder).path, settings.canvas)
+    return YuNet(_find_yunet(finder).path, settings.canvas, settings.tiles)
 
 
 def _find_yunet(finder: WeightsFinder) -> WeightsFile:

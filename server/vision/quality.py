@@ -7,12 +7,13 @@ that shows the face at MEASURED_PX or more. Which numbers are good enough is for
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facewire.server.vision.appearance import appearance_of
 from facewire.server.vision.detector import Box, Landmarks
 from facewire.server.vision.image import Pixels
 
@@ -49,6 +50,8 @@ class FaceQuality:
     `range`: luminance between the 5th and the 95th percentile, in levels of 255; `brightness`: its median.
     `white`: the share of pixels that are overexposed.
     `outside`: the share of the box that lies outside the picture.
+    `likeness`: the detector's score, less 0.1 where the crop looks like a drawing or a pattern; 1 where it isn't known.
+    `covered`: by cloth over mouth and nose or by dark glasses; 1 where that is likely. 0 where it isn't known.
     """
 
     side: float
@@ -58,6 +61,24 @@ class FaceQuality:
     brightness: float
     white: float
     outside: float
+    likeness: float = 1.0
+    covered: float = 0.0
+
+
+UNLIKE, LESS = 0.45, 0.1
+"""From which value of `Appearance.unlike` on the detector's score counts for so much less (docs/decisions/0041)."""
+
+CLOTH, DARK_EYES = 0.55, 0.39
+"""Values of `Appearance` that one in a hundred of FairFace's faces exceeds, and 3 and 6 in 1,000 of LFW's."""
+
+
+def looked_at(quality: FaceQuality, crop: Pixels, detection: float) -> FaceQuality:
+    """The same with `likeness` and `covered`, of a square crop and YuNet's score."""
+    seen = appearance_of(crop)
+    covered = max(0.0, seen.cloth / CLOTH, seen.dark_eyes / DARK_EYES)
+    # A mask is as unlike a face as a drawing is: what seems to be covered isn't held against the face.
+    less = LESS if seen.unlike > UNLIKE and covered <= 1 else 0.0
+    return replace(quality, likeness=detection - less, covered=covered)
 
 
 def quality_of(crop: Pixels, box: Box, landmarks: Landmarks, width: int, height: int) -> FaceQuality:

@@ -127,6 +127,62 @@ def test_faces_that_fill_the_frame(yunet: YuNet, lfw: list[Pixels], side: int) -
     assert found >= 9
 
 
+def test_a_face_that_fills_the_picture_beside_a_small_one(yunet: YuNet, lfw: list[Pixels]) -> None:
+    """Cut to 60 % of its box, and another of 90 px in the corner: both, and no third."""
+    large = small = more = 0
+    for one, other in zip(lfw[:12], lfw[12:24], strict=True):
+        x, y, width, height = yunet.detect(one)[0].box
+        half, middle = max(width, height) * 0.3, (x + width / 2, y + height / 2)
+        left, top, right, bottom = (round(v) for v in (*(m - half for m in middle), *(m + half for m in middle)))
+        picture = np.asarray(
+            cv2.resize(one[top:bottom, left:right], (800, 800), interpolation=cv2.INTER_CUBIC), np.uint8
+        )
+        x, y, width, height = yunet.detect(other)[0].box
+        corner = other[max(0, round(y - 30)) : round(y + height + 30), max(0, round(x - 30)) : round(x + width + 30)]
+        corner = cv2.resize(corner, None, fx=90 / height, fy=90 / height, interpolation=cv2.INTER_AREA)
+        picture[: corner.shape[0], : corner.shape[1]] = corner
+        faces = yunet.detect(picture)
+        large += faces[0].box[3] > 400
+        small += any(face.box[3] < 150 and face.box[0] < 100 and face.box[1] < 100 for face in faces)
+        more += len(faces) > 2
+    assert (large >= 11, small >= 11, more <= 1) == (True, True, True), (large, small, more)
+
+
+def panorama(yunet: YuNet, lfw: list[Pixels], size: tuple[int, int], high: int) -> tuple[Pixels, list[np.ndarray]]:
+    """Faces `high` pixels high, their middles 313 px apart so that some lie on seams; with their places."""
+    width, height = size
+    picture = np.full((height, width, 3), 110, np.uint8)
+    picture += np.linspace(0, 60, width, dtype=np.uint8)[None, :, None]
+    places = []
+    for number in range(width // 313 - 1):
+        image = lfw[number % len(lfw)]
+        face = yunet.detect(image)[0]
+        side = round(250 * high / face.box[3])
+        left, top = 30 + number * 313, (number * 97) % (height - side)
+        picture[top : top + side, left : left + side] = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+        places.append(middle(face) * side / 250 + (left, top))
+    return picture, places
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_everybody_in_a_panorama_once(yunet: YuNet, lfw: list[Pixels], upright: bool) -> None:
+    """Also where tiles meet; and lying on its side it has as many rows as columns before."""
+    picture, places = panorama(yunet, lfw, (9000, 700), 40)
+    if not upright:  # a tall picture: the tiles lie one below the other
+        picture = np.concatenate(np.hsplit(picture[:, :8960], 8)[::1], axis=0)[:, :1120]
+        places = [np.array([x % 1120, y + 700 * (x // 1120)]) for x, y in places if x < 8960 and 60 < x % 1120 < 1060]
+    faces = yunet.detect(picture)
+    found = [found_at(faces, place, within=15) for place in places]
+    assert sum(found) >= 0.95 * len(places)
+    for number, face in enumerate(faces):
+        assert not found_at(faces[number + 1 :], middle(face), within=12)
+
+
+def test_in_one_tile_a_panorama_is_searched_as_a_whole(weights: Path, yunet: YuNet, lfw: list[Pixels]) -> None:
+    picture, places = panorama(yunet, lfw, (9000, 700), 40)
+    assert len(YuNet(weights, 1920, tiles=1).detect(picture)) < len(places) / 2
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (250, 250), (900, 1400)])
 def test_a_picture_without_a_face_shows_none(yunet: YuNet, size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 
 from facewire.server.vision.analyser import Analyser
@@ -75,7 +76,9 @@ def test_the_head_reads_the_same_under_both_runtimes(shared: Path, weights_dir: 
 def test_the_head_changes_no_embedding(shared: Path, weights_dir: Path, facenet: Analyser) -> None:
     crops = crops_of(facenet, shared)[:9]
     plain = open_embedder(model_card(DEFAULT_MODEL), VisionSettings(), WeightsFinder(weights_dir, None))
-    assert np.abs(plain.probes(crops) - facenet.probes(crops)).max() < 1e-6
+    # Where the processor has bfloat16, the two graphs are rounded at different places.
+    rounds = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert np.abs(plain.probes(crops) - facenet.probes(crops)).max() < (2e-3 if rounds else 1e-6)
     assert plain.look(crops)[1].shape == (9, 0)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from facewire.server.recognition.main_face import main_face
-from facewire.server.recognition.quality_gate import LIMITS, shortcomings
+from facewire.server.recognition.quality_gate import LIMITS, doubt, shortcomings
 from facewire.server.vision.analyser import Analyser
+from lab.evaluation.covering import covered
 from lab.evaluation.degrading import spoilt
 
 LFW_PICTURES = 150
@@ -87,3 +88,38 @@ def test_of_spoilt_lfw_a_good_part_is_refused(facenet: Analyser, shared: Path) -
             refused += found is None or bool(found)
     assert seen > 20
     assert refused > seen / 2
+
+
+@pytest.mark.parametrize("kind", ["mask", "scarf", "glasses"])
+def test_a_covered_face_of_the_sample_is_enrolled_and_doubted(facenet: Analyser, sample: Path, kind: str) -> None:
+    choice = np.random.default_rng(7)
+    doubted = refused = plain = 0
+    paths = sorted((sample / "people").glob("*/*_0002.jpg"))
+    for path in paths:
+        picture = facenet.faces(path.read_bytes())
+        plain += doubt(facenet.quality(picture.faces[0], picture), LIMITS) is not None
+        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        painted = covered(np.asarray(image, np.uint8), picture.faces[0].landmarks, kind, choice)
+        again = facenet.faces(file(cv2.cvtColor(painted, cv2.COLOR_RGB2BGR)))
+        quality = facenet.quality(again.faces[0], again)
+        doubted += doubt(quality, LIMITS) is not None
+        refused += "not_a_face" in [one.reason for one in shortcomings(quality, LIMITS)]
+    assert plain == 0
+    assert doubted >= 0.75 * len(paths)
+    assert refused <= 1
+
+
+def test_drawings_in_which_the_detector_sees_a_face_are_not_enrolled(facenet: Analyser) -> None:
+    """Discs with eyes and a mouth: nearly none is found, and none of those passes."""
+    choice = np.random.default_rng(3)
+    passed = 0
+    for _ in range(60):
+        image = np.full((300, 300, 3), 240, np.uint8)
+        skin = tuple(int(value) for value in choice.integers(120, 256, 3))
+        cv2.circle(image, (150, 150), 110, skin, -1)
+        apart, size = int(choice.integers(30, 50)), int(choice.integers(8, 20))
+        for x in (150 - apart, 150 + apart):
+            cv2.ellipse(image, (x, 125), (size, int(size * 1.3)), 0, 0, 360, (40, 30, 20), -1)
+        cv2.ellipse(image, (150, 165), (55, int(choice.integers(20, 50))), 0, 10, 170, (40, 30, 20), 8)
+        passed += reasons(facenet, file(cv2.GaussianBlur(image, (0, 0), choice.uniform(0.5, 4)))) == []
+    assert passed == 0

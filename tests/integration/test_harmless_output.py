@@ -19,10 +19,11 @@ import pytest
 from facewire.client.cli import COMMANDS, main
 from facewire.client.commands.album import COMMANDS as ALBUM_COMMANDS
 from facewire.protocol.albums.adding import AlbumAddZip, AlbumZipTaken
+from facewire.protocol.asks import answer_of
 from facewire.protocol.codec import decode_request, encode_answer
 from facewire.protocol.errors import ErrorCode
 from facewire.protocol.framing import FrameDecoder, encode_frame
-from facewire.protocol.messages import ANSWER_OF, Answer, Failure, Request, Success
+from facewire.protocol.messages import Answer, Failure, Request, Success
 from facewire.server.logs import HarmlessFormatter
 from facewire.server.maintenance.create_db import main as create_db
 from tests.support.servers import misbehaving
@@ -58,7 +59,7 @@ def answer_to(request: Request, *, refuse: bool) -> Answer:
         ingested = filled(get_type_hints(AlbumZipTaken)["ingested"], empty=False)
         return Success(request.id, AlbumZipTaken("token", request.body.offset + len(request.body.data), ingested))
     later_page = bool(getattr(request.body, "offset", 0)) or getattr(request.body, "before", None) is not None
-    return Success(request.id, filled(ANSWER_OF[request.body.op], empty=later_page))
+    return Success(request.id, filled(answer_of(type(request.body)), empty=later_page))
 
 
 @contextlib.contextmanager
@@ -137,7 +138,8 @@ def test_names_and_messages_are_spelt_out(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(time, "sleep", tick)
-    with evil_server(refuse=refuse) as port:
+    # Ctrl-C ends what would go on for ever (watch); `launch` has a line for it.
+    with evil_server(refuse=refuse) as port, contextlib.suppress(KeyboardInterrupt):
         main([*typed(words, folder), "--port", port])
     printed = capsys.readouterr()
     assert printed.out or printed.err

@@ -37,9 +37,13 @@ class PaintedDetector:
 
     name = "painted"
     enough = 640
+    sure = 0.0
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         return [Detection(face.box, face.landmarks, face.detection) for face in painted_faces(image)]
+
+    def glance(self, image: NDArray[np.uint8]) -> list[Detection]:
+        return self.detect(image)
 
 
 class ColourEngine:

@@ -20,7 +20,7 @@ from tests.support.faces import drawn_face
 FRONTAL = ((60.0, 70.0), (100.0, 70.0), (80.0, 95.0), (65.0, 120.0), (95.0, 120.0))
 PROFILED = ((95.0, 70.0), (105.0, 70.0), (120.0, 95.0), (100.0, 120.0), (105.0, 120.0))
 GOOD = FaceQuality(side=120, sharpness=0.1, yaw=0.1, range=100, brightness=120, white=0, outside=0)
-BAD = FaceQuality(side=10, sharpness=0.001, yaw=3.0, range=5, brightness=20, white=0.8, outside=0.5)
+BAD = FaceQuality(side=10, sharpness=0.001, yaw=3.0, range=5, brightness=20, white=0.8, outside=0.5, likeness=0.6)
 
 
 def spoilt(how: str) -> FaceQuality:
@@ -61,13 +61,21 @@ def test_a_spoilt_face_is_refused_with_its_number(reason: str) -> None:
 
 def test_everything_that_is_wrong_is_said_and_only_what_is_accepted_is_forgiven() -> None:
     everything = [one.reason for one in shortcomings(BAD, LIMITS)]
-    assert everything == ["too_small", "blurred", "turned_away", "too_dark", "too_bright", "partly_outside"]
+    assert everything == [
+        "too_small",
+        "blurred",
+        "turned_away",
+        "too_dark",
+        "too_bright",
+        "partly_outside",
+        "not_a_face",
+    ]
     left = shortcomings(BAD, LIMITS, ["blurred", "too_dark"])
-    assert [one.reason for one in left] == ["too_small", "turned_away", "too_bright", "partly_outside"]
+    assert [one.reason for one in left] == ["too_small", "turned_away", "too_bright", "partly_outside", "not_a_face"]
     assert in_words(left) == (
         "the face is too small (10 px, at least 24); the face is turned away (by 3.00, at most 2.00); the face is too"
-        " bright (80% of it white, at most 60%); the face is partly outside of the picture (50% of it, at most 33%):"
-        " send a better picture"
+        " bright (80% of it white, at most 60%); the face is partly outside of the picture (50% of it, at most 33%);"
+        " this doesn't look like a face (likeness 0.60, at least 0.80): send a better picture"
     )
 
 
@@ -101,5 +109,6 @@ def test_what_is_refused_is_on_the_wrong_side_and_a_better_face_is_refused_for_n
 
 def test_reasons_have_one_name_everywhere() -> None:
     assert set(get_args(Acceptable)) == {*get_args(Refusal), "all"}
-    assert set(GATED) == set(get_args(Refusal)) - {"several_faces", "duplicate"}  # which create_db settles by itself
+    settled = {"several_faces", "duplicate", "covered"}  # by create_db itself, and said
+    assert set(GATED) == set(get_args(Refusal)) - settled
     assert {one.reason for one in shortcomings(BAD, LIMITS)} | {Reason.ELSEWHERE} == set(GATED)

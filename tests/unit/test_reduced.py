@@ -29,9 +29,17 @@ def jpeg(height: int, width: int) -> bytes:
     [(799, 400, 1), (800, 400, 2), (1599, 400, 2), (1600, 400, 4), (3200, 400, 8), (300, 400, 1)],
 )
 def test_as_much_is_kept_as_was_asked_for(longer: int, enough: int, factor: int) -> None:
-    photo = decode_photo(jpeg(120, longer), LIMITS, enough)
-    assert (photo.factor, photo.width, photo.height) == (factor, longer, 120)
+    photo = decode_photo(jpeg(longer // 2 + 1, longer), LIMITS, enough)
+    assert (photo.factor, photo.width, photo.height) == (factor, longer, longer // 2 + 1)
     assert photo.pixels.shape[1] == -(-longer // factor)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "factor"), [(400, 4000, 2), (4000, 400, 2), (200, 6400, 1), (800, 6400, 4)]
+)
+def test_a_panorama_keeps_its_rows(height: int, width: int, factor: int) -> None:
+    """It is reduced as a picture that is as wide and twice as long would be."""
+    assert decode_photo(jpeg(height, width), LIMITS, 400).factor == factor
 
 
 def test_other_formats_are_never_reduced() -> None:
@@ -55,7 +63,10 @@ def test_a_reduced_photo_is_turned_as_exif_says() -> None:
 class TwoFaces:
     """Finds a large and a small face at fixed places of the whole picture, whatever scale it is shown at."""
 
-    name, enough = "two", 400
+    name, enough, sure = "two", 400, 0.0
+
+    def glance(self, image: Pixels) -> list[Detection]:
+        return self.detect(image)
 
     def detect(self, image: Pixels) -> list[Detection]:
         scale = image.shape[1] / 1600

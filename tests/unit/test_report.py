@@ -39,6 +39,15 @@ def test_an_uncertain_emotion_has_a_question_mark_and_an_unasked_one_nothing() -
     assert lines(emotion=None)[1].rstrip().endswith(")")
 
 
+@pytest.mark.parametrize(
+    ("turned", "said"),
+    [(90, "(turned 90 degrees to the left)"), (315, "(turned 45 degrees to the right)"), (180, "(upside down)")],
+)
+def test_a_face_that_did_not_stand_upright_is_said_to(turned: int, said: str) -> None:
+    assert lines(turned=turned)[1].endswith(said)
+    assert "turned" not in lines()[1]
+
+
 @pytest.mark.parametrize(("share", "cells"), [(0.0, 0), (0.04, 0), (0.5, 5), (1.0, 10), (1.7, 10), (-1.0, 0)])
 def test_bars(share: float, cells: int) -> None:
     assert BLOCKS.draw(share) == "█" * cells + "░" * (10 - cells)

@@ -103,7 +103,15 @@ def test_the_flags_are_those_that_are_documented() -> None:
             *("--host", "--port", "--db", "--fpir", "--fmr", "--model", "--log-level", "--workers"),
             *("--max-connections", "--max-per-address", "--max-buffered-mb", "--max-wait", "--max-frame-mb"),
             *("--idle-timeout", "--request-timeout", "--weights-dir", "--weights-mirror", "--runtime", "--detector"),
-            *("--detect-size", "--emotion", "--max-megapixels", "--decoders", "--decode-memory-mb", "--cache-dir"),
+            *(
+                "--detect-size",
+                "--detect-tiles",
+                "--emotion",
+                "--max-megapixels",
+                "--decoders",
+                "--decode-memory-mb",
+                "--cache-dir",
+            ),
             *("--albums", "--album-import-root", "--max-albums", "--max-album-photos", "--max-album-gb"),
             "--max-zip-gb",
         )

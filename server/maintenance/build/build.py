@@ -205,6 +205,8 @@ def _collect(
                 case Ready(file=file) as ready:
                     stager.add(ready)
                     report.count(changed=ledger.has_path(file.path))
+                    if ready.covered:
+                        report.covered.append(file.path)
             bar.update()
         stager.finish()
     return relinks

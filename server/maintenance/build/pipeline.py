@@ -19,7 +19,7 @@ from facewire.server.gallery.records import NewPicture, NewTemplate
 from facewire.server.maintenance.build.folder import FoundFile
 from facewire.server.maintenance.build.skips import Reason, Skipped
 from facewire.server.recognition.main_face import main_face
-from facewire.server.recognition.quality_gate import LIMITS, in_words, shortcomings
+from facewire.server.recognition.quality_gate import LIMITS, doubt, in_words, shortcomings
 from facewire.server.vision.engine import Engine, Face
 from facewire.server.vision.image import jpeg_bytes
 
@@ -55,6 +55,7 @@ class Ready:
     width: int
     height: int
     face: Face
+    covered: bool = False
 
 
 Outcome = Skipped | Known | Ready
@@ -87,10 +88,12 @@ def look_at(
     if not picture.faces:
         return Skipped(file.path, Reason.NO_FACE)
     chosen = picture.faces[main_face([face.box for face in picture.faces], picture.width, picture.height)]
-    lacking = shortcomings(engine.quality(chosen, picture), LIMITS, accept)
+    quality = engine.quality(chosen, picture)
+    lacking = shortcomings(quality, LIMITS, accept)
     if lacking:
         return Skipped(file.path, Reason(lacking[0].reason), in_words(lacking))
-    return Ready(file, sha256, fingerprint, picture.width, picture.height, chosen)
+    covered = doubt(quality, LIMITS, accept) is not None
+    return Ready(file, sha256, fingerprint, picture.width, picture.height, chosen, covered)
 
 
 def in_parallel(look: Callable[[Item], Result], files: Iterable[Item], jobs: int) -> Generator[Result, None, None]:

@@ -10,6 +10,7 @@ from facewire.protocol.clutter import LeftOut
 from facewire.protocol.text import counted, counted_people
 from facewire.server.gallery.records import Counts
 from facewire.server.maintenance.build.skips import GATED, Reason, Skipped
+from facewire.server.recognition.quality_gate import COVERED
 
 ALIKE_LISTED = 10
 """Of the names that look like one; the summary stays a summary."""
@@ -19,7 +20,7 @@ ALIKE_LISTED = 10
 class Report:
     """What a build did, for the summary and the skip log. `gone`: paths enrolled that the folder no longer has, and
     `pruned` whether they left the database; `doubts`: new pictures that match another person, and what is said of it;
-    `alike`: names that differ in case and accents only.
+    `alike`: names that differ in case and accents only; `covered`: new pictures whose face seems to be covered.
     """
 
     new: int = 0
@@ -31,6 +32,7 @@ class Report:
     mislabels: list[tuple[str, str]] = field(default_factory=list)
     doubts: list[tuple[str, str]] = field(default_factory=list)
     alike: list[tuple[str, ...]] = field(default_factory=list)
+    covered: list[str] = field(default_factory=list)
     counts: Counts = field(default_factory=partial(Counts, 0, 0, 0))
     seconds: float = 0.0
     left_out: LeftOut = field(default_factory=LeftOut)
@@ -49,6 +51,7 @@ class Report:
             *((path, f"gone from the folder; {self._fate}") for path in self.gone),
             *((path, f"also under {name} (a likely mislabel)") for path, name in self.mislabels),
             *((path, f"enrolled, but {doubt}") for path, doubt in self.doubts),
+            *((path, f"enrolled, but {COVERED}") for path in self.covered),
         ]
 
     @property
@@ -76,6 +79,9 @@ class Report:
         if self.doubts:
             match = counted(len(self.doubts), "picture matches", "pictures match")
             lines.append(f"  {match} another person, too: mislabels, or one person twice?")
+        if self.covered:
+            show = counted(len(self.covered), "picture shows", "pictures show")
+            lines.append(f"  {show} a face that seems covered: enrol ones that show it all, too")
         lines += [f"  {' and '.join(names)}: one person? Then merge them" for names in self.alike[:ALIKE_LISTED]]
         if len(self.alike) > ALIKE_LISTED:
             lines.append(f"  and {len(self.alike) - ALIKE_LISTED} more names that differ in case and accents only")

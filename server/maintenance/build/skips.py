@@ -29,6 +29,7 @@ class Reason(StrEnum):
     TOO_DARK = "too_dark"
     TOO_BRIGHT = "too_bright"
     PARTLY_OUTSIDE = "partly_outside"
+    NOT_A_FACE = "not_a_face"
     ELSEWHERE = "nearer_to_another"
 
 
@@ -36,7 +37,7 @@ GATED = tuple(
     str(reason)
     for reason in (
         *(Reason.TOO_SMALL, Reason.BLURRED, Reason.TURNED_AWAY, Reason.TOO_DARK, Reason.TOO_BRIGHT),
-        *(Reason.PARTLY_OUTSIDE, Reason.ELSEWHERE),
+        *(Reason.PARTLY_OUTSIDE, Reason.NOT_A_FACE, Reason.ELSEWHERE),
     )
 )
 """What may be accepted all the same, in the protocol's words."""

@@ -15,6 +15,7 @@ from facewire.server.recognition.main_face import main_face
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.detector import Detection
 from facewire.server.vision.engine import Engine
+from facewire.server.vision.upright import about, moved, turn_of
 
 Pixels = NDArray[np.uint8]
 
@@ -90,11 +91,14 @@ def _in_the_crop(face: EnrolledFace, crop: bytes, old: EmbeddingSpec, engine: Si
 
 
 def within_square_crop(face: EnrolledFace, spec: EmbeddingSpec) -> Detection:
-    """Where a face is in the crop that `server.vision.alignment.square_crop` made of it for `spec`."""
+    """Where a face is in the crop that `server.vision.alignment.square_crop` made of it for `spec`, upright."""
     x, y, width, height = face.box
     side = max(width, height) * (1 + spec.crop.margin)
     left, top = x + width / 2 - side / 2, y + height / 2 - side / 2
     across, down = (size / side for size in spec.input_size)
+    middle = (x + width / 2, y + height / 2)
+    standing = moved(Detection(face.box, face.landmarks, face.detection), about(middle, turn_of(face.landmarks)))
+    x, y, width, height = standing.box
     box = ((x - left) * across, (y - top) * down, width * across, height * down)
-    landmarks = tuple(((px - left) * across, (py - top) * down) for px, py in face.landmarks)
+    landmarks = tuple(((px - left) * across, (py - top) * down) for px, py in standing.landmarks)
     return Detection(box, landmarks, face.detection)

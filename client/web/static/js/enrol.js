@@ -11,6 +11,7 @@ const WORDS = {
   too_dark: ({ measured, limit }) => `The face is too dark: its brightness varies by ${Math.round(measured)} levels of 255, at least ${Math.round(limit)} are needed.`,
   too_bright: ({ measured, limit }) => `The face is too bright: ${percent(measured)} of it are white, at most ${percent(limit)} are taken.`,
   partly_outside: ({ measured, limit }) => `The face is partly outside of the picture: ${percent(measured)} of it, at most ${percent(limit)} are taken.`,
+  not_a_face: ({ measured, limit }) => `This doesn't look like a face: its likeness is ${measured.toFixed(2)}, at least ${limit.toFixed(2)} is needed.`,
   several_faces: ({ measured }) => `${Math.round(measured)} faces are in the picture: enrolled anyway, it is the largest one in the middle.`,
   duplicate: ({ measured, limit }, message) => `${sentence(message)} ${measured ? `They differ by ${percent(measured)}, copies by less than ${percent(limit)}.` : "It is the very same file."}`,
 };

@@ -1,0 +1,145 @@
+"""Finds faces whichever way up they are: the picture is turned until their eyes stand above their mouths.
+
+YuNet was trained on upright faces. It still finds half of those that lie on their side and nearly all that stand on
+their heads, but with lower scores and landmarks that lie: eyes where the mouth is. So a face that it isn't sure of is
+looked at again from other sides, on a small patch around it; and a picture in which nothing was found is looked at as
+a whole from its other three sides. What that finds and costs: docs/decisions/0039.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facewire.server.vision.detector import NMS_OVERLAP, Box, Detection, Detector
+from facewire.server.vision.image import Pixels
+from facewire.server.vision.upright import STEP, Surroundings, moved, roll, turn_of
+
+PATCH, ROOM = 192, 2.6
+"""What is looked at again: pixels a side, and its side in longer sides of the face's box."""
+
+DOUBTFUL = 0.88
+"""A face found with less may be turned anyhow; from here to the detector's `sure` it may only be on its head, or lean
+the way its landmarks say."""
+
+LEANS = 8
+"""Degrees of roll from which landmarks, which say a third of the truth here, are taken for a sign of 45 degrees."""
+
+BETTER = 0.02
+"""By so much another side's score must beat the upright one's on the same patch: as seen from the side it was found,
+LFW's faces score within 0.02 of the best."""
+
+NEVER_WORSE = 0.05
+"""A turned face may score so much less on its patch than it did upright in the picture, among other neighbours."""
+
+TURNED_SCORE = 0.75
+"""The least score of a face that isn't upright: of 2,700 pictures of no face, the other looks find one more."""
+
+MOST_DOUBTED = 32
+"""Faces of one picture that are looked at again, the largest first: of a turned crowd they are enough to tell."""
+
+_TURN = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+_BACK = {
+    90: lambda width, height: [[0, 1, 0], [-1, 0, height]],
+    180: lambda width, height: [[-1, 0, width], [0, -1, height]],
+    270: lambda width, height: [[0, -1, width], [1, 0, 0]],
+}
+"""From a picture that was turned clockwise to the picture, of which width and height are."""
+
+
+class AnyWayUp:
+    """A detector that finds turned faces where another finds upright ones. Thread-safe if that is."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self.name, self.enough, self.sure = detector.name, detector.enough, detector.sure
+
+    def detect(self, image: Pixels) -> list[Detection]:
+        """Every face, largest first, in pixels of `image`; `server.vision.upright` turns them upright."""
+        found = self._detector.detect(image)
+        faces = [self._settled(image, face) for face in found[:MOST_DOUBTED]] + found[MOST_DOUBTED:]
+        sides = {90 * round(turn_of(face.landmarks) / 90) % 360 for face in faces} - {0}
+        if all(face.score < min(TURNED_SCORE, self.sure) for face in faces):
+            sides = set(_BACK)
+        for side in sorted(sides):
+            faces += self._seen_from(side, image, faces)
+        return found if faces == found else sorted(_apart(faces), key=lambda face: (-face.area, face.box))
+
+    def glance(self, image: Pixels) -> list[Detection]:
+        """As the detector's own: upright faces only."""
+        return self._detector.glance(image)
+
+    def _seen_from(self, side: int, image: Pixels, known: Sequence[Detection]) -> list[Detection]:
+        """The faces that are found in the picture turned clockwise by `side`, and only there."""
+        height, width = image.shape[:2]
+        back = np.array(_BACK[side](width, height), np.float64)
+        turned = np.asarray(cv2.rotate(image, _TURN[side]), np.uint8)  # NumPy's views have strides that dlib refuses
+        sure = [face for face in known if face.score >= TURNED_SCORE]
+        faces = []
+        for face in (moved(face, back) for face in self._detector.detect(turned) if face.score >= TURNED_SCORE):
+            if all(_overlap(face.box, other.box) < NMS_OVERLAP for other in sure):
+                faces.append(face if face.score >= self.sure else self._best(self._looks(image, face.box)))
+        return [face for face in faces if face and face.score >= TURNED_SCORE]
+
+    def _settled(self, image: Pixels, face: Detection) -> Detection:
+        """The face, turned if it is; the very same where it stands upright."""
+        if face.score >= self.sure:
+            return face
+        if face.score >= DOUBTFUL:
+            leaning = roll(face.landmarks)
+            sides = [0, 180, *([STEP if leaning > 0 else 360 - STEP] if abs(leaning) > LEANS else [])]
+            if turn_of((self._best(self._looks(image, face.box, sides)) or face).landmarks) == 0:
+                return face
+        best = self._best(self._looks(image, face.box))
+        turned = best is not None and best.score >= max(TURNED_SCORE, face.score - NEVER_WORSE)
+        return best if best and turned and turn_of(best.landmarks) else face
+
+    def _best(self, looks: dict[int, Detection]) -> Detection | None:
+        """Of what was seen from several sides the most certain, upright if that is as good."""
+        return max(looks.items(), key=lambda look: look[1].score + BETTER * (look[0] == 0))[1] if looks else None
+
+    def _looks(self, image: Pixels, box: Box, sides: Sequence[int] = range(0, 360, STEP)) -> dict[int, Detection]:
+        """By side (degrees clockwise), what is found where the box is, in pixels of `image`."""
+        around = Surroundings(image, box, ROOM, PATCH)
+        seen = {}
+        for side in sides:
+            pixels, matrix = around.turned(side)
+            near = [face for face in self._detector.glance(pixels) if _in_the_middle(face.box)]
+            if near:
+                best = max(near, key=lambda face: face.score)
+                seen[side] = moved(best, _inverse(matrix))
+        return seen
+
+
+def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(cv2.invertAffineTransform(matrix), np.float64)
+
+
+def _in_the_middle(box: Box) -> bool:
+    """Is this the face that the patch was cut around, and not its neighbour?"""
+    x, y, width, height = box
+    side = PATCH / ROOM
+    away = math.hypot(x + width / 2 - PATCH / 2, y + height / 2 - PATCH / 2)
+    return away < side / 2 and side / 2 < max(width, height) < side * 2
+
+
+def _apart(faces: Sequence[Detection]) -> list[Detection]:
+    """Of those that overlap the most certain one."""
+    kept: list[Detection] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if all(_overlap(face.box, other.box) < NMS_OVERLAP for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    shared = max(0.0, width) * max(0.0, height)
+    return shared / max(1e-9, one[2] * one[3] + other[2] * other[3] - shared)

@@ -1,0 +1,121 @@
+"""Which way up a face is, and turning it: networks see it upright, boxes and landmarks stay in the picture's pixels.
+
+A face's landmarks alone say how it is turned. So whatever is kept of a face (a template in a gallery, a face of an
+album) can be cut out upright again, and nothing else needs to be stored.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facewire.server.vision.alignment import square_crop
+from facewire.server.vision.detector import Box, Detection, Landmarks
+from facewire.server.vision.image import Pixels
+
+STEP = 45
+"""Degrees between two ways up: YuNet and FaceNet both bear half of that."""
+
+UPRIGHT = 30
+"""Degrees of roll up to which a face is left as it is, as every face was before faces were turned."""
+
+LANDMARKS = 5
+
+AROUND = 2.0
+"""Side of the picture that is turned, in longer sides of the box: more than any network is shown."""
+
+LARGEST = 800
+"""Its side in pixels at most: a face of 400 has more than any network is shown, and turning more takes time."""
+
+
+def roll(landmarks: Landmarks) -> float:
+    """Degrees, -180 to 180, by which a face must be turned clockwise for its eyes to stand above its mouth."""
+    right_eye, left_eye, _, right_mouth, left_mouth = np.array(landmarks, np.float64)
+    x, y = (right_mouth + left_mouth) - (right_eye + left_eye)
+    return math.degrees(math.atan2(x, y))
+
+
+def turn_of(landmarks: Landmarks) -> int:
+    """Degrees clockwise, a multiple of STEP from 0 to 315, by which a face is turned before a network sees it.
+
+    0 up to UPRIGHT degrees of roll, and likewise for quarters: people lean their heads in turned pictures, too. 0 as
+    well where there aren't the five landmarks that would tell, as in a gallery that came from elsewhere.
+    """
+    if len(landmarks) != LANDMARKS:
+        return 0
+    degrees = roll(landmarks)
+    quarter = 90 * round(degrees / 90)
+    if abs(degrees - quarter) <= UPRIGHT:
+        return quarter % 360
+    return (90 * math.floor(degrees / 90) + STEP) % 360
+
+
+def upright(image: Pixels, face: Detection) -> tuple[Pixels, Detection]:
+    """Pixels in which `face` stands upright, and the face in them: `image` and `face` themselves up to UPRIGHT degrees
+    of roll, otherwise the part of the picture around the face, turned."""
+    degrees = turn_of(face.landmarks)
+    if degrees == 0:
+        return image, face
+    side = max(face.box[2:]) * AROUND
+    around = Surroundings(image, face.box, AROUND, min(LARGEST, max(2, round(side))))
+    pixels, matrix = around.turned(degrees)
+    return pixels, moved(face, matrix)
+
+
+class Surroundings:
+    """The square around a box, to be looked at from any side; `size` pixels wide, which show `around` longer sides of
+    the box. Beyond the picture its edge goes on."""
+
+    def __init__(self, image: Pixels, box: Box, around: float, size: int) -> None:
+        x, y, width, height = box
+        self._half = max(1, size // 2)
+        # Turned by 45 degrees, the corners come from here. Even sides, so that quarter turns move whole pixels.
+        self._base_half = math.ceil(self._half * math.sqrt(2))
+        side = max(2, round(max(width, height) * around * self._base_half / self._half))
+        left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
+        wanted = 2 * self._base_half
+        self._pixels = square_crop(image, (left, top, side, side), 0.0, (wanted, wanted))
+        scale = wanted / side
+        self._to_base = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
+
+    def turned(self, degrees: int) -> tuple[Pixels, NDArray[np.float64]]:
+        """The square turned clockwise about its middle, and the similarity (2, 3) from the picture's pixels to its."""
+        turn = about((0, 0), degrees)[:, :2]
+        shift = self._half - turn @ np.full(2, self._base_half)
+        # Coordinates count from the corner of a pixel, OpenCV's from its middle.
+        warp = np.column_stack([turn, turn @ np.full(2, 0.5) + shift - 0.5])
+        size = (2 * self._half, 2 * self._half)
+        pixels = cv2.warpAffine(self._pixels, warp, size, borderMode=cv2.BORDER_REPLICATE)
+        matrix = np.column_stack([turn @ self._to_base[:, :2], turn @ self._to_base[:, 2] + shift])
+        return np.asarray(pixels, np.uint8), matrix
+
+
+def about(middle: tuple[float, float], degrees: float) -> NDArray[np.float64]:
+    """The similarity (2, 3) that turns clockwise by `degrees` about a point."""
+    angle = math.radians(degrees)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]).round(15)
+    return np.column_stack([turn, np.array(middle) - turn @ np.array(middle)])
+
+
+def moved(face: Detection, matrix: NDArray[np.float64]) -> Detection:
+    """The face after a similarity (2, 3). A box has no angle: turned by an odd multiple of 45 degrees, it becomes the
+    square of its longer side around the same middle."""
+    x, y, width, height = face.box
+    middle = matrix[:, :2] @ (x + width / 2, y + height / 2) + matrix[:, 2]
+    degrees = round(math.degrees(math.atan2(matrix[1, 0], matrix[0, 0])))
+    if degrees % 90:
+        width = height = max(width, height)
+    elif degrees % 180:
+        width, height = height, width
+    scale = math.hypot(matrix[0, 0], matrix[1, 0])
+    width, height = width * scale, height * scale
+    points = np.array(face.landmarks) @ matrix[:, :2].T + matrix[:, 2]
+    return replace(
+        face,
+        box=(float(middle[0] - width / 2), float(middle[1] - height / 2), float(width), float(height)),
+        landmarks=tuple((float(px), float(py)) for px, py in points),
+    )
