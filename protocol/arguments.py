@@ -103,7 +103,8 @@ class Declared:
 
     @property
     def flag(self) -> str:
-        return self.setting.flag or "--" + self.path[-1].replace("_", "-")
+        name = self.path[-1].removesuffix("_s").replace("_", "-")
+        return self.setting.flag or f"--{name}{self.setting.unit.suffix}"
 
     @property
     def name(self) -> str:
@@ -120,12 +121,22 @@ class Declared:
         """What it may be, where that is one of a few words."""
         return get_args(self.hint) if get_origin(self.hint) is Literal else ()
 
+    @property
+    def metavar(self) -> str | None:
+        numeric = self.setting.range.metavar if self.hint in (int, float) else None
+        return self.setting.metavar or (among(self.choices) if self.choices else numeric)
+
+    @property
+    def default_told(self) -> Any:
+        """The default in the flag's unit."""
+        return self.default // self.setting.unit.size if isinstance(self.default, int) else self.default
+
     def value(self, args: argparse.Namespace) -> Any:
         """The field's value: in its own unit, and not the opposite of it."""
         told = getattr(args, self.name)
         if self.hint is bool:
             return told is not self.default
-        return told if told is None or self.setting.unit == 1 else told * self.setting.unit
+        return told * self.setting.unit.size if isinstance(told, int) else told
 
 
 def declared(cls: type) -> Iterator[Declared]:
@@ -149,17 +160,15 @@ def flags(where: TakesArguments, cls: type, *, only: Collection[str] = (), witho
         name = each.path[-1]
         if name in without or (only and name not in only):
             continue
-        told = each.setting
         if each.hint is bool:
-            where.add_argument(each.flag, action="store_true", help=told.help)
+            where.add_argument(each.flag, action="store_true", help=each.setting.help)
             continue
-        default = each.default if each.default is None or told.unit == 1 else each.default // told.unit
         where.add_argument(
             each.flag,
-            default=default,
-            type=told.parse or _reader(each),
-            metavar=told.metavar or (among(each.choices) if each.choices else None),
-            help=_with_default(told.help, default),
+            default=each.default_told,
+            type=each.setting.parse or _reader(each),
+            metavar=each.metavar,
+            help=_with_default(each.setting.help, each.default_told),
         )
 
 
@@ -198,10 +207,9 @@ def _default(each: Field[Any]) -> Any:
 def _reader(each: Declared) -> Callable[[str], Any]:
     if each.choices:
         return one_of(each.choices)
-    if each.setting.range is None:
-        reader: Callable[[str], Any] = each.hint
-        return reader
-    return (whole if each.hint is int else number)(each.setting.range)
+    kinds: dict[Any, Callable[[Range], Callable[[str], Any]]] = {int: whole, float: number}
+    reader: Callable[[str], Any] = kinds[each.hint](each.setting.range) if each.hint in kinds else each.hint
+    return reader
 
 
 def _with_default(help: str, default: Any) -> str:

@@ -11,17 +11,31 @@ LONGEST_WAIT_S = 86_400  # a day; sockets refuse waits of some centuries
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The numbers that a setting may have, in the unit of its flag; `words` follow "must be"."""
+    """The numbers that a setting may have, in the unit of its flag. `words` follow "must be"; usage shows `metavar`."""
 
     words: str
     holds: Callable[[float], bool]
+    metavar: str | None = None
 
 
-AT_LEAST_1 = Range("at least 1", lambda value: value >= 1)
+AT_LEAST_1 = Range("at least 1", lambda value: value >= 1, "N")
 PORT = Range("from 1 to 65535", lambda value: 1 <= value <= 65_535)
 PORT_OR_ANY = Range("from 0 to 65535", lambda value: 0 <= value <= 65_535)
-SECONDS = Range(f"more than 0 and at most {LONGEST_WAIT_S} seconds", lambda value: 0 < value <= LONGEST_WAIT_S)
-PROBABILITY = Range("between 0 and 1", lambda value: 0 < value < 1)
+SECONDS = Range(f"more than 0 and at most {LONGEST_WAIT_S} seconds", lambda value: 0 < value <= LONGEST_WAIT_S, "S")
+PROBABILITY = Range("between 0 and 1", lambda value: 0 < value < 1, "P")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one of a flag's number counts; the flag's name ends with `suffix`."""
+
+    size: int
+    suffix: str = ""
+
+
+ONE = Unit(1)
+MEBIBYTES = Unit(2**20, "-mb")
+GIBIBYTES = Unit(2**30, "-gb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +43,29 @@ class Setting:
     """What `setting` was told."""
 
     help: str
+    range: Range
+    unit: Unit
     flag: str | None
     metavar: str | None
-    range: Range | None
-    unit: int
     parse: Callable[[str], Any] | None
 
 
 def setting(
     default: Any = MISSING,
-    *,
     help: str = "",
+    range: Range = AT_LEAST_1,
+    *,
+    unit: Unit = ONE,
     flag: str | None = None,
     metavar: str | None = None,
-    range: Range | None = None,
-    unit: int = 1,
     parse: Callable[[str], Any] | None = None,
     default_factory: Any = MISSING,
 ) -> Any:
     """A field of a dataclass that is also a flag; its type hint says how its text is read.
 
-    `help`: the default is added unless that says "(default"; `flag`: where its name is not the field's; of a switch
-    that is on by default, the flag that turns it off; `unit`: what one of the flag's counts, so a field of bytes may
-    have a flag in MiB; `parse`: reads the text where the type hint is none of int, float, str, Path and Literal.
+    `help`: the default is added unless that says "(default"; `range`: of numbers; `flag`: where its name is not the
+    field's, less `_s` for seconds; of a switch that is on by default, the flag that turns it off; `parse`: reads the
+    text where the type hint is none of int, float, str, Path and Literal.
     """
-    told = Setting(help, flag, metavar, range, unit, parse)
+    told = Setting(help, range, unit, flag, metavar, parse)
     return field(default=default, default_factory=default_factory, metadata={Setting: told})

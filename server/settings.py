@@ -46,7 +46,7 @@ class Settings:
     tcp: TcpLimits = field(default_factory=TcpLimits)
     db: Path = setting(DEFAULT_DB, help="database of create_db.py")
     fpir: float = setting(
-        DEFAULT_FPIR, metavar="P", range=PROBABILITY, help="how often a stranger may be taken for somebody enrolled"
+        DEFAULT_FPIR, range=PROBABILITY, help="how often a stranger may be taken for somebody enrolled"
     )
     fmr: float = setting(
         DEFAULT_FMR, metavar="P", range=_FMR,

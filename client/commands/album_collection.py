@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from facewire.client.album_client import AlbumClient
-from facewire.client.commands.album_common import ALBUM, AlbumCommands, say
+from facewire.client.commands.album_common import AlbumCommands, say
 from facewire.client.commands.common import EXIT_SOME_UNMATCHED, Usage, argument
 from facewire.protocol.albums.collection import AlbumInfo, AlbumsListed
 from facewire.protocol.text import counted, counted_people, printable
@@ -14,14 +14,14 @@ from facewire.protocol.text import counted, counted_people, printable
 COMMANDS = AlbumCommands()
 
 
-@COMMANDS.command("create", "a new, empty album", ALBUM)
+@COMMANDS.command("create", "a new, empty album")
 def create(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Creates an album."""
     info = albums.create(arguments.album)
     return say(arguments, info, [f"{printable(info.album)}: created"])
 
 
-@COMMANDS.command("list", "every album")
+@COMMANDS.command("list", "every album", album=False)
 def list_albums(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Every album."""
     listed = albums.list()
@@ -34,14 +34,14 @@ def list_albums(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     return say(arguments, AlbumsListed(listed.albums, listed.total), lines or [empty])
 
 
-@COMMANDS.command("status", "what is in an album", ALBUM)
+@COMMANDS.command("status", "what is in an album")
 def status(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """One album."""
     info = albums.status(arguments.album)
     return say(arguments, info, describe_album(info))
 
 
-@COMMANDS.command("rename", "another name for an album", ALBUM, argument("to", metavar="NAME", help="its new name"))
+@COMMANDS.command("rename", "another name for an album", argument("to", metavar="NAME", help="its new name"))
 def rename(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Renames it."""
     info = albums.rename(arguments.album, arguments.to)
@@ -49,10 +49,7 @@ def rename(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 
 
 @COMMANDS.command(
-    "delete",
-    "an album with everything in it, for good",
-    ALBUM,
-    argument("--yes", action="store_true", help="don't ask"),
+    "delete", "an album with everything in it, for good", argument("--yes", action="store_true", help="don't ask")
 )
 def delete(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Deletes an album, for good; asks first. Raises Usage."""

@@ -21,7 +21,7 @@ AlbumRun = Callable[[AlbumClient, argparse.Namespace], int]
 number = whole(Range("a number from a list of photos or faces", lambda value: 0 < value < 2**53))
 """An argument of argparse: the number of a photo or a face."""
 
-ALBUM = argument("album", metavar="ALBUM", help="the album's name")
+_ALBUM = argument("album", metavar="ALBUM", help="the album's name")
 PERSON = argument("person", metavar="PERSON", help="name or number")
 _JSON = argument("--json", action="store_true", help="print the server's answer as one JSON object")
 
@@ -29,9 +29,10 @@ _JSON = argument("--json", action="store_true", help="print the server's answer 
 class AlbumCommands(Commands[AlbumRun]):
     """Commands about albums, all of which have --json."""
 
-    def command(self, name: str, help: str, *arguments: Argument) -> Callable[[AlbumRun], AlbumRun]:
-        """Decorates the function that does it; `help` describes it, in lists and, as a sentence, alone."""
-        return self.add(name, f"{help[0].upper()}{help[1:]}.", *arguments, _JSON, help=help)
+    def command(self, name: str, help: str, *arguments: Argument, album: bool = True) -> Callable[[AlbumRun], AlbumRun]:
+        """Decorates the function that does it, which takes an `album` first; `help` describes it in lists, too."""
+        first = (_ALBUM,) if album else ()
+        return self.add(name, f"{help[0].upper()}{help[1:]}.", *first, *arguments, _JSON, help=help)
 
 
 def person_number(albums: AlbumClient, album: str, text: str) -> int:

@@ -6,7 +6,6 @@ import argparse
 
 from facewire.client.album_client import AlbumClient
 from facewire.client.commands.album_common import (
-    ALBUM,
     PERSON,
     AlbumCommands,
     number,
@@ -28,7 +27,6 @@ _FACES = argument("faces", nargs="+", type=number, metavar="FACE", help="as `alb
 @COMMANDS.command(
     "label",
     "name a person",
-    ALBUM,
     PERSON,
     argument("name", metavar="NAME", help='another person\'s name merges the two; an empty one ("") removes the name'),
 )
@@ -43,7 +41,6 @@ def label(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "merge",
     "these are one person",
-    ALBUM,
     PERSON,
     argument("others", nargs="+", metavar="PERSON", help="who is the same person"),
 )
@@ -57,7 +54,6 @@ def merge(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "split",
     "these faces are somebody else",
-    ALBUM,
     PERSON,
     _FACES,
     argument("--name", default="", help="the new person's name"),
@@ -68,14 +64,14 @@ def split(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     return say_changed(arguments, changed)
 
 
-@COMMANDS.command("move", "these faces are of that person", ALBUM, PERSON, _FACES)
+@COMMANDS.command("move", "these faces are of that person", PERSON, _FACES)
 def move(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Moves faces to a person."""
     changed = albums.move(arguments.album, arguments.faces, _person(albums, arguments))
     return say_changed(arguments, changed)
 
 
-@COMMANDS.command("not", "these faces are not of that person", ALBUM, PERSON, _FACES)
+@COMMANDS.command("not", "these faces are not of that person", PERSON, _FACES)
 def not_person(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Takes faces away from a person."""
     changed = albums.not_person(arguments.album, arguments.faces, _person(albums, arguments))
@@ -85,7 +81,6 @@ def not_person(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "different",
     "these two are not one person",
-    ALBUM,
     PERSON,
     argument("other", metavar="PERSON", help="who is somebody else"),
 )
@@ -97,11 +92,7 @@ def different(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 
 
 @COMMANDS.command(
-    "hide",
-    "a passer-by, or with --show not",
-    ALBUM,
-    PERSON,
-    argument("--show", action="store_true", help="show them again"),
+    "hide", "a passer-by, or with --show not", PERSON, argument("--show", action="store_true", help="show them again")
 )
 def hide(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Hides a person, or shows them again."""
@@ -109,13 +100,13 @@ def hide(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     return say_changed(arguments, changed)
 
 
-@COMMANDS.command("undo", "take the last correction back", ALBUM)
+@COMMANDS.command("undo", "take the last correction back")
 def undo(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Takes the last correction back."""
     return say_changed(arguments, albums.undo(arguments.album))
 
 
-@COMMANDS.command("history", "the corrections, newest first", ALBUM)
+@COMMANDS.command("history", "the corrections, newest first")
 def history(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """The corrections."""
     events = tuple(albums.all_history(arguments.album))
@@ -126,7 +117,6 @@ def history(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "suggest",
     "who may be one person?",
-    ALBUM,
     argument("-n", type=number, default=20, metavar="N", help="at most so many (default: %(default)s)"),
 )
 def suggest(albums: AlbumClient, arguments: argparse.Namespace) -> int:
@@ -142,7 +132,6 @@ def suggest(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "recognise",
     "whom does the gallery know?",
-    ALBUM,
     argument("--apply", action="store_true", help="and give them these names, which `undo` takes back"),
 )
 def recognise(albums: AlbumClient, arguments: argparse.Namespace) -> int:
@@ -158,7 +147,6 @@ def recognise(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "enrol",
     "enrol a named person in the gallery",
-    ALBUM,
     PERSON,
     argument("--templates", type=number, default=5, metavar="N", help="best faces (default: %(default)s)"),
     ACCEPT,

@@ -11,7 +11,7 @@ from pathlib import Path
 from facewire.client.album_client import AlbumClient
 from facewire.client.bar import Bar
 from facewire.client.commands.album_collection import describe_album
-from facewire.client.commands.album_common import ALBUM, AlbumCommands, number, say
+from facewire.client.commands.album_common import AlbumCommands, number, say
 from facewire.client.commands.common import EXIT_SOME_UNMATCHED, Usage, argument, complain
 from facewire.client.errors import ServerRefused, TooLarge
 from facewire.client.pictures import LARGEST, files_below, is_picture, over_limit
@@ -35,7 +35,6 @@ COMMANDS = AlbumCommands()
 @COMMANDS.command(
     "add",
     "pictures, folders and ZIP files",
-    ALBUM,
     argument(
         "paths",
         nargs="+",
@@ -73,7 +72,6 @@ def add(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "import",
     "a folder of the server's own disk",
-    ALBUM,
     argument("folder", metavar="FOLDER", help="relative to the import root of the server, which its owner chose"),
 )
 def import_folder(albums: AlbumClient, arguments: argparse.Namespace) -> int:
@@ -87,6 +85,7 @@ def import_folder(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     "folders",
     "the folders that `import` could take",
     argument("folder", nargs="?", default="", metavar="FOLDER", help="relative to the import root"),
+    album=False,
 )
 def folders(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """The folders on the server that an import could take."""
@@ -103,7 +102,6 @@ def folders(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "remove",
     "take photos out, for good",
-    ALBUM,
     argument("photos", nargs="+", type=number, metavar="PHOTO", help="its number"),
 )
 def remove(albums: AlbumClient, arguments: argparse.Namespace) -> int:
@@ -116,7 +114,6 @@ def remove(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "process",
     "find the faces, and who is who",
-    ALBUM,
     argument("--no-wait", action="store_true", help="begin, and don't wait for the end"),
     argument("--again", action="store_true", help="try unreadable photos again, too"),
 )

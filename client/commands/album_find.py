@@ -9,7 +9,7 @@ from typing import get_args
 
 from facewire.client.album_client import AlbumClient
 from facewire.client.bar import Bar
-from facewire.client.commands.album_common import ALBUM, AlbumCommands, number, person_number, read, say
+from facewire.client.commands.album_common import AlbumCommands, number, person_number, read, say
 from facewire.client.commands.common import EXIT_SOME_UNMATCHED, Usage, argument, complain
 from facewire.protocol.albums.export import AlbumExported
 from facewire.protocol.albums.search import AlbumFound, AlbumFoundPhoto, AlbumSample, AlbumWanted, ShowFound, Together
@@ -25,7 +25,6 @@ COMMANDS = AlbumCommands()
 @COMMANDS.command(
     "search",
     "photos of somebody",
-    ALBUM,
     argument("who", nargs="+", metavar="WHO", help=f"{_WHO}; several are of one person"),
     argument(
         "--with", dest="others", action="append", nargs="+", default=[], metavar="WHO", help="somebody else; repeatable"
@@ -64,7 +63,6 @@ def search(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "export",
     "an album, or a part of it, as a ZIP",
-    ALBUM,
     argument("file", type=Path, metavar="FILE", help="the ZIP to write; an interrupted one is continued"),
     argument("--person", action="append", default=[], help="only photos of this person; repeatable"),
     argument("--all", action="store_true", help="only photos that show all of these people, not any"),

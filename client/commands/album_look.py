@@ -9,7 +9,6 @@ from typing import get_args
 from facewire.client.album_client import AlbumClient
 from facewire.client.bar import Bar
 from facewire.client.commands.album_common import (
-    ALBUM,
     AlbumCommands,
     number,
     person_line,
@@ -40,7 +39,6 @@ _SIZE = Range(f"from 1 to {MAX_THUMBNAIL}", lambda size: 1 <= size <= MAX_THUMBN
 @COMMANDS.command(
     "photos",
     "the photos",
-    ALBUM,
     argument(
         "--show", type=one_of(_SHOW), metavar=among(_SHOW), default="all", help="only these (default: %(default)s)"
     ),
@@ -56,7 +54,6 @@ def photos(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "photo",
     "save one photo, or a thumbnail",
-    ALBUM,
     argument("photo", type=number, metavar="PHOTO", help="its number"),
     argument("-o", "--output", type=Path, metavar="FILE", help="(default: the photo's own name, here)"),
     argument(
@@ -82,7 +79,6 @@ def photo(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "people",
     "the people found",
-    ALBUM,
     argument("--hidden", action="store_true", help="the hidden ones instead"),
     argument("--faces", type=Path, metavar="DIR", help="write a picture of each there, as NUMBER-NAME.jpg"),
 )
@@ -97,7 +93,6 @@ def people(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 @COMMANDS.command(
     "faces",
     "the faces of a person or a photo",
-    ALBUM,
     argument("--person", metavar="PERSON", help="of this person (name or number)"),
     argument("--photo", type=number, metavar="PHOTO", help="of this photo (number)"),
     argument("--crops", type=Path, metavar="DIR", help="write the faces there, as NUMBER.jpg"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from facewire.client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S
 from facewire.client.web.places import Limits
 from facewire.protocol.arguments import BriefParser, flags, read
-from facewire.protocol.settings import AT_LEAST_1, PORT, PORT_OR_ANY, SECONDS, setting
+from facewire.protocol.settings import MEBIBYTES, PORT, PORT_OR_ANY, SECONDS, setting
 
 DEFAULT_WEB_PORT = 8000
 MEBIBYTE = 1024 * 1024
@@ -53,18 +53,16 @@ class WebSettings:
 
     server: tuple[str, int] = setting(
         (DEFAULT_HOST, DEFAULT_PORT), metavar="HOST:PORT", parse=_address,
-        help=f"the facewire server (default: {DEFAULT_HOST}:{DEFAULT_PORT})",
+        help=f"the facewire server (default: {DEFAULT_HOST}:{DEFAULT_PORT})"
     )  # fmt: skip
     host: str = setting("127.0.0.1", help="address to listen on (default: this machine only)")
     port: int = setting(DEFAULT_WEB_PORT, range=PORT_OR_ANY, help="0 picks a free one")
     names: frozenset[str] = frozenset(_LOCAL_NAMES)
     max_picture: int = setting(  # a frame of the server has 32 MiB unless told otherwise, less some names
-        31 * MEBIBYTE, unit=MEBIBYTE, flag="--max-picture-mb", metavar="N", range=AT_LEAST_1,
-        help="largest picture taken; below the server's --max-frame-mb",
+        31 * MEBIBYTE, unit=MEBIBYTES,
+        help="largest picture taken; below the server's --max-frame-mb"
     )  # fmt: skip
-    timeout: float = setting(
-        DEFAULT_TIMEOUT_S, metavar="S", range=SECONDS, help="seconds to wait for the server's answer"
-    )
+    timeout: float = setting(DEFAULT_TIMEOUT_S, range=SECONDS, help="seconds to wait for the server's answer")
     tls_cert: Path | None = setting(None, metavar="FILE", help="serve https with this certificate (PEM, chain and all)")
     tls_key: Path | None = setting(None, metavar="FILE", help="the certificate's key (PEM, no passphrase)")
     limits: Limits = field(default_factory=Limits)
@@ -83,11 +81,11 @@ def parse(argv: Sequence[str]) -> WebSettings:
     flags(parser, WebSettings)
     parser.add_argument(
         "--name", action="append", default=[], metavar="HOST",
-        help="a host name under which browsers may ask for the page, besides localhost and --host; may be repeated",
+        help="a host name under which browsers may ask for the page, besides localhost and --host; may be repeated"
     )  # fmt: skip
     parser.add_argument(
         "--behind-proxy", action="store_true",
-        help="browsers come through a proxy, so all have its address; else one address gets half of the places",
+        help="browsers come through a proxy, so all have its address; else one address gets half of the places"
     )  # fmt: skip
     args = parser.parse_args(argv)
     if (args.tls_cert is None) != (args.tls_key is None):

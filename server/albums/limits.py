@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facewire.protocol.settings import AT_LEAST_1, setting
+from facewire.protocol.settings import GIBIBYTES, setting
 from facewire.server.vision.image import MEGAPIXEL
 
 MEBIBYTE = 1024 * 1024
@@ -15,18 +15,15 @@ GIBIBYTE = 1024 * MEBIBYTE
 class AlbumLimits:
     """Counts, bytes and pixels. What is over one of them is refused with a message that says which."""
 
-    albums: int = setting(200, flag="--max-albums", metavar="N", range=AT_LEAST_1)
+    albums: int = setting(200, flag="--max-albums")
     photos: int = setting(  # more faces than can be clustered in half an hour
-        200_000, flag="--max-album-photos", metavar="N", range=AT_LEAST_1, help="photos in an album"
+        200_000, flag="--max-album-photos", help="photos in an album"
     )
-    album_bytes: int = setting(
-        200 * GIBIBYTE, unit=GIBIBYTE, flag="--max-album-gb", metavar="N", range=AT_LEAST_1,
-        help="GiB of photos in an album",
-    )  # fmt: skip
+    album_bytes: int = setting(200 * GIBIBYTE, unit=GIBIBYTES, flag="--max-album-gb", help="GiB of photos in an album")
     photo_bytes: int = 32 * MEBIBYTE - 64 * 1024  # with its request or answer around it, it fits a frame
     photo_pixels: int = 100 * MEGAPIXEL
     zip_bytes: int = setting(
-        8 * GIBIBYTE, unit=GIBIBYTE, flag="--max-zip-gb", metavar="N", range=AT_LEAST_1,
+        8 * GIBIBYTE, unit=GIBIBYTES, flag="--max-zip-gb",
         help="GiB of a ZIP that is added; it may unpack to four times that",
     )  # fmt: skip
     zip_entries: int = 100_000

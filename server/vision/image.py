@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
 from facewire.protocol.formats import NAMES, UNSUPPORTED, format_of
-from facewire.protocol.settings import AT_LEAST_1, setting
+from facewire.protocol.settings import Unit, setting
 from facewire.server.errors import InvalidImage
 from facewire.server.vision import readers
 from facewire.server.vision.cutoff import JPEG_END, TOLERATED, jpeg_end, jpeg_missing, told
@@ -38,9 +38,8 @@ class ImageLimits:
 
     max_bytes: int = 32 * 1024 * 1024
     max_pixels: int = setting(
-        100 * MEGAPIXEL, unit=MEGAPIXEL, flag="--max-megapixels", metavar="N", range=AT_LEAST_1,
-        help="largest picture decoded",
-    )  # fmt: skip
+        100 * MEGAPIXEL, unit=Unit(MEGAPIXEL), flag="--max-megapixels", help="largest picture decoded"
+    )
 
 
 @dataclass(frozen=True, slots=True)

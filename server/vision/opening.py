@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from facewire.models import FOLDER as MODELS
-from facewire.protocol.settings import AT_LEAST_1, setting
+from facewire.protocol.settings import setting
 from facewire.server.errors import StartError
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision import deepface_models, dlib_models, runtime
@@ -62,11 +62,11 @@ class VisionSettings:
     runtime: Runtime = setting("openvino")
     detector: DetectorChoice = setting("auto", help="auto: YuNet, or dlib's where YuNet's weights can't be had")
     canvas: int = setting(
-        1920, flag="--detect-size", metavar="PX", range=AT_LEAST_1,
+        1920, flag="--detect-size", metavar="PX",
         help="longest side at which a picture is searched for faces; larger finds smaller faces",
     )  # fmt: skip
     tiles: int = setting(
-        TILES, flag="--detect-tiles", metavar="N", range=AT_LEAST_1,
+        TILES, flag="--detect-tiles",
         help="a picture more than twice as long as wide (a panorama) is searched in up to N tiles of that size, each "
         "at the cost of half a large photo; 1: in one piece, where small faces are lost",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 
 from facewire.protocol.arguments import BriefParser, Declared, declared, flags, read
-from facewire.protocol.settings import AT_LEAST_1, setting
+from facewire.protocol.settings import Unit, setting
 from facewire.server.settings import Settings, parse
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.vision.opening import VisionSettings
@@ -23,8 +23,8 @@ def another(each: Declared) -> tuple[str, Any]:
     if get_origin(each.hint) is Literal:
         return (chosen := next(choice for choice in get_args(each.hint) if choice != each.default)), chosen
     if each.hint in (int, float):
-        number = each.hint((each.default or 0) // each.setting.unit + 1) if each.hint is int else each.default / 2
-        return str(number), number * each.setting.unit
+        number = each.hint((each.default or 0) // each.setting.unit.size + 1) if each.hint is int else each.default / 2
+        return str(number), number * each.setting.unit.size
     return "other", each.hint("other")
 
 
@@ -86,7 +86,7 @@ def test_flags_over_environment_over_defaults(each: Declared) -> None:
     assert value_at(parse([each.flag, text], {}), place) == value
     assert value_at(parse([], {each.variable: text}), place) == value
     if default is not None:
-        written = str(default // each.setting.unit if each.setting.unit > 1 else default)
+        written = str(default if each.default is None else each.default_told)
         assert value_at(parse([each.flag, written], {each.variable: text}), place) == default
 
 
@@ -212,8 +212,8 @@ def test_help_explains_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 @dataclass(frozen=True)
 class Oven:
-    heat: int = setting(180, help="degrees", metavar="C", range=AT_LEAST_1)
-    weight: int = setting(2000, unit=1000, flag="--kilos", range=AT_LEAST_1)
+    heat: int = setting(180, help="degrees", metavar="C")
+    weight: int = setting(2000, unit=Unit(1000), flag="--kilos")
     light: bool = setting(True, flag="--dark", help="no light")
     fan: bool = setting(False, help="blows")
     door: str = "closed"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facewire.protocol.settings import AT_LEAST_1, setting
+from facewire.protocol.settings import MEBIBYTES, setting
 from facewire.server.cores import cores
 from facewire.server.errors import Busy, InvalidImage, StartError
 from facewire.server.vision.decoding.budget import Budget, Grant
@@ -53,11 +53,11 @@ class DecodingSettings:
     decoded or in use. `patience_s`: how long a picture waits for its turn, or for memory, before Busy."""
 
     processes: int = setting(
-        default_factory=_at_least_two, flag="--decoders", metavar="N", range=AT_LEAST_1,
+        default_factory=_at_least_two, flag="--decoders",
         help="processes that decode pictures (default: one a core, at least 2)",
     )  # fmt: skip
     memory: int = setting(
-        1024 * MEBIBYTE, unit=MEBIBYTE, flag="--decode-memory-mb", metavar="N", range=AT_LEAST_1,
+        1024 * MEBIBYTE, unit=MEBIBYTES, flag="--decode-memory-mb",
         help="MiB that all pictures decoded at a time may take; larger ones wait",
     )  # fmt: skip
     patience_s: float = 20.0
