@@ -86,7 +86,7 @@ class AlbumClient:
     # ------------------------------------------------------------------------------------------ albums
 
     def create(self, album: str) -> AlbumInfo:
-        """A new, empty album."""
+        """Creates an empty album."""
         return self._asker.ask(AlbumCreate(album))
 
     def list(self, offset: int = 0, limit: int | None = None) -> AlbumsListed:
@@ -95,11 +95,11 @@ class AlbumClient:
         return self._asker.ask(body)
 
     def delete(self, album: str) -> AlbumDeleted:
-        """The album with everything in it, for good."""
+        """Deletes an album with everything in it, for good."""
         return self._asker.ask(AlbumDelete(album))
 
     def rename(self, album: str, to: str) -> AlbumInfo:
-        """Another name."""
+        """Renames an album."""
         return self._asker.ask(AlbumRename(album, to))
 
     def status(self, album: str) -> AlbumInfo:
@@ -151,7 +151,7 @@ class AlbumClient:
         return self._asker.ask(AlbumFolders(folder))
 
     def remove(self, album: str, photos: Sequence[int]) -> AlbumRemoved:
-        """Takes photos out, with their faces, for good."""
+        """Deletes photos and their faces for good."""
         return self._asker.ask(AlbumRemove(album, tuple(photos)))
 
     def process(
@@ -210,31 +210,31 @@ class AlbumClient:
     # ------------------------------------------------------------------------------------------ correcting
 
     def label(self, album: str, person: int, name: str) -> AlbumChanged:
-        """Names a person; another person's name merges the two, an empty one is taken away."""
+        """Names a person; another person's name merges the two, an empty one removes the name."""
         return self._asker.ask(AlbumLabel(album, person, name))
 
     def merge(self, album: str, people: Sequence[int]) -> AlbumChanged:
-        """These are one; the first keeps its number."""
+        """Merges people into one, who keeps the first one's number."""
         return self._asker.ask(AlbumMerge(album, tuple(people)))
 
     def split(self, album: str, person: int, faces: Sequence[int], name: str = "") -> AlbumChanged:
-        """These faces of a person are a new person."""
+        """Makes a new person of some of a person's faces."""
         return self._asker.ask(AlbumSplit(album, person, tuple(faces), name))
 
     def move(self, album: str, faces: Sequence[int], person: int) -> AlbumChanged:
-        """These faces are of that person."""
+        """Moves faces to a person."""
         return self._asker.ask(AlbumMove(album, tuple(faces), person))
 
     def not_person(self, album: str, faces: Sequence[int], person: int) -> AlbumChanged:
-        """These faces are not of that person, and never will be."""
+        """Takes faces away from a person; clustering never puts them back."""
         return self._asker.ask(AlbumNot(album, tuple(faces), person))
 
     def different(self, album: str, one: int, other: int) -> AlbumChanged:
-        """These two are not one person."""
+        """Notes that two people are different."""
         return self._asker.ask(AlbumDifferent(album, (one, other)))
 
     def hide(self, album: str, person: int, hidden: bool = True) -> AlbumChanged:
-        """Nobody asks about this one; or show them again."""
+        """Leave a person out of lists and questions, or show them again."""
         return self._asker.ask(AlbumHide(album, person, hidden))
 
     def undo(self, album: str) -> AlbumChanged:
@@ -274,7 +274,7 @@ class AlbumClient:
         offset: int = 0,
         limit: int = 100,
     ) -> AlbumFound:
-        """The photos that show any, or all, of those wanted."""
+        """The photos that show any, or all, of the people in `wanted`."""
         return self._asker.ask(AlbumSearch(album, tuple(wanted), together, show, offset, limit))
 
     def search_samples(self, album: str, images: Sequence[bytes], **options: object) -> AlbumFound:
@@ -296,7 +296,7 @@ class AlbumClient:
         return self._asker.ask(AlbumExport(album, tuple(people), tuple(photos), tuple(wanted), together, sidecars))
 
     def read_export(self, export: AlbumExported, offset: int = 0) -> Iterator[bytes]:
-        """The ZIP's bytes from `offset` on, piece by piece, as fast as they are taken."""
+        """The ZIP's bytes from `offset` on, piece by piece, as fast as the caller takes them."""
         while offset < export.size_bytes:
             piece = self._asker.ask(AlbumExportRead(export.export, offset, EXPORT_READ))
             offset += len(piece.data)

@@ -16,7 +16,7 @@ from facewire.client.errors import ClientError, ConnectionLost, ServerBusy, Serv
 from facewire.protocol.asks import A, Asks
 from facewire.protocol.messages import Hello, Progress
 
-_PAUSE_MS = 100  # before asking a busy server of somebody else's make that gave no advice: a few pictures' work
+_PAUSE_MS = 100  # before asking a busy server of another make that gave no advice: a few pictures' work
 
 
 class Asker(Protocol):
@@ -34,7 +34,7 @@ class Asker(Protocol):
         ...
 
     def connect(self) -> None:
-        """Makes sure that there is somebody to ask. Raises CannotConnect, and Unauthorized for the token."""
+        """Connects, unless there is a connection. Raises CannotConnect, and Unauthorized for the token."""
         ...
 
     def close(self) -> None:
@@ -48,11 +48,11 @@ class ServerAsker:
     def __init__(
         self, host: str, port: int, *, timeout: float, token: str | None, max_frame: int, retries: int
     ) -> None:
-        """What is told to FaceClient, which explains it."""
+        """The arguments are FaceClient's."""
         self._host = host
         self._port = port
         self._timeout = timeout
-        self._token = token or None  # an empty one, as FACEWIRE_TOKEN= leaves it, is none
+        self._token = token or None  # an empty one, as FACEWIRE_TOKEN= leaves it, means no token
         self._max_frame = max_frame
         self._retries = retries
         self._lock = threading.Lock()  # guards the two below

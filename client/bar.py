@@ -23,7 +23,7 @@ class _Drawn(Protocol):
 
 
 class Bar:
-    """A context manager; on a terminal the bar is gone when it ends."""
+    """A context manager; the bar is removed at its end."""
 
     def __init__(self, label: str, unit: str) -> None:
         """`unit`: what is counted; "B", for bytes, are shown as kB, MB, GB."""
@@ -33,7 +33,7 @@ class Bar:
         self._drawn: _Drawn | None = None
 
     def at(self, done: int, total: int, *, label: str | None = None) -> None:
-        """Shows that `done` of `total` are done; `total` 0 where nobody knows. Another label begins anew."""
+        """Shows that `done` of `total` are done; `total` 0 if unknown. A new label starts a new bar."""
         if not self._on_terminal:
             return
         if label is not None and printable(label) != self._label:
@@ -45,7 +45,7 @@ class Bar:
         self._drawn.update(done - self._drawn.n)
 
     def close(self) -> None:
-        """Takes the bar away, if there is one."""
+        """Removes the bar."""
         if self._drawn is not None:
             self._drawn.close()
             self._drawn = None

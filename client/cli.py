@@ -1,4 +1,4 @@
-"""The command line: a table of commands, of which `identify` need not be named.
+"""The command line: a table of commands; `identify` is the default.
 
 Exit codes: 0 every picture had a match, 1 some had none, 2 usage error, 3 failure.
 """
@@ -47,7 +47,7 @@ _TYPED: Mapping[str, str] = {
     "'accept'": "--accept",
     "'several'": "--several",
 }
-"""The wire's words, which messages about requests have, and what is typed for them here."""
+"""Names of the protocol in messages, and what is typed for them here."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a name that the terminal has no letters for is no reason to stop
+            stream.reconfigure(errors="replace")  # a name that the terminal can't show must not stop us
     try:
         return command.run(arguments)
     except Usage as error:
@@ -86,7 +86,7 @@ def _say(message: str, exit_code: int) -> int:
 
 
 def _command_meant(words: Sequence[str]) -> str:
-    """A hint where the first word is neither a command nor a file, but like a command."""
+    """A hint if the first word is neither a command nor a file, but similar to a command."""
     if not words or words[0] in COMMANDS or words[0].startswith("-") or Path(words[0]).exists():
         return ""
     return did_you_mean(words[0], COMMANDS)

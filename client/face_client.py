@@ -66,7 +66,7 @@ class FaceClient:
 
     Pictures are the bytes of files of any format in protocol/formats.py. It connects at the first request, and again
     after the connection was lost. Where the server closed one that was silent just as something was asked, and says
-    that it has not begun it, that is asked once more on a new connection, whatever it is. Every operation raises
+    that it has not begun it, it asks once more on a new connection, whatever the operation. Every operation raises
     ClientError: ServerRefused for an error that the server answered, ServerTimeout, ConnectionLost, BadAnswer.
     """
 
@@ -116,7 +116,7 @@ class FaceClient:
     # ------------------------------------------------------------------------------------------ pictures
 
     def identify(self, image: bytes, *, k: int = 1, emotion: bool = True) -> Identified:
-        """Who is in this picture? `k`: candidates wanted a face."""
+        """Who is in this picture? `k`: candidates per face."""
         return self._asker.ask(Identify(image, k, emotion))
 
     def identify_file(self, path: Path | str, *, k: int = 1, emotion: bool = True) -> Identified:
@@ -190,7 +190,7 @@ class FaceClient:
         at: tuple[float, float] | None = None,
         accept: Sequence[Acceptable] = (),
     ) -> Enrolled:
-        """Add a picture to a person, who is added where unknown.
+        """Add a picture to a person, who is added if unknown.
 
         `label`: what matches show as the picture; of several faces `at` is a point in the one that is meant, and
         `several="main"` takes the largest central one; `accept`: reasons not to refuse it for, "all" for none. Raises
@@ -252,11 +252,11 @@ class FaceClient:
         return self._asker.ask(Rename(name, to))
 
     def merge(self, names: Sequence[str], into: str) -> Changed:
-        """These people are one: all they have goes to `into`, and their names are gone."""
+        """Merge people into `into`, who gets all their templates; their names disappear."""
         return self._asker.ask(Merge(tuple(names), into))
 
     def split(self, name: str, templates: Sequence[int], to: str) -> Changed:
-        """Templates of `name` are somebody else's: they go to `to`, who is added where unknown."""
+        """Move templates of `name` to another person, who is added if unknown."""
         return self._asker.ask(Split(name, tuple(templates), to))
 
     def remove(self, name: str, templates: Sequence[int] = ()) -> Changed:

@@ -110,7 +110,7 @@ class _CtrlC:
 
 
 def _press_again() -> None:
-    """Once the main thread is out of what can't be interrupted."""
+    """Once the main thread has left the code that can't be interrupted."""
     import time
 
     time.sleep(0.01)
@@ -144,7 +144,7 @@ def _explained(error: BaseException, interrupted: bool, requirements: str) -> in
 
 
 def _is_missing_package(name: str | None) -> bool:
-    """Somebody else's, and not there: a wrong name in an import of ours must not be called that."""
+    """Whether a package of others is not installed; a wrong name in an import of ours is something else."""
     from importlib.util import find_spec
 
     package = (name or "").partition(".")[0]

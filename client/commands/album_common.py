@@ -36,9 +36,9 @@ class AlbumCommands(Commands[AlbumRun]):
 
 
 def person_number(albums: AlbumClient, album: str, text: str) -> int:
-    """The number of a person who is called by it, or by their name. Raises Usage.
+    """The number of a person, given by it or by their name. Raises Usage.
 
-    A name made of digits has to be called by its number.
+    A person whose name is made of digits has to be given by number.
     """
     if text.isascii() and text.isdigit():
         return int(text)
@@ -78,7 +78,7 @@ def say_changed(arguments: argparse.Namespace, changed: AlbumChanged) -> int:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Writes a file. Raises Usage where that can't be."""
+    """Writes a file. Raises Usage."""
     try:
         path.write_bytes(data)
     except OSError as error:

@@ -21,7 +21,7 @@ EXIT_SOME_UNMATCHED = 1
 EXIT_USAGE = 2  # argparse's own
 EXIT_FAILED = 3
 
-_MOST_NAMES = 10_000  # looked through for one that may be meant: half a second
+_MOST_NAMES = 10_000  # searched for a similar name: half a second
 
 _RETRIES = 20  # of a busy server, half a second each: a person at a terminal would wait about that long
 
@@ -60,7 +60,7 @@ class Command(Generic[Run]):
     help: str = ""
     epilog: str = ""
     commands: Mapping[str, Command[Any]] = field(default_factory=dict)
-    """It is one of these, by name, which the parsed arguments have as `command`."""
+    """Its own commands, if it has any; the one chosen is `command` among the parsed arguments."""
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """Describes it to its parser."""
@@ -100,7 +100,7 @@ def complain(text: str, *, of: str = "client_app: ") -> None:
 
 @contextmanager
 def suggesting(client: FaceClient, *names: str) -> Iterator[None]:
-    """Where the server knows nobody of one of these names, its answer says who may be meant."""
+    """If the server knows nobody of one of these names, the error suggests a similar one."""
     try:
         yield
     except UnknownPerson as error:
@@ -124,7 +124,7 @@ def point(text: str) -> tuple[float, float]:
 
 
 def client_for(arguments: argparse.Namespace) -> FaceClient:
-    """The client of the server that the arguments of every command name."""
+    """A client of the server that the arguments name."""
     return FaceClient(
         arguments.host, arguments.port, timeout=arguments.timeout, token=arguments.token, retries=_RETRIES
     )

@@ -57,9 +57,9 @@ _SEVERAL = ("refuse", "main")
 
 @COMMANDS.add(
     "enrol",
-    "Adds pictures to a person, who is added where unknown. In force at once, for everybody.",
+    "Adds pictures to a person, who is added if unknown. In force at once, for everybody.",
     argument("name", metavar="NAME", help="the person"),
-    argument("pictures", nargs="+", type=Path, metavar="IMG", help="a picture of them, or a folder of such"),
+    argument("pictures", nargs="+", type=Path, metavar="IMG", help="a picture of them, or a folder of them"),
     argument(
         "--several", type=one_of(_SEVERAL), metavar=among(_SEVERAL), default="refuse",
         help="a picture of several faces is refused, or its largest central face is taken (default: %(default)s)",
@@ -121,7 +121,7 @@ def enrol(arguments: argparse.Namespace) -> int:
 
 
 def refusal(rejection: Rejection | AlbumLeftOut) -> str:
-    """Why a picture was not enrolled, in one line, and what enrols it all the same."""
+    """Why a picture was not enrolled, in one line, and the flags that would enrol it anyway."""
     reasons = [shortcoming.reason for shortcoming in rejection.shortcomings] or [rejection.reason]
     said = printable(f"{', '.join(reasons)}: {rejection.message}")
     waived = [f"--accept {reason}" for reason in reasons if reason in _WAIVED_BY_FLAG]

@@ -122,7 +122,7 @@ def merge(arguments: argparse.Namespace) -> int:
 
 @COMMANDS.add(
     "split",
-    f"Gives templates to another person, who is added where unknown. {_IN_FORCE}",
+    f"Gives templates to another person, who is added if unknown. {_IN_FORCE}",
     argument("name", metavar="NAME", help="whose they are now"),
     argument(
         "templates", nargs="+", metavar="N", help="their numbers, or the names of their pictures, as `show` lists them"

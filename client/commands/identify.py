@@ -1,4 +1,4 @@
-"""`client_app.py PICTURE...`: who is on these pictures, and how do they feel?"""
+"""`client_app.py PICTURE...`: who is in these pictures, and how do they feel?"""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ examples:
   client_app.py *.jpg --json | jq .faces     one JSON object a picture, as the server answered
   client_app.py group.jpg --draw out/        out/group.jpg shows boxes and names
   client_app.py --host 10.0.0.5 --port 6000 photo.jpg
-  client_app.py album --help                 albums: find everyone in a heap of photographs
+  client_app.py album --help                 albums: find everyone in a large set of photos
 
 other commands (each has a --help; a picture that is called like one is ./people):
   enrol NAME IMG...            add pictures to a person
@@ -54,7 +54,7 @@ exit codes: 0 every picture had a match, 1 some had none, 2 usage error, 3 failu
 
 
 class Asker(Protocol):
-    """What answers: a FaceClient, or whatever gives the same answers without a socket (scripts/identify.py)."""
+    """A FaceClient, or anything that gives the same answers without a socket (scripts/identify.py)."""
 
     def identify_many(
         self, images: Iterable[bytes], *, k: int, emotion: bool
@@ -83,7 +83,7 @@ PICTURE_ARGUMENTS = (
 
 @COMMANDS.add(
     "identify",
-    "Asks a facewire server who is on these pictures, and how they feel.",
+    "Asks a facewire server who is in these pictures, and how they feel.",
     *PICTURE_ARGUMENTS,
     epilog=_EXAMPLES,
 )
@@ -95,7 +95,7 @@ def identify(arguments: argparse.Namespace) -> int:
 
 
 def wanted_pictures(arguments: argparse.Namespace) -> list[Path]:
-    """The files that `arguments` mean; says which files of a folder are left out. Raises Usage."""
+    """The files to send; tells which files of a folder are left out. Raises Usage."""
     try:
         found = find_pictures(arguments.pictures)
     except NoSuchPicture as error:
@@ -107,13 +107,13 @@ def wanted_pictures(arguments: argparse.Namespace) -> list[Path]:
 
 
 def forbid_drawing_over(paths: list[Path], arguments: argparse.Namespace) -> None:
-    """Raises Usage where --draw names a folder that pictures are from."""
+    """Raises Usage if --draw names a folder that holds some of the pictures."""
     if arguments.draw is not None and any(_same_folder(path.parent, arguments.draw) for path in paths):
         raise Usage(f"--draw {arguments.draw} would write over the pictures there; name another folder")
 
 
 def ask_about(paths: list[Path], asker: Asker, arguments: argparse.Namespace, *, names_model: bool = False) -> int:
-    """Asks, prints, draws; gives the exit code. `names_model`: says once which model the gallery is of."""
+    """Asks, prints, draws; gives the exit code. `names_model`: tells once which model the gallery uses."""
     printer = _Printer(arguments, names_model=names_model)
     reader = _Reader(paths, printer)
     for outcome in asker.identify_many(reader, k=arguments.k, emotion=arguments.with_emotion):
@@ -152,7 +152,7 @@ class _Reader:
 
 
 class _Printer:
-    """Prints what becomes of each picture, and keeps the exit code."""
+    """Prints the outcome for each picture, and keeps the exit code."""
 
     def __init__(self, arguments: argparse.Namespace, *, names_model: bool) -> None:
         self._names_model = names_model and not arguments.json
@@ -181,7 +181,7 @@ class _Printer:
                 self._complain(path, problem)
 
     def failed(self, path: Path, code: str, message: str) -> None:
-        """Tells that there is no answer for this picture: among the answers with --json, on stderr otherwise."""
+        """Reports that there is no answer for this picture: among the answers with --json, else on stderr."""
         self.exit_code = EXIT_FAILED
         if self._json:
             print(json.dumps({"file": str(path), "error": {"code": code, "message": message}}), flush=True)

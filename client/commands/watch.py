@@ -1,4 +1,4 @@
-"""`client_app.py watch FOLDER`: who is on the pictures that arrive in a folder?"""
+"""`client_app.py watch FOLDER`: who is in the pictures that arrive in a folder?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facewire.protocol.arguments import seconds
 from facewire.protocol.clutter import LeftOut
 
 _EPILOG = """\
-Pictures that are there already are passed over, unless with --all. Ends with Ctrl-C.
+Pictures that are there already are skipped, unless --all is given. Ends with Ctrl-C.
 
 examples:
   client_app.py watch /var/spool/camera
@@ -30,7 +30,7 @@ COMMANDS: Commands[PlainRun] = Commands()
 
 @COMMANDS.add(
     "watch",
-    "Watches a folder, at any depth, and says who is on every new or changed picture.",
+    "Watches a folder, at any depth, and says who is in every new or changed picture.",
     argument("folder", type=Path, metavar="FOLDER", help="where pictures arrive"),
     argument("--all", action="store_true", help="begin with the pictures that are there"),
     argument(
@@ -61,7 +61,7 @@ def watch(arguments: argparse.Namespace) -> int:
 
 
 def _pictures(fresh: list[Path]) -> list[Path]:
-    """Those that are pictures; says which are not."""
+    """Those that are pictures; tells which are not."""
     found = Found()
     for path in fresh:
         (found.pictures if is_picture(path) else found.others).append(path)
@@ -71,7 +71,7 @@ def _pictures(fresh: list[Path]) -> list[Path]:
 
 
 class Watched:
-    """A folder's files. A file counts once it was the same at two looks: before, somebody may still write it."""
+    """A folder's files. A file counts once two looks find it unchanged: until then it may still be being written."""
 
     def __init__(self, folder: Path, *, seen_already: bool) -> None:
         self._folder = folder
@@ -90,7 +90,7 @@ class Watched:
         return sorted(fresh)
 
     def forget(self, paths: list[Path]) -> None:
-        """Give these again at the next look."""
+        """Report these again at the next look."""
         for path in paths:
             self._done.pop(path, None)
 
