@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     shown = "client_app.py" if name == _DEFAULT else f"client_app.py {name}"
     parser = Parser(prog=shown, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.hint = hint
+    parser.tell_version()
     command.add_to(parser)
     if command.commands and words and not words[0].startswith("-") and words[0] not in command.commands:
         parser.error(f"argument COMMAND: {no_such(words[0], command.commands)}")

@@ -11,6 +11,7 @@ from typing import Any, Literal, NoReturn, Protocol, TypeVar, get_args, get_orig
 
 from facewire.protocol.settings import AT_LEAST_1, PORT, SECONDS, Range, Setting
 from facewire.protocol.text import did_you_mean, printable
+from facewire.protocol.version import VERSION
 
 T = TypeVar("T")
 
@@ -20,6 +21,10 @@ class Parser(argparse.ArgumentParser):
 
     hint = ""
     """Follows every complaint."""
+
+    def tell_version(self) -> None:
+        """Take --version, as every command does."""
+        self.add_argument("--version", action="version", version=f"facewire {VERSION}", help="show facewire's version")
 
     def error(self, message: str) -> NoReturn:
         """As argparse's own, made harmless."""

@@ -46,6 +46,7 @@ class InProcess:
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 every picture had a match, 1 some had none, 2 usage error, 3 something failed."""
     parser = Parser("identify.py", description="Who is in a picture, without a server.")
+    parser.tell_version()
     for argument in PICTURE_ARGUMENTS:
         argument.add_to(parser)
     flags(parser, Settings, only=("db", "fpir"))

@@ -84,6 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = BriefParser(
         "server_app.py", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.tell_version()
     network = parser.add_argument_group("network")
     flags(network, Settings, only=("host", "port"))
     flags(network, TcpLimits)

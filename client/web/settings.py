@@ -53,14 +53,14 @@ class WebSettings:
 
     server: tuple[str, int] = setting(
         (DEFAULT_HOST, DEFAULT_PORT), metavar="HOST:PORT", parse=_address,
-        help=f"the facewire server (default: {DEFAULT_HOST}:{DEFAULT_PORT})"
+        help=f"the facewire server (default: {DEFAULT_HOST}:{DEFAULT_PORT})",
     )  # fmt: skip
     host: str = setting("127.0.0.1", help="address to listen on (default: this machine only)")
     port: int = setting(DEFAULT_WEB_PORT, range=PORT_OR_ANY, help="0 picks a free one")
     names: frozenset[str] = frozenset(_LOCAL_NAMES)
     max_picture: int = setting(  # a frame of the server has 32 MiB unless told otherwise, less some names
         31 * MEBIBYTE, unit=MEBIBYTES,
-        help="largest picture taken; below the server's --max-frame-mb"
+        help="largest picture taken; below the server's --max-frame-mb",
     )  # fmt: skip
     timeout: float = setting(DEFAULT_TIMEOUT_S, range=SECONDS, help="seconds to wait for the server's answer")
     tls_cert: Path | None = setting(None, metavar="FILE", help="serve https with this certificate (PEM, chain and all)")
@@ -78,14 +78,15 @@ def parse(argv: Sequence[str]) -> WebSettings:
     parser = BriefParser(
         "web_app.py", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.tell_version()
     flags(parser, WebSettings)
     parser.add_argument(
         "--name", action="append", default=[], metavar="HOST",
-        help="a host name under which browsers may ask for the page, besides localhost and --host; may be repeated"
+        help="a host name under which browsers may ask for the page, besides localhost and --host; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--behind-proxy", action="store_true",
-        help="browsers come through a proxy, so all have its address; else one address gets half of the places"
+        help="browsers come through a proxy, so all have its address; else one address gets half of the places",
     )  # fmt: skip
     args = parser.parse_args(argv)
     if (args.tls_cert is None) != (args.tls_key is None):

@@ -160,6 +160,7 @@ def _switch(options: argparse.Namespace, db: Path, respec: Respec) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="migrate_model.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.tell_version()
     what = parser.add_mutually_exclusive_group(required=True)
     add_model_argument(what, "the model to move to", flag="--to")
     what.add_argument("--back", action="store_true", help="make the model before the last switch the gallery's again")
