@@ -91,8 +91,7 @@ class AlbumClient:
 
     def list(self, offset: int = 0, limit: int | None = None) -> AlbumsListed:
         """One page of the albums, by name."""
-        body = AlbumList(offset) if limit is None else AlbumList(offset, limit)
-        return self._asker.ask(body)
+        return self._asker.ask(AlbumList(offset, **_limited(limit)))
 
     def delete(self, album: str) -> AlbumDeleted:
         """Deletes an album with everything in it, for good."""
@@ -166,8 +165,7 @@ class AlbumClient:
         self, album: str, *, show: Show = "all", person: int | None = None, offset: int = 0, limit: int | None = None
     ) -> AlbumPhotosListed:
         """One page of the photos, by name."""
-        body = AlbumPhotos(album, show, person, offset, **_limited(limit))
-        return self._asker.ask(body)
+        return self._asker.ask(AlbumPhotos(album, show, person, offset, **_limited(limit)))
 
     def all_photos(self, album: str, *, show: Show = "all", person: int | None = None) -> Iterator[AlbumPhotoEntry]:
         """Every photo, page by page."""

@@ -5,21 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from facewire.protocol.text import printable
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 _LINE_EVERY_S = 5.0
-
-
-class _Drawn(Protocol):
-    """What is used of tqdm."""
-
-    n: float
-    total: float | None
-
-    def update(self, n: float | None = 1) -> object: ...
-    def close(self) -> None: ...
 
 
 class Bar:
@@ -30,7 +23,7 @@ class Bar:
         self._label = printable(label)
         self._unit = unit
         self._on_terminal = sys.stderr.isatty()
-        self._drawn: _Drawn | None = None
+        self._drawn: tqdm[NoReturn] | _Lines | None = None
 
     def at(self, done: int, total: int, *, label: str | None = None) -> None:
         """Shows that `done` of `total` are done; `total` 0 if unknown. A new label starts a new bar."""
@@ -42,7 +35,7 @@ class Bar:
         if self._drawn is None:
             self._drawn = _drawn(self._label, self._unit, total or None)
         self._drawn.total = total or None
-        self._drawn.update(done - self._drawn.n)
+        self._drawn.update(done - int(self._drawn.n))
 
     def close(self) -> None:
         """Removes the bar."""
@@ -59,7 +52,7 @@ class Bar:
         self.close()
 
 
-def _drawn(label: str, unit: str, total: int | None) -> _Drawn:
+def _drawn(label: str, unit: str, total: int | None) -> tqdm[NoReturn] | _Lines:
     try:
         from tqdm import tqdm
     except ModuleNotFoundError:  # it comes with facewire[cli]
@@ -74,14 +67,14 @@ class _Lines:
     """In tqdm's place."""
 
     def __init__(self, label: str, unit: str) -> None:
-        self.n: float = 0
-        self.total: float | None = None
+        self.n = 0
+        self.total: int | None = None
         self._label = label
         self._unit = unit
         self._next = time.monotonic() + _LINE_EVERY_S
 
-    def update(self, n: float | None = 1) -> None:
-        self.n += n or 0
+    def update(self, n: int) -> None:
+        self.n += n
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _LINE_EVERY_S
             of = f" of {self.total}" if self.total else ""

@@ -18,9 +18,15 @@ class Range:
     metavar: str | None = None
 
 
+def between(low: float, high: float, metavar: str | None = None) -> Range:
+    """Both ends are allowed."""
+    words = (f"{end:.6f}".rstrip("0").rstrip(".") for end in (low, high))
+    return Range(f"from {' to '.join(words)}", lambda value: low <= value <= high, metavar)
+
+
 AT_LEAST_1 = Range("at least 1", lambda value: value >= 1, "N")
-PORT = Range("from 1 to 65535", lambda value: 1 <= value <= 65_535)
-PORT_OR_ANY = Range("from 0 to 65535", lambda value: 0 <= value <= 65_535)
+PORT = between(1, 65_535)
+PORT_OR_ANY = between(0, 65_535)
 SECONDS = Range(f"more than 0 and at most {LONGEST_WAIT_S} seconds", lambda value: 0 < value <= LONGEST_WAIT_S, "S")
 PROBABILITY = Range("between 0 and 1", lambda value: 0 < value < 1, "P")
 

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser("identify.py", description="Who is in a picture, without a server.")
     parser.tell_version()
     for argument in PICTURE_ARGUMENTS:
-        argument.add_to(parser)
+        argument(parser)
     flags(parser, Settings, only=("db", "fpir"))
     add_vision_arguments(parser, model_help="by default the one the database was built with")
     arguments = parser.parse_args(argv)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from facewire.protocol.arguments import BriefParser, TakesArguments, flags, read, take_environment
 from facewire.protocol.messages import FMR_RANGE
-from facewire.protocol.settings import LONGEST_WAIT_S, PORT_OR_ANY, PROBABILITY, Range, setting
+from facewire.protocol.settings import LONGEST_WAIT_S, PORT_OR_ANY, PROBABILITY, between, setting
 from facewire.server.albums.settings import AlbumSettings, album_settings
 from facewire.server.recognition.impostors import DEFAULT_FMR
 from facewire.server.tcp.limits import TcpLimits
@@ -34,8 +34,6 @@ examples:
 Every flag can also be set in the environment: --max-connections 8 is FACEWIRE_MAX_CONNECTIONS=8.
 exit codes: 0 stopped as asked, 2 usage error or the model is not the database's, 3 something is missing or broken"""
 
-_FMR = Range(f"from {FMR_RANGE[0]:f} to {FMR_RANGE[1]}", lambda value: FMR_RANGE[0] <= value <= FMR_RANGE[1])
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -49,7 +47,7 @@ class Settings:
         DEFAULT_FPIR, range=PROBABILITY, help="how often a stranger may be taken for somebody enrolled"
     )
     fmr: float = setting(
-        DEFAULT_FMR, metavar="P", range=_FMR,
+        DEFAULT_FMR, range=between(*FMR_RANGE, metavar="P"),
         help="how often `verify` may call two different people the same, of people at large; among people of one sex,"
         " age and appearance it is some ten times as often",
     )  # fmt: skip

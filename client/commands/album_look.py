@@ -27,13 +27,12 @@ from facewire.protocol.albums.looking import (
     Show,
 )
 from facewire.protocol.arguments import among, one_of, whole
-from facewire.protocol.settings import Range
+from facewire.protocol.settings import between
 from facewire.protocol.text import counted, printable
 
 COMMANDS = AlbumCommands()
 
 _SHOW = get_args(Show)
-_SIZE = Range(f"from 1 to {MAX_THUMBNAIL}", lambda size: 1 <= size <= MAX_THUMBNAIL)
 
 
 @COMMANDS.command(
@@ -58,7 +57,7 @@ def photos(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     argument("-o", "--output", type=Path, metavar="FILE", help="(default: the photo's own name, here)"),
     argument(
         "--size",
-        type=whole(_SIZE),
+        type=whole(between(1, MAX_THUMBNAIL)),
         default=0,
         metavar="PX",
         help="a JPEG whose longer side is at most this, instead of the original",

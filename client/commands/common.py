@@ -26,6 +26,9 @@ _MOST_NAMES = 10_000  # searched for a similar name: half a second
 _RETRIES = 20  # of a busy server, half a second each: a person at a terminal would wait about that long
 
 PlainRun = Callable[[argparse.Namespace], int]
+Argument = Callable[[argparse.ArgumentParser], object]
+"""Makes a parser know it."""
+
 Run = TypeVar("Run", bound=Callable[..., int])
 
 
@@ -33,21 +36,9 @@ class Usage(Exception):
     """An invalid combination of arguments, or a file that can't be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """One argument of a command, as `add_argument` takes it."""
-
-    names: tuple[str, ...]
-    options: Mapping[str, Any]
-
-    def add_to(self, parser: argparse.ArgumentParser) -> None:
-        """Makes the parser know it."""
-        parser.add_argument(*self.names, **self.options)
-
-
 def argument(*names: str, **options: Any) -> Argument:
     """An argument of a command, as `add_argument` takes it."""
-    return Argument(names, options)
+    return lambda parser: parser.add_argument(*names, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +58,7 @@ class Command(Generic[Run]):
         parser.description = self.description
         parser.epilog = self.epilog
         for argument in self.arguments:
-            argument.add_to(parser)
+            argument(parser)
         if not self.commands:
             _add_server(parser)
             return

@@ -27,7 +27,7 @@ from facewire.client.pictures import NoSuchPicture, TooManyBytes, find_pictures,
 from facewire.client.report import bars_for, describe
 from facewire.protocol.arguments import whole
 from facewire.protocol.messages import MAX_CANDIDATES, Identified
-from facewire.protocol.settings import Range
+from facewire.protocol.settings import between
 from facewire.protocol.shapes import to_plain
 from facewire.protocol.text import printable
 
@@ -65,7 +65,7 @@ COMMANDS: Commands[PlainRun] = Commands()
 
 ANSWER_ARGUMENTS = (
     argument(
-        "-k", type=whole(Range(f"from 1 to {MAX_CANDIDATES}", lambda k: 1 <= k <= MAX_CANDIDATES)), default=1,
+        "-k", type=whole(between(1, MAX_CANDIDATES)), default=1,
         metavar="N", help="show the N most similar people of a face (default: 1)",
     ),
     argument("--json", action="store_true", help="print one JSON object a line"),

@@ -19,14 +19,13 @@ from facewire.client.commands.common import (
 from facewire.client.pictures import TooManyBytes, read_picture
 from facewire.protocol.arguments import number
 from facewire.protocol.messages import FMR_RANGE, FacesSeen, Verified
-from facewire.protocol.settings import Range
+from facewire.protocol.settings import between
 from facewire.protocol.shapes import to_plain
 from facewire.protocol.text import counted, printable
 
 COMMANDS: Commands[PlainRun] = Commands()
 
-_LEAST_RATE, _MOST_RATE = FMR_RANGE  # below: rarer than anything measured
-_RATE = Range(f"from {_LEAST_RATE:f} to {_MOST_RATE}", lambda rate: _LEAST_RATE <= rate <= _MOST_RATE)
+_LEAST_RATE = FMR_RANGE[0]  # below: rarer than anything measured
 _PLACE = "if it shows several faces, the one there, in pixels of the picture as shown"
 
 
@@ -38,7 +37,7 @@ _PLACE = "if it shows several faces, the one there, in pixels of the picture as 
     argument("--at", type=point, metavar="X,Y", help=f"in A, {_PLACE}"),
     argument("--other-at", type=point, metavar="X,Y", help=f"in B, {_PLACE}"),
     argument(
-        "--fmr", type=number(_RATE), metavar="P",
+        "--fmr", type=number(between(*FMR_RANGE)), metavar="P",
         help="how often two different people may be called the same, of people at large (default: as the server is set,"
         " 0.001 unless told otherwise); among people of one sex, age and appearance it is some ten times as often",
     ),
