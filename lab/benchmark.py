@@ -12,7 +12,7 @@
 
 It needs FaceNet's and YuNet's weights and requirements-bench.txt. What is slow to build (DeepFace's networks as ONNX,
 large galleries) is kept in the cache folder for the next run. Exit codes: 0 measured, whether or not the targets are
-met; 2 asked wrongly; 3 something did not start.
+met; 2 usage error; 3 something did not start.
 """
 
 from __future__ import annotations
