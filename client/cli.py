@@ -14,7 +14,7 @@ from pathlib import Path
 from facewire.client.commands import album, enrol, gallery, identify, verify, watch
 from facewire.client.commands.common import EXIT_FAILED, EXIT_USAGE, Command, PlainRun, Usage, complain
 from facewire.client.errors import CannotConnect, ClientError
-from facewire.protocol.arguments import Parser, no_such
+from facewire.protocol.arguments import Parser
 from facewire.protocol.errors import InvalidRequest
 from facewire.protocol.text import did_you_mean
 
@@ -61,8 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.hint = hint
     parser.tell_version()
     command.add_to(parser)
-    if command.commands and words and not words[0].startswith("-") and words[0] not in command.commands:
-        parser.error(f"argument COMMAND: {no_such(words[0], command.commands)}")
     arguments = parser.parse_args(words)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

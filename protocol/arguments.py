@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ from facewire.protocol.text import did_you_mean, printable
 from facewire.protocol.version import VERSION
 
 T = TypeVar("T")
+
+_NO_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")  # argparse's words, else they stay as they are
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,9 +30,10 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version=f"facewire {VERSION}", help="show facewire's version")
 
     def error(self, message: str) -> NoReturn:
-        """As argparse's own, made harmless."""
+        """As argparse's own, made harmless; of a mistyped command it says what that may have meant."""
+        told = _NO_CHOICE.sub(lambda found: _no_such(found[1], re.findall(r"[^', ]+", found[2])), message)
         self.print_usage(sys.stderr)
-        self.exit(2, f"{self.prog}: error: {printable(message + self.hint)}\n")
+        self.exit(2, f"{self.prog}: error: {printable(told + self.hint)}\n")
 
 
 class BriefParser(Parser):
@@ -57,13 +61,13 @@ def one_of(choices: Sequence[str]) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if text not in choices:
-            raise argparse.ArgumentTypeError(no_such(text, choices))
+            raise argparse.ArgumentTypeError(_no_such(text, choices))
         return text
 
     return read
 
 
-def no_such(word: str, choices: Collection[str]) -> str:
+def _no_such(word: str, choices: Collection[str]) -> str:
     """The complaint about a word that is none of `choices`."""
     return f"there is no '{word}'{did_you_mean(word, choices)} (choose from {', '.join(choices)})"
 

@@ -19,7 +19,7 @@ from facewire.protocol.text import printable_lines
 from facewire.server.albums.database import AlbumsUnavailable
 from facewire.server.albums.service import AlbumService
 from facewire.server.errors import StartError, StorageFailed
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.opening import open_gallery
 from facewire.server.logs import log_to_stderr
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.for_albums import AlbumJudge, GalleryRegistry
@@ -112,7 +112,8 @@ def open_service(
     fmr: float = DEFAULT_FMR,
 ) -> RecognitionService:
     """The service on a gallery, its networks loaded and warmed; `open_things` closes both. Raises StartError."""
-    gallery = open_things.enter_context(Gallery.open(db))
+    gallery = open_gallery(db)
+    open_things.callback(gallery.close)
     gallery.watch()
     check_model_choice(model, gallery.spec, str(db))
     analyser = open_analyser(replace(vision, model=gallery.spec.model))

@@ -1,4 +1,4 @@
-"""What has reached the disk, and not only its cache."""
+"""Files that are on the disk, and not only in its cache."""
 
 import os
 import tempfile
@@ -16,18 +16,26 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+def put_in_place(ready: Path, path: Path) -> None:
+    """Rename a finished file to `path`, in one step, over what is there. Content and name are on the disk when this
+    returns. Raises OSError."""
+    fsync_path(ready)
+    ready.replace(path)
+    fsync_path(path.parent)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """An empty file beside `path`, to be filled; then `path` is it, in one step, and on the disk. Raises OSError.
+    """An empty file beside `path`, to be filled, which is then put in its place. Raises OSError.
 
-    On an error `path` is as it was. A process that is killed leaves a file whose name begins with `path`'s and "-".
+    Only its owner may read it. On an error `path` is as it was. A process that is killed leaves a file whose name
+    begins with `path`'s and "-".
     """
     descriptor, name = tempfile.mkstemp(prefix=f"{path.name}-", dir=path.parent)
     os.close(descriptor)
     staging = Path(name)
     try:
         yield staging
-        fsync_path(staging)
-        staging.replace(path)
+        put_in_place(staging, path)
     finally:
         staging.unlink(missing_ok=True)

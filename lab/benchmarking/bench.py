@@ -19,7 +19,7 @@ from facewire.protocol.messages import Identified
 from facewire.scripts.serving import Server, server_process
 from facewire.server.cores import cores
 from facewire.server.errors import StartError
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.models import DEFAULT_MODEL
@@ -78,7 +78,7 @@ class Bench:
     def gallery_matrix(self) -> Path:
         """The gallery's templates as a .npy file, for DeepFace to search in."""
         path = self.room / "gallery.npy"
-        with Gallery.open(self.db) as gallery:
+        with SqliteGallery.open(self.db) as gallery:
             if gallery.spec.model != DEFAULT_MODEL:
                 again = f"scripts/create_db.py data/sample/people --model {DEFAULT_MODEL} --rebuild --db {self.db}"
                 raise StartError(f"{self.db} is {gallery.spec.model}'s, not {DEFAULT_MODEL}'s: {again}", exit_code=2)

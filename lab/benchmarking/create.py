@@ -11,7 +11,7 @@ from statistics import median
 from facewire.scripts.demo import PEOPLE
 from facewire.server.maintenance.build.build import Request, build
 from facewire.server.maintenance.build.folder import scan
-from facewire.server.maintenance.create_db import DEFAULT_JOBS
+from facewire.server.maintenance.pipeline import DEFAULT_JOBS
 from lab.benchmarking.answers import deepface_name
 from lab.benchmarking.bench import ENGINES, Bench, say
 from lab.benchmarking.report import Section, Target
@@ -49,7 +49,7 @@ def run(bench: Bench) -> Section:
 
 def _create_db(bench: Bench, folder: Path, db: Path) -> tuple[float, float]:
     analyser, used = bench.analyser, time.process_time()
-    report = build(Request(folder, db, DEFAULT_JOBS, rebuild=False), scan(folder), analyser)
+    report = build(Request(folder, db, DEFAULT_JOBS, rebuild=False), scan(folder), [], analyser)
     return report.seconds, time.process_time() - used
 
 

@@ -40,12 +40,13 @@ def roc(genuine: NDArray[np.floating], impostor: NDArray[np.floating]) -> tuple[
 
 
 def best_threshold(similarities: NDArray[np.floating], same: NDArray[np.bool_]) -> float:
-    """The threshold that is right most often; the middle of the gap above it."""
+    """The lowest threshold that is right most often: the middle of the gap it lies in, never between equal ones."""
     order = np.argsort(similarities)
     ordered, truth = similarities[order], same[order]
     # Calling everything from position i on the same: right are the different ones before it and the same ones after.
     right = np.concatenate([[0], np.cumsum(~truth)]) + np.concatenate([np.cumsum(truth[::-1])[::-1], [0]])
-    at = int(np.argmax(right))
+    gap = np.concatenate([[True], ordered[1:] != ordered[:-1], [True]])
+    at = int(np.argmax(np.where(gap, right, -1)))
     below = ordered[at - 1] if at > 0 else ordered[0] - 1e-6
     above = ordered[at] if at < len(ordered) else ordered[-1] + 1e-6
     return float((below + above) / 2)

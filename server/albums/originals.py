@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from facewire.server.albums.database import OWNER_ONLY
-from facewire.server.durable import fsync_path
+from facewire.server.durable import put_in_place
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -30,7 +30,7 @@ class Originals:
             with path.open("xb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # here, outside the writer's lock: `keep` then has nothing to wait for
         except OSError:
             path.unlink(missing_ok=True)
             raise
@@ -40,8 +40,7 @@ class Originals:
         """Gives what was written its name, for good."""
         target = self.path(sha256)
         target.parent.mkdir(exist_ok=True)
-        written.replace(target)
-        fsync_path(target.parent)
+        put_in_place(written, target)
 
     def path(self, sha256: str) -> Path:
         """Where an original lies."""

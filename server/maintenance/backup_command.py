@@ -8,46 +8,38 @@
 
 Copies and exports hold faces and names: they are readable by you alone; keep them so, and see docs/privacy.md.
 
-Exit codes: 0 done, 2 asked wrongly, 3 something is broken or failed; the gallery is as it was then.
+Exit codes: 0 done, 2 usage error, 3 something is broken or failed; the gallery is as it was then.
 """
 
 from __future__ import annotations
 
 import argparse
-import sqlite3
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from facewire.protocol.arguments import Parser
-from facewire.protocol.text import counted, counted_people, printable, printable_lines
-from facewire.server.errors import FacewireError, StartError
+from facewire.protocol.text import counted, counted_people, printable_lines
+from facewire.server.errors import StartError
 from facewire.server.gallery.storage.foreign import SQLITE_MARK, explain
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.backup.copies import Content, check, restore, save
 from facewire.server.maintenance.backup.portable import export, import_into, read_spec
-from facewire.server.maintenance.build.lock import build_lock
+from facewire.server.maintenance.command import build_lock, exit_code
 from facewire.server.settings import DEFAULT_DB
-from facewire.server.storage import in_words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     options = _parser().parse_args(argv)
     db = options.db.resolve()
-    try:
+
+    def work() -> int:
         print(printable_lines(_COMMANDS[options.command](options, db)))
-    except StartError as error:
-        print(printable(f"backup: {error}"), file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        raise  # nobody reads what is printed: no fault of the gallery's
-    except (FacewireError, OSError, sqlite3.Error) as error:
-        print(printable(f"backup: {in_words(error, db)}; {db} is as it was"), file=sys.stderr)
-        return 3
-    return 0
+        return 0
+
+    return exit_code("backup", db, work, afterwards=f"{db} is as it was")
 
 
 def _save(options: argparse.Namespace, db: Path) -> str:

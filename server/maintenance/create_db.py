@@ -4,46 +4,35 @@ One sub-folder per person, their pictures at any depth below it; underscores in 
 Run again, it reads only what is new or changed; interrupted, it goes on where it was. The database changes in one step
 at the end: Ctrl-C, or worse, leaves the old one, and a server that has it open takes the new people in by itself.
 
-Exit codes: 0 people of the folder are in the database, 2 asked wrongly, 3 nothing could be enrolled or something
+Exit codes: 0 people of the folder are in the database, 2 usage error, 3 nothing could be enrolled or something
 failed, 130 Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
-import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from facewire.protocol.arguments import Parser, one_of, positive
 from facewire.protocol.text import printable, printable_lines
-from facewire.server.cores import cores
-from facewire.server.errors import FacewireError, StartError
-from facewire.server.gallery.storage.store import Store
-from facewire.server.maintenance.build.build import Request, build, known_pictures
+from facewire.server.errors import StartError
+from facewire.server.maintenance.build.build import Request, build
 from facewire.server.maintenance.build.folder import Scan, scan
-from facewire.server.maintenance.build.ledger import Ledger
-from facewire.server.maintenance.build.lock import build_lock
-from facewire.server.maintenance.build.pipeline import BuildingEngine
-from facewire.server.maintenance.build.preview import preview
-from facewire.server.maintenance.build.skips import GATED, log_path
+from facewire.server.maintenance.build.inventory import look_into
+from facewire.server.maintenance.build.plan import Plan, preview
+from facewire.server.maintenance.build.report import GATED, log_path
+from facewire.server.maintenance.command import build_lock, exit_code
+from facewire.server.maintenance.pipeline import DEFAULT_JOBS, EngineOpener
 from facewire.server.settings import DEFAULT_DB, add_vision_arguments, unhurried, vision_settings
 from facewire.server.spec import EmbeddingSpec
-from facewire.server.storage import in_words
+from facewire.server.vision.engine import Engine
 from facewire.server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
 from facewire.server.vision.opening import VisionSettings, hint_of_better_weights, open_analyser
 from facewire.server.vision.weights import MissingWeights
-
-DEFAULT_JOBS = min(4, cores())
-"""Decoding and finding a face take a quarter of what embedding it takes, so a few threads keep that busy on any
-machine; more would only take cores from it."""
-
-
-EngineOpener = Callable[[VisionSettings], BuildingEngine]
-"""Opens what finds and embeds faces; raises StartError where its weights are missing."""
 
 
 def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_analyser) -> int:
@@ -51,18 +40,10 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
     options = _parser().parse_args(argv)
     db = options.db.absolute()
     try:
-        return _run(options, db, open_engine)
+        return exit_code("create_db", db, lambda: _run(options, db, open_engine), afterwards=f"{db} is as it was")
     except KeyboardInterrupt:
         print(printable_lines(f"\nstopped: {db} is as it was; run it again to go on"), file=sys.stderr)
         return 130
-    except StartError as error:
-        print(printable(f"create_db: {error}"), file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        raise  # nobody reads what is printed: no fault of the gallery's
-    except (FacewireError, OSError, sqlite3.Error) as error:
-        print(printable(f"create_db: {in_words(error, db)}; {db} is as it was"), file=sys.stderr)
-        return 3
 
 
 def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> int:
@@ -71,12 +52,13 @@ def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> in
     db = db.resolve()
     db.parent.mkdir(parents=True, exist_ok=True)
     with build_lock(db):
-        enrolled = _enrolled_spec(db)
+        before = look_into(db)
+        enrolled = before.spec
         request = Request(folder, db, options.jobs, options.rebuild, options.prune, options.force, _accepted(options))
         if options.dry_run:
             found = scan(folder)
-            ledger = Ledger(request.source, known_pictures(request), found.files)
-            print("\n".join(preview(folder, ledger, found, prune=options.prune)))
+            plan = Plan(request.source, [] if request.rebuild else before.pictures, found.files)
+            print("\n".join(preview(folder, plan, found, prune=options.prune)))
             return 0
         model = _model(options, enrolled, db)
         found = scan(folder)
@@ -86,7 +68,7 @@ def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> in
         with closing(_opened(open_engine, vision, chosen=enrolled is None or options.rebuild)) as engine:
             if enrolled is not None and enrolled != engine.spec and not options.rebuild:
                 raise _other_spec(db, enrolled, engine.spec)
-            report = build(request, found, engine)
+            report = build(request, found, before.pictures, engine)
     print(printable_lines(f"{db}, a gallery of {engine.spec.model}: {report.summary()}"))
     if report.log_lines():
         print(printable(f"  every file and its reason: {log_path(db)}"))
@@ -116,14 +98,6 @@ def _require_pictures(found: Scan, folder: Path) -> None:
         raise StartError(f"no picture in the sub-folders of {folder}: it should hold one sub-folder per person")
 
 
-def _enrolled_spec(db: Path) -> EmbeddingSpec | None:
-    """The spec of the database there is. Raises StartError where `db` is something else, which is never overwritten."""
-    if not db.exists():
-        return None
-    with closing(Store.open(db)) as store:
-        return store.spec
-
-
 def _model(options: argparse.Namespace, enrolled: EmbeddingSpec | None, db: Path) -> str:
     """The model asked for, else the database's own; refused early where the two differ, before any weights load."""
     asked: str | None = options.model
@@ -136,7 +110,7 @@ def _model(options: argparse.Namespace, enrolled: EmbeddingSpec | None, db: Path
     return enrolled.model
 
 
-def _opened(open_engine: EngineOpener, vision: VisionSettings, *, chosen: bool) -> BuildingEngine:
+def _opened(open_engine: EngineOpener, vision: VisionSettings, *, chosen: bool) -> Engine:
     """`chosen`: no gallery says yet which model it must be."""
     try:
         return open_engine(vision)

@@ -9,35 +9,32 @@ Then one transaction makes the new model the gallery's. A server that is running
   python scripts/migrate_model.py --to Facenet              the rest, and the switch; then restart the server
   python scripts/migrate_model.py --back                    the old model again; --forget-old gives that way up
 
-Exit codes: 0 done, 2 asked wrongly, 3 something failed or some faces can't be embedded, 130 Ctrl-C.
+Exit codes: 0 done, 2 usage error, 3 something failed or some faces can't be embedded, 130 Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
-import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from facewire.protocol.arguments import Parser, positive
-from facewire.protocol.text import counted, counted_people, printable, printable_lines
+from facewire.protocol.text import counted, counted_people, printable
 from facewire.server.durable import replacing
-from facewire.server.errors import FacewireError, StartError
+from facewire.server.errors import StartError
 from facewire.server.gallery.storage.store import Store
-from facewire.server.maintenance.build.lock import build_lock
-from facewire.server.maintenance.create_db import DEFAULT_JOBS
+from facewire.server.maintenance.command import build_lock, exit_code
 from facewire.server.maintenance.migrate.reembed import Report, reembed
 from facewire.server.maintenance.migrate.respec import Incomplete, Respec, forget_others, previous_spec, specs
-from facewire.server.maintenance.migrate.sight import SightEngine
+from facewire.server.maintenance.pipeline import DEFAULT_JOBS, EngineOpener
 from facewire.server.settings import DEFAULT_DB, add_model_argument, add_vision_arguments, unhurried, vision_settings
 from facewire.server.spec import EmbeddingSpec
-from facewire.server.storage import in_words
-from facewire.server.vision.opening import VisionSettings, open_analyser
+from facewire.server.vision.engine import Engine
+from facewire.server.vision.opening import open_analyser
 
-EngineOpener = Callable[[VisionSettings], SightEngine]
 ROUNDS = 5
 """How often what was enrolled during the last round is embedded before giving up: the first round takes hours, the
 second seconds, the third nothing."""
@@ -47,27 +44,19 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
     """Run the command; the exit code."""
     options = _parser().parse_args(argv)
     db = options.db.resolve()
+    afterwards = "what was embedded is kept, and the gallery is as it was"
     try:
-        if not db.is_file():
-            raise StartError(f"no database at {db}: build it with scripts/create_db.py FOLDER --db {db}", exit_code=2)
-        with build_lock(db), closing(Store.open(db)) as store:
-            return _run(options, db, store, open_engine)
+        return exit_code("migrate_model", db, lambda: _locked(options, db, open_engine), afterwards=afterwards)
     except KeyboardInterrupt:
         print("\nstopped: what was embedded is kept; run it again to go on", file=sys.stderr)
         return 130
-    except StartError as error:
-        print(printable(f"migrate_model: {error}"), file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        raise  # nobody reads what is printed: no fault of the gallery's
-    except (FacewireError, OSError, sqlite3.Error) as error:
-        print(
-            printable_lines(
-                f"migrate_model: {in_words(error, db)}; what was embedded is kept, and the gallery is as it was"
-            ),
-            file=sys.stderr,
-        )
-        return 3
+
+
+def _locked(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> int:
+    if not db.is_file():
+        raise StartError(f"no database at {db}: build it with scripts/create_db.py FOLDER --db {db}", exit_code=2)
+    with build_lock(db), closing(Store.open(db)) as store:
+        return _run(options, db, store, open_engine)
 
 
 def _run(options: argparse.Namespace, db: Path, store: Store, open_engine: EngineOpener) -> int:
@@ -111,7 +100,7 @@ def _back(options: argparse.Namespace, db: Path, store: Store, open_engine: Engi
         return _migrate(options, db, respec, store.spec, engine)
 
 
-def _migrate(options: argparse.Namespace, db: Path, respec: Respec, old: EmbeddingSpec, engine: SightEngine) -> int:
+def _migrate(options: argparse.Namespace, db: Path, respec: Respec, old: EmbeddingSpec, engine: Engine) -> int:
     for _ in range(ROUNDS):
         report = reembed(respec, old, engine, options.jobs)
         embedded = counted(report.embedded, "face")

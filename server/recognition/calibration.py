@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewire.server.comparison import nearness
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.protocol import Gallery
 from facewire.server.gallery.records import Templates
 from facewire.server.gallery.search.index import Hit
 from facewire.server.gallery.search.means import with_means

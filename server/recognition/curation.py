@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facewire.protocol.gallery_messages import (
     Changed,
@@ -33,24 +35,37 @@ from facewire.protocol.gallery_messages import (
     Undone,
 )
 from facewire.server.errors import Rejected, TimedOut
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.events import Change, Event
 from facewire.server.gallery.names import person_name
+from facewire.server.gallery.protocol import Gallery
 from facewire.server.gallery.records import Copy, NewPicture, PersonRecord
 from facewire.server.gallery.search.lookalikes import SAME
-from facewire.server.gallery.storage.events import Change, Event
 from facewire.server.names import tidy
-from facewire.server.recognition.enrolment import Refused, embed, look_at
+from facewire.server.recognition.enrolment import Chosen, Refused, choose
 from facewire.server.recognition.mislabels import Elsewhere, OthersFinder
-from facewire.server.recognition.quality_gate import QualityLimits
-from facewire.server.vision.analyser import Analyser
+from facewire.server.recognition.quality_gate import COVERED, QualityLimits
 from facewire.server.vision.batching import Abandoned, never
+from facewire.server.vision.serving import ServingEngine
 from facewire.server.vision.upright import turn_of
+
+LABEL_LENGTH = 16
+"""Hex digits of a picture's sha256 that name it where it brings no label."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    """A picture about to be enrolled; `index`: in the request; `other`: who it may show instead."""
+
+    index: int
+    chosen: Chosen
+    picture: NewPicture
+    other: Elsewhere | None
 
 
 class Curation:
     """The gallery's operations. Thread-safe."""
 
-    def __init__(self, analyser: Analyser, gallery: Gallery, limits: QualityLimits, others: OthersFinder) -> None:
+    def __init__(self, analyser: ServingEngine, gallery: Gallery, limits: QualityLimits, others: OthersFinder) -> None:
         """`limits`: to what is enrolled; `others`: looks up whom else a picture may show."""
         self._analyser = analyser
         self._gallery = gallery
@@ -60,47 +75,61 @@ class Curation:
     def enrol(self, message: Enrol, /, *, abandoned: Abandoned = never) -> Enrolled:
         """Add pictures to a person; one picture alone, given as `image`, raises what it can't be enrolled for."""
         name = person_name(message.name)
-        chosen, refused = look_at(message, self._analyser, self._limits, abandoned)
-        _raise_if_alone(message, refused)
-        pictures = embed(chosen, self._analyser, abandoned)
-        judged = list(zip(chosen, pictures, self._elsewhere(name, message, pictures), strict=True))
-        refused += [_somebody_else(one.index, other) for one, _, other in judged if other and not other.is_doubt]
-        _raise_if_alone(message, refused)
-        kept = [entry for entry in judged if not entry[2] or entry[2].is_doubt]
+        looked_at, rejected = self._look_at(message, abandoned)
+        embeddings = self._analyser.enrolments([chosen.face for _, chosen in looked_at], abandoned)
+        candidates: list[_Candidate] = []
+        others = self._elsewhere(name, message, embeddings)
+        for (index, chosen), embedding, other in zip(looked_at, embeddings, others, strict=True):
+            if other and not other.is_doubt:
+                rejected.append(_rejection(message, index, _somebody_else(other)))
+            else:
+                label = message.labels[index] if message.labels else chosen.sha256[:LABEL_LENGTH]
+                candidates.append(_Candidate(index, chosen, chosen.picture(embedding, label), other))
         if abandoned():
             raise TimedOut("nobody waits for this any more")
-        rejected = [one.rejection for one in refused]
-        if not kept:
+        if not candidates:
             return Enrolled(self._entry(name), (), _in_order(rejected), None)
         is_new = self._gallery.person(name) is None
-        enrolment = self._gallery.enrol(name, [picture for _, picture, _ in kept], copies=message.accepts("duplicate"))
-        added = [(one, ids, other) for (one, _, other), ids in zip(kept, enrolment.template_ids, strict=True) if ids]
-        rejected += [
-            _duplicate(one.index, name, copy) for (one, _, _), copy in zip(kept, enrolment.copies, strict=True) if copy
-        ]
+        enrolment = self._gallery.enrol(name, [one.picture for one in candidates], copies=message.accepts("duplicate"))
+        added = [(one, ids) for one, ids in zip(candidates, enrolment.template_ids, strict=True) if ids]
+        for one, copy in zip(candidates, enrolment.copies, strict=True):
+            if copy:
+                rejected.append(_duplicate(one.index, name, copy))
+        doubts = [_rejection_of(one.index, _somebody_else(one.other)) for one, _ in added if one.other]
+        if is_new and added:
+            doubts += self._alike(name, added[0][0].index)
+        doubts += [_covered(one.index, one.chosen.doubt) for one, _ in added if one.chosen.doubt]
         return Enrolled(
             person=_entry(enrolment.person),
-            templates=tuple(
-                EnrolledTemplate(one.index, template_id, one.face.box, one.face.detection, turn_of(one.face.landmarks))
-                for one, ids, _ in added
-                for template_id in ids
-            ),
+            templates=tuple(_template(one, number) for one, ids in added for number in ids),
             rejected=_in_order(rejected),
             event=_event(enrolment.event) if enrolment.event else None,
-            doubts=_in_order(
-                [
-                    *(_somebody_else(one.index, other).rejection for one, _, other in added if other),
-                    *self._alike(name, [one.index for one, _, _ in added] if is_new else []),
-                    *(said for one, _, _ in added for said in one.doubts),
-                ]
-            ),
+            doubts=_in_order(doubts),
         )
 
-    def _elsewhere(self, name: str, message: Enrol, pictures: Sequence[NewPicture]) -> list[Elsewhere | None]:
+    def _look_at(self, message: Enrol, abandoned: Abandoned) -> tuple[list[tuple[int, Chosen]], list[Rejection]]:
+        """What may be enrolled, with its index in the request, and what may not. Raises TimedOut once nobody waits any
+        more, and of a picture alone what it can't be enrolled for."""
+        chosen: list[tuple[int, Chosen]] = []
+        rejected: list[Rejection] = []
+        alone = message.several == "refuse" and not message.accepts("several_faces")
+        for index, data in enumerate(message.pictures):
+            if abandoned():
+                raise TimedOut("nobody waits for this any more")
+            if index:
+                abandoned.progress(index, len(message.pictures))
+            sha256 = hashlib.sha256(data).hexdigest()
+            at = message.point(index)
+            one = choose(data, sha256, self._analyser, self._limits, message.accept, at=at, alone=alone)
+            if isinstance(one, Chosen):
+                chosen.append((index, one))
+            else:
+                rejected.append(_rejection(message, index, one))
+        return chosen, rejected
+
+    def _elsewhere(self, name: str, message: Enrol, embeddings: NDArray[np.float32]) -> list[Elsewhere | None]:
         """Of each picture whom it matches instead, where that is asked for."""
-        if message.accepts("nearer_to_another"):
-            return [None] * len(pictures)
-        return self._others.find(name, np.array([picture.templates[0].embedding for picture in pictures]))
+        return [None] * len(embeddings) if message.accepts("nearer_to_another") else self._others.find(name, embeddings)
 
     def people(self, message: People, /) -> PeopleListed:
         """One page of the enrolled people, by name."""
@@ -116,7 +145,7 @@ class Curation:
         return PersonShown(_entry(person), person.created, templates)
 
     def rename(self, message: Rename, /) -> Changed:
-        """Call a person otherwise."""
+        """Rename a person."""
         return self._noted(self._gallery.rename(message.name, message.to), message.to)
 
     def merge(self, message: Merge, /) -> Changed:
@@ -157,10 +186,11 @@ class Curation:
         events, total = self._gallery.history(message.limit, message.before, message.name)
         return HistoryListed(tuple(map(_event, events)), total)
 
-    def _alike(self, name: str, indices: Sequence[int]) -> tuple[Rejection, ...]:
-        """A doubt where a new person is called like another but for case and accents; about the first picture."""
-        warning = _warning(name, self._gallery.alike(name)) if indices else ""
-        return (Rejection(indices[0], "similar_name", warning),) if warning else ()
+    def _alike(self, name: str, index: int) -> list[Rejection]:
+        """A doubt, about the picture of that index, where a new person is called like another but for case and
+        accents."""
+        warning = _warning(name, self._gallery.alike(name))
+        return [Rejection(index, "similar_name", warning)] if warning else []
 
     def _noted(self, change: Change, name: str) -> Changed:
         """A change that gave somebody this name."""
@@ -192,17 +222,32 @@ def _warning(name: str, others: Sequence[str]) -> str:
     return f"there is also {' and '.join(others)}: if {name} is the same person, merge the two"
 
 
-def _raise_if_alone(message: Enrol, refused: Sequence[Refused]) -> None:
-    if message.image is not None and refused:
-        raise refused[0].error
+def _rejection(message: Enrol, index: int, refused: Refused) -> Rejection:
+    """Raises the error of a picture that was sent alone."""
+    if message.image is not None:
+        raise refused.error
+    return _rejection_of(index, refused)
+
+
+def _rejection_of(index: int, refused: Refused) -> Rejection:
+    return Rejection(index, refused.reason, str(refused.error), refused.shortcomings)
 
 
 def _in_order(rejected: Sequence[Rejection]) -> tuple[Rejection, ...]:
     return tuple(sorted(rejected, key=lambda rejection: rejection.index))
 
 
-def _somebody_else(index: int, other: Elsewhere) -> Refused:
-    return Refused(index, Rejected(other.message, reason="nearer_to_another"), (other.shortcoming,))
+def _template(one: _Candidate, number: int) -> EnrolledTemplate:
+    face = one.chosen.face
+    return EnrolledTemplate(one.index, number, face.box, float(face.detection), turn_of(face.landmarks))
+
+
+def _covered(index: int, doubt: Shortcoming) -> Rejection:
+    return Rejection(index, "covered", COVERED, (doubt,))
+
+
+def _somebody_else(other: Elsewhere) -> Refused:
+    return Refused(Rejected(other.message, reason="nearer_to_another"), (other.shortcoming,))
 
 
 def _duplicate(index: int, name: str, copy: Copy) -> Rejection:

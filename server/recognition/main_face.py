@@ -6,19 +6,19 @@ import math
 from collections.abc import Sequence
 
 from facewire.server.errors import NoFace
-from facewire.server.gallery.records import Box
+from facewire.server.vision.detector import Box
+from facewire.server.vision.engine import Picture
 
 
-def face_meant(boxes: Sequence[Box], width: int, height: int, at: tuple[float, float] | None) -> int:
-    """The index of the face at a point of the picture, or of its main face where no point is given. Raises NoFace."""
+def face_meant(picture: Picture, at: tuple[float, float] | None = None) -> int:
+    """The index of the face at a point of a picture, or of its main face where no point is given. Raises NoFace."""
+    boxes = [face.box for face in picture.faces]
     if not boxes:
         raise NoFace("no face was found: send a picture that shows one")
-    if at is None:
-        return main_face(boxes, width, height)
-    there = [index for index, box in enumerate(boxes) if _contains(box, *at)]
-    if not there:
+    there = [index for index, box in enumerate(boxes) if at is None or _contains(box, *at)]
+    if at is not None and not there:
         raise NoFace(f"no face was found at ({at[0]:g}, {at[1]:g})")
-    return there[main_face([boxes[index] for index in there], width, height)]
+    return there[main_face([boxes[index] for index in there], picture.width, picture.height)]
 
 
 def main_face(boxes: Sequence[Box], width: int, height: int) -> int:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facewire.protocol.gallery_messages import Shortcoming
 from facewire.server.comparison import normalised, similarity_for
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.protocol import Gallery
 from facewire.server.gallery.records import Match, Templates
 
 WORK = 20_000_000

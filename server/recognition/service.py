@@ -33,7 +33,7 @@ from facewire.protocol.messages import (
 )
 from facewire.server.comparison import distance, normalised, similarity_for
 from facewire.server.errors import ModelMismatch, NoFace
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.protocol import Gallery
 from facewire.server.gallery.records import Match
 from facewire.server.recognition.calibration import Calibration
 from facewire.server.recognition.curation import Curation
@@ -41,10 +41,11 @@ from facewire.server.recognition.decision import Decider, Verdict
 from facewire.server.recognition.main_face import face_meant
 from facewire.server.recognition.mislabels import OthersFinder
 from facewire.server.recognition.quality_gate import LIMITS, QualityLimits
-from facewire.server.vision.analyser import Analyser, Features, FoundFace, Picture
+from facewire.server.vision.analyser import Features, FoundFace, Picture
 from facewire.server.vision.batching import Abandoned, never
 from facewire.server.vision.emotion import Emotion
 from facewire.server.vision.runtime import Floats
+from facewire.server.vision.serving import ServingEngine
 from facewire.server.vision.upright import turn_of
 
 
@@ -66,7 +67,13 @@ class RecognitionService(Curation):
     """
 
     def __init__(
-        self, analyser: Analyser, gallery: Gallery, decider: Decider, *, runtime: str, limits: QualityLimits = LIMITS
+        self,
+        analyser: ServingEngine,
+        gallery: Gallery,
+        decider: Decider,
+        *,
+        runtime: str,
+        limits: QualityLimits = LIMITS,
     ) -> None:
         """`limits`: to what is enrolled. Raises ModelMismatch when the gallery's embeddings are not the analyser's."""
         if gallery.spec != analyser.spec:
@@ -85,7 +92,7 @@ class RecognitionService(Curation):
         self._troubles = [gallery.trouble]
 
     @property
-    def analyser(self) -> Analyser:
+    def analyser(self) -> ServingEngine:
         """What finds and embeds faces."""
         return self._analyser
 
@@ -239,7 +246,7 @@ class RecognitionService(Curation):
         """The face in a picture that is meant, and what else there was to choose from. Raises NoFace."""
         picture = self._counted(self._analyser.faces(data))
         try:
-            number = face_meant([face.box for face in picture.faces], picture.width, picture.height, at)
+            number = face_meant(picture, at)
         except NoFace as error:
             raise NoFace(f"in the {which} picture, {error}") from error
         return picture.faces[number], FacesSeen(tuple(face.box for face in picture.faces), number)

@@ -119,7 +119,7 @@ class Analyser:
         crops' `probes` are at hand."""
         return self._embedder.templates(crops, probes)
 
-    def enrolments(self, faces: Sequence[FoundFace], abandoned: Abandoned = never) -> Floats:
+    def enrolments(self, faces: Sequence[engine.Face], abandoned: Abandoned = never) -> Floats:
         """`templates` of faces, (n, d), through the batcher: while clients wait for it, and are served meanwhile.
 
         A few faces at a time, so that others' faces get into the batches in between. Raises what `features` raises.
@@ -132,8 +132,8 @@ class Analyser:
                 abandoned.progress(done, len(faces))
         return np.concatenate(rows)
 
-    def _enrol(self, faces: Sequence[FoundFace], abandoned: Abandoned) -> Floats:
-        views = [replace(face, emotion_crop=None) for face in faces]
+    def _enrol(self, faces: Sequence[engine.Face], abandoned: Abandoned) -> Floats:
+        views = [FoundFace(face.box, face.landmarks, face.detection, face.crop) for face in faces]
         if self.spec.template_views == 2:
             views += [replace(face, crop=mirrored(face.crop)) for face in views]
         rows = np.stack([features.embedding for features in self.features(views, abandoned)])

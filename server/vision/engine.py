@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.decoding.decoder import Decoder
-from facewire.server.vision.detector import Box, Landmarks
+from facewire.server.vision.detector import Box, Detection, Landmarks
 from facewire.server.vision.quality import FaceQuality
 
 
@@ -57,6 +57,16 @@ class Engine(Protocol):
         """How well a face of a picture can be seen."""
         ...
 
+    def fingerprint(self, data: bytes) -> bytes:
+        """What a picture looks like, by which copies of it are recognised. Raises InvalidImage."""
+        ...
+
+    def cut(self, data: bytes, face: Detection) -> NDArray[np.uint8]:
+        """What the network is shown of a face that was found in this picture before. Raises InvalidImage."""
+        ...
+
     def templates(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(n, d) float32 of unit length."""
         ...
+
+    def close(self) -> None: ...

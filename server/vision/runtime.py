@@ -83,10 +83,16 @@ class OpenVinoGraph:
             self._requests.put(request)
 
 
+class Graph(Protocol):
+    """Anything that computes a batch: (n, ...) to its outputs."""
+
+    def run(self, batch: NDArray[Any]) -> list[Floats]: ...
+
+
 class OpenVinoNetwork:
     """A graph with one input and one output, fed in fixed batch sizes."""
 
-    def __init__(self, graph: OpenVinoGraph, batch_sizes: Sequence[int] = BATCH_SIZES) -> None:
+    def __init__(self, graph: Graph, batch_sizes: Sequence[int] = BATCH_SIZES) -> None:
         self._graph = graph
         self._sizes = sorted(batch_sizes, reverse=True)
 

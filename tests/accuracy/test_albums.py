@@ -11,7 +11,7 @@ from facewire.client.album_client import AlbumClient
 from facewire.protocol.albums.search import AlbumSample, AlbumWanted
 from facewire.server.albums.service import AlbumService
 from facewire.server.albums.settings import AlbumSettings
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.for_albums import AlbumJudge, GalleryRegistry
 from facewire.server.recognition.service import RecognitionService

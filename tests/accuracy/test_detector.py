@@ -139,8 +139,8 @@ def test_a_face_that_fills_the_picture_beside_a_small_one(yunet: YuNet, lfw: lis
         )
         x, y, width, height = yunet.detect(other)[0].box
         corner = other[max(0, round(y - 30)) : round(y + height + 30), max(0, round(x - 30)) : round(x + width + 30)]
-        corner = cv2.resize(corner, None, fx=90 / height, fy=90 / height, interpolation=cv2.INTER_AREA)
-        picture[: corner.shape[0], : corner.shape[1]] = corner
+        small_one = cv2.resize(corner, None, fx=90 / height, fy=90 / height, interpolation=cv2.INTER_AREA)
+        picture[: small_one.shape[0], : small_one.shape[1]] = small_one
         faces = yunet.detect(picture)
         large += faces[0].box[3] > 400
         small += any(face.box[3] < 150 and face.box[0] < 100 and face.box[1] < 100 for face in faces)

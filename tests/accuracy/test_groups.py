@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from facewire.protocol.messages import Identify, Verify
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.service import RecognitionService
 from facewire.server.vision.analyser import Analyser
@@ -41,8 +41,8 @@ def test_verify_and_identify_agree_with_each_other_and_with_evaluate(
         scores = scorer.pairs(others, templates)
         for number in range(PEOPLE):
             verified = service.verify(Verify(contents[PEOPLE + number], contents[number]))
-            (face,) = service.identify(Identify(contents[PEOPLE + number], k=PEOPLE, emotion=False)).faces
-            candidate = next(one for one in face.candidates if one.name == pictures[number].name)
+            (seen,) = service.identify(Identify(contents[PEOPLE + number], k=PEOPLE, emotion=False)).faces
+            candidate = next(one for one in seen.candidates if one.name == pictures[number].name)
             assert candidate.similarity == pytest.approx(float(templates[number] @ probes[PEOPLE + number]), abs=1e-4)
             assert verified.similarity == pytest.approx(float(templates[number] @ others[number]), abs=1e-4)
             back = service.verify(Verify(contents[number], contents[PEOPLE + number]))
@@ -54,7 +54,7 @@ def test_verify_and_identify_agree_with_each_other_and_with_evaluate(
             )
             ranked = scorer.matrix(probes[[PEOPLE + number]], templates)[0]
             order = [pictures[row].name for row in np.argsort(-ranked)]
-            assert [one.name for one in face.candidates] == order
-            assert face.false_match == pytest.approx(
+            assert [one.name for one in seen.candidates] == order
+            assert seen.false_match == pytest.approx(
                 decider.false_match(float(ranked.max()), PEOPLE, service.shift), abs=1e-4
             )

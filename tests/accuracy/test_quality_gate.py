@@ -98,7 +98,7 @@ def test_a_covered_face_of_the_sample_is_enrolled_and_doubted(facenet: Analyser,
     for path in paths:
         picture = facenet.faces(path.read_bytes())
         plain += doubt(facenet.quality(picture.faces[0], picture), LIMITS) is not None
-        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        image = cv2.cvtColor(np.asarray(cv2.imread(str(path))), cv2.COLOR_BGR2RGB)
         painted = covered(np.asarray(image, np.uint8), picture.faces[0].landmarks, kind, choice)
         again = facenet.faces(file(cv2.cvtColor(painted, cv2.COLOR_RGB2BGR)))
         quality = facenet.quality(again.faces[0], again)

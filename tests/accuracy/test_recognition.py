@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from facewire.protocol.messages import Identify, Verify
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.main_face import main_face
 from facewire.server.recognition.service import RecognitionService

@@ -10,7 +10,7 @@ import pytest
 
 from facewire.protocol.gallery_messages import Enrol, Show
 from facewire.protocol.messages import Detect, Identify
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.maintenance.migrate.respec import EnrolledFace
 from facewire.server.maintenance.migrate.sight import within_square_crop
 from facewire.server.recognition.decision import Decider
@@ -107,7 +107,9 @@ def test_a_turned_picture_is_enrolled_upright(service: RecognitionService, sampl
     (face,) = service.detect(Detect(crop)).faces
     assert face.turned == 0
     upright = service.analyser.faces(png(image)).faces[0].crop
-    difference = upright.astype(int) - cv2.cvtColor(cv2.imdecode(np.frombuffer(crop, np.uint8), 1), cv2.COLOR_BGR2RGB)
+    difference = upright.astype(int) - cv2.cvtColor(
+        np.asarray(cv2.imdecode(np.frombuffer(crop, np.uint8), 1)), cv2.COLOR_BGR2RGB
+    )
     assert np.abs(difference).mean() < 12
 
 
@@ -145,7 +147,7 @@ def test_a_kept_crop_of_a_turned_face_is_upright_already(facenet: Analyser, samp
     """Another model that finds no file looks at the crop: there the face stands, and is not turned again."""
     data = png(turned(read(min((sample / "people" / "Noor_Halvani").glob("*.jpg"))), 90))
     (face,) = facenet.faces(data).faces
-    kept = EnrolledFace(1, "Noor", "a.png", "", None, face.box, face.landmarks, face.detection, png(face.crop))
+    kept = EnrolledFace(1, "Noor", None, "a.png", "", face.box, face.landmarks, face.detection, png(face.crop))
     there = within_square_crop(kept, facenet.spec)
     assert turn_of(there.landmarks) == 0
     (found,) = facenet.faces(png(face.crop)).faces

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -86,11 +86,11 @@ def visiting(browser: Browser) -> Iterator[Visiting]:
     """`visiting(web, "phone")`: a new browser profile; at the end, nothing may have gone wrong in it unseen."""
     visits: list[Visit] = []
 
-    def open_(web: Page, width: str = "desktop", **options: object) -> Visit:
+    def open_(web: Page, width: str = "desktop", **options: Any) -> Visit:
         across, down = WIDTHS[width]
         context = browser.new_context(
             viewport={"width": across, "height": down}, reduced_motion="reduce", accept_downloads=True,
-            **options,  # type: ignore[arg-type]
+            **options,
         )  # fmt: skip
         context.set_default_timeout(30_000)
         visits.append(Visit(context, web))

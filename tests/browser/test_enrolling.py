@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from playwright.sync_api import FilePayload
+
 from facewire.client import FaceClient
 from tests.browser.conftest import Visiting
 from tests.browser.visit import Visit
@@ -117,12 +119,12 @@ def test_a_person_of_an_album(tmp_path: Path, visiting: Visiting, axe: str) -> N
         assert client.people().people[0].templates == 2
 
 
-def enrol_files(visit: Visit, name: str, pictures: list[dict[str, object]]) -> None:
+def enrol_files(visit: Visit, name: str, pictures: list[FilePayload]) -> None:
     visit.named("button", "Enrol somebody").click()
     visit.page.get_by_label("Name", exact=True).fill(name)
-    visit.page.get_by_label("Pictures").set_input_files(pictures)  # type: ignore[arg-type]
+    visit.page.get_by_label("Pictures").set_input_files(pictures)
     visit.named("dialog", "Enrol somebody").get_by_role("button", name="Enrol", exact=True).click()
 
 
-def picture(name: str, data: bytes) -> dict[str, object]:
+def picture(name: str, data: bytes) -> FilePayload:
     return {"name": name, "mimeType": "image/png", "buffer": data}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import FilePayload
 
 from facewire.client import FaceClient
 from tests.browser.conftest import WIDTHS, Visiting
@@ -29,7 +30,7 @@ def pick_a_picture(visit: Visit) -> None:
 
 
 def pick_a_sample(visit: Visit) -> None:
-    sample = {"name": "ada.png", "mimeType": "image/png", "buffer": portrait(ADA)}
+    sample: FilePayload = {"name": "ada.png", "mimeType": "image/png", "buffer": portrait(ADA)}
     visit.page.get_by_label("Pictures of somebody to find").set_input_files(sample)
 
 

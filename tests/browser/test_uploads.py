@@ -10,7 +10,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -214,8 +214,8 @@ def test_a_browser_that_was_closed_goes_on_when_any_page_is_opened(
     servers: Servers, browser: Browser, chromium: str, tmp_path: Path, photos: list[Path]
 ) -> None:
     profile = str(tmp_path / "profile")
-    start = {"executable_path": chromium, "headless": True, "args": list(FLAGS)}
-    context = browser.browser_type.launch_persistent_context(profile, **start)  # type: ignore[arg-type]
+    start: dict[str, Any] = {"executable_path": chromium, "headless": True, "args": list(FLAGS)}
+    context = browser.browser_type.launch_persistent_context(profile, **start)
     page = context.new_page()
     page.goto(f"{servers.web.url}/album?album=Trip")
     page.get_by_text("This album is empty").wait_for()
@@ -226,7 +226,7 @@ def test_a_browser_that_was_closed_goes_on_when_any_page_is_opened(
     kill_workers(page)  # Chromium ends only some time after a worker that has something to do, or kills it
     context.close()
     servers.server_on()
-    context = browser.browser_type.launch_persistent_context(profile, **start)  # type: ignore[arg-type]
+    context = browser.browser_type.launch_persistent_context(profile, **start)
     try:
         page = context.new_page()
         page.goto(f"{servers.web.url}/people")

@@ -10,6 +10,7 @@ import pytest
 
 from facewire.client import FaceClient
 from tests.browser.conftest import CAMERA_FACE, WIDTHS, Visiting
+from tests.browser.visit import Visit
 from tests.support.synthetic_engine import draw, portrait
 from tests.support.web_server import Page, facewire_server, web_page
 
@@ -161,9 +162,9 @@ def test_both_colour_schemes_can_be_read(web: Page, visiting: Visiting, axe: str
     assert visit.barriers(axe) == []
 
 
-def tab_to(visit: object, text: str) -> None:
+def tab_to(visit: Visit, text: str) -> None:
     """Presses Tab until what has the focus says `text`."""
-    page = visit.page  # type: ignore[attr-defined]
+    page = visit.page
     for _ in range(60):
         page.keyboard.press("Tab")
         focused = page.evaluate("() => document.activeElement.textContent.trim()")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support.web_server import Page as Web
 
@@ -34,9 +34,9 @@ class Visit:
         """Away from the page: an address that differs only behind its # would not be loaded anew."""
         self.page.goto("about:blank")
 
-    def named(self, role: str, name: str, *, exact: bool = False) -> Locator:
+    def named(self, role: Any, name: str, *, exact: bool = False) -> Locator:
         """What a screen reader calls so."""
-        return self.page.get_by_role(role, name=name, exact=exact)  # type: ignore[arg-type]
+        return self.page.get_by_role(role, name=name, exact=exact)
 
     def says(self, text: str) -> None:
         """Waits until the page shows this, and its scripts have run: a button that nobody listens to does nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ from facewire.client import FaceClient, ServerRefused
 from facewire.protocol.gallery_messages import People
 from facewire.protocol.messages import Detect, Embed, Identify, Verify
 from facewire.server.errors import RequestError
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.service import RecognitionService
 from facewire.server.tcp.dispatch import Dispatcher, code_of
@@ -54,9 +55,9 @@ def client(service: RecognitionService) -> Iterator[FaceClient]:
         listener.stop()
 
 
-def without_timing(answer: object) -> object:
+def without_timing(answer: Any) -> Any:
     """Everything but what a clock said."""
-    return dataclasses.replace(answer, timing_ms={})  # type: ignore[type-var]
+    return dataclasses.replace(answer, timing_ms={})
 
 
 @pytest.mark.parametrize("probe", PROBES)

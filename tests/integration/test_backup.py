@@ -18,8 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 from facewire.server.errors import StartError
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Counts, NewPicture
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.gallery.storage import schema
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.backup_command import main

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
-import msgpack
 import pytest
 
 from facewire.client import (
@@ -30,6 +30,7 @@ from facewire.protocol.framing import FrameDecoder, encode_frame
 from facewire.protocol.messages import Identified, Identify
 from facewire.protocol.shapes import to_plain
 from tests.support.fake_service import BROKEN, BUG, NAMES, PATIENCE_S, identified
+from tests.support.msgpacked import pack, unpacked
 from tests.support.servers import Served, misbehaving, our_threads, serving
 
 
@@ -46,7 +47,7 @@ def client(served: Served) -> Iterator[FaceClient]:
 
 
 def answer(number: int, **fields: object) -> bytes:
-    return encode_frame(msgpack.packb({"id": number, **fields}))
+    return encode_frame(pack({"id": number, **fields}))
 
 
 class TestOperations:
@@ -54,7 +55,7 @@ class TestOperations:
         assert client.identify(b"a") == identified(Identify(b"a"))
         assert client.identify(b"a", k=3, emotion=False) == identified(Identify(b"a", k=3, emotion=False))
 
-    def test_identify_file(self, client: FaceClient, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    def test_identify_file(self, client: FaceClient, tmp_path: Path) -> None:
         (tmp_path / "a.jpg").write_bytes(b"a")
         assert client.identify_file(tmp_path / "a.jpg") == client.identify_file(str(tmp_path / "a.jpg"))
 
@@ -166,11 +167,13 @@ class TestErrors:
         def closes_at_first(sock: socket.socket) -> None:
             decoder = FrameDecoder()
             decoder.feed(sock.recv(1000))
-            request = msgpack.unpackb(decoder.next_frame())
+            payload = decoder.next_frame()
+            assert payload is not None
+            request = unpacked(payload)
             asked.append(request["op"])
             if len(asked) == 1:
                 sock.sendall(answer(1, ok=True, result={"version": 1}))
-                asked.append(msgpack.unpackb(_frame(sock))["op"])
+                asked.append(unpacked(_frame(sock))["op"])
                 sock.sendall(answer(0, ok=False, error={"code": "busy", "message": "silent longest"}))
             else:
                 sock.sendall(answer(1, ok=False, error={"code": "unknown_person", "message": "nobody"}))
@@ -186,9 +189,9 @@ class TestErrors:
         asked: list[str] = []
 
         def dies_at_the_second(sock: socket.socket) -> None:
-            asked.append(msgpack.unpackb(_frame(sock))["op"])
+            asked.append(unpacked(_frame(sock))["op"])
             sock.sendall(answer(1, ok=True, result={"version": 1}))
-            asked.append(msgpack.unpackb(_frame(sock))["op"])
+            asked.append(unpacked(_frame(sock))["op"])
 
         with misbehaving(dies_at_the_second) as address, FaceClient(*address) as client:
             assert client.ping()
@@ -269,7 +272,8 @@ class TestPipelining:
         answers = client.identify_many(images(), window=3)
         next(answers)
         assert len(taken) == 3
-        answers.close()  # type: ignore[attr-defined]
+        assert isinstance(answers, Generator)
+        answers.close()
 
     def test_a_refused_picture_gives_its_error_in_its_place(self, client: FaceClient) -> None:
         first, second, third = client.identify_many([b"a", BROKEN, b"b"])
@@ -285,7 +289,7 @@ class TestPipelining:
 
     def test_what_was_answered_before_the_connection_broke_is_given_first(self) -> None:
         def one_answer(sock: socket.socket) -> None:
-            result = msgpack.unpackb(_encoded(b"a"))
+            result = unpacked(_encoded(b"a"))
             # Both requests first: broken off between them, the client would rightly connect anew for the second.
             requests = FrameDecoder()
             for _ in range(2):
@@ -327,7 +331,7 @@ def _frame(sock: socket.socket) -> bytes:
 
 
 def _encoded(image: bytes) -> bytes:
-    return msgpack.packb(to_plain(identified(Identify(image))))
+    return pack(to_plain(identified(Identify(image))))
 
 
 class TestBusy:

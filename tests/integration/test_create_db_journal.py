@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Counts
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.gallery.storage import schema
 from facewire.server.maintenance.create_db import main
 from tests.support.galleries import picture

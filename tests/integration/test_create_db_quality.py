@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.maintenance.create_db import main
 from tests.support.synthetic_engine import SyntheticEngine, draw, portrait, tiny
 

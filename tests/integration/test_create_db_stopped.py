@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Counts
-from facewire.server.maintenance.build.build import TRANSACTION
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.maintenance.build.staging import SUFFIX, Staging
 from facewire.server.maintenance.create_db import main
+from facewire.server.maintenance.pipeline import TRANSACTION
 from tests.support.galleries import picture, spec, unit
 from tests.support.synthetic_engine import SyntheticEngine, portrait
 

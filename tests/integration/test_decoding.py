@@ -21,6 +21,7 @@ from PIL import Image
 
 from facewire.client import FaceClient, ServerRefused
 from facewire.protocol.errors import ErrorCode
+from facewire.protocol.messages import Identified
 from facewire.server.errors import Busy, InvalidImage, StartError
 from facewire.server.maintenance.create_db import main as create_db
 from facewire.server.vision.decoding.decoder import Decoder, DecodingSettings
@@ -326,7 +327,7 @@ def test_a_server_survives_and_answers_others(client: FaceClient, fault: str) ->
     assert isinstance(refused, ServerRefused)
     assert refused.code is ErrorCode.INVALID_IMAGE
     assert "damaged or hostile" in str(refused)
-    assert [answer.faces[0].name for answer in answers] == ["Ada"] * 3  # type: ignore[union-attr]
+    assert [isinstance(answer, Identified) and answer.faces[0].name for answer in answers] == ["Ada"] * 3
 
 
 def test_an_album_survives_bad_pictures(decoder: Decoder, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from facewire.server.errors import Conflict, UnknownPerson
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.gallery.storage import erasing, journal
 from tests.support.galleries import random_units, spec
 
@@ -133,7 +133,7 @@ KILLED_BEFORE_WIPING = """
 import os, signal, sys
 from pathlib import Path
 from facewire.server.gallery.storage import erasing
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 erasing.wipe = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 Gallery.open(Path(sys.argv[1])).erase(sys.argv[2])
 """

@@ -18,7 +18,7 @@ import pytest
 
 from facewire.client import StorageFailed as RefusedStorage
 from facewire.server.errors import StartError, StorageFailed
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.backup.copies import restore, save
 from tests.support.galleries import picture, random_units, spec

@@ -15,7 +15,7 @@ import pytest
 
 from facewire.client import StorageFailed as RefusedStorage
 from facewire.server.errors import Busy, StorageFailed
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from tests.support.galleries import picture, random_units, spec
 from tests.support.living_server import living_server
 from tests.support.synthetic_engine import portrait

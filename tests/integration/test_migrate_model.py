@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from facewire.server.errors import ModelMismatch
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Counts
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.create_db import main as create_db
 from facewire.server.maintenance.migrate.respec import Respec
@@ -146,8 +146,8 @@ def test_corrections_made_while_it_is_prepared_hold_after_the_switch(world: Worl
 
 
 def test_interrupted_it_goes_on_where_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facewire.server.maintenance.migrate.reembed.BATCH", 1)
-    monkeypatch.setattr("facewire.server.maintenance.migrate.reembed.WRITE_EVERY_S", 0)
+    monkeypatch.setattr("facewire.server.maintenance.pipeline.BATCH", 1)
+    monkeypatch.setattr("facewire.server.maintenance.pipeline.WRITE_EVERY_S", 0)
 
     def stop(embedded: int) -> None:
         if embedded == 3:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from facewire.client import FaceClient
 from facewire.client.cli import main as facewire
 from facewire.client.errors import NotEnrolled, ServerRefused
-from facewire.protocol.gallery_messages import Shortcoming
+from facewire.protocol.gallery_messages import Acceptable, Shortcoming
 from facewire.server.recognition.quality_gate import LIMITS
 from tests.support.living_server import Living, living_server
 from tests.support.servers import RawClient
@@ -54,7 +55,7 @@ def test_a_picture_alone_is_an_error_that_says_what_to_do(client: FaceClient) ->
 
 
 @pytest.mark.parametrize("accept", [["too_small"], ["all"], ["blurred", "too_small"]])
-def test_what_is_accepted_is_enrolled(client: FaceClient, accept: list) -> None:
+def test_what_is_accepted_is_enrolled(client: FaceClient, accept: list[Acceptable]) -> None:
     assert len(client.enrol("Ann", tiny(1), accept=accept).templates) == 1
 
 
@@ -123,7 +124,7 @@ def test_the_wire_itself(living: Living) -> None:
 
 def test_a_reason_that_is_none_is_refused_by_name(client: FaceClient) -> None:
     with pytest.raises(ServerRefused, match="accept"):
-        client.enrol("Ann", portrait(1), accept=["ugly"])  # type: ignore[list-item]
+        client.enrol("Ann", portrait(1), accept=[cast(Acceptable, "ugly")])
 
 
 def test_the_command_says_reasons_and_takes_them_back(

@@ -21,6 +21,7 @@ SHORT_S = 0.5  # a timeout short enough to wait for, and long enough for a busy 
 def test_64_clients_at_once_with_16_slots() -> None:
     """16 are served, 48 are told `busy` although they have sent a picture already, and then there is room again."""
     results: list[str] = []
+    refusals: list[tuple[int, int, bool]] = []
     together = threading.Barrier(64)
 
     with serving(max_connections=16, workers=16, retry_after_ms=77) as served:
@@ -33,9 +34,8 @@ def test_64_clients_at_once_with_16_slots() -> None:
                 if answer["ok"]:
                     results.append("served")
                 else:
-                    assert (answer["id"], answer["error"]["retry_after_ms"]) == (0, 77)
                     results.append(answer["error"]["code"])
-                    assert raw.at_end()
+                    refusals.append((answer["id"], answer["error"]["retry_after_ms"], raw.at_end()))
                 if results.count("busy") == 48:
                     served.service.release.set()
 
@@ -45,6 +45,7 @@ def test_64_clients_at_once_with_16_slots() -> None:
         for thread in threads:
             thread.join()
         assert sorted(results) == ["busy"] * 48 + ["served"] * 16
+        assert refusals == [(0, 77, True)] * 48
         assert len(served.service.seen) == 16
 
 

@@ -45,7 +45,8 @@ class GatedService(FakeService):
         super().__init__()
         self._batcher = batcher
 
-    def identify(self, message: Identify, /, *, abandoned: Asker) -> Identified:  # type: ignore[override]
+    def identify(self, message: Identify, /, *, abandoned: Callable[[], bool]) -> Identified:
+        assert isinstance(abandoned, Asker)
         self._batcher.run([message.image] * int(message.image), abandoned)
         return Identified((), ImageSize(1, 1), "fake", {})
 

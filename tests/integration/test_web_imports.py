@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,17 +33,17 @@ def page(tmp_path: Path, root: Path) -> Iterator[Page]:
         yield page
 
 
-def begin(visitor: Visitor, **keys: str) -> tuple[int, dict]:
+def begin(visitor: Visitor, **keys: str) -> tuple[int, dict[str, Any]]:
     body = json.dumps(keys).encode()
     status, _, answer = visitor.send("POST", "/api/album/import", body, content_type="application/json")
     return status, json.loads(answer)
 
 
-def followed(visitor: Visitor, album: str) -> dict:
+def followed(visitor: Visitor, album: str) -> dict[str, Any]:
     """The import, once it has ended."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        now = json.loads(visitor.send("GET", f"/api/album/import?album={album}")[2])
+        now: dict[str, Any] = json.loads(visitor.send("GET", f"/api/album/import?album={album}")[2])
         if not now["running"]:
             return now
         time.sleep(0.02)

@@ -244,7 +244,7 @@ def test_only_a_server_that_breaks_the_protocol_is_a_bad_gateway() -> None:
                     one, _ = babbling.accept()
                     with one:
                         while one.recv(1000):
-                            one.sendall(encode_frame(encode_answer(Success(1, Pong("1")))))
+                            one.sendall(encode_frame(encode_answer(Success(1, Pong(1)))))
 
         thread = threading.Thread(target=babble)
         thread.start()

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from facewire.client.web.places import Limits
 from tests.support.fake_service import PATIENCE_S
@@ -208,7 +209,7 @@ class TestSilence:
                 sock.sendall(ask * 100)
 
     def test_a_camera_that_sends_nothing(self, hasty: Page) -> None:
-        with connect(f"ws://{hasty.host}:{hasty.port}/api/live", origin=hasty.url) as socket_:  # type: ignore[arg-type]
+        with connect(f"ws://{hasty.host}:{hasty.port}/api/live", origin=Origin(hasty.url)) as socket_:
             with pytest.raises(ConnectionClosed) as ended:
                 socket_.recv(timeout=PATIENCE_S)
             assert ended.value.rcvd is not None
@@ -286,11 +287,11 @@ class TestWhoLeaves:
     def test_from_the_camera(self, page: Page, caplog: pytest.LogCaptureFixture) -> None:
         with nothing_wrong_is_logged(caplog):
             for number in range(5):
-                with connect(f"ws://{page.host}:{page.port}/api/live", origin=page.url) as live:  # type: ignore[arg-type]
+                with connect(f"ws://{page.host}:{page.port}/api/live", origin=Origin(page.url)) as live:
                     for _ in range(3):
                         live.send(number.to_bytes(4, "big") + portrait(6))
                     live.socket.shutdown(socket.SHUT_RDWR)
-            with connect(f"ws://{page.host}:{page.port}/api/live", origin=page.url) as live:  # type: ignore[arg-type]
+            with connect(f"ws://{page.host}:{page.port}/api/live", origin=Origin(page.url)) as live:
                 live.send("words")
                 with pytest.raises(ConnectionClosed):
                     live.recv(timeout=PATIENCE_S)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from facewire.client.web.main import main
 from facewire.client.web.places import Limits
@@ -101,7 +102,7 @@ def test_pictures_and_the_camera_go_over_it(secured: Page, inside: Visitor) -> N
     assert inside.op("people")[1]["total"] == 1
     address = f"wss://{secured.host}:{secured.port}/api/live"
     sent = {"Cookie": inside.cookie}
-    with connect(address, ssl=secured.tls, origin=secured.url, additional_headers=sent) as socket_:  # type: ignore[arg-type]
+    with connect(address, ssl=secured.tls, origin=Origin(secured.url), additional_headers=sent) as socket_:
         socket_.send(bytes(4) + portrait(7))
         assert json.loads(socket_.recv(timeout=PATIENCE_S))["answer"]["faces"][0]["name"] == "Ada"
 
@@ -112,7 +113,7 @@ def test_the_same_name_without_tls_is_another_site(secured: Page, inside: Visito
     assert (status, json.loads(body)["error"]["code"]) == (403, "forbidden")
     with (
         pytest.raises(InvalidStatus),
-        connect(f"wss://{secured.host}:{secured.port}/api/live", ssl=secured.tls, origin=plain),  # type: ignore[arg-type]
+        connect(f"wss://{secured.host}:{secured.port}/api/live", ssl=secured.tls, origin=Origin(plain)),
     ):
         pass
 
@@ -147,7 +148,7 @@ class TestWrongFiles:
         self, room: Path, own: Certificate, capsys: pytest.CaptureFixture[str]
     ) -> None:
         locked = room / "locked.key"
-        command = ["openssl", "rsa", "-in", own.key, "-aes256", "-passout", "pass:secret", "-out", locked]
+        command = ["openssl", "rsa", "-in", str(own.key), "-aes256", "-passout", "pass:secret", "-out", str(locked)]
         subprocess.run(command, check=True, capture_output=True)
         assert "without a passphrase" in self.refused(Certificate(own.cert, locked).flags, capsys)
 

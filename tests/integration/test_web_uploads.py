@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -54,7 +55,7 @@ def peak(pid: int) -> int:
     return int(found[1]) * 1024
 
 
-def send_zip(visitor: Visitor, album: str, path: Path, piece: int = PIECE) -> tuple[int, dict]:
+def send_zip(visitor: Visitor, album: str, path: Path, piece: int = PIECE) -> tuple[int, dict[str, Any]]:
     """As the page does: the last answer."""
     upload, offset, size = "", 0, path.stat().st_size
     with path.open("rb") as file:

@@ -24,7 +24,7 @@ from tests.support.server_process import PATIENCE_S, READY, ROOT, environment
 
 PATIENT_S = 900.0  # for what fetches and installs
 DLIB = ("--detector", "dlib", "--no-download")
-PROBE = "akira_monase"
+PROBE = "akira_monase.jpg"
 
 pytestmark = pytest.mark.registry
 
@@ -153,8 +153,8 @@ def test_the_bare_wheel_is_the_client_and_msgpack(bare: Environment) -> None:
 def test_it_builds_serves_and_identifies(whole: Environment, bare: Environment, sample: Path) -> None:
     assert "tensorflow" not in whole.installed()
     db = whole.root / "facialdb.db"
-    people, probe = whole.root / "people", sample / "probes" / f"{PROBE}.jpg"
-    for name in (PROBE, "noor_halvani", "toni_marchesan"):
+    people, probe = whole.root / "people", sample / "probes" / PROBE
+    for name in ("Akira_Monase", "Noor_Halvani", "Toni_Marchesan"):
         shutil.copytree(sample / "people" / name, people / name)
     created = whole.run("facewire-create-db", people, "--db", db, "--model", "Dlib", *DLIB)
     assert created.returncode == 0, created.stderr

@@ -30,6 +30,7 @@ from facewire.protocol.albums.correcting import (
 )
 from facewire.protocol.albums.enrolling import AlbumEnrol, AlbumRecognise
 from facewire.protocol.albums.looking import AlbumFaceEntry, AlbumFaces, AlbumPeople, AlbumPerson
+from facewire.protocol.asks import A, Asks
 from facewire.server.errors import BadRequest
 from tests.support.albums import album_service, ask
 from tests.support.synthetic_engine import draw, portrait
@@ -70,7 +71,7 @@ class Albums(RuleBasedStateMachine):
         self.context.__exit__(None, None, None)
         shutil.rmtree(self.room)
 
-    def ask(self, body):  # type: ignore[no-untyped-def]
+    def ask(self, body: Asks[A]) -> A:
         return ask(self.service, body)
 
     def faces(self) -> dict[int, AlbumFaceEntry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 import pytest
@@ -112,10 +113,10 @@ def test_clustering_the_result_again_changes_nothing(album: Album, cohort: Yards
 
 @settings(max_examples=100, deadline=None)
 @given(albums(settled=False), st.randoms(use_true_random=False), st.sampled_from(COHORTS))
-def test_the_order_of_the_faces_does_not_matter(album: Album, shuffler: object, cohort: Yardstick) -> None:
+def test_the_order_of_the_faces_does_not_matter(album: Album, shuffler: Random, cohort: Yardstick) -> None:
     faces = len(album.photos)
     order = list(range(faces))
-    shuffler.shuffle(order)  # type: ignore[attr-defined]
+    shuffler.shuffle(order)
     place = np.argsort(np.array(order, np.int64))
     shuffled = cluster(
         album.embeddings[order],

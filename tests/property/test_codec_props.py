@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facewire.protocol.asks import REQUEST_OF, answer_of
-from facewire.protocol.codec import as_result, decode_answer, decode_request, encode_answer, encode_request
+from facewire.protocol.codec import RawSuccess, as_result, decode_answer, decode_request, encode_answer, encode_request
 from facewire.protocol.errors import BadMessage, ErrorCode, ProtocolError
 from facewire.protocol.gallery_messages import Enrol, History, Merge, People, Remove, Show, Split, Undo
 from facewire.protocol.limits import ANSWER_LIMITS, Limits, check_limits
 from facewire.protocol.messages import Failure, Identify, Progress, Request, RequestBody, Success
 from tests.support import album_messages
+from tests.support.msgpacked import pack
 
 EXAMPLES = settings(max_examples=60, derandomize=True, deadline=None)
 
@@ -60,6 +60,7 @@ def test_results_travel_unchanged(op: str) -> None:
     @given(ids, st.builds(answer_of(REQUEST_OF[op])))
     def travels(number: int, result: object) -> None:
         raw = decode_answer(encode_answer(Success(number, result)))
+        assert isinstance(raw, RawSuccess)
         assert raw.id == number
         assert as_result(REQUEST_OF[op], raw) == result
 
@@ -80,7 +81,7 @@ def test_progress_travels_unchanged(number: int, done: int, total: int) -> None:
 
 
 @settings(max_examples=200, derandomize=True, deadline=None)
-@given(st.binary(max_size=80) | plain.map(msgpack.packb) | st.dictionaries(texts, plain).map(msgpack.packb))
+@given(st.binary(max_size=80) | plain.map(pack) | st.dictionaries(texts, plain).map(pack))
 def test_random_bytes_raise_protocol_errors_only(payload: bytes) -> None:
     for decode in (decode_request, decode_answer):
         try:
@@ -93,16 +94,17 @@ def test_random_bytes_raise_protocol_errors_only(payload: bytes) -> None:
 @given(st.dictionaries(st.sampled_from(["id", "op", "image", "other", "k", "emotion", "limit", "token"]), plain))
 def test_random_values_under_known_keys_raise_protocol_errors_only(fields: dict[str, object]) -> None:
     try:
-        decode_request(msgpack.packb(fields))
+        decode_request(pack(fields))
     except ProtocolError as error:
-        if type(fields.get("id")) is int and fields["id"] >= 0:  # type: ignore[operator]
-            assert error.request_id in (fields["id"], 0)
+        number = fields.get("id")
+        if type(number) is int and number >= 0:
+            assert error.request_id in (number, 0)
 
 
 @EXAMPLES
 @given(st.dictionaries(texts, plain))
 def test_the_structure_check_agrees_with_msgpack(fields: dict[str, object]) -> None:
-    payload = msgpack.packb(fields)
+    payload = pack(fields)
     check_limits(payload, ANSWER_LIMITS)
     for wrong in (payload[:-1], payload + b"\xc0"):
         with pytest.raises(BadMessage):
@@ -123,7 +125,7 @@ def _measure(value: object) -> tuple[int, int]:
 def test_depth_and_elements_are_counted_exactly(fields: dict[str, object], depth: int, elements: int) -> None:
     limits = Limits(depth=depth, elements=elements, container=1000, text=1000, key=1000)
     deep, many = _measure(fields)
-    payload = msgpack.packb(fields)
+    payload = pack(fields)
     if deep <= depth and many <= elements:
         check_limits(payload, limits)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facewire.server.errors import InvalidImage
-from facewire.server.vision.image import ImageLimits, decode_image, decode_photo
+from facewire.server.vision.image import ImageLimits, Pixels, decode_image, decode_photo
 from tests.support.orientations import exif_block
 from tests.support.pictures import saved
 
@@ -40,7 +41,11 @@ HEADER = 400  # bytes in which damage is likely to change what is read, and not 
 
 def asked(data: bytes) -> None:
     """A right answer, or the right refusal; the scaled door as the other."""
-    for decode in (lambda: decode_image(data, LIMITS), lambda: decode_photo(data, LIMITS, 10).pixels):
+    decoders: tuple[Callable[[], Pixels], ...] = (
+        lambda: decode_image(data, LIMITS),
+        lambda: decode_photo(data, LIMITS, 10).pixels,
+    )
+    for decode in decoders:
         try:
             pixels = decode()
         except InvalidImage as error:

@@ -7,18 +7,20 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facewire.client import FaceClient
-from facewire.protocol.messages import RequestBody, Result
+from facewire.protocol.asks import A, Asks
+from facewire.protocol.messages import Result
 from facewire.server.albums.clustering.evidence import strangers_exceed
 from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.service import AlbumService
 from facewire.server.albums.settings import AlbumSettings
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.search.cohort import Cohort, Statistics
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.for_albums import GalleryRegistry
 from facewire.server.recognition.service import RecognitionService
@@ -74,17 +76,17 @@ class Heard:
         self.ended.set()
 
 
-def ask(service: AlbumService, body: RequestBody) -> Result:
+def ask(service: AlbumService, body: Asks[A]) -> A:
     """The answer in process, waited for where it takes long. Raises what a client would be told."""
     if type(body) not in service.followed:
-        return service.handlers[type(body)](body)  # type: ignore[return-value]
+        return cast(A, service.handlers[type(body)](body))
     heard = Heard()
     service.followed[type(body)](body, follower=heard)
     assert heard.ended.wait(PATIENCE_S)
     if heard.error is not None:
         raise heard.error
     assert heard.result is not None
-    return heard.result
+    return cast(A, heard.result)
 
 
 @contextlib.contextmanager
@@ -113,9 +115,9 @@ def album_service(
 
 
 @contextlib.contextmanager
-def listening(service: AlbumService, **tcp: float) -> Iterator[tuple[str, int]]:
+def listening(service: AlbumService, **tcp: Any) -> Iterator[tuple[str, int]]:
     """A real server on a free port: its address."""
-    limits = TcpLimits(**tcp)  # type: ignore[arg-type]
+    limits = TcpLimits(**tcp)
     listener = Listener(Dispatcher(FakeService(), albums=service), "127.0.0.1", 0, limits=limits)
     listener.start()
     try:
@@ -125,7 +127,7 @@ def listening(service: AlbumService, **tcp: float) -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def serving_albums(service: AlbumService, **tcp: float) -> Iterator[FaceClient]:
+def serving_albums(service: AlbumService, **tcp: Any) -> Iterator[FaceClient]:
     """A real server on a free port, and a client of it, which outlives it."""
     with contextlib.ExitStack() as stack:
         address = stack.enter_context(listening(service, **tcp))

@@ -15,17 +15,22 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facewire.client import FaceClient
 from facewire.server.gallery.search.cohort import Cohort, Statistics
+from facewire.server.vision.analyser import Picture
 from facewire.server.vision.decoding.decoder import Decoder
 from facewire.server.vision.image import Header, ImageLimits
 from tests.support.albums import album_service, listening
 from tests.support.server_process import ROOT, environment
-from tests.support.synthetic_engine import DIMENSION, PaintedPicture, SyntheticEngine, portrait
+from tests.support.synthetic_engine import DIMENSION, SyntheticEngine, portrait
+
+if TYPE_CHECKING:
+    from _typeshed import HasFileno
 
 POISON = 62
 """The number of a colour whose portrait kills the server that looks at it, as a bug in a native library would."""
@@ -38,7 +43,7 @@ class DiedEarly(Exception):
 
 
 class FragileEngine(SyntheticEngine):
-    def faces(self, data: bytes) -> PaintedPicture:
+    def faces(self, data: bytes, *, emotion: bool = False) -> Picture:
         if data == portrait(POISON):
             os._exit(11)
         return super().faces(data)
@@ -62,11 +67,11 @@ def die() -> None:
 def die_at_fsync(number: int) -> None:
     fsync, left = os.fsync, [number]
 
-    def counted(descriptor: int) -> None:
+    def counted(fd: int | HasFileno) -> None:
         left[0] -= 1
         if not left[0]:
             die()
-        fsync(descriptor)
+        fsync(fd)
 
     os.fsync = counted
 

@@ -11,7 +11,7 @@ def drawn_face(seed: int = 0, size: int = 160) -> NDArray[np.uint8]:
     """(size, size, 3) RGB: an oval with eyes, nose and mouth, lit from one side, with the grain of skin on it."""
     choice = np.random.default_rng(seed)
     grain = choice.normal(0, 1, (80, 80)).astype(np.float32)
-    canvas = 110 + 14 * cv2.resize(grain, (size, size), interpolation=cv2.INTER_CUBIC)
+    canvas = np.asarray(110 + 14 * cv2.resize(grain, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
     canvas += np.linspace(-30, 30, size, dtype=np.float32)[None, :]
     for x, y, wide, high, level in (
         (0.36, 0.42, 0.07, 0.035, -70),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewire.client import FaceClient
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.service import RecognitionService
 from facewire.server.spec import EmbeddingSpec

@@ -12,7 +12,7 @@ DIRECTIONS = 40
 
 
 def unit(rows: NDArray[np.floating]) -> Floats:
-    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), np.float32)
 
 
 def crowd(people: NDArray[np.int64], seed: int, alike: float = 0.8, dimension: int = DIRECTIONS) -> Floats:

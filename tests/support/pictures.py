@@ -6,25 +6,23 @@ import io
 import struct
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
-import pillow_heif
 from PIL import Image
 from pillow_heif import register_heif_opener
 
 register_heif_opener(thumbnails=False)  # for saving; the server's own reader needs no registering
-
-pillow_heif.register_heif_opener()
 
 
 def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
 
 
-def saved(image: Image.Image, form: str, **options: object) -> bytes:
+def saved(image: Image.Image, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, form, **options)  # type: ignore[arg-type]
+    image.save(buffer, form, **options)
     return buffer.getvalue()
 
 

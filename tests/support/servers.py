@@ -7,14 +7,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-
-import msgpack
+from typing import Any
 
 from facewire.protocol.framing import FrameDecoder, encode_frame
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.listener import Listener
 from tests.support.fake_service import PATIENCE_S, FakeService
+from tests.support.msgpacked import pack, unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(*, token: str | None = None, **limits: float) -> Iterator[Served]:
+def serving(*, token: str | None = None, **limits: Any) -> Iterator[Served]:
     """A server with these limits; at the end it is stopped and every thread must have gone."""
     before = our_threads()
     service = FakeService()
     dispatcher = Dispatcher(service, token=token)
-    listener = Listener(dispatcher, "127.0.0.1", 0, limits=TcpLimits(**limits))  # type: ignore[arg-type]
+    listener = Listener(dispatcher, "127.0.0.1", 0, limits=TcpLimits(**limits))
     listener.start()
     try:
         yield Served(service, listener, dispatcher)
@@ -84,12 +84,12 @@ class RawClient:
         self._decoder = FrameDecoder()
 
     def send(self, **fields: object) -> None:
-        self.send_bytes(encode_frame(msgpack.packb(fields)))
+        self.send_bytes(encode_frame(pack(fields)))
 
     def send_bytes(self, data: bytes) -> None:
         self.sock.sendall(data)
 
-    def receive(self) -> dict:
+    def receive(self) -> dict[str, Any]:
         """The next answer; EOFError when the server has closed."""
         while (payload := self._decoder.next_frame()) is None:
             data = self.sock.recv(65536)
@@ -97,9 +97,9 @@ class RawClient:
                 self._decoder.finish()
                 raise EOFError
             self._decoder.feed(data)
-        return msgpack.unpackb(payload)
+        return unpacked(payload)
 
-    def ask(self, **fields: object) -> dict:
+    def ask(self, **fields: object) -> dict[str, Any]:
         self.send(**fields)
         return self.receive()
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire.server.gallery.records import Box, Landmarks
+from facewire.server.gallery.records import Box
 from facewire.server.spec import EmbeddingSpec
+from facewire.server.vision import engine
+from facewire.server.vision.analyser import Features, FoundFace, Picture
 from facewire.server.vision.batching import Abandoned, never
 from facewire.server.vision.decoding.decoder import Decoder
 from facewire.server.vision.detector import Detection
-from facewire.server.vision.engine import Face, Picture
 from facewire.server.vision.fingerprint import fingerprint_of
 from facewire.server.vision.image import ImageLimits
 from facewire.server.vision.quality import FaceQuality
@@ -87,21 +87,6 @@ def tiny(number: int) -> bytes:
     return draw((number, (20.0, 20.0, 6.0, 6.0)), size=(48, 48))
 
 
-@dataclass(frozen=True)
-class PaintedFace:
-    box: Box
-    landmarks: Landmarks
-    detection: float
-    crop: Pixels
-
-
-@dataclass(frozen=True)
-class PaintedPicture:
-    width: int
-    height: int
-    faces: tuple[PaintedFace, ...]
-
-
 class SyntheticEngine:
     """Counts what it is asked. `before_embedding` is called with the number of faces embedded so far; `grain`: how much
     of an embedding is the picture's own, and not the identity's."""
@@ -122,19 +107,19 @@ class SyntheticEngine:
         self._before_embedding = before_embedding
         self._counting = threading.Lock()  # guards looked_at, which several threads count
 
-    def faces(self, data: bytes) -> PaintedPicture:
+    def faces(self, data: bytes, *, emotion: bool = False) -> Picture:
         with self._counting:
             self.looked_at += 1
         image = self._pixels(data)
         faces = painted_faces(image)
-        return PaintedPicture(image.shape[1], image.shape[0], faces)
+        return Picture(image.shape[1], image.shape[0], faces)
 
     def cut(self, data: bytes, face: Detection) -> Pixels:
         image = self._pixels(data)
         x, y, w, h = map(round, face.box)
         return np.asarray(image[y : y + h, x : x + w, ::-1], dtype=np.uint8)
 
-    def quality(self, face: Face, picture: Picture) -> FaceQuality:
+    def quality(self, face: engine.Face, picture: engine.Picture) -> FaceQuality:
         return painted_quality(face)
 
     def fingerprint(self, data: bytes) -> bytes:
@@ -149,9 +134,12 @@ class SyntheticEngine:
             self._before_embedding(self.embedded)
         self.embedded += len(crops)
         middles = [crop[len(crop) // 2, len(crop[0]) // 2, ::-1] for crop in crops]
-        return np.stack([self._embedding(middle) for middle in middles])
+        return np.array([self._embedding(middle) for middle in middles], np.float32).reshape(-1, DIMENSION)
 
-    def enrolments(self, faces: Sequence[Face], abandoned: Abandoned = never) -> NDArray[np.float32]:
+    def features(self, faces: Sequence[FoundFace], abandoned: Abandoned = never) -> list[Features]:
+        return [Features(embedding, None) for embedding in self.enrolments(faces)]
+
+    def enrolments(self, faces: Sequence[engine.Face], abandoned: Abandoned = never) -> NDArray[np.float32]:
         """Of faces that `faces` found; nothing here takes long enough to be given up."""
         return self.templates([face.crop for face in faces])
 
@@ -160,18 +148,21 @@ class SyntheticEngine:
         vector = identity(tuple(np.rint(middle / LEVEL)), self.spec.model) + self._grain * own
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 
+    def check(self) -> float:
+        return 0.0
+
     def close(self) -> None:
         pass
 
 
-def painted_quality(face: Face) -> FaceQuality:
+def painted_quality(face: engine.Face) -> FaceQuality:
     """Nothing is wrong with a patch of colour, but that it may be small: it stands for a face PIXEL times as large."""
     return FaceQuality(
         side=PIXEL * max(face.box[2:]), sharpness=1, yaw=0, range=128, brightness=128, white=0, outside=0
     )
 
 
-def painted_faces(image: Pixels) -> tuple[PaintedFace, ...]:
+def painted_faces(image: Pixels) -> tuple[FoundFace, ...]:
     """The patches of one colour, largest first."""
     levels = np.rint(image / LEVEL).astype(np.uint8)
     found = [
@@ -193,11 +184,11 @@ def embedding_of(number: int, model: str = FIRST) -> NDArray[np.float32]:
     return identity(tuple(channel / LEVEL for channel in colour(number)), model)
 
 
-def _face(image: Pixels, mask: NDArray[np.bool_]) -> PaintedFace | None:
+def _face(image: Pixels, mask: NDArray[np.bool_]) -> FoundFace | None:
     if np.count_nonzero(mask) < SMALLEST_FACE:
         return None
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     box = (float(left), float(top), float(right - left), float(bottom - top))
     landmarks = ((box[0] + 1, box[1] + 1), (box[0] + box[2] - 1, box[1] + 1))
-    return PaintedFace(box, landmarks, 0.99, image[top:bottom, left:right, ::-1].copy())
+    return FoundFace(box, landmarks, 0.99, image[top:bottom, left:right, ::-1].copy())

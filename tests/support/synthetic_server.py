@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
-import numpy as np
-from numpy.typing import NDArray
-
-from facewire.server.gallery.gallery import Gallery
-from facewire.server.gallery.search.index import EXACT_BYTES
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.service import RecognitionService
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener
-from facewire.server.vision.analyser import Analyser, Features
-from tests.support.synthetic_engine import PaintedFace, PaintedPicture, SyntheticEngine
+from tests.support.synthetic_engine import SyntheticEngine
 
 MODEL = "Facenet512"
 """In name only: the decider knows how far apart its strangers are."""
@@ -26,40 +19,11 @@ MODEL = "Facenet512"
 WATCH_S = 0.02
 
 
-@dataclass(frozen=True)
-class TimedPicture(PaintedPicture):
-    timing_ms: dict[str, float] = field(default_factory=dict)
-
-
-class SyntheticAnalyser(SyntheticEngine):
-    """The engine with what serving needs besides."""
-
-    def __init__(self, grain: float) -> None:
-        super().__init__(model=MODEL, grain=grain)
-
-    def faces(self, data: bytes, *, emotion: bool = False) -> TimedPicture:
-        picture = super().faces(data)
-        return TimedPicture(picture.width, picture.height, picture.faces)
-
-    def features(self, faces: Sequence[PaintedFace], abandoned: Callable[[], bool] | None = None) -> list[Features]:
-        return [Features(embedding, None) for embedding in self.enrolments(faces)]
-
-    def enrolments(
-        self, faces: Sequence[PaintedFace], abandoned: Callable[[], bool] | None = None
-    ) -> NDArray[np.float32]:
-        return (
-            self.templates([face.crop for face in faces]) if faces else np.zeros((0, self.spec.dimension), np.float32)
-        )
-
-    def check(self) -> float:
-        return 0.0
-
-
 @contextmanager
-def synthetic_server(db: Path, exact_bytes: int = EXACT_BYTES, grain: float = 0.0) -> Iterator[tuple[str, int]]:
+def synthetic_server(db: Path, grain: float = 0.0) -> Iterator[tuple[str, int]]:
     """Serves `db`, made where it is missing; the address. `grain`: see `SyntheticEngine`."""
-    analyser = cast(Analyser, SyntheticAnalyser(grain))
-    opened = Gallery.open(db, exact_bytes=exact_bytes) if db.exists() else Gallery.create(db, analyser.spec)
+    analyser = SyntheticEngine(model=MODEL, grain=grain)
+    opened = Gallery.open(db) if db.exists() else Gallery.create(db, analyser.spec)
     with opened as gallery:
         gallery.watch(WATCH_S)
         service = RecognitionService(analyser, gallery, Decider(gallery.spec, 0.01), runtime="none")

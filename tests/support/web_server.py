@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -37,7 +38,7 @@ def facewire_server(
     token: str | None = None,
     import_root: Path | None = None,
     albums: AlbumLimits | None = None,
-    **limits: float,
+    **limits: Any,
 ) -> Iterator[tuple[str, int]]:
     """The address of a server that keeps everything in `room`, which may have served before."""
     with living_service(room / "gallery.db") as (service, _):
@@ -45,7 +46,7 @@ def facewire_server(
         settings = AlbumSettings(room / "albums", import_root, albums or AlbumLimits())
         kept = AlbumService(settings, service.analyser, PlainJudge(), registry)
         dispatcher = Dispatcher(service, token=token, albums=kept)
-        listener = Listener(dispatcher, "127.0.0.1", port, limits=TcpLimits(**limits))  # type: ignore[arg-type]
+        listener = Listener(dispatcher, "127.0.0.1", port, limits=TcpLimits(**limits))
         listener.start()
         try:
             yield listener.address
@@ -107,7 +108,7 @@ class Visitor:
         own = {"Cookie": self.cookie, "X-CSRF-Token": self.csrf, "Origin": self.page.url}
         return self.page.request(method, path, body, own | {name.replace("_", "-"): v for name, v in headers.items()})
 
-    def op(self, op_: str, /, **keys: object) -> tuple[int, dict[str, object]]:
+    def op(self, op_: str, /, **keys: object) -> tuple[int, dict[str, Any]]:
         """An operation: the status, and the result or the error."""
         status, _, body = self.send(
             "POST", f"/api/op/{op_}", json.dumps(keys).encode(), content_type="application/json"
@@ -117,9 +118,9 @@ class Visitor:
 
 
 @contextlib.contextmanager
-def web_page(server: tuple[str, int], *, port: int = 0, **settings: object) -> Iterator[Page]:
+def web_page(server: tuple[str, int], *, port: int = 0, **settings: Any) -> Iterator[Page]:
     """A gateway for that server, on a free port unless told otherwise."""
-    chosen = WebSettings(server=server, port=port, **settings)  # type: ignore[arg-type]
+    chosen = WebSettings(server=server, port=port, **settings)
     with listen(chosen) as listening:
         server_ = uvicorn.Server(web_config(chosen, create_app(chosen)))
         thread = threading.Thread(target=server_.run, kwargs={"sockets": [listening]}, name="facewire-web-test")

@@ -72,6 +72,8 @@ def test_the_model_is_small_and_needs_no_pickle() -> None:
 
 
 def test_the_samples_faces_look_like_faces(sample: Path) -> None:
-    for path in sorted((sample / "people").glob("*/*_0001.jpg")):
-        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    paths = sorted((sample / "people").glob("*/*_0001.jpg"))
+    assert paths
+    for path in paths:
+        image = cv2.cvtColor(np.asarray(cv2.imread(str(path))), cv2.COLOR_BGR2RGB)
         assert appearance_of(np.asarray(image, np.uint8)).dark_eyes < 0.5

@@ -106,6 +106,38 @@ def test_who_may_not_import_what(package: str) -> None:
     assert wrong == []
 
 
+# What implements the gallery, and who looks at it all the same: who, what, and why.
+BEHIND_THE_GALLERY = ("storage", "search", "sqlite", "writer", "snapshot", "watch")
+LOOKING_BEHIND = [
+    ("server.maintenance", "server.gallery", "builds, copies and migrates the database itself"),
+    ("server.albums", "server.gallery.storage", "a SQLite database too, which is opened and kept as the gallery's is"),
+    ("server.albums", "server.gallery.watch", "and followed as that is"),
+    ("server.albums", "server.gallery.search.cohort", "normalises likenesses of its own"),
+    ("server.recognition.for_albums", "server.gallery.search.cohort", "lends them the cohort"),
+    ("server.recognition.calibration", "server.gallery.search", "compares its samples as search compares probes"),
+    ("server.recognition.curation", "server.gallery.search.lookalikes", "says from which limit pictures are copies"),
+]
+
+
+def test_the_server_speaks_to_the_gallery_and_not_to_what_implements_it() -> None:
+    behind = {
+        (module, name)
+        for module, names in IMPORTS.items()
+        if inside(module, "server") and not inside(module, "server.gallery")
+        for name in names
+        if any(inside(name, f"server.gallery.{part}") for part in BEHIND_THE_GALLERY)
+    }
+    excused = {
+        (module, name): {entry for entry in LOOKING_BEHIND if inside(module, entry[0]) and inside(name, entry[1])}
+        for module, name in behind
+    }
+    assert [look for look, entries in excused.items() if not entries] == []
+    assert set().union(*excused.values()) == set(LOOKING_BEHIND), "an exception that nobody needs any more"
+    assert users_of("server.gallery.sqlite") & {name for name in IMPORTS if inside(name, "server")} == {
+        "server.gallery.opening"
+    }
+
+
 def test_tests_are_imported_by_nobody() -> None:
     assert users_of("tests") == set()
 

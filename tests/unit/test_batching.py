@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -48,7 +49,7 @@ class FakeAsker(Asker):
 
 def started(
     batcher: Batcher[int, int], items: list[int], pool: ThreadPoolExecutor, waiting: int, asker: Asker | None = None
-):
+) -> Future[list[int]]:
     """Submits and returns once the batcher holds `waiting` items."""
     future = pool.submit(batcher.run, items, asker or Asker())
     until = time.monotonic() + 10
@@ -64,7 +65,7 @@ def batcher_threads() -> set[int | None]:
 
 
 @pytest.fixture
-def pool():
+def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(32) as threads:
         yield threads
 
@@ -74,7 +75,9 @@ def make(gate: Gate, **settings: int) -> Batcher[int, int]:
 
 
 def test_a_lone_item_does_not_wait_for_company(pool: ThreadPoolExecutor) -> None:
-    batcher = Batcher(lambda items: [2 * item for item in items], largest=8, capacity=8, clock=time.monotonic)
+    batcher: Batcher[int, int] = Batcher(
+        lambda items: [2 * item for item in items], largest=8, capacity=8, clock=time.monotonic
+    )
     assert pool.submit(batcher.run, [21]).result(timeout=10) == [42]
     batcher.close()
 
@@ -175,7 +178,9 @@ def test_closing_refuses_what_waits_finishes_what_runs_and_ends_the_thread(pool:
 
 
 def test_many_threads_each_get_their_own_answers(pool: ThreadPoolExecutor) -> None:
-    batcher = Batcher(lambda items: [item * item for item in items], largest=8, capacity=10_000, clock=time.monotonic)
+    batcher: Batcher[int, int] = Batcher(
+        lambda items: [item * item for item in items], largest=8, capacity=10_000, clock=time.monotonic
+    )
     lists = [list(range(n, n + n % 13)) for n in range(300)]
     assert list(pool.map(batcher.run, lists)) == [[item * item for item in items] for items in lists]
     batcher.close()

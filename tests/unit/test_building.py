@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from facewire.server.maintenance.build.collect import Outcome, look_at
 from facewire.server.maintenance.build.folder import FoundFile
-from facewire.server.maintenance.build.pipeline import Outcome, in_parallel, look_at
-from facewire.server.maintenance.build.skips import Reason, Skipped, write_log
+from facewire.server.maintenance.build.report import Reason, Skipped, write_log
+from facewire.server.maintenance.pipeline import in_parallel
 from tests.support.synthetic_engine import SyntheticEngine
 
 

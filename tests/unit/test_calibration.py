@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import NewPicture, NewTemplate, Templates
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.calibration import Calibration, crowd_of, nearest_others, shift_of
 from facewire.server.recognition.decision import Decider, nearest_of
 from facewire.server.recognition.impostors import Prior, QuadraticPrior, TabulatedPrior, impostor_prior, priors

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,10 +18,10 @@ from tests.support.people import Floats, crowd, unit
 Indices = NDArray[np.int64]
 
 
-def fresh(embeddings: Floats, photos: Indices | None = None, **rest: object) -> Indices:
+def fresh(embeddings: Floats, photos: Indices | None = None, **rest: Any) -> Indices:
     count = len(embeddings)
     where = np.arange(count) if photos is None else photos
-    return cluster(embeddings, where, np.full(count, -1), np.zeros(count, np.bool_), (), **rest)  # type: ignore[arg-type]
+    return cluster(embeddings, where, np.full(count, -1), np.zeros(count, np.bool_), (), **rest)
 
 
 def average_linkage(embeddings: Floats, threshold: float) -> Indices:

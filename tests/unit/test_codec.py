@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import msgpack
 import pytest
 
 from facewire.protocol.codec import (
@@ -23,10 +22,11 @@ from facewire.protocol.gallery_messages import People
 from facewire.protocol.limits import REQUEST_LIMITS
 from facewire.protocol.messages import Failure, Identify, Ping, Pong, Progress, Request, Success
 from facewire.protocol.shapes import from_plain, to_plain, without_defaults
+from tests.support.msgpacked import pack, unpacked
 
 
-def pack(*pairs: tuple[object, object], **fields: object) -> bytes:
-    return msgpack.packb({**dict(pairs), **fields})
+def packed(*pairs: tuple[object, object], **fields: object) -> bytes:
+    return pack(dict([*pairs, *fields.items()]))
 
 
 def error_of(payload: bytes) -> ProtocolError:
@@ -37,10 +37,10 @@ def error_of(payload: bytes) -> ProtocolError:
 
 class TestRequests:
     def test_op_and_id_have_defaults(self) -> None:
-        assert decode_request(pack(image=b"jpeg")) == Request(0, Identify(b"jpeg"))
+        assert decode_request(packed(image=b"jpeg")) == Request(0, Identify(b"jpeg"))
 
     def test_defaults_are_not_sent_so_that_older_servers_are_not_asked_for_what_they_lack(self) -> None:
-        assert msgpack.unpackb(encode_request(Request(3, People(limit=7)))) == {"id": 3, "op": "people", "limit": 7}
+        assert unpacked(encode_request(Request(3, People(limit=7)))) == {"id": 3, "op": "people", "limit": 7}
 
     @pytest.mark.parametrize(
         ("fields", "told"),
@@ -56,14 +56,14 @@ class TestRequests:
         ],
     )
     def test_a_wrong_type_is_a_bad_message_with_the_id(self, fields: dict[str, object], told: str) -> None:
-        error = error_of(pack(id=77, **fields))
+        error = error_of(packed(id=77, **fields))
         assert isinstance(error, BadMessage)
         assert str(error) == told
         assert error.request_id == 77
 
     @pytest.mark.parametrize("number", [-1, True, 1.0, "1", None, [1]])
     def test_the_id_is_an_unsigned_integer(self, number: object) -> None:
-        error = error_of(pack(id=number, op="ping"))
+        error = error_of(packed(id=number, op="ping"))
         assert isinstance(error, BadMessage)
         assert error.request_id == 0
 
@@ -80,13 +80,13 @@ class TestRequests:
         ],
     )
     def test_what_can_not_be_served_is_an_invalid_request_with_the_id(self, fields: dict[str, Any], told: str) -> None:
-        error = error_of(pack(id=78, **fields))
+        error = error_of(packed(id=78, **fields))
         assert isinstance(error, InvalidRequest)
         assert str(error).startswith(told)
         assert error.request_id == 78
 
     def test_an_unknown_op_is_told_in_part(self) -> None:
-        error = error_of(pack(id=79, op="x" * 1000))
+        error = error_of(packed(id=79, op="x" * 1000))
         assert isinstance(error, UnsupportedOp)
         assert error.request_id == 79
         assert len(str(error)) < 200
@@ -136,13 +136,13 @@ class TestStructure:
         nested: object = [None] * REQUEST_LIMITS.container
         for _ in range(REQUEST_LIMITS.depth - 2):
             nested = [nested]
-        assert isinstance(error_of(pack(op="ping", x=nested)), InvalidRequest)  # understood; the key is what is wrong
+        assert isinstance(error_of(packed(op="ping", x=nested)), InvalidRequest)  # understood; the key is what is wrong
 
 
 class TestAnswers:
     def test_a_failure_says_when_to_come_back_only_if_it_knows(self) -> None:
         plain = Failure(1, ErrorCode.NO_FACE, "none")
-        assert "retry_after_ms" not in msgpack.unpackb(encode_answer(plain))["error"]
+        assert "retry_after_ms" not in unpacked(encode_answer(plain))["error"]
         assert decode_answer(encode_answer(plain)) == plain
         busy = Failure(1, ErrorCode.BUSY, "later", 250)
         assert decode_answer(encode_answer(busy)) == busy
@@ -152,12 +152,12 @@ class TestAnswers:
         assert decode_answer(encode_answer(progress)) == progress
 
     def test_unknown_keys_of_a_newer_server_are_passed_over(self) -> None:
-        raw = decode_answer(pack(id=1, ok=True, result={"version": 2, "new": [1]}, also="this"))
+        raw = decode_answer(packed(id=1, ok=True, result={"version": 2, "new": [1]}, also="this"))
         assert isinstance(raw, RawSuccess)
         assert as_result(Ping, raw) == Pong(2)
 
     def test_an_unknown_code_of_a_newer_server_reads_as_internal(self) -> None:
-        answer = decode_answer(pack(id=1, ok=False, error={"code": "on_fire", "message": "help"}))
+        answer = decode_answer(packed(id=1, ok=False, error={"code": "on_fire", "message": "help"}))
         assert answer == Failure(1, ErrorCode.INTERNAL, "on_fire: help")
 
     @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ class TestAnswers:
     )
     def test_what_is_no_answer_is_a_bad_message(self, fields: dict[str, Any]) -> None:
         with pytest.raises(BadMessage):
-            decode_answer(pack(**fields))
+            decode_answer(packed(**fields))
 
     def test_a_result_that_does_not_fit_is_a_bad_message(self) -> None:
         raw = RawSuccess(5, {"people": [{"name": 3, "templates": 1}], "total": 1})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,15 +15,13 @@ from facewire.server.errors import ModelMismatch, StartError
 from facewire.server.gallery.search.cohort import DEFAULT_PATH, Cohort, spanned
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.models import model_card
-from lab.evaluation.embedding import Embedded
-from lab.evaluation.groups import measured
-from lab.evaluation.scoring import Scorer
 from lab.train_cohort import Recipe, trained
+from tests.support.people import unit
 
 
 def people(count: int, seed: int, dimension: int = 64) -> NDArray[np.float32]:
     rows = np.random.default_rng(seed).standard_normal((count, dimension))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit(rows)
 
 
 @pytest.fixture
@@ -33,7 +32,8 @@ def spec() -> EmbeddingSpec:
 def save(path: Path, spec: EmbeddingSpec) -> Path:
     groups = np.repeat(["child", "grown"], 150)
     recipe = Recipe(nearest=40, members=100, crowded_clusters=2, crowded_members=200, rank=32)
-    np.savez(path, spec=np.array(spec.to_json()), **trained(people(300, 1), groups, recipe, seed=0))
+    arrays: dict[str, Any] = {"spec": np.array(spec.to_json()), **trained(people(300, 1), groups, recipe, seed=0)}
+    np.savez(path, **arrays)
     return path
 
 
@@ -50,7 +50,7 @@ def few_directions(count: int, seed: int, directions: int = 12) -> NDArray[np.fl
     """People who differ in some directions out of 64, but for a rounding's worth."""
     axes = np.linalg.qr(np.random.default_rng(0).standard_normal((64, directions)))[0]
     rows = people(count, seed, directions) @ axes.T + 1e-4 * people(count, seed + 1)
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit(rows)
 
 
 def test_members_in_few_directions_are_compared_in_those() -> None:
@@ -111,37 +111,6 @@ def test_a_cohort_of_another_model_is_not_used(tmp_path: Path, spec: EmbeddingSp
     assert cohort is not None and len(cohort) == 300
     assert Cohort.load(path, replace(spec, weights_sha256="b" * 64)) is None
     assert Cohort.load(tmp_path / "none.npz", spec) is None
-
-
-def test_scores_of_an_evaluation_are_the_gallerys() -> None:
-    """Pairs, a matrix and `normalised` give the same numbers; a model without a cohort, raw similarities."""
-    with np.load(DEFAULT_PATH, allow_pickle=False) as stored:
-        known = EmbeddingSpec.from_json(str(stored["spec"]))
-    ones, others = people(6, 1, known.dimension), people(6, 2, known.dimension)
-    scorer = Scorer(known)
-    assert scorer.normalised
-    assert np.diag(scorer.matrix(ones, others)) == pytest.approx(scorer.pairs(ones, others), abs=1e-5)
-    cohort = Cohort.load(DEFAULT_PATH, known)
-    assert cohort is not None
-    similarity = np.einsum("nd,nd->n", ones, others)
-    wanted = normalised(similarity, cohort.scales(ones) * cohort.scales(others))
-    assert scorer.pairs(ones, others) == pytest.approx(wanted, abs=1e-5)
-    stranger = Scorer(replace(known, weights_sha256="c" * 64))
-    assert not stranger.normalised
-    assert stranger.pairs(ones, others) == pytest.approx(similarity, abs=1e-6)
-
-
-def test_groups_are_compared_within_themselves_by_verifys_threshold() -> None:
-    with np.load(DEFAULT_PATH, allow_pickle=False) as stored:
-        known = EmbeddingSpec.from_json(str(stored["spec"]))
-    alike = np.repeat(people(1, 3, known.dimension), 3, axis=0)
-    probes = np.concatenate([alike, people(4, 4, known.dimension)])
-    names = ["one/a", "one/b", "one/c", "four/a", "four/b", "four/c", "four/d"]
-    embedded = Embedded(tuple(Path("in") / name for name in names), probes, probes, (), known)
-    report = measured(embedded, Path("in"))
-    assert report["fmr_by_group"] == {"four": 0.0, "one": 1.0}
-    assert report["pairs"] == {"four": 6, "one": 3}
-    assert report["fmr_asked"] == 0.001
 
 
 def test_a_damaged_file_is_said_so(tmp_path: Path, spec: EmbeddingSpec) -> None:

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from typing import Any
 
-import msgpack
 import pytest
 
 from facewire.protocol.asks import REQUEST_OF
-from facewire.protocol.codec import as_result, decode_answer
+from facewire.protocol.codec import RawSuccess, as_result, decode_answer
 from facewire.protocol.errors import ErrorCode
 from facewire.protocol.gallery_messages import Enrol, Erase, Merge, People, Remove, Rename, Show, Split
 from facewire.protocol.messages import (
+    Detect,
     Embed,
     Failure,
     Health,
+    HealthReport,
     Hello,
+    Identified,
     Identify,
     Ping,
     Request,
     RequestBody,
     Stats,
-    StatsReport,
     Verify,
 )
 from facewire.server.errors import Busy, NoFace, RequestError, TimedOut
 from facewire.server.tcp.dispatch import CODE_OF, NO_TOKEN, WRONG_TOKEN, Dispatcher
 from tests.support.fake_service import BROKEN, BUG, FakeService
+from tests.support.msgpacked import unpacked
 
 SOON = 1e9  # a deadline on the monotonic clock that no test meets
 
@@ -46,7 +50,8 @@ def fails(dispatcher: Dispatcher, body: RequestBody, deadline: float = SOON) -> 
 
 
 def subclasses(kind: type) -> set[type]:
-    return {kind for child in kind.__subclasses__() for kind in {child, *subclasses(child)}}
+    below: list[type] = kind.__subclasses__()
+    return set(below).union(*map(subclasses, below))
 
 
 def test_every_domain_error_has_a_code() -> None:
@@ -65,11 +70,11 @@ def test_every_operation_has_a_handler() -> None:
         )
     }  # fmt: skip
     for shape in (shape for shape in REQUEST_OF.values() if not shape.op.startswith("album.")):
-        body = examples.get(shape) or (shape(b"a") if shape.op == "detect" else shape())
+        body = examples.get(shape) or (Detect(b"a") if shape is Detect else shape())
         payload = dispatcher.serve(Request(1, body), deadline=SOON, gone=never)
         assert payload is not None
         raw = decode_answer(payload)
-        assert not isinstance(raw, Failure), raw
+        assert isinstance(raw, RawSuccess), raw
         as_result(shape, raw)
 
 
@@ -80,7 +85,7 @@ def test_a_domain_error_keeps_its_message() -> None:
 
 def test_busy_says_when_to_come_back() -> None:
     class Full(FakeService):
-        def health(self, message: Health, /):  # type: ignore[no-untyped-def]
+        def health(self, message: Health, /) -> HealthReport:
             raise Busy("full", retry_after_ms=123)
 
     assert fails(Dispatcher(Full()), Health()) == Failure(7, ErrorCode.BUSY, "full", 123)
@@ -91,7 +96,7 @@ def test_a_subclass_of_a_domain_error_has_its_parents_code() -> None:
         pass
 
     class Dark(FakeService):
-        def health(self, message: Health, /):  # type: ignore[no-untyped-def]
+        def health(self, message: Health, /) -> HealthReport:
             raise NoFaceInTheDark("dark")
 
     assert fails(Dispatcher(Dark()), Health()).code is ErrorCode.NO_FACE
@@ -108,7 +113,7 @@ def test_a_bug_is_logged_with_its_id_and_told_without_detail(caplog: pytest.LogC
 
 def test_an_answer_that_can_not_be_written_is_a_bug_too() -> None:
     class Odd(FakeService):
-        def people(self, message: People, /):  # type: ignore[no-untyped-def]
+        def people(self, message: People, /) -> Any:
             return object
 
     assert fails(Dispatcher(Odd()), People()).code is ErrorCode.INTERNAL
@@ -144,15 +149,18 @@ def test_work_for_nobody_is_dropped() -> None:
 
 def test_a_service_can_ask_whether_anybody_still_waits() -> None:
     class Slow(FakeService):
-        def identify(self, message, /, *, abandoned):  # type: ignore[no-untyped-def]
-            assert not abandoned()
+        def identify(self, message: Identify, /, *, abandoned: Callable[[], bool]) -> Identified:
+            heard.append(abandoned())
             connection.clear()
-            assert abandoned()
+            heard.append(abandoned())
             raise TimedOut("given up")
 
     connection = {"open"}
+    heard: list[bool] = []
     payload = Dispatcher(Slow()).serve(Request(1, Identify(b"a")), deadline=SOON, gone=lambda: not connection)
+    assert heard == [False, True]
     assert payload is not None
+    assert isinstance(failed := decode_answer(payload), Failure) and failed.code is ErrorCode.TIMEOUT
 
 
 def test_stats_count_requests_and_errors() -> None:
@@ -161,8 +169,9 @@ def test_stats_count_requests_and_errors() -> None:
         dispatcher.serve(Request(1, body), deadline=SOON, gone=never)
     payload = dispatcher.serve(Request(1, Stats()), deadline=SOON, gone=never)
     assert payload is not None
-    report = as_result(Stats, decode_answer(payload))  # type: ignore[arg-type]
-    assert isinstance(report, StatsReport)
+    raw = decode_answer(payload)
+    assert isinstance(raw, RawSuccess)
+    report = as_result(Stats, raw)
     assert report.requests == {"ping": 2, "identify": 2, "stats": 1}
     assert report.errors == {"invalid_image": 1}
     assert (report.faces, report.people, report.model) == (1, 4, "fake")
@@ -180,4 +189,4 @@ def test_the_token_is_asked_for_only_where_there_is_one() -> None:
 
 def test_a_failure_is_a_plain_map() -> None:
     payload = Dispatcher(FakeService()).refusal(9, ErrorCode.EXISTS, "taken")
-    assert msgpack.unpackb(payload) == {"id": 9, "ok": False, "error": {"code": "exists", "message": "taken"}}
+    assert unpacked(payload) == {"id": 9, "ok": False, "error": {"code": "exists", "message": "taken"}}

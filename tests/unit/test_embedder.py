@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -75,9 +76,9 @@ def test_two_views_make_the_mean_direction() -> None:
 
 
 @pytest.mark.parametrize("views", [1, 2])
-def test_no_crops_give_no_embeddings(views: int) -> None:
+def test_no_crops_give_no_embeddings(views: Literal[1, 2]) -> None:
     engine = CornerEngine()
-    embedder = Embedder(replace(SPEC, template_views=views), engine)  # type: ignore[arg-type]
+    embedder = Embedder(replace(SPEC, template_views=views), engine)
     assert embedder.probes([]).shape == (0, 3)
     assert embedder.templates([]).shape == (0, 3)
     assert engine.seen == 0

@@ -18,12 +18,6 @@ from facewire.server.vision.emotion import Calibration, EmotionReader, EmotionSp
 from facewire.server.vision.models import DEFAULT_MODEL, MODELS
 from facewire.server.vision.opening import EMOTION_MODEL
 from facewire.server.vision.runtime import open_network
-from lab.emotion_training.calibrate import fit_certainty, fit_temperature, fit_weight, probabilities
-from lab.emotion_training.data import draw_by_content, group_twins
-from lab.emotion_training.schedule import Schedule
-from lab.evaluation.calibration import calibration_error
-from lab.evaluation.emotion import class_names, confusion, measure
-from lab.evaluation.pictures import labelled_pictures
 
 PLAIN = Calibration(((1.0, 1.0),), certain_at=0.5)
 SPEC = EmotionSpec("test", Path("none"), EMOTIONS, 44, side=1.0, down=0.0, calibration=PLAIN)
@@ -74,7 +68,7 @@ def test_the_mirrored_view_counts_as_much_as_the_plain_one() -> None:
 
 def test_scores_sum_to_one_and_the_label_is_their_largest() -> None:
     def surprised(batch: NDArray[Any]) -> NDArray[np.float32]:
-        return np.tile(np.float32([0, 0, 0, 0, 0, 3, 0]), (len(batch), 1))
+        return np.tile(np.array([0, 0, 0, 0, 0, 3, 0], np.float32), (len(batch), 1))
 
     (emotion,) = EmotionReader(SPEC, surprised).read(faces(BLACK))
     assert sum(emotion.scores.values()) == pytest.approx(1)
@@ -84,7 +78,7 @@ def test_scores_sum_to_one_and_the_label_is_their_largest() -> None:
 
 
 def test_below_the_stated_confidence_the_label_is_given_but_not_certain() -> None:
-    reader = EmotionReader(SPEC, lambda batch: np.tile(np.float32([0, 0, 0, 1, 0, 0, 0]), (len(batch), 1)))
+    reader = EmotionReader(SPEC, lambda batch: np.tile(np.array([0, 0, 0, 1, 0, 0, 0], np.float32), (len(batch), 1)))
     (emotion,) = reader.read(faces(BLACK))
     assert (emotion.label, emotion.certain) == ("happy", False)
 
@@ -231,87 +225,3 @@ def test_the_shipped_head_reads_the_maps_of_its_model() -> None:
     together = network(maps)
     assert together.shape == (9, len(EMOTIONS)) and together.std(0).min() > 0
     assert np.allclose(together, np.concatenate([network(row[None]) for row in maps]), atol=1e-4)
-
-
-def test_the_weight_is_that_of_the_likelier_truth() -> None:
-    """Two sources that each know half of it are best in the middle; one that knows nothing is left out."""
-    rng = np.random.default_rng(1)
-    truth = rng.integers(0, 3, 4000)
-    signal = 2 * np.eye(3)[truth]
-    first, second, noise = (signal * know + rng.normal(size=(4000, 3)) for know in (1, 1, 0))
-    weights = np.arange(0, 1.01, 0.1)
-    assert fit_weight([((truth, first), second)], weights) == pytest.approx(0.5, abs=0.11)
-    assert fit_weight([((truth, first), noise)], weights) <= 0.1
-
-
-def test_calibration_error_by_hand() -> None:
-    confidence = np.array([0.95, 0.95, 0.55, 0.55])
-    right = np.array([True, True, True, False])
-    assert calibration_error(confidence, right) == pytest.approx((2 * 0.05 + 2 * 0.05) / 4)
-    assert calibration_error(np.array([1.0]), np.array([True])) == 0
-
-
-def test_the_report_counts_by_class() -> None:
-    truth = np.array([0, 0, 3, 3])
-    rows = np.full((4, 7), 0.05)
-    rows[[0, 1, 2, 3], [0, 3, 3, 3]] = 0.7
-    report = measure(truth, rows, SPEC.labels, SPEC.calibration.certain_at)
-    assert report["accuracy"] == 0.75
-    assert report["recall"] == {"angry": 0.5, "happy": 1.0}
-    assert report["n"] == 4
-    assert confusion(truth, rows.argmax(1), 7)[0].tolist() == [1, 0, 0, 1, 0, 0, 0]
-
-
-def test_pictures_are_found_at_any_depth_by_their_innermost_class(tmp_path: Path) -> None:
-    for name in ("part/Happy/a.png", "part/sad/more/b.jpg", "6/c.png", "notes.txt"):
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"")
-    found = {str(picture.path): picture.label for picture in labelled_pictures(tmp_path, class_names(EMOTIONS))}
-    assert found == {"part/Happy/a.png": "happy", "part/sad/more/b.jpg": "sad", "6/c.png": "angry"}
-
-
-def test_a_picture_outside_every_class_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "joy").mkdir()
-    (tmp_path / "joy/a.png").write_bytes(b"")
-    with pytest.raises(StartError, match="no folder named after a class"):
-        list(labelled_pictures(tmp_path, class_names(EMOTIONS)))
-
-
-def test_twins_and_mirrored_twins_are_one_group_and_strangers_are_not() -> None:
-    random = np.random.default_rng(0)
-    first, second = (np.kron(random.integers(0, 256, (12, 12)), np.ones((4, 4))).astype(np.uint8) for _ in range(2))
-    brighter = np.clip(first.astype(int) // 2 + 60, 0, 255).astype(np.uint8)
-    groups = group_twins(np.stack([second, first, first[:, ::-1], brighter, second]), block=2)
-    assert groups.tolist() == [0, 1, 1, 1, 0]
-
-
-def test_a_group_is_drawn_whole_and_by_content_alone() -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (4, 48, 48), np.uint8)
-    drawn = draw_by_content(pixels, np.array([0, 1, 0, 3]))
-    assert drawn[0] == drawn[2]
-    assert len(set(drawn)) == 3
-    assert draw_by_content(pixels[::-1], np.arange(4))[::-1].tolist()[1] == drawn[1]
-    assert ((drawn >= 0) & (drawn < 1)).all()
-
-
-def test_the_temperature_undoes_overconfidence() -> None:
-    random = np.random.default_rng(2)
-    logits = random.normal(0, 1.5, (4000, 7))
-    labels = np.array([random.choice(7, p=row) for row in probabilities(logits, 1.0)])
-    assert fit_temperature(logits * 2, labels) == pytest.approx(2, rel=0.1)
-
-
-def test_certain_answers_are_right_often_enough() -> None:
-    confidence = np.linspace(0.3, 1, 701)
-    right = np.random.default_rng(3).random(701) < confidence
-    bound = fit_certainty(confidence, right)
-    assert right[confidence >= bound].mean() >= 0.9
-    assert 0.6 < bound < 0.95
-    assert fit_certainty(confidence, np.zeros(701, bool)) == 1
-
-
-def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
-    assert Schedule(peak=0.1, warmup=1, epochs=1).rate_at(1) == 0.1
-    whole = Schedule(peak=0.1, warmup=1, epochs=10)
-    assert [whole.rate_at(0), whole.rate_at(1), whole.rate_at(10)] == pytest.approx([0, 0.1, 0])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from facewire.server.errors import ModelMismatch, StartError, UnknownPerson
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Counts
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.gallery.storage import journal
 from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import picture, random_units, spec, unit

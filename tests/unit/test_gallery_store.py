@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from facewire.server.errors import StartError
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Counts
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.gallery.storage import schema
 from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import picture, spec, unit
@@ -130,7 +130,7 @@ def test_a_process_killed_inside_a_transaction_leaves_what_was_committed(path: P
 import os, signal
 from pathlib import Path
 from facewire.server.gallery.storage import journal
-from facewire.server.gallery.gallery import Gallery
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import picture, spec, unit
 gallery = Gallery.create(Path({str(path)!r}), spec())

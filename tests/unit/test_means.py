@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.search.index import ExactIndex
 from facewire.server.gallery.search.means import with_means
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from lab.evaluation.scoring import Scorer
 from tests.support.galleries import people_like, picture, random_units, spec, unit
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,8 @@ def test_every_request_has_an_answer_and_its_own_op() -> None:
 
 
 def test_no_field_takes_the_envelopes_keys() -> None:
-    taken = {field.name for shape in REQUEST_OF.values() for field in fields(shape)}
+    shapes: list[Any] = list(REQUEST_OF.values())
+    taken = {field.name for shape in shapes for field in fields(shape)}
     assert taken.isdisjoint({"id", "op"})
 
 
@@ -33,9 +35,9 @@ def test_identify_checks_k(k: int) -> None:
 
 
 def test_people_checks_its_page() -> None:
-    for wrong in ({"offset": -1}, {"limit": 0}, {"limit": 1001}):
+    for offset, limit in ((-1, 1), (0, 0), (0, 1001)):
         with pytest.raises(InvalidRequest):
-            People(**wrong)
+            People(offset=offset, limit=limit)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Templates
+from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from facewire.server.recognition.mislabels import OthersFinder, elsewhere_among
 from tests.support.galleries import picture, spec
 from tests.support.people import DIRECTIONS, crowd
@@ -86,7 +86,8 @@ def test_the_gallery_and_many_at_once_agree(tmp_path: Path) -> None:
                 oracle = elsewhere_among(whole, [f"P{n}" for n in range(12)], last, THRESHOLD).get(int(last[0]))
                 assert (found is None) == (oracle is None)
                 if found and oracle:
-                    assert (found.name, found.similarity) == (oracle.name, pytest.approx(oracle.similarity, abs=1e-5))
+                    assert found.name == oracle.name
+                    assert found.similarity == pytest.approx(oracle.similarity, abs=1e-5)
                     assert found.own == pytest.approx(oracle.own, abs=1e-5)
 
 

@@ -7,7 +7,7 @@ import pytest
 from facewire.server.errors import StartError
 from facewire.server.recognition.decision import Decider
 from facewire.server.vision.embedder import NORMALISATIONS
-from facewire.server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, MODELS, model_card
+from facewire.server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, MODELS, ModelCard, model_card
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -38,6 +38,6 @@ def test_facenet_is_fed_as_it_was_trained() -> None:
 
 
 @pytest.mark.parametrize("card", MODELS.values(), ids=MODELS)
-def test_every_model_can_be_fed_and_decided_by(card) -> None:  # type: ignore[no-untyped-def]
+def test_every_model_can_be_fed_and_decided_by(card: ModelCard) -> None:
     assert card.family != "facenet" or card.normalisation in NORMALISATIONS
     assert -1 < Decider(card.spec("0" * 64), 0.01).threshold(100) < 1

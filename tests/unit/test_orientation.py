@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from tests.support.orientations import (
 from tests.support.pictures import saved
 
 LIMITS = ImageLimits()
-CONTAINERS = {
+CONTAINERS: dict[str, tuple[str, dict[str, Any]]] = {
     "jpeg": ("JPEG", {"quality": 95}),
     "progressive jpeg": ("JPEG", {"quality": 95, "progressive": True}),
     "png": ("PNG", {}),

@@ -31,7 +31,7 @@ def test_a_frontal_face_in_good_light_has_nothing_wrong() -> None:
 def test_more_blur_never_makes_a_face_sharper(seed: int, one: float, more: float) -> None:
     face = drawn_face(seed)
     blurred = [cv2.GaussianBlur(face, (0, 0), sigma) if sigma > 0.1 else face for sigma in (one, one + more)]
-    less, least = (sharpness(_grey(picture)) for picture in blurred)
+    less, least = (sharpness_of(picture) for picture in blurred)
     assert least <= less * 1.02  # pixels are rounded to levels
 
 
@@ -42,9 +42,9 @@ def test_a_hand_that_shook_blurs_in_any_direction(seed: int, angle: float, lengt
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1
     middle = ((length - 1) / 2, (length - 1) / 2)
-    kernel = cv2.warpAffine(kernel, cv2.getRotationMatrix2D(middle, angle, 1), (length, length))
-    shaken = cv2.filter2D(face, -1, kernel / kernel.sum())
-    assert sharpness(_grey(shaken)) < 0.7 * sharpness(_grey(face))
+    turned = cv2.warpAffine(kernel, cv2.getRotationMatrix2D(middle, angle, 1), (length, length))
+    shaken = cv2.filter2D(face, -1, turned / turned.sum())
+    assert sharpness_of(shaken) < 0.7 * sharpness_of(face)
 
 
 @some
@@ -53,14 +53,14 @@ def test_light_and_skin_are_no_blur(seed: int, gain: float, level: int) -> None:
     """Half the light, or half the reflection, leaves sharpness as it is but for rounding to levels."""
     face = drawn_face(seed)
     dimmer = np.clip(face * gain + level * (1 - gain), 0, 255).round().astype(np.uint8)
-    assert sharpness(_grey(dimmer)) == pytest.approx(sharpness(_grey(face)), rel=0.1)
+    assert sharpness_of(dimmer) == pytest.approx(sharpness_of(face), rel=0.1)
 
 
 @pytest.mark.parametrize("side", [64, 96, 160, 320])
 def test_sharpness_does_not_depend_on_resolution(side: int) -> None:
     face = cv2.GaussianBlur(drawn_face(size=640), (0, 0), 8)
     shown = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
-    assert sharpness(_grey(shown)) == pytest.approx(sharpness(_grey(face)), rel=0.15)
+    assert sharpness_of(shown) == pytest.approx(sharpness_of(face), rel=0.15)
 
 
 def test_a_flat_patch_has_no_sharpness_and_no_range() -> None:
@@ -110,5 +110,6 @@ def test_more_light_never_gives_less_white(gains: tuple[float, float]) -> None:
     assert one.brightness <= other.brightness
 
 
-def _grey(face: Pixels) -> Pixels:
-    return np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), np.uint8)
+def sharpness_of(face: NDArray[np.generic]) -> float:
+    """Of an RGB picture."""
+    return sharpness(np.asarray(cv2.cvtColor(np.asarray(face, np.uint8), cv2.COLOR_RGB2GRAY), np.uint8))

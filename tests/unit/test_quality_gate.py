@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facewire.protocol.gallery_messages import Acceptable, Refusal, Shortcoming
-from facewire.server.maintenance.build.skips import GATED, Reason
+from facewire.server.maintenance.build.report import GATED, Reason
 from facewire.server.recognition.quality_gate import LIMITS, PROFILE, in_words, shortcomings
 from facewire.server.vision.quality import FaceQuality, quality_of
 from tests.support.faces import drawn_face

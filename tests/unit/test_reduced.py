@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.detector import Detection
@@ -82,7 +85,7 @@ class Seeing:
         x, y, width, height = (round(value) for value in face.box)
         return np.asarray(cv2.resize(image[y : y + height, x : x + width], (160, 160), interpolation=cv2.INTER_AREA))
 
-    def forward(self, crops):  # type: ignore[no-untyped-def]
+    def forward(self, crops: Sequence[Pixels]) -> NDArray[np.float32]:
         return np.stack([crop.reshape(-1)[:512].astype(np.float32) + 1 for crop in crops])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from facewire.client.drawings import Drawings
 from facewire.client.lettering import typeset
@@ -51,7 +52,7 @@ def test_a_label_is_not_much_wider_than_its_face() -> None:
     """Side by side, two people's labels don't cover each other's faces."""
     blank = cv2.imencode(".png", np.zeros((400, 1000, 3), np.uint8))[1].tobytes()
     narrow = replace(FACE, name="Somebody Longname", box=(400.0, 100.0, 90.0, 120.0))
-    drawn = cv2.imdecode(np.frombuffer(draw(blank, replace(ANSWER, faces=(narrow,))), np.uint8), cv2.IMREAD_COLOR)
+    drawn = pixels_of(draw(blank, replace(ANSWER, faces=(narrow,))))
     columns = np.flatnonzero((drawn.max(axis=2) > 60).any(axis=0))
     assert columns.max() - columns.min() <= 2 * 90
 
@@ -67,8 +68,13 @@ def grey_jpeg(width: int, height: int) -> bytes:
     return data.tobytes()
 
 
+def pixels_of(data: bytes) -> NDArray[np.uint8]:
+    """BGR."""
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+
 def decoded(data: bytes) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(int)
+    return pixels_of(data).astype(int)
 
 
 def test_the_box_is_where_the_face_is() -> None:
@@ -110,7 +116,7 @@ def test_names_are_written_as_they_are_where_a_font_has_the_letters(name: str) -
     other = replace(ANSWER, faces=(replace(FACE, name=name[::-1], box=(100.0, 80.0, 200.0, 100.0)),))
     assert draw(blank, one) != draw(blank, other)
     assert unwritten(one) == []
-    drawn = cv2.imdecode(np.frombuffer(draw(blank, one), np.uint8), cv2.IMREAD_COLOR)
+    drawn = pixels_of(draw(blank, one))
     assert (drawn.min(axis=2) > 200).sum() > 50  # white letters
 
 
@@ -132,7 +138,7 @@ def test_letters_that_reach_beyond_the_picture_are_cut_off() -> None:
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 def test_every_container_is_drawn_as_shown(form: str, orientation: int) -> None:
     drawn = draw(turned_file(form, orientation, quality=95), replace(ANSWER, faces=()))
-    assert looks_upright(cv2.imdecode(np.frombuffer(drawn, np.uint8), cv2.IMREAD_COLOR_RGB))
+    assert looks_upright(pixels_of(drawn)[..., ::-1])
 
 
 def test_a_jpeg_without_its_end_is_drawn() -> None:

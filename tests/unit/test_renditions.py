@@ -27,7 +27,8 @@ from tests.support.synthetic_engine import draw
 
 BOX = (64.0, 64.0, 160.0, 160.0)
 FACE = draw((5, BOX), size=(320, 240))
-LARGE = cv2.imencode(".jpg", cv2.resize(cv2.imdecode(np.frombuffer(FACE, np.uint8), 1), (1600, 1200)))[1].tobytes()
+PIXELS = np.asarray(cv2.imdecode(np.frombuffer(FACE, np.uint8), cv2.IMREAD_COLOR))
+LARGE = cv2.imencode(".jpg", cv2.resize(PIXELS, (1600, 1200)))[1].tobytes()
 KEPT = AlbumLimits()
 ONE, OTHER = "1" * 64, "2" * 64
 

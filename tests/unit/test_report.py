@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,9 @@ from facewire.protocol.messages import EmotionAnswer, Identify
 from tests.support.fake_service import identified
 
 
-def lines(image: bytes = b"a", **changes: object) -> list[str]:
+def lines(image: bytes = b"a", **changes: Any) -> list[str]:
     answer = identified(Identify(image))
-    faces = tuple(replace(face, **changes) for face in answer.faces)  # type: ignore[arg-type]
+    faces = tuple(replace(face, **changes) for face in answer.faces)
     return describe("a.jpg", replace(answer, faces=faces), candidates=False, bars=ASCII)
 
 

@@ -35,7 +35,7 @@ class Doubling:
 def test_every_face_is_computed_once_and_in_order(faces: int) -> None:
     graph = Doubling()
     batch = np.arange(3 * faces, dtype=np.float32).reshape(faces, 3)
-    assert np.array_equal(OpenVinoNetwork(graph)(batch), 2 * batch)  # type: ignore[arg-type]
+    assert np.array_equal(OpenVinoNetwork(graph)(batch), 2 * batch)
     assert sum(graph.sizes) == faces
     assert set(graph.sizes) <= set(BATCH_SIZES)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,8 @@ def test_another_value_is_known_for_every_field() -> None:
 
 @pytest.mark.parametrize("field", OTHER)
 def test_the_fingerprint_changes_with_every_field(field: str) -> None:
-    changed = replace(SPEC, **{field: OTHER[field]})  # type: ignore[arg-type]
+    other: Any = {field: OTHER[field]}
+    changed = replace(SPEC, **other)
     assert changed != SPEC
     assert changed.fingerprint != SPEC.fingerprint
 

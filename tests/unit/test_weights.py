@@ -231,16 +231,19 @@ def test_a_mirror_that_fails_at_first_is_asked_again(
 
     def fail_at_first(self: Mirror, body: bytes) -> None:
         if self.asked > 2:
-            return Mirror.send(self, body)
+            Mirror.send(self, body)
+            return
         if fault == "a status":
-            return self.send_error(503)
+            self.send_error(503)
+            return
         if fault == "silence":
-            return self.connection.close()
+            self.connection.close()
+            return
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[: len(body) // 2])
-        return None
+        return
 
     with serving(mirror({NAME: body}, fail_at_first)) as address, caplog.at_level("WARNING"):
         found = WeightsFinder(None, fetch, mirror=address).find(NAME)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from facewire.server.tcp.workers import Job, Workers
 
@@ -62,9 +63,9 @@ def ended(workers: Workers) -> bool:
 
 
 @contextmanager
-def held(queue: int, **limits: float) -> Iterator[tuple[Workers, Ends, threading.Event]]:
+def held(queue: int, **limits: Any) -> Iterator[tuple[Workers, Ends, threading.Event]]:
     """A pool of one thread, which works on a job until it is let go."""
-    workers, ends = started(1, queue, **limits), Ends()  # type: ignore[arg-type]
+    workers, ends = started(1, queue, **limits), Ends()
     begun, release = threading.Event(), threading.Event()
 
     def hold() -> None:

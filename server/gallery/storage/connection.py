@@ -33,7 +33,7 @@ templates in a few seconds."""
 
 
 INDEX_SUFFIX = "-index"
-"""What the index file is called after its database (see index_file)."""
+"""What the file of scales is called after its database (see search.scales_file)."""
 
 
 def discard_companions(path: Path) -> None:
@@ -121,8 +121,7 @@ def _not_ours(path: Path, kind: str) -> StartError:
 
 def current_spec(connection: sqlite3.Connection, path: Path) -> tuple[int, EmbeddingSpec]:
     """The id and the spec that the gallery names as its own. Raises StartError where it names none that we can read."""
-    query = "SELECT id, json FROM specs WHERE id = (SELECT value FROM meta WHERE key = 'spec_id')"
-    row = connection.execute(query).fetchone()
+    row = connection.execute(f"SELECT id, json FROM specs WHERE id = {schema.CURRENT_SPEC_ID}").fetchone()
     if row is None:
         raise StartError(f"{path} names no model, its creation was interrupted: delete it and run scripts/create_db.py")
     try:

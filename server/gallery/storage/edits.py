@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from facewire.server.errors import AlreadyExists, InvalidName, UnknownPerson, UnknownTemplate
 from facewire.server.gallery.names import person_name
 from facewire.server.gallery.records import Copy, NewPicture, Person
-from facewire.server.gallery.storage.events import Draft
+from facewire.server.gallery.storage.journal import Draft
 from facewire.server.gallery.storage.store import Store, Written
 from facewire.server.names import did_you_mean, folded, harmless, tidy
 

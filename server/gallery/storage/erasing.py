@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 
+from facewire.server.gallery.events import Found
 from facewire.server.gallery.storage import journal
 from facewire.server.gallery.storage.connection import BUSY_TIMEOUT_MS
 from facewire.server.gallery.storage.edits import require
-from facewire.server.gallery.storage.events import Draft
+from facewire.server.gallery.storage.journal import Draft
 from facewire.server.gallery.storage.store import Store
 
 _PENDING = "wipe_pending"
 
 PATIENCE_MS = 5_000
 """How long other processes' reading is waited for before the answer says that it is not complete. Ours take less."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What there was of a person."""
-
-    images: int
-    templates: int
-    crops: int
-    journal: int
-    sources: int
 
 
 def erase(store: Store, draft: Draft, name: str) -> Found:

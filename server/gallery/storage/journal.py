@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from facewire.server.errors import Conflict
+from facewire.server.gallery.events import ERASED_NAME, Event, Op
 from facewire.server.gallery.records import Person
-from facewire.server.gallery.storage.events import ERASED_NAME, Draft, Event, Op
 from facewire.server.gallery.storage.journal_schema import OPEN_EVENT
 from facewire.server.gallery.storage.store import Store, now
 
@@ -18,6 +19,18 @@ UNDO_DAYS = 30
 _UNDOABLE: frozenset[Op] = frozenset(("enrol", "rename", "merge", "split", "remove", "build", "import"))
 
 _EVENT = "SELECT id, at, op, detail, undone_by, undoable FROM events"
+
+
+@dataclass(slots=True)
+class Draft:
+    """An event under way: what its transaction notes down about it."""
+
+    id: int
+    subjects: list[Person] = field(default_factory=list)
+    target: Person | None = None
+    detail: dict[str, int] = field(default_factory=dict)
+    keep_empty: bool = False
+    """Write the event even where no row changed."""
 
 
 def begin(store: Store, op: Op) -> Draft:

@@ -14,6 +14,9 @@ from facewire.server.gallery.storage import journal_schema
 APPLICATION_ID = int.from_bytes(b"FWGL", "big")
 """Marks a SQLite file as a facewire gallery (`PRAGMA application_id`), so that nobody else's is taken for one."""
 
+CURRENT_SPEC_ID = "(SELECT value FROM meta WHERE key = 'spec_id')"
+"""In a query: the id of the spec that the gallery is of. Templates of other specs may stand beside its own."""
+
 Migration = Callable[[sqlite3.Connection], None]
 
 _FIRST_TABLES = (

@@ -193,7 +193,7 @@ class Store:
 
         Another process may have rebuilt or migrated it for another model since. Raises ModelMismatch.
         """
-        query = "SELECT id, fingerprint, json FROM specs WHERE id = (SELECT value FROM meta WHERE key = 'spec_id')"
+        query = f"SELECT id, fingerprint, json FROM specs WHERE id = {schema.CURRENT_SPEC_ID}"
         row = self.execute(query).fetchone()
         if row is None or row[1] != self.spec.fingerprint:
             now = "another model" if row is None else EmbeddingSpec.from_json(row[2]).model

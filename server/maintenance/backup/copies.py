@@ -14,12 +14,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from facewire.server.durable import fsync_path
+from facewire.server.durable import fsync_path, put_in_place
 from facewire.server.errors import StartError
 from facewire.server.gallery.records import Counts
 from facewire.server.gallery.storage import lineage
 from facewire.server.gallery.storage.companions import settle
 from facewire.server.gallery.storage.connection import OWNER_ONLY, check_ours, clear_place, connect, discard_companions
+from facewire.server.gallery.storage.schema import CURRENT_SPEC_ID
 from facewire.server.gallery.storage.store import Store
 from facewire.server.spec import EmbeddingSpec
 
@@ -50,8 +51,7 @@ def save(db: Path, target: Path) -> Content:
             _copy(source, fresh)
         _set_apart(fresh)
         content = check(fresh)
-        os.replace(fresh, target)  # noqa: PTH105 - the name says that it is atomic
-        fsync_path(target.parent)
+        put_in_place(fresh, target)
     finally:
         fresh.unlink(missing_ok=True)
         discard_companions(fresh)
@@ -101,10 +101,8 @@ def restore(source: Path, db: Path, *, other_spec: bool, keep: Callable[[], obje
                 fresh.backup(target)
                 target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         else:
-            fsync_path(ready)
             clear_place(db)
-            os.replace(ready, db)  # noqa: PTH105 - the name says that it is atomic
-            fsync_path(db.parent)
+            put_in_place(ready, db)
     finally:
         _discard(ready)
     return content
@@ -158,9 +156,7 @@ def _set_apart(path: Path) -> None:
 
 
 def _content(connection: sqlite3.Connection, path: Path) -> Content:
-    row = connection.execute(
-        "SELECT id, json FROM specs WHERE id = (SELECT value FROM meta WHERE key = 'spec_id')"
-    ).fetchone()
+    row = connection.execute(f"SELECT id, json FROM specs WHERE id = {CURRENT_SPEC_ID}").fetchone()
     if row is None:
         raise StartError(f"{path} names no model")
     try:

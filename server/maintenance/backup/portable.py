@@ -19,6 +19,7 @@ from facewire.server.errors import FacewireError, ModelMismatch, StartError
 from facewire.server.gallery.names import person_name
 from facewire.server.gallery.records import NewPicture, NewTemplate
 from facewire.server.gallery.storage import journal
+from facewire.server.gallery.storage.schema import CURRENT_SPEC_ID
 from facewire.server.gallery.storage.store import LITTLE_ENDIAN, Store, Written
 from facewire.server.names import tidy
 from facewire.server.spec import EmbeddingSpec
@@ -101,7 +102,7 @@ def _templates(
     rows = store.execute(
         "SELECT t.x, t.y, t.w, t.h, t.landmarks, t.detection, t.embedding, c.jpeg FROM templates t"
         " LEFT JOIN crops c ON c.id = t.id WHERE t.image_id = ? AND t.person_id = ?"
-        " AND t.spec_id = (SELECT value FROM meta WHERE key = 'spec_id') ORDER BY t.id",
+        f" AND t.spec_id = {CURRENT_SPEC_ID} ORDER BY t.id",
         (image_id, person_id),
     ).fetchall()
     templates = []

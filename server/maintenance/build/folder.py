@@ -11,7 +11,7 @@ from pathlib import Path
 from facewire.protocol.clutter import LeftOut, is_clutter
 from facewire.protocol.formats import looks_like_a_picture
 from facewire.server.gallery.names import person_name
-from facewire.server.maintenance.build.skips import Reason, Skipped
+from facewire.server.maintenance.build.report import Reason, Skipped
 
 LARGEST_FILE = 64 * 1024 * 1024
 """Bytes, twice what the decoder takes by default. What is larger isn't even read: every job may hold such a file."""

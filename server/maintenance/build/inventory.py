@@ -1,8 +1,10 @@
-"""What a build asks of the gallery on disk: which files it holds already, and which bytes it holds twice."""
+"""What a build asks of a gallery on disk: its pictures, its templates, and what looks like a mistake in it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from contextlib import closing
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from facewire.server.gallery.storage.store import Store
 from facewire.server.names import folded
+from facewire.server.spec import EmbeddingSpec
 
 
 class Enrolled(NamedTuple):
@@ -23,6 +26,21 @@ class Enrolled(NamedTuple):
     mtime_ns: int | None
     sha256: str
     fingerprint: bytes | None
+
+
+class Before(NamedTuple):
+    """A gallery as a build finds it: no spec and no pictures where there is none yet."""
+
+    spec: EmbeddingSpec | None
+    pictures: list[Enrolled]
+
+
+def look_into(db: Path) -> Before:
+    """What is at `db`. Raises StartError where that is something else than a gallery, which is never overwritten."""
+    if not db.exists():
+        return Before(None, [])
+    with closing(Store.open(db)) as store:
+        return Before(store.spec, list(enrolled_pictures(store)))
 
 
 class Held(NamedTuple):

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -38,12 +36,14 @@ class Suspect:
     elsewhere: Elsewhere
 
 
-def suspects(db: Path, staging: Staging, spec: EmbeddingSpec, *, rebuild: bool) -> Iterator[Suspect]:
-    """The staged pictures that match somebody else and nobody of their own name, by path."""
-    new, old = staging.held(), _held_before(db, spec, rebuild=rebuild)
-    comparisons = len(new.names) * (len(new.names) + len(old.names))
-    if not comparisons or not has_prior(spec.model):
+def suspects(staging: Staging, spec: EmbeddingSpec, target: Store | None) -> Iterator[Suspect]:
+    """The staged pictures that match somebody else and nobody of their own name, by path. `target`: the database that
+    they go to, where anything of it stays."""
+    new = staging.held()
+    if not new.names or not has_prior(spec.model):
         return
+    old = Held(np.zeros((0, spec.dimension), np.float32), np.zeros(0, np.int64), ()) if target is None else held(target)
+    comparisons = len(new.names) * (len(new.names) + len(old.names))
     if comparisons > MOST:
         print(f"mislabels were not looked for: {comparisons:.1e} comparisons are too many", file=sys.stderr)
         return
@@ -58,10 +58,3 @@ def suspects(db: Path, staging: Staging, spec: EmbeddingSpec, *, rebuild: bool) 
     for row in sorted(found, key=lambda row: paths[int(new.image_ids[row])]):
         image_id = int(new.image_ids[row])
         yield Suspect(image_id, paths[image_id], found[row])
-
-
-def _held_before(db: Path, spec: EmbeddingSpec, *, rebuild: bool) -> Held:
-    if rebuild or not db.exists():
-        return Held(np.zeros((0, spec.dimension), np.float32), np.zeros(0, np.int64), ())
-    with closing(Store.open(db)) as store:
-        return held(store)

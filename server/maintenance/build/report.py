@@ -1,19 +1,69 @@
-"""What a build did, in words: the summary, and the lines of the skip log."""
+"""What a build says of its pictures: why one was skipped, the summary, and the log beside the database."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import partial
+from pathlib import Path
 
 from facewire.protocol.clutter import LeftOut
 from facewire.protocol.text import counted, counted_people
+from facewire.server.durable import replacing
 from facewire.server.gallery.records import Counts
-from facewire.server.maintenance.build.skips import GATED, Reason, Skipped
 from facewire.server.recognition.quality_gate import COVERED
 
 ALIKE_LISTED = 10
 """Of the names that look like one; the summary stays a summary."""
+
+
+class Reason(StrEnum):
+    """One per skipped file; the summary counts by these. The last ones are the quality gate's: see --accept."""
+
+    STRAY = "beside the people's folders, not in one"
+    NAME = "name that can't be used"
+    KIND = "not a picture, by its name and its first bytes"
+    SPECIAL = "not a regular file"
+    UNREADABLE = "can't be read"
+    LARGE = "too large"
+    BROKEN = "broken picture"
+    NO_FACE = "no face found"
+    SAME = "same bytes as another picture of the person"
+    ALIKE = "another picture of the person, re-encoded or resized"
+    TOO_SMALL = "too_small"
+    BLURRED = "blurred"
+    TURNED_AWAY = "turned_away"
+    TOO_DARK = "too_dark"
+    TOO_BRIGHT = "too_bright"
+    PARTLY_OUTSIDE = "partly_outside"
+    NOT_A_FACE = "not_a_face"
+    ELSEWHERE = "nearer_to_another"
+
+
+GATED = tuple(
+    str(reason)
+    for reason in (
+        *(Reason.TOO_SMALL, Reason.BLURRED, Reason.TURNED_AWAY, Reason.TOO_DARK, Reason.TOO_BRIGHT),
+        *(Reason.PARTLY_OUTSIDE, Reason.NOT_A_FACE, Reason.ELSEWHERE),
+    )
+)
+"""What may be accepted all the same, in the protocol's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """`path`: relative to the folder given; `detail`: what the reason alone doesn't say."""
+
+    path: str
+    reason: Reason
+    detail: str = ""
+
+    @property
+    def line(self) -> str:
+        """The reason as the log has it."""
+        return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
 
 
 @dataclass(slots=True)
@@ -36,13 +86,6 @@ class Report:
     counts: Counts = field(default_factory=partial(Counts, 0, 0, 0))
     seconds: float = 0.0
     left_out: LeftOut = field(default_factory=LeftOut)
-
-    def count(self, *, changed: bool, by: int = 1) -> None:
-        """Count a picture that was embedded: one that changed, or a new one."""
-        if changed:
-            self.changed += by
-        else:
-            self.new += by
 
     def log_lines(self) -> list[tuple[str, str]]:
         """(path, what there is to say of it)."""
@@ -94,3 +137,23 @@ def _how_to_accept(reason: Reason) -> str:
 
 def _how_to_prune(pruned: bool) -> str:
     return "" if pruned else " (--prune removes what is gone)"
+
+
+def log_path(db: Path) -> Path:
+    """Where the skip log of a database lies."""
+    return db.with_name(db.name + ".skipped.txt")
+
+
+def write_log(path: Path, lines: Sequence[tuple[str, str]]) -> None:
+    """One line a file, the path, a tab, the reason, sorted by path; no file where there is nothing to say."""
+    if not lines:
+        path.unlink(missing_ok=True)
+        return
+    text = "".join(f"{_one_field(name)}\t{_one_field(reason)}\n" for name, reason in sorted(lines))
+    with replacing(path) as fresh:  # which only its owner may read
+        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _one_field(text: str) -> str:
+    """File names may hold the very characters that part fields and lines."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

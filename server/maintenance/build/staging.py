@@ -13,17 +13,18 @@ leaves either all of it or none. Where there is no database yet, there is nobody
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from facewire.server.durable import fsync_path
+from facewire.server.durable import put_in_place
 from facewire.server.errors import ModelMismatch, StartError
 from facewire.server.gallery.records import NewPicture
 from facewire.server.gallery.storage import journal
 from facewire.server.gallery.storage.connection import clear_place, discard_companions
-from facewire.server.gallery.storage.events import Draft
+from facewire.server.gallery.storage.journal import Draft
+from facewire.server.gallery.storage.schema import CURRENT_SPEC_ID
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.build.inventory import Enrolled, Held, enrolled_pictures, held
 from facewire.server.spec import EmbeddingSpec
@@ -45,7 +46,7 @@ class Staging:
     """The new pictures of one build. One thread, and one build per database: the caller holds a lock."""
 
     def __init__(self, target: Path, spec: EmbeddingSpec) -> None:
-        """Begin beside `target`, or go on with what an interrupted build of the same spec left there (see `take_up`).
+        """Begin beside `target`, or go on with what an interrupted build of the same spec left there.
 
         Raises StartError where nothing can be written.
         """
@@ -57,16 +58,10 @@ class Staging:
         with self._store.transaction():
             self._event = journal.opened(self._store) or journal.begin(self._store, "build")
 
-    def take_up(self, wanted: Callable[[Enrolled], bool]) -> list[Enrolled]:
-        """The pictures that an interrupted build left and that are still `wanted`; the others are forgotten."""
-        left = list(enrolled_pictures(self._store))
-        kept = [picture for picture in left if wanted(picture)]
-        kept_ids = {picture.image_id for picture in kept}
-        self.forget([picture.image_id for picture in left if picture.image_id not in kept_ids])
-        return kept
-
     def forget(self, image_ids: Sequence[int]) -> None:
         """Take pictures of this build back, and people who have no other in it."""
+        if not image_ids:
+            return
         with self._store.transaction():
             for image_id in image_ids:
                 self._store.remove_image(image_id)
@@ -87,22 +82,33 @@ class Staging:
             for name, picture in batch:
                 self._store.add_picture(self._store.ensure_person(name).id, picture)
 
-    def move(self, relinks: Sequence[Relink] = (), removed: Sequence[int] = (), *, rebuild: bool = False) -> None:
+    def move(
+        self,
+        target: Store | None = None,
+        relinks: Sequence[Relink] = (),
+        removed: Sequence[int] = (),
+        *,
+        rebuild: bool = False,
+    ) -> None:
         """Put everything into the target in one step. `discard` is still to be called.
 
-        A picture replaces the one of other bytes under the same path and source. `removed`: ids of pictures of the
-        target that go, and with them whoever has none left. `rebuild`: nothing of the target stays, its spec neither.
-        Raises ModelMismatch where the target holds another spec, sqlite3.Error or OSError where it can't be written;
-        it is unchanged then.
+        `target`: the database, where the caller has it open. A picture replaces the one of other bytes under the same
+        path and source. `removed`: ids of pictures of the target that go, and with them whoever has none left.
+        `rebuild`: nothing of the target stays, its spec neither. Raises ModelMismatch where the target holds another
+        spec, sqlite3.Error or OSError where it can't be written; it is unchanged then.
         """
-        if self._target.exists():
+        if target is not None:
             self._shut()
-            self._merge(relinks, removed, rebuild=rebuild)
+            self._merge(target, relinks, removed, rebuild=rebuild)
+        elif self._target.exists():
+            with closing(Store.open(self._target)) as opened:
+                self.move(opened, relinks, removed, rebuild=rebuild)
         else:
             with self._store.transaction():
                 _finish(self._store, self._event)
             self._shut()
-            self._rename()
+            clear_place(self._target)
+            put_in_place(self._path, self._target)  # closing folded the write-ahead log into the file
 
     def close(self) -> None:
         """Leave what was not moved, or could not be, for the next build; an empty staging database goes."""
@@ -122,17 +128,9 @@ class Staging:
         self._store.close()
         self._closed = True
 
-    def _rename(self) -> None:
-        # Closing folded the write-ahead log into the file; both the file and its new name must be on disk to stay.
-        fsync_path(self._path)
-        clear_place(self._target)
-        os.replace(self._path, self._target)  # noqa: PTH105 - the name says that it is atomic
-        fsync_path(self._target.parent)
-
-    def _merge(self, relinks: Sequence[Relink], removed: Sequence[int], *, rebuild: bool) -> None:
-        target = Store.open(self._target)
+    def _merge(self, target: Store, relinks: Sequence[Relink], removed: Sequence[int], *, rebuild: bool) -> None:
+        target.execute("ATTACH DATABASE ? AS built", (str(self._path),))
         try:
-            target.execute("ATTACH DATABASE ? AS built", (str(self._path),))
             with target.transaction():
                 event = journal.begin(target, "build")
                 if rebuild:
@@ -146,7 +144,7 @@ class Staging:
                 _insert_built(target)
                 _finish(target, event)
         finally:
-            target.close()
+            target.execute("DETACH DATABASE built")
 
 
 def discard_leftover(target: Path) -> None:
@@ -245,7 +243,7 @@ def _insert_built(target: Store) -> None:
     own = _columns(target, "templates", but=("id", "image_id", "person_id", "spec_id"))
     target.execute(
         f"INSERT INTO main.templates (id, image_id, person_id, spec_id, {', '.join(own)})"
-        " SELECT t.id + ?, i.id, i.person_id, (SELECT value FROM main.meta WHERE key = 'spec_id'),"
+        f" SELECT t.id + ?, i.id, i.person_id, {CURRENT_SPEC_ID},"
         f" {', '.join(f't.{name}' for name in own)}"
         " FROM built.templates t JOIN main.images i ON i.id = t.image_id + ? ORDER BY t.id",
         (first_template, *first_free),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,14 @@ from numpy.typing import NDArray
 from facewire.server.gallery.records import Box, Landmarks
 from facewire.server.gallery.search.index import check_unit
 from facewire.server.gallery.storage import journal
-from facewire.server.gallery.storage.events import Draft
+from facewire.server.gallery.storage.journal import Draft
+from facewire.server.gallery.storage.schema import CURRENT_SPEC_ID
 from facewire.server.gallery.storage.store import LITTLE_ENDIAN, Store
 from facewire.server.spec import EmbeddingSpec
 
-_CURRENT = "(SELECT value FROM meta WHERE key = 'spec_id')"
-
 _LACKS = (
-    f"t.spec_id = {_CURRENT} AND NOT EXISTS (SELECT 1 FROM templates o WHERE o.spec_id = ? AND o.image_id = t.image_id"
+    f"t.spec_id = {CURRENT_SPEC_ID}"
+    " AND NOT EXISTS (SELECT 1 FROM templates o WHERE o.spec_id = ? AND o.image_id = t.image_id"
     " AND o.x = t.x AND o.y = t.y AND o.w = t.w AND o.h = t.h)"
 )
 """Templates `t` of the current spec whose face has none of spec `?` yet."""
@@ -105,7 +106,9 @@ class Respec:
             self._agree()
             draft.detail["templates"] = self._count()
             draft.keep_empty = True
-            self._store.execute(f"INSERT OR REPLACE INTO meta (key, value) VALUES ('previous_spec_id', {_CURRENT})")
+            self._store.execute(
+                f"INSERT OR REPLACE INTO meta (key, value) VALUES ('previous_spec_id', {CURRENT_SPEC_ID})"
+            )
             self._store.adopt_spec(self.spec)
             self._store.begin_epoch()
             journal.finish(self._store, draft)
@@ -135,7 +138,7 @@ class Respec:
         if previous != (self._spec_id,):  # on the way back, faces that were left behind are there to be found again
             self._store.execute(
                 "DELETE FROM templates WHERE spec_id = ? AND NOT EXISTS (SELECT 1 FROM templates t"
-                f" WHERE t.spec_id = {_CURRENT} AND t.image_id = templates.image_id"
+                f" WHERE t.spec_id = {CURRENT_SPEC_ID} AND t.image_id = templates.image_id"
                 " AND t.x = templates.x AND t.y = templates.y AND t.w = templates.w AND t.h = templates.h)",
                 (self._spec_id,),
             )
@@ -181,7 +184,7 @@ def forget_others(store: Store) -> int:
     """Delete the templates of every spec but the current one: there is no way back then. How many there were."""
     with store.transaction():
         draft = journal.begin(store, "migrate")
-        removed = store.execute(f"DELETE FROM templates WHERE spec_id <> {_CURRENT}").rowcount
+        removed = store.execute(f"DELETE FROM templates WHERE spec_id <> {CURRENT_SPEC_ID}").rowcount
         store.execute("DELETE FROM meta WHERE key = 'previous_spec_id'")
         draft.detail["templates"] = removed
         if journal.finish(store, draft):
@@ -189,17 +192,8 @@ def forget_others(store: Store) -> int:
     return removed
 
 
-def _face(row: Sequence[object]) -> EnrolledFace:
+def _face(row: Sequence[Any]) -> EnrolledFace:
     template_id, person, source, path, sha256, x, y, w, h, landmarks, detection, crop = row
-    points = json.loads(str(landmarks))
-    return EnrolledFace(
-        template_id=int(str(template_id)),
-        person=str(person),
-        file=None if source is None else Path(str(source), str(path)),
-        path=str(path),
-        sha256=str(sha256),
-        box=(float(str(x)), float(str(y)), float(str(w)), float(str(h))),
-        landmarks=tuple((float(point[0]), float(point[1])) for point in points),
-        detection=float(str(detection)),
-        crop=crop if isinstance(crop, bytes) else None,
-    )
+    file = None if source is None else Path(source, path)
+    points = tuple((x, y) for x, y in json.loads(landmarks))
+    return EnrolledFace(template_id, person, file, path, sha256, (x, y, w, h), points, detection, crop)

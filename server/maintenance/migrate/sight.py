@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facewire.server.errors import InvalidImage
 from facewire.server.maintenance.migrate.respec import EnrolledFace
-from facewire.server.recognition.main_face import main_face
+from facewire.server.recognition.main_face import face_meant
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.detector import Detection
 from facewire.server.vision.engine import Engine
 from facewire.server.vision.upright import about, moved, turn_of
 
 Pixels = NDArray[np.uint8]
-
-
-class SightEngine(Engine, Protocol):
-    """What re-embedding needs besides."""
-
-    def cut(self, data: bytes, face: Detection) -> Pixels:
-        """What the network is shown of a face that was found before. Raises InvalidImage."""
-        ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +41,13 @@ class Unseen:
         return f"{self.face.person}\t{self.face.path}\t{self.reason}\n"
 
 
-def see(face: EnrolledFace, old: EmbeddingSpec, engine: SightEngine) -> Seen | Unseen:
+def see(face: EnrolledFace, old: EmbeddingSpec, engine: Engine) -> Seen | Unseen:
     """Look a face up; what is in the way becomes a reason, never an exception."""
     found = _in_the_file(face, engine)
-    if isinstance(found, Seen) or face.crop is None:
-        return found if isinstance(found, Seen) else Unseen(face, f"{found}, and no crop of it is kept")
+    if isinstance(found, Seen):
+        return found
+    if face.crop is None:
+        return Unseen(face, f"{found}, and no crop of it is kept")
     try:
         crop = _in_the_crop(face, face.crop, old, engine)
     except InvalidImage as error:
@@ -64,7 +55,7 @@ def see(face: EnrolledFace, old: EmbeddingSpec, engine: SightEngine) -> Seen | U
     return Unseen(face, f"{found}, and its crop shows no face") if crop is None else Seen(face, crop, original=False)
 
 
-def _in_the_file(face: EnrolledFace, engine: SightEngine) -> Seen | str:
+def _in_the_file(face: EnrolledFace, engine: Engine) -> Seen | str:
     if face.file is None:
         return "it came over the wire"
     try:
@@ -80,14 +71,12 @@ def _in_the_file(face: EnrolledFace, engine: SightEngine) -> Seen | str:
     return Seen(face, crop, original=True)
 
 
-def _in_the_crop(face: EnrolledFace, crop: bytes, old: EmbeddingSpec, engine: SightEngine) -> Pixels | None:
+def _in_the_crop(face: EnrolledFace, crop: bytes, old: EmbeddingSpec, engine: Engine) -> Pixels | None:
     if old.crop.kind == "square":
         return engine.cut(crop, within_square_crop(face, old))
     # Aligned by the model's own rules: where the face is in it, only looking tells.
     picture = engine.faces(crop)
-    if not picture.faces:
-        return None
-    return picture.faces[main_face([found.box for found in picture.faces], picture.width, picture.height)].crop
+    return picture.faces[face_meant(picture)].crop if picture.faces else None
 
 
 def within_square_crop(face: EnrolledFace, spec: EmbeddingSpec) -> Detection:

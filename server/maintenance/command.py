@@ -1,14 +1,32 @@
-"""One build per database at a time."""
+"""What the commands that work on a database share: one at a time, and failures said in one line."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from facewire.server.errors import StartError
+from facewire.protocol.text import printable
+from facewire.server.errors import FacewireError, StartError
+from facewire.server.storage import in_words
+
+
+def exit_code(name: str, db: Path, work: Callable[[], int], *, afterwards: str) -> int:
+    """Do the work of a command; its exit code. `afterwards`: how the database is left where something fails."""
+    try:
+        return work()
+    except StartError as error:
+        print(printable(f"{name}: {error}"), file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        raise  # nobody reads what is printed: no fault of the gallery's
+    except (FacewireError, OSError, sqlite3.Error) as error:
+        print(printable(f"{name}: {in_words(error, db)}; {afterwards}"), file=sys.stderr)
+        return 3
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from facewire.server.gallery.records import Copy, Person, PersonRecord
+from facewire.server.gallery.records import Copy, PersonRecord
 
 Op = Literal["enrol", "rename", "merge", "split", "remove", "erase", "undo", "build", "import", "migrate"]
 """The operations; `build`, `import` and `migrate` are those of create_db.py, backup.py and migrate_model.py."""
@@ -43,18 +43,6 @@ class Event:
         return _TEXTS[self.op](self) if self.op in _TEXTS else self.op  # of a later version
 
 
-@dataclass(slots=True)
-class Draft:
-    """An event under way: what its transaction notes down about it."""
-
-    id: int
-    subjects: list[Person] = field(default_factory=list)
-    target: Person | None = None
-    detail: dict[str, int] = field(default_factory=dict)
-    keep_empty: bool = False
-    """Write the event even where no row changed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """A change that is in force, and the people concerned as they are now (not those gone)."""
@@ -84,26 +72,36 @@ class Undoing:
 
 
 @dataclass(frozen=True, slots=True)
-class Erasure:
-    """How much there was of a person and is no more (see protocol's Erased)."""
+class Found:
+    """How much there was of a person who was erased. `journal`: events that lost their content; `sources`: pictures
+    whose files lie in a folder."""
 
-    event: Event
     images: int
     templates: int
     crops: int
     journal: int
     sources: int
-    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure(Found):
+    """`note`: what of the person is left on the disk, and what to do; empty where nothing is."""
+
+    event: Event
     note: str
 
+    @property
+    def complete(self) -> bool:
+        """Nothing is left."""
+        return not self.note
 
-def counted(number: int, thing: str) -> str:
-    """`3 templates`, `1 template`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"  # protocol.text has more, and is not for this room
 
 
 def _templates(event: Event) -> str:
-    return counted(event.detail.get("templates", 0), "template")
+    return _counted(event.detail.get("templates", 0), "template")
 
 
 def _subjects(event: Event) -> str:
@@ -117,11 +115,11 @@ def _removed(event: Event) -> str:
 
 
 def _built(event: Event) -> str:
-    return f"create_db: {counted(event.detail.get('images', 0), 'picture')}, {_templates(event)}"
+    return f"create_db: {_counted(event.detail.get('images', 0), 'picture')}, {_templates(event)}"
 
 
 def _erased(event: Event) -> str:
-    return f"erased a person for good ({counted(event.detail.get('images', 0), 'picture')}, {_templates(event)})"
+    return f"erased a person for good ({_counted(event.detail.get('images', 0), 'picture')}, {_templates(event)})"
 
 
 _TEXTS: Mapping[str, Callable[[Event], str]] = {
@@ -131,8 +129,8 @@ _TEXTS: Mapping[str, Callable[[Event], str]] = {
     "split": lambda event: f"moved {_templates(event)} of {_subjects(event)} to {event.target}",
     "remove": _removed,
     "erase": _erased,
-    "undo": lambda event: f"took back {counted(event.detail.get('changes', 0), 'change')}",
+    "undo": lambda event: f"took back {_counted(event.detail.get('changes', 0), 'change')}",
     "build": _built,
-    "import": lambda event: f"imported {counted(event.detail.get('images', 0), 'picture')}, {_templates(event)}",
+    "import": lambda event: f"imported {_counted(event.detail.get('images', 0), 'picture')}, {_templates(event)}",
     "migrate": lambda event: f"another model: {_templates(event)}",
 }

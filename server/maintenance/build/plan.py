@@ -1,27 +1,32 @@
-"""What the gallery knows of a folder: which files need no second look, and which bytes it has already."""
+"""The folder held against the gallery: what there is to do, and what one picture means for another."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
 
+from facewire.protocol.text import printable
 from facewire.server.gallery.search.lookalikes import Lookalikes
-from facewire.server.maintenance.build.folder import FoundFile
+from facewire.server.maintenance.build.folder import FoundFile, Scan
 from facewire.server.maintenance.build.inventory import Enrolled
-from facewire.server.maintenance.build.skips import Reason, Skipped
+from facewire.server.maintenance.build.report import Reason, Skipped
 from facewire.server.maintenance.build.staging import Relink
 
 T = TypeVar("T")
 
 
-class Ledger:
-    """The gallery's pictures, seen from one folder. `holds` is safe from any thread, the rest is for one."""
+class Plan:
+    """Which files are new, changed, moved or gone, and which pictures are already there under another name.
+
+    Settled file by file, as their bytes are read. `holds` is safe from any thread, the rest is for one.
+    """
 
     def __init__(self, source: str, enrolled: Iterable[Enrolled], files: Iterable[FoundFile]) -> None:
         """`source`: the folder, absolute, as pictures of it are enrolled; `files`: what lies in it now."""
-        self._source = source
+        self.source = source
         self._files = {file.path: file for file in files}
         self._by_path: dict[str, Enrolled] = {}
         self._by_bytes: dict[tuple[str, str], Enrolled] = {}
@@ -54,10 +59,14 @@ class Ledger:
         """Whether the person has a picture of these bytes enrolled."""
         return (person, sha256) in self._by_bytes
 
-    def take_up(self, staged: Enrolled) -> bool:
-        """Whether a picture that an interrupted build staged saves looking at its file again. If so, it is taken."""
+    def resume(self, staged: Iterable[Enrolled]) -> list[Enrolled]:
+        """Take over what an interrupted build staged, as far as its files are still the same and wanted; those that
+        were taken over. Their files need not be looked at again."""
+        return [picture for picture in staged if self._take_over(picture)]
+
+    def _take_over(self, staged: Enrolled) -> bool:
         file = self._files.get(staged.path)
-        if file is None or staged.source != self._source or self.is_unchanged(file):
+        if file is None or staged.source != self.source or self.is_unchanged(file):
             return False
         as_staged = (staged.person, staged.size_bytes, staged.mtime_ns) == (file.person, file.size_bytes, file.mtime_ns)
         if not as_staged or self.holds(file.person, staged.sha256):
@@ -68,7 +77,7 @@ class Ledger:
         return True
 
     def waiting(self) -> list[FoundFile]:
-        """The files to look at: neither enrolled as they are nor taken up."""
+        """The files to look at: neither enrolled as they are nor taken over."""
         return [file for file in self._files.values() if not self.is_unchanged(file) and file.path not in self._settled]
 
     def claim(self, file: FoundFile, sha256: str, fingerprint: bytes | None) -> Skipped | None:
@@ -80,7 +89,7 @@ class Ledger:
         if first != file.path:
             return Skipped(file.path, Reason.SAME, first)
         known = self._alike[file.person].find(fingerprint)
-        if known is not None and (known.source, known.path) != (self._source, file.path):
+        if known is not None and (known.source, known.path) != (self.source, file.path):
             if known.source is None or self._stands(known):
                 return Skipped(file.path, Reason.ALIKE, known.path)
             self._superseded.add(known.image_id)
@@ -93,13 +102,13 @@ class Ledger:
     def recognise(self, file: FoundFile, sha256: str) -> Relink | Skipped:
         """What to do about a file whose bytes the person has: it was touched, moved, or is a second copy."""
         known = self._by_bytes[file.person, sha256]
-        if (known.source, known.path) != (self._source, file.path) and self._stands(known):
+        if (known.source, known.path) != (self.source, file.path) and self._stands(known):
             return Skipped(file.path, Reason.SAME, known.path)
         first = self._claimed.setdefault((file.person, sha256), file.path)
         if first != file.path:
             return Skipped(file.path, Reason.SAME, first)
         self._relinked.add(known.image_id)
-        return Relink(known.image_id, self._source, file.path, file.mtime_ns)
+        return Relink(known.image_id, self.source, file.path, file.mtime_ns)
 
     def superseded(self) -> list[int]:
         """Ids of enrolled pictures whose files are gone and that this run brings again in another format or size."""
@@ -126,10 +135,38 @@ class Ledger:
         """Whether the picture's own file is still there as it was enrolled."""
         if known.source is None:
             return False
-        if known.source == self._source:
+        if known.source == self.source:
             file = self._files.get(known.path)
             return file is not None and self.is_unchanged(file)
         return Path(known.source, known.path).exists()
+
+
+def preview(folder: Path, plan: Plan, found: Scan, *, prune: bool) -> list[str]:
+    """What a build would do, for the user, by names, sizes and times, and by bytes only where a picture may have moved.
+
+    Raises OSError where a file can't be read.
+    """
+    waiting = plan.waiting()
+    gone = plan.gone({skip.path for skip in found.skipped})
+    lost = {(picture.person, picture.sha256): picture.path for picture in gone}
+    sizes = {picture.size_bytes for picture in gone}
+    moved = {
+        lost[key]: file.path
+        for file in waiting
+        if file.size_bytes in sizes and (key := (file.person, _sha256(folder, file))) in lost
+    }
+    changed = [file.path for file in waiting if plan.has_path(file.path)]
+    fresh = [file.path for file in waiting if not plan.has_path(file.path) and file.path not in moved.values()]
+    leaving = "would be removed" if prune else "gone from the folder; stays enrolled without --prune"
+    return [
+        *(f"{printable(path)}\twould be read: new" for path in fresh),
+        *(f"{printable(path)}\twould be read: changed" for path in changed),
+        *(f"{printable(path)}\tmoved to {printable(moved[path])}" for path in moved),
+        *(f"{printable(picture.path)}\t{leaving}" for picture in gone if picture.path not in moved),
+        f"{len(fresh)} new, {len(changed)} changed, {len(moved)} moved, {plan.unchanged()} unchanged,"
+        f" {len(gone) - len(moved)} gone; nothing was written",
+        *([f"  {found.left_out.said()}"] if found.left_out.total else []),
+    ]
 
 
 class _Alike(Generic[T]):
@@ -146,3 +183,8 @@ class _Alike(Generic[T]):
     def find(self, fingerprint: bytes | None) -> T | None:
         found = None if fingerprint is None else self._prints.find(fingerprint)
         return None if found is None else self._values[found]
+
+
+def _sha256(folder: Path, file: FoundFile) -> str:
+    with (folder / file.path).open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -36,9 +36,13 @@ def test_the_best_threshold_is_as_right_as_any(genuine: list[float], impostor: l
     candidates = [*similarities, similarities.max() + 1, similarities.min() - 1]
     ordered = np.unique(similarities)
     candidates += list((ordered[1:] + ordered[:-1]) / 2)
-    assert len(np.unique(similarities)) < len(similarities) or right(best_threshold(similarities, same)) == max(
-        map(right, candidates)
-    )
+    assert right(best_threshold(similarities, same)) == max(map(right, candidates))
+
+
+def test_of_equal_similarities_the_best_threshold_takes_all_or_none() -> None:
+    similarities = np.array([0.5, 0.5, 0.5, 0.2])
+    assert 0.2 < best_threshold(similarities, np.array([True, True, False, False])) < 0.5
+    assert best_threshold(similarities, np.array([True, False, False, False])) > 0.5
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,0 +1,42 @@
+"""The album's questions: is this one person?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facewire.client import FaceClient
+from tests.browser.conftest import Visiting
+from tests.support.synthetic_engine import portrait
+from tests.support.web_server import facewire_server, web_page
+
+NEAR = ((44, 39), (1, 0), (59, 38))
+"""Colours so alike that two of them may be one person, and not so alike that they are taken for one."""
+
+
+def test_questions_are_answered_and_do_not_come_back(tmp_path: Path, visiting: Visiting, axe: str) -> None:
+    with facewire_server(tmp_path) as address, web_page(address) as web, FaceClient(*address) as client:
+        client.albums.create("Doubt")
+        for pair, photos in zip(NEAR, (4, 3, 2), strict=True):
+            for number in pair:
+                for shade in range(photos):
+                    client.albums.add("Doubt", f"{number} {shade}.png", portrait(number, shade=shade))
+        client.albums.process("Doubt")
+        visit = visiting(web)
+        visit.go("/album?album=Doubt")
+        visit.named("tab", "Same person?").click()
+        visit.says("settles 4 faces · 3 questions left")
+        visit.shows(".suggestion figcaption span", ["4 faces", "4 faces"])
+        assert visit.barriers(axe) == []
+        visit.named("button", "Yes, one person").click()
+        visit.says("settles 3 faces · 2 questions left")
+        visit.named("button", "No, two").click()
+        visit.says("settles 2 faces · 1 question left")
+        visit.named("button", "Skip").click()
+        visit.says("1 question skipped")
+        visit.named("button", "Ask again").click()
+        visit.says("settles 2 faces · 1 question left")
+        visit.named("button", "No, two").click()
+        visit.says("Nothing to ask")
+        assert visit.barriers(axe) == []
+        assert client.albums.status("Doubt").people == 5
+        assert client.albums.suggest("Doubt").suggestions == ()
