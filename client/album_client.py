@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, TypeVar
 
+from facewire.client.asking import Asker
+from facewire.client.connection import OnProgress
 from facewire.client.errors import ServerRefused
 from facewire.protocol.albums.adding import (
     AlbumAdd,
@@ -64,22 +66,12 @@ from facewire.protocol.albums.looking import (
     Show,
 )
 from facewire.protocol.albums.search import AlbumFound, AlbumSample, AlbumSearch, AlbumWanted, ShowFound, Together
-from facewire.protocol.asks import A, Asks
 from facewire.protocol.gallery_messages import Acceptable
-from facewire.protocol.messages import Progress
 
 ZIP_PIECE = 1024 * 1024  # bytes of an uploaded ZIP a frame: as `export_read` the other way
 ADD_WINDOW = 8  # photos under way at once: what the server takes in of one connection
 
-OnProgress = Callable[[Progress], None]
 Item = TypeVar("Item")
-
-
-class Asker(Protocol):
-    """What carries the questions: a FaceClient."""
-
-    def ask(self, body: Asks[A], on_progress: OnProgress | None = None) -> A: ...
-    def ask_many(self, bodies: Iterable[Asks[A]], *, window: int) -> Iterator[A | ServerRefused]: ...
 
 
 class AlbumClient:
@@ -94,20 +86,19 @@ class AlbumClient:
     # ------------------------------------------------------------------------------------------ albums
 
     def create(self, album: str) -> AlbumInfo:
-        """A new, empty album."""
+        """Creates an empty album."""
         return self._asker.ask(AlbumCreate(album))
 
     def list(self, offset: int = 0, limit: int | None = None) -> AlbumsListed:
         """One page of the albums, by name."""
-        body = AlbumList(offset) if limit is None else AlbumList(offset, limit)
-        return self._asker.ask(body)
+        return self._asker.ask(AlbumList(offset, **_limited(limit)))
 
     def delete(self, album: str) -> AlbumDeleted:
-        """The album with everything in it, for good."""
+        """Deletes an album with everything in it, for good."""
         return self._asker.ask(AlbumDelete(album))
 
     def rename(self, album: str, to: str) -> AlbumInfo:
-        """Another name."""
+        """Renames an album."""
         return self._asker.ask(AlbumRename(album, to))
 
     def status(self, album: str) -> AlbumInfo:
@@ -159,7 +150,7 @@ class AlbumClient:
         return self._asker.ask(AlbumFolders(folder))
 
     def remove(self, album: str, photos: Sequence[int]) -> AlbumRemoved:
-        """Takes photos out, with their faces, for good."""
+        """Deletes photos and their faces for good."""
         return self._asker.ask(AlbumRemove(album, tuple(photos)))
 
     def process(
@@ -174,8 +165,7 @@ class AlbumClient:
         self, album: str, *, show: Show = "all", person: int | None = None, offset: int = 0, limit: int | None = None
     ) -> AlbumPhotosListed:
         """One page of the photos, by name."""
-        body = AlbumPhotos(album, show, person, offset, **_limited(limit))
-        return self._asker.ask(body)
+        return self._asker.ask(AlbumPhotos(album, show, person, offset, **_limited(limit)))
 
     def all_photos(self, album: str, *, show: Show = "all", person: int | None = None) -> Iterator[AlbumPhotoEntry]:
         """Every photo, page by page."""
@@ -218,31 +208,31 @@ class AlbumClient:
     # ------------------------------------------------------------------------------------------ correcting
 
     def label(self, album: str, person: int, name: str) -> AlbumChanged:
-        """Names a person; another person's name merges the two, an empty one is taken away."""
+        """Names a person; another person's name merges the two, an empty one removes the name."""
         return self._asker.ask(AlbumLabel(album, person, name))
 
     def merge(self, album: str, people: Sequence[int]) -> AlbumChanged:
-        """These are one; the first keeps its number."""
+        """Merges people into one, who keeps the first one's number."""
         return self._asker.ask(AlbumMerge(album, tuple(people)))
 
     def split(self, album: str, person: int, faces: Sequence[int], name: str = "") -> AlbumChanged:
-        """These faces of a person are a new person."""
+        """Makes a new person of some of a person's faces."""
         return self._asker.ask(AlbumSplit(album, person, tuple(faces), name))
 
     def move(self, album: str, faces: Sequence[int], person: int) -> AlbumChanged:
-        """These faces are of that person."""
+        """Moves faces to a person."""
         return self._asker.ask(AlbumMove(album, tuple(faces), person))
 
     def not_person(self, album: str, faces: Sequence[int], person: int) -> AlbumChanged:
-        """These faces are not of that person, and never will be."""
+        """Takes faces away from a person; clustering never puts them back."""
         return self._asker.ask(AlbumNot(album, tuple(faces), person))
 
     def different(self, album: str, one: int, other: int) -> AlbumChanged:
-        """These two are not one person."""
+        """Notes that two people are different."""
         return self._asker.ask(AlbumDifferent(album, (one, other)))
 
     def hide(self, album: str, person: int, hidden: bool = True) -> AlbumChanged:
-        """Nobody asks about this one; or show them again."""
+        """Leave a person out of lists and questions, or show them again."""
         return self._asker.ask(AlbumHide(album, person, hidden))
 
     def undo(self, album: str) -> AlbumChanged:
@@ -282,7 +272,7 @@ class AlbumClient:
         offset: int = 0,
         limit: int = 100,
     ) -> AlbumFound:
-        """The photos that show any, or all, of those wanted."""
+        """The photos that show any, or all, of the people in `wanted`."""
         return self._asker.ask(AlbumSearch(album, tuple(wanted), together, show, offset, limit))
 
     def search_samples(self, album: str, images: Sequence[bytes], **options: object) -> AlbumFound:
@@ -304,7 +294,7 @@ class AlbumClient:
         return self._asker.ask(AlbumExport(album, tuple(people), tuple(photos), tuple(wanted), together, sidecars))
 
     def read_export(self, export: AlbumExported, offset: int = 0) -> Iterator[bytes]:
-        """The ZIP's bytes from `offset` on, piece by piece, as fast as they are taken."""
+        """The ZIP's bytes from `offset` on, piece by piece, as fast as the caller takes them."""
         while offset < export.size_bytes:
             piece = self._asker.ask(AlbumExportRead(export.export, offset, EXPORT_READ))
             offset += len(piece.data)

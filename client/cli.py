@@ -1,6 +1,6 @@
-"""The command line: a table of commands, of which `identify` need not be named.
+"""The command line: a table of commands; `identify` is the default.
 
-Exit codes: 0 every picture had a match, 1 some had none, 2 asked wrongly, 3 something failed.
+Exit codes: 0 every picture had a match, 1 some had none, 2 usage error, 3 failure.
 """
 
 from __future__ import annotations
@@ -8,41 +8,24 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from facewire.client.commands import album, changes, enrol, identify, listing, verify, watch
-from facewire.client.commands.common import EXIT_FAILED, EXIT_USAGE, Usage, complain
+from facewire.client.commands import album, enrol, gallery, identify, verify, watch
+from facewire.client.commands.common import EXIT_FAILED, EXIT_USAGE, Command, PlainRun, Usage, complain
 from facewire.client.errors import CannotConnect, ClientError
 from facewire.protocol.arguments import Parser
 from facewire.protocol.errors import InvalidRequest
 from facewire.protocol.text import did_you_mean
 
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """`add_arguments` describes the command to its parser; `run` does it and gives the exit code."""
-
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
 _DEFAULT = "identify"
-COMMANDS: Mapping[str, Command] = {
-    "identify": Command(identify.add_arguments, identify.run),
-    "enrol": Command(enrol.add_arguments, enrol.run),
-    "people": Command(listing.add_people_arguments, listing.run_people),
-    "show": Command(listing.add_show_arguments, listing.run_show),
-    "history": Command(listing.add_history_arguments, listing.run_history),
-    "rename": Command(changes.add_rename_arguments, changes.run_rename),
-    "merge": Command(changes.add_merge_arguments, changes.run_merge),
-    "split": Command(changes.add_split_arguments, changes.run_split),
-    "remove": Command(changes.add_remove_arguments, changes.run_remove),
-    "undo": Command(changes.add_undo_arguments, changes.run_undo),
-    "verify": Command(verify.add_arguments, verify.run),
-    "watch": Command(watch.add_arguments, watch.run),
-    "album": Command(album.add_arguments, album.run),
+COMMANDS: Mapping[str, Command[PlainRun]] = {
+    **identify.COMMANDS,
+    **enrol.COMMANDS,
+    **gallery.COMMANDS,
+    **verify.COMMANDS,
+    **watch.COMMANDS,
+    "album": album.ALBUM,
 }
 
 
@@ -64,7 +47,7 @@ _TYPED: Mapping[str, str] = {
     "'accept'": "--accept",
     "'several'": "--several",
 }
-"""The wire's words, which messages about requests have, and what is typed for them here."""
+"""Names of the protocol in messages, and what is typed for them here."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,11 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(prog=shown, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.hint = hint
     parser.tell_version()
-    command.add_arguments(parser)
+    command.add_to(parser)
     arguments = parser.parse_args(words)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a name that the terminal has no letters for is no reason to stop
+            stream.reconfigure(errors="replace")  # a name that the terminal can't show must not stop us
     try:
         return command.run(arguments)
     except Usage as error:
@@ -102,7 +85,7 @@ def _say(message: str, exit_code: int) -> int:
 
 
 def _command_meant(words: Sequence[str]) -> str:
-    """A hint where the first word is neither a command nor a file, but like a command."""
+    """A hint if the first word is neither a command nor a file, but similar to a command."""
     if not words or words[0] in COMMANDS or words[0].startswith("-") or Path(words[0]).exists():
         return ""
     return did_you_mean(words[0], COMMANDS)

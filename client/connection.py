@@ -21,7 +21,7 @@ from facewire.protocol.stream import MessageStream, StreamTimeout
 _ABOUT_ONE_REQUEST = frozenset({ErrorCode.TOO_LARGE, ErrorCode.BAD_FRAME, ErrorCode.BAD_MESSAGE})
 
 
-# Said about the connection, with id 0: the server closes it, and has not begun what it doesn't answer.
+# Sent about the connection, with id 0: the server closes it, and has not started any request left unanswered.
 _CLOSED_UNHEARD = frozenset({ErrorCode.BUSY, ErrorCode.TIMEOUT})
 
 OnProgress = Callable[[Progress], None]
@@ -48,7 +48,7 @@ class Connection:
         """
         try:
             sock = socket.create_connection((host, port), timeout)
-        except (OSError, UnicodeError) as error:  # UnicodeError: what can't be the name of a host
+        except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
             reason = getattr(error, "strerror", None) or error
             raise CannotConnect(f"no server at {host}:{port}: {reason}") from error
         self._where = f"{host}:{port}"
@@ -64,12 +64,12 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        """Can anything still be asked?"""
+        """Whether requests can still be sent."""
         with self._lock:
             return self._ended is None
 
     def submit(self, body: Asks[A], on_progress: OnProgress = _ignore) -> Future[A]:
-        """Sends a request; blocks only while the server takes no more. Whatever goes wrong is the future's error.
+        """Sends a request; blocks only while the server accepts no more bytes. All errors are the future's.
 
         `on_progress` is called by the reading thread, and must not raise.
         """
@@ -94,7 +94,7 @@ class Connection:
         return future
 
     def forget(self, future: Future[Any]) -> None:
-        """Nobody waits for this one any more; its answer, should it come, is dropped."""
+        """Stop waiting for this request; its answer is dropped if it still comes."""
         with self._lock:
             for number, pending in self._pending.items():
                 if pending.future is future:
@@ -134,7 +134,7 @@ class Connection:
             if isinstance(answer, Failure) and answer.id == 0:
                 self._last_word = answer  # the answers to what was under way may still follow
             pending = self._pending.pop(answer.id, None)
-        if pending is not None:  # else its asker has given up
+        if pending is not None:  # else the caller has given up
             _deliver(pending, answer)
 
     def _fail(self, number: int, error: ClientError) -> None:

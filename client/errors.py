@@ -2,9 +2,9 @@
 
 ClientError
 |-- ConnectionLost        no connection, or it broke before the answer came; asking again may help
-|   +-- CannotConnect     nobody listens there
+|   +-- CannotConnect     no server listens there
 |-- ServerTimeout         the answer did not come in time
-|-- BadAnswer             the server's answer is none of this protocol
+|-- BadAnswer             the server's answer breaks the protocol
 +-- ServerRefused         the server answered with an error: `code`, `message`, `retry_after_ms`
     |-- ServerBusy        busy; ask again after `retry_after_ms`
     |-- TooLate           timeout: the server could not begin in time, or closed a connection that said nothing
@@ -12,10 +12,10 @@ ClientError
     |-- NotEnrolled       rejected: the picture was refused for another reason, which the message says
     |-- UnknownPerson, UnknownTemplate
     |-- AlreadyExists     exists: the name is taken
-    |-- Conflict          nothing to undo, or another change came in between
+    |-- Conflict          nothing to undo, or another change came first
     |-- StorageFailed     storage: the server could not write (a full disk, a read-only file); nothing was changed
     |-- TooLarge          too_large: more bytes than a frame may have
-    |-- Unauthorized      the server asks for its token
+    |-- Unauthorized      the token is missing or wrong
     +-- ServerFailed      internal: a bug of the server, whose log says more
 """
 
@@ -42,7 +42,7 @@ class ConnectionLost(ClientError):
 
 
 class CannotConnect(ConnectionLost):
-    """Nobody listens there."""
+    """No server listens there."""
 
 
 class ServerTimeout(ClientError):
@@ -50,7 +50,7 @@ class ServerTimeout(ClientError):
 
 
 class BadAnswer(ClientError):
-    """The server's answer is none of this protocol."""
+    """The server's answer breaks the protocol."""
 
 
 class ServerRefused(ClientError):
@@ -76,11 +76,11 @@ class InvalidImage(ServerRefused):
 
 
 class NoFace(ServerRefused):
-    """A face is needed and the picture shows none."""
+    """The picture shows no face."""
 
 
 class SeveralFaces(ServerRefused):
-    """One face is needed and the picture shows several."""
+    """The picture shows several faces where one is needed."""
 
 
 class UnknownPerson(ServerRefused):
@@ -88,7 +88,7 @@ class UnknownPerson(ServerRefused):
 
 
 class NotEnrolled(ServerRefused):
-    """A picture was refused at enrolment for a reason of its own, which the message says."""
+    """A picture was refused at enrolment for a reason that the message gives."""
 
 
 class UnknownTemplate(ServerRefused):
@@ -100,7 +100,7 @@ class AlreadyExists(ServerRefused):
 
 
 class Conflict(ServerRefused):
-    """The change can't be made as things stand: nothing to undo, or another change came in between."""
+    """The change is not possible now: nothing to undo, or another change came first."""
 
 
 class StorageFailed(ServerRefused):
@@ -112,7 +112,7 @@ class TooLarge(ServerRefused):
 
 
 class Unauthorized(ServerRefused):
-    """The server asks for a token, or has another one; the message says which."""
+    """The token is missing or wrong; the message says which."""
 
 
 class ServerFailed(ServerRefused):

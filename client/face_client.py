@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import array
-import queue
 import sys
-import threading
-import time
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Generic, Self
+from typing import Literal, Self
 
-from facewire.client.album_client import AlbumClient, OnProgress
-from facewire.client.connection import Connection
-from facewire.client.errors import ClientError, ConnectionLost, ServerBusy, ServerRefused, ServerTimeout, TooLarge
-from facewire.client.gallery_operations import GalleryOperations
+from facewire.client.album_client import AlbumClient
+from facewire.client.asking import Asker, ServerAsker
+from facewire.client.connection import OnProgress
+from facewire.client.errors import ServerRefused, TooLarge
 from facewire.client.pictures import TooManyBytes, read_picture
 from facewire.protocol.asks import A, Asks
 from facewire.protocol.errors import ErrorCode
 from facewire.protocol.framing import DEFAULT_MAX_FRAME
+from facewire.protocol.gallery_messages import (
+    Acceptable,
+    Changed,
+    Enrol,
+    Enrolled,
+    Erase,
+    Erased,
+    History,
+    HistoryListed,
+    Merge,
+    People,
+    PeopleListed,
+    PersonEntry,
+    PersonShown,
+    Remove,
+    Rename,
+    Show,
+    Split,
+    TemplateEntry,
+    Undo,
+    Undone,
+)
 from facewire.protocol.messages import (
     Detect,
     Detected,
@@ -30,12 +46,10 @@ from facewire.protocol.messages import (
     EmbeddedFace,
     Health,
     HealthReport,
-    Hello,
     Identified,
     Identify,
     Ping,
     Pong,
-    Progress,
     Stats,
     StatsReport,
     Verified,
@@ -46,16 +60,14 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5050
 DEFAULT_TIMEOUT_S = 30.0  # a busy server answers `busy` long before; a picture takes well under a second
 
-_PAUSE_MS = 100  # before asking a busy server of somebody else's make that gave no advice: a few pictures' work
 
-
-class FaceClient(GalleryOperations):
+class FaceClient:
     """A facewire server, as a context manager; may be shared by threads, which then share its connection.
 
-    Pictures are the bytes of JPEG, PNG, WebP or BMP files. It connects at the first request, and again after the
-    connection was lost. Where the server closed one that was silent just as something was asked, and says that it has
-    not begun it, that is asked once more on a new connection, whatever it is. Every operation raises ClientError:
-    ServerRefused for an error that the server answered, ServerTimeout, ConnectionLost, BadAnswer.
+    Pictures are the bytes of files of any format in protocol/formats.py. It connects at the first request, and again
+    after the connection was lost. Where the server closed one that was silent just as something was asked, and says
+    that it has not begun it, it asks once more on a new connection, whatever the operation. Every operation raises
+    ClientError: ServerRefused for an error that the server answered, ServerTimeout, ConnectionLost, BadAnswer.
     """
 
     def __init__(
@@ -67,25 +79,45 @@ class FaceClient(GalleryOperations):
         token: str | None = None,
         max_frame: int = DEFAULT_MAX_FRAME,
         retries: int = 0,
+        asker: Asker | None = None,
     ) -> None:
         """`timeout`: seconds of silence, with neither the answer nor news of its progress; `max_frame`: the server's
         limit, in bytes; `retries`: how often to ask again, after the wait that it asks for, when the server is busy;
-        with any, `identify_many` also asks once more for a picture whose connection was lost."""
-        self._host = host
-        self._port = port
-        self._timeout = timeout
-        self._token = token or None  # an empty one, as FACEWIRE_TOKEN= leaves it, is none
-        self._max_frame = max_frame
-        self._retries = retries
-        self._lock = threading.Lock()  # guards the two below
-        self._current: Connection | None = None
-        self._closed = threading.Event()
+        with any, `identify_many` also asks once more for a picture whose connection was lost; `asker`: carries the
+        requests instead of a connection to `host`."""
+        self._asker = asker or ServerAsker(
+            host, port, timeout=timeout, token=token, max_frame=max_frame, retries=retries
+        )
 
-    # ------------------------------------------------------------------------------------------ operations
+    def connect(self) -> Self:
+        """Connects now, rather than with the first request. Raises CannotConnect, and Unauthorized for the token."""
+        self._asker.connect()
+        return self
+
+    def close(self) -> None:
+        """Ends the connection; requests under way in other threads fail with ConnectionLost. Harmless when repeated."""
+        self._asker.close()
+
+    def __enter__(self) -> Self:
+        return self.connect()
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def ask(self, body: Asks[A], on_progress: OnProgress | None = None) -> A:
+        """The answer to any request; `on_progress` is called in this thread, while it waits."""
+        return self._asker.ask(body, on_progress)
+
+    @property
+    def albums(self) -> AlbumClient:
+        """Every operation on albums, over this connection."""
+        return AlbumClient(self._asker)
+
+    # ------------------------------------------------------------------------------------------ pictures
 
     def identify(self, image: bytes, *, k: int = 1, emotion: bool = True) -> Identified:
-        """Who is in this picture? `k`: candidates wanted a face."""
-        return self.ask(Identify(image, k, emotion))
+        """Who is in this picture? `k`: candidates per face."""
+        return self._asker.ask(Identify(image, k, emotion))
 
     def identify_file(self, path: Path | str, *, k: int = 1, emotion: bool = True) -> Identified:
         """`identify` the picture in a file, without the film of a motion photo where that is too large to be sent.
@@ -105,15 +137,15 @@ class FaceClient(GalleryOperations):
 
         A picture that the server refuses gives its error in its place; ClientErrors that concern all are raised.
         """
-        return self.ask_many((Identify(image, k, emotion) for image in images), window=window)
+        return self._asker.ask_many((Identify(image, k, emotion) for image in images), window=window)
 
     def detect(self, image: bytes) -> Detected:
         """Where are the faces?"""
-        return self.ask(Detect(image))
+        return self._asker.ask(Detect(image))
 
     def embed(self, image: bytes) -> Embedded:
         """The faces' embeddings; `embedding_values` reads them."""
-        return self.ask(Embed(image))
+        return self._asker.ask(Embed(image))
 
     def verify(
         self,
@@ -128,169 +160,120 @@ class FaceClient(GalleryOperations):
 
         `fmr`: how often two different people may be called the same; by default as the server is set.
         """
-        return self.ask(Verify(image, other, fmr, at, other_at))
+        return self._asker.ask(Verify(image, other, fmr, at, other_at))
 
     def ping(self) -> Pong:
         """Is the server there?"""
-        return self.ask(Ping())
+        return self._asker.ask(Ping())
 
     def health(self) -> HealthReport:
         """Can the server do its work? It runs one real inference."""
-        return self.ask(Health())
+        return self._asker.ask(Health())
 
     def stats(self) -> StatsReport:
         """The server's counters."""
-        return self.ask(Stats())
+        return self._asker.ask(Stats())
 
-    @property
-    def albums(self) -> AlbumClient:
-        """Every operation on albums, over this connection."""
-        return AlbumClient(self)
+    # ------------------------------------------------------------------------------------------ the gallery
+    #
+    # A change is on the server's disk, and in force for every client, when its method returns. A name that nobody has
+    # raises UnknownPerson, one that is taken AlreadyExists. After ConnectionLost or ServerTimeout a change may or may
+    # not have been made: `history` tells.
 
-    # ------------------------------------------------------------------------------------------ connection
+    def enrol(
+        self,
+        name: str,
+        image: bytes,
+        *,
+        label: str | None = None,
+        several: Literal["refuse", "main"] = "refuse",
+        at: tuple[float, float] | None = None,
+        accept: Sequence[Acceptable] = (),
+    ) -> Enrolled:
+        """Add a picture to a person, who is added if unknown.
 
-    def connect(self) -> Self:
-        """Connects now, rather than with the first request. Raises CannotConnect, and Unauthorized for the token."""
-        self._connection()
-        return self
-
-    def close(self) -> None:
-        """Ends the connection; requests under way in other threads fail with ConnectionLost. Harmless when repeated."""
-        self._closed.set()
-        with self._lock:
-            connection, self._current = self._current, None
-        if connection is not None:
-            connection.close()
-
-    def __enter__(self) -> Self:
-        return self.connect()
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def _connection(self) -> Connection:
-        with self._lock:
-            if self._closed.is_set():
-                raise ConnectionLost("this client has been closed")
-            if self._current is None or not self._current.alive:
-                self._current = self._open()
-            return self._current
-
-    def _has_connection(self) -> bool:
-        with self._lock:
-            return self._current is not None
-
-    def _open(self) -> Connection:
-        connection = Connection(self._host, self._port, timeout=self._timeout, max_frame=self._max_frame)
-        if self._token is not None:
-            try:
-                hello = Hello(self._token)
-                self._finish(_begin(hello, connection))
-            except ClientError:
-                connection.close()
-                raise
-        return connection
-
-    # ------------------------------------------------------------------------------------------ asking
-
-    def ask(self, body: Asks[A], on_progress: OnProgress | None = None) -> A:
-        """The answer to any request; `on_progress` is called in this thread.
-
-        With progress the timeout is that between two signs of life.
+        `label`: what matches show as the picture; of several faces `at` is a point in the one that is meant, and
+        `several="main"` takes the largest central one; `accept`: reasons not to refuse it for, "all" for none. Raises
+        InvalidImage, NoFace, SeveralFaces or NotEnrolled, which says the reasons with their numbers. A picture that
+        the person has already comes back in `rejected`.
         """
-        left = self._retries
-        fresh = False
-        while True:
-            had_one = self._has_connection()
-            try:
-                return self._finish(self._begin(body), on_progress)
-            except ClientError as error:
-                # Closed while it was idle, just as we asked: the next request opens another.
-                if error.unheard and had_one and not fresh:
-                    fresh = True
-                    continue
-                if not isinstance(error, ServerBusy) or not left:
-                    raise
-                left -= 1
-                _pause(error)
+        labels = () if label is None else (label,)
+        return self._asker.ask(Enrol(name, image=image, labels=labels, several=several, at=at, accept=tuple(accept)))
 
-    def ask_many(self, bodies: Iterable[Asks[A]], *, window: int) -> Iterator[A | ServerRefused]:
-        """The answers in the requests' order, up to `window` of them under way at once.
+    def enrol_many(
+        self,
+        name: str,
+        images: Sequence[bytes],
+        *,
+        labels: Sequence[str] = (),
+        several: Literal["refuse", "main"] = "refuse",
+        accept: Sequence[Acceptable] = (),
+        points: Sequence[tuple[float, float]] = (),
+    ) -> Enrolled:
+        """Add pictures to a person in one change: those that can be enrolled are, `rejected` says why others not.
 
-        A request that the server refuses gives its error in its place; ClientErrors that concern all are raised.
+        `accept`: as for `enrol`; `points`: one in the face that is meant of each picture, or none.
         """
-        calls: deque[_Call[A]] = deque()
-        failure: ClientError | None = None
-        for body in bodies:
-            try:
-                calls.append(self._begin(body))
-            except ClientError as error:
-                failure = error  # but first the answers that are still to be had
-                break
-            if len(calls) >= window:
-                answer = self._settle(calls.popleft())
-                yield answer
-        while calls:
-            answer = self._settle(calls.popleft())
-            yield answer
-        if failure is not None:
-            raise failure
+        request = Enrol(
+            name,
+            images=tuple(images),
+            labels=tuple(labels),
+            several=several,
+            accept=tuple(accept),
+            points=tuple(points),
+        )
+        return self._asker.ask(request)
 
-    def _settle(self, call: _Call[A]) -> A | ServerRefused:
-        """The answer to a call, or what it was refused with; asks again, alone, where that may help."""
-        try:
-            return self._finish(call)
-        except ServerBusy as busy:
-            if not self._retries and not busy.unheard:
-                return busy
-            if not busy.unheard:
-                _pause(busy)
-        except ConnectionLost as lost:
-            if not self._retries and not lost.unheard:
-                raise
-        except ServerRefused as error:
-            if not error.unheard:
-                return error
-        try:
-            return self.ask(call.body)
-        except ServerRefused as error:
-            return error
+    def people(self, offset: int = 0, limit: int | None = None, *, contains: str = "") -> PeopleListed:
+        """One page of the enrolled people, by name; `limit`: at most this many (the protocol's MAX_PAGE if None);
+        `contains`: only those whose name has this in it, in any case."""
+        return self._asker.ask(People(offset, contains=contains) if limit is None else People(offset, limit, contains))
 
-    def _begin(self, body: Asks[A]) -> _Call[A]:
-        return _begin(body, self._connection())
+    def all_people(self, contains: str = "") -> Iterator[PersonEntry]:
+        """Every enrolled person, page by page."""
+        offset = 0
+        while page := self.people(offset, contains=contains).people:
+            yield from page
+            offset += len(page)
 
-    def _finish(self, call: _Call[A], on_progress: OnProgress | None = None) -> A:
-        while not call.future.done():
-            try:
-                sign = call.signs.get(timeout=self._timeout)
-            except queue.Empty:
-                call.connection.forget(call.future)
-                raise ServerTimeout(f"no answer in {self._timeout:g} s") from None
-            if sign is not None and on_progress is not None:
-                on_progress(sign)
-        return call.future.result()
+    def show(self, name: str, offset: int = 0, limit: int | None = None, *, crops: bool = True) -> PersonShown:
+        """A person and a page of their templates; `crops`: with small pictures of the faces."""
+        return self._asker.ask(Show(name, offset, crops=crops) if limit is None else Show(name, offset, limit, crops))
 
+    def all_templates(self, name: str, *, crops: bool = True) -> Iterator[TemplateEntry]:
+        """Every template of a person, page by page."""
+        offset = 0
+        while page := self.show(name, offset, crops=crops).templates:
+            yield from page
+            offset += len(page)
 
-@dataclass(frozen=True, slots=True)
-class _Call(Generic[A]):
-    """A request under way. `signs`: its progress as it comes, None when the future is done."""
+    def rename(self, name: str, to: str) -> Changed:
+        """Rename a person."""
+        return self._asker.ask(Rename(name, to))
 
-    body: Asks[A]
-    connection: Connection
-    future: Future[A]
-    signs: queue.SimpleQueue[Progress | None]
+    def merge(self, names: Sequence[str], into: str) -> Changed:
+        """Merge people into `into`, who gets all their templates; their names disappear."""
+        return self._asker.ask(Merge(tuple(names), into))
 
+    def split(self, name: str, templates: Sequence[int], to: str) -> Changed:
+        """Move templates of `name` to another person, who is added if unknown."""
+        return self._asker.ask(Split(name, tuple(templates), to))
 
-def _begin(body: Asks[A], connection: Connection) -> _Call[A]:
-    signs: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
-    future = connection.submit(body, signs.put)
-    future.add_done_callback(lambda _: signs.put(None))
-    return _Call(body, connection, future, signs)
+    def remove(self, name: str, templates: Sequence[int] = ()) -> Changed:
+        """Remove templates of a person, or without any the person; `undo` brings them back."""
+        return self._asker.ask(Remove(name, tuple(templates)))
 
+    def erase(self, name: str) -> Erased:
+        """Remove a person for good, with everything that was kept of them; nothing before it can be undone then."""
+        return self._asker.ask(Erase(name))
 
-def _pause(busy: ServerBusy) -> None:
-    """Waits as long as the server advises; it does with every `busy`."""
-    time.sleep((busy.retry_after_ms or _PAUSE_MS) / 1000)
+    def undo(self, count: int = 1, *, last: int | None = None) -> Undone:
+        """Take back the last changes; with `last`, only if that is still the number of the last one (else Conflict)."""
+        return self._asker.ask(Undo(count, last))
+
+    def history(self, limit: int | None = None, *, before: int | None = None, name: str | None = None) -> HistoryListed:
+        """The journal, newest first; `before`: only events of lower numbers; `name`: only those about that person."""
+        return self._asker.ask(History(before=before, name=name) if limit is None else History(limit, before, name))
 
 
 def embedding_values(face: EmbeddedFace) -> array.array[float]:

@@ -20,7 +20,7 @@ _NAMED = 50  # files left out that are named, before the rest is only counted
 
 
 class NoSuchPicture(Exception):
-    """A path that is not there, or a folder without pictures."""
+    """A path that doesn't exist, or a folder without pictures."""
 
 
 class TooManyBytes(Exception):
@@ -29,14 +29,14 @@ class TooManyBytes(Exception):
 
 @dataclass(slots=True)
 class Found:
-    """`pictures`: the files meant; `others`: those of folders that are none, by their name and their first bytes."""
+    """`pictures`: the files to send; `others`: files in folders that are no pictures by name or first bytes."""
 
     pictures: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
 
     def about_others(self) -> list[str]:
-        """What is said of the files left out; nothing where there are none."""
+        """Lines that tell which files were left out, if any."""
         service = [said] if (said := self.left_out.said()) else []
         if not self.others:
             return service
@@ -47,7 +47,7 @@ class Found:
 
 
 def find_pictures(paths: Iterable[Path]) -> Found:
-    """Files as given, whatever they are; of folders every picture at any depth, sorted. Raises NoSuchPicture."""
+    """Files as given, whatever they are; every picture in folders, at any depth, sorted. Raises NoSuchPicture."""
     found = Found()
     for path in paths:
         if path.is_dir():
@@ -80,7 +80,7 @@ def files_below(folder: Path, left_out: LeftOut) -> Iterator[Path]:
 
 
 def is_picture(path: Path) -> bool:
-    """By its name or its first bytes. One that can't be read counts as one: whoever reads it will say why."""
+    """By its name or its first bytes. An unreadable file counts as a picture: reading it will tell what is wrong."""
     try:
         return looks_like_a_picture(path)
     except OSError:
@@ -102,7 +102,7 @@ def read_picture(path: Path) -> bytes:
 
 
 def over_limit(data: bytes) -> str:
-    """What is said of a file that no frame can hold."""
+    """The message about a file that no frame can hold."""
     alone = len(still(data))
     film = f" (a motion photo, of which the picture itself has {alone / 1e6:.1f} MB)" if alone < len(data) else ""
     return f"the file has {len(data) / 1e6:.1f} MB{film}, and at most {LARGEST / 1e6:.1f} MB can be sent"

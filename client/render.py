@@ -28,7 +28,7 @@ _DROPPED = ("Mn", "Me", "Cf", "So", "Sk")  # accents, joiners, pictures and the 
 
 
 class CannotDraw(Exception):
-    """The picture can't be read, or not written, here."""
+    """The picture can't be read or written."""
 
 
 def draw(picture: bytes, answer: Identified) -> bytes:

@@ -12,7 +12,7 @@
 
 It needs FaceNet's and YuNet's weights and requirements-bench.txt. What is slow to build (DeepFace's networks as ONNX,
 large galleries) is kept in the cache folder for the next run. Exit codes: 0 measured, whether or not the targets are
-met; 2 asked wrongly; 3 something did not start.
+met; 2 usage error; 3 something did not start.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from facewire.client.pictures import NoSuchPicture, find_pictures
-from facewire.protocol.arguments import Parser
+from facewire.protocol.arguments import Parser, positive
 from facewire.scripts.demo import PROBES
 from facewire.scripts.serving import ROOT
 from facewire.server.errors import StartError
-from facewire.server.settings import positive
 from facewire.server.vision.cache import default_cache_dir
 from lab.benchmarking.report import Section, report_json, report_text
 

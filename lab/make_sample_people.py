@@ -7,7 +7,7 @@ with each recogniser in the end. Nothing of FOLDER is copied into it.
 
 Takes some ten minutes on two cores, most of it choosing people, and 2 GB of memory.
 
-Exit codes: 0 drawn (or checked) and recognised, 1 drawn but the check found fault, 2 asked wrongly, 3 something failed.
+Exit codes: 0 drawn (or checked) and recognised, 1 drawn but the check found fault, 2 usage error, 3 something failed.
 """
 
 from __future__ import annotations

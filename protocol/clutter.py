@@ -1,4 +1,4 @@
-"""What systems and programs leave beside people's pictures: thumbnails, bins, indexes. Never a person or a photo.
+"""What systems and programs leave beside people's pictures: thumbnails, bins, indexes. Never people or photos.
 
 The one list for every door: folders on both sides of the wire, ZIPs, what is dropped onto the page. Hidden ones (a
 name that begins with a dot) are among them: .DS_Store, .thumbnails, .Trash-1000, .picasaoriginals, .git, and the ._NAME
@@ -40,7 +40,7 @@ _PATTERN = re.compile(PATTERN, re.IGNORECASE)
 
 
 def is_clutter(name: str) -> bool:
-    """Is a file or a folder of this name, one part of a path, none that anybody made?"""
+    """Whether a file or folder of this name (one part of a path) was left by a system or a program."""
     if name.startswith("."):
         return name not in (".", "..")
     return name in EXACT or name.casefold() in ANY_CASE or _PATTERN.fullmatch(name) is not None
@@ -48,7 +48,7 @@ def is_clutter(name: str) -> bool:
 
 @dataclass(slots=True)
 class LeftOut:
-    """How many service folders, with all that is in them, and service files beside pictures were passed over."""
+    """How many service folders (each with all its contents) and service files beside pictures were skipped."""
 
     folders: int = 0
     files: int = 0
@@ -58,7 +58,7 @@ class LeftOut:
         return self.folders + self.files
 
     def said(self) -> str:
-        """`3 service folders and 1 service file left out`; empty where there were none."""
+        """`3 service folders and 1 service file left out`; empty if there were none."""
         counts = ((self.folders, "service folder"), (self.files, "service file"))
         parts = [counted(number, thing) for number, thing in counts if number]
         return f"{' and '.join(parts)} left out" if parts else ""

@@ -16,6 +16,7 @@ from facewire.protocol import gallery_messages
 from facewire.protocol.albums import adding, collection, correcting, enrolling, export, looking, search
 from facewire.protocol.asks import REQUEST_OF, A, Asks, answer_of
 from facewire.protocol.errors import BadMessage, ErrorCode, ProtocolError, UnsupportedOp
+from facewire.protocol.limits import ANSWER_LIMITS, REQUEST_LIMITS, Limits, check_limits
 from facewire.protocol.messages import (
     Answer,
     Failure,
@@ -25,7 +26,6 @@ from facewire.protocol.messages import (
     Success,
 )
 from facewire.protocol.shapes import from_plain, to_plain, without_defaults
-from facewire.protocol.structure import ANSWER_LIMITS, REQUEST_LIMITS, Limits, check_structure
 
 VOCABULARY = (gallery_messages, adding, collection, correcting, enrolling, export, looking, search)
 """The modules whose requests are known here, besides `messages`: importing one registers them."""
@@ -135,7 +135,7 @@ def _pack(fields: dict[str, Any]) -> bytes:
 
 
 def _unpack(payload: bytes, limits: Limits) -> dict[str, Any]:
-    check_structure(payload, limits)
+    check_limits(payload, limits)
     try:
         return cast(dict[str, Any], msgpack.unpackb(payload, object_pairs_hook=_unique_keys))
     except UnicodeDecodeError as error:

@@ -93,7 +93,7 @@ NAMES = ", ".join(form.name for form in FORMATS)
 """For messages: "JPEG, PNG, WebP, ..."."""
 
 UNSUPPORTED = f"unsupported image format (reads {NAMES})"
-"""What is said of a file that begins like none of them."""
+"""The message about a file that is in none of them."""
 
 _BY_KEY = {form.key: form for form in FORMATS} | {"MPO": FORMATS[0]}  # albums of before 2027 have that word for some
 
@@ -104,7 +104,7 @@ def format_called(key: str) -> Format:
 
 
 def format_of(data: bytes) -> Format | None:
-    """The format of a file that begins with `data`, HEAD_BYTES of it or more; None where it is none that is read."""
+    """The format of a file that begins with `data`, HEAD_BYTES of it or more; None for any other."""
     form = next((form for form in FORMATS if any(_all_fit(magics, data) for magics in form.signatures)), None)
     if form is not None and form.key == "HEIF" and _is_avif(data):
         return _BY_KEY["AVIF"]
@@ -112,12 +112,12 @@ def format_of(data: bytes) -> Format | None:
 
 
 def has_extension(name: str | PurePath) -> bool:
-    """Is the file called like a picture, in any case?"""
+    """Whether the file's name ends like a picture's, in either case."""
     return PurePath(name).suffix.lower() in EXTENSIONS
 
 
 def looks_like_a_picture(path: Path) -> bool:
-    """By the file's name, or else by its first bytes. Raises OSError where it has to be opened and can't be."""
+    """By the file's name, or else by its first bytes. Raises OSError if it has to be opened and can't be."""
     if has_extension(path):
         return True
     with path.open("rb") as file:

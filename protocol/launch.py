@@ -34,6 +34,7 @@ _INTERRUPTED = 130  # as shells have it: 128 and the signal's number
 _READER_GONE = 141
 
 _ROOT = os.path.realpath(__file__ + "/../..")  # of a checkout
+_VENV_PYTHON = ".venv/bin/python" if os.name == "posix" else ".venv\\Scripts\\python"
 
 
 def launch(module: str, requirements: str = "requirements.txt") -> NoReturn:
@@ -109,7 +110,7 @@ class _CtrlC:
 
 
 def _press_again() -> None:
-    """Once the main thread is out of what can't be interrupted."""
+    """Once the main thread has left the code that can't be interrupted."""
     import time
 
     time.sleep(0.01)
@@ -129,7 +130,7 @@ def _explained(error: BaseException, interrupted: bool, requirements: str) -> in
     if isinstance(error, ModuleNotFoundError) and _is_missing_package(error.name):
         package = (error.name or "").partition(".")[0]
         if os.path.realpath(sys.prefix) == os.path.realpath(_ROOT + "/.venv"):
-            cure = "run .venv/bin/python -m pip install -r " + requirements
+            cure = "run " + _VENV_PYTHON + " -m pip install -r " + requirements
         elif os.path.exists(_ROOT + "/Makefile"):  # noqa: PTH110 - pathlib is slow to import
             cure = "run `make setup`, then " + _in_venv()
         else:
@@ -143,7 +144,7 @@ def _explained(error: BaseException, interrupted: bool, requirements: str) -> in
 
 
 def _is_missing_package(name: str | None) -> bool:
-    """Somebody else's, and not there: a wrong name in an import of ours must not be called that."""
+    """Whether a package of others is not installed; a wrong name in an import of ours is something else."""
     from importlib.util import find_spec
 
     package = (name or "").partition(".")[0]
@@ -151,19 +152,21 @@ def _is_missing_package(name: str | None) -> bool:
 
 
 def _in_venv() -> str:
-    return ".venv/bin/python " + os.path.relpath(os.path.realpath(sys.argv[0]), _ROOT)
+    return _VENV_PYTHON + " " + os.path.relpath(os.path.realpath(sys.argv[0]), _ROOT)
 
 
 def _has_reader() -> bool:
-    """Whether stdout can be written; where not, what is left to write is dropped."""
+    """Whether stdout, and not some other pipe, can be written; if not, what is left to write is dropped."""
     import select
 
-    poll = select.poll()
-    poll.register(1, 0)
-    gone = bool(poll.poll(0))  # asked for nothing, it tells of errors
-    if gone:
-        _drop_output()
-    return not gone
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(1, 0)
+        if not poll.poll(0):  # asked for nothing, it tells of errors
+            return True
+    # Windows has no poll for pipes: there a broken pipe is taken for stdout's
+    _drop_output()
+    return False
 
 
 def _can_write() -> bool:
@@ -187,7 +190,7 @@ def _flush() -> None:
 
 def _say(line: str) -> None:
     """A line on stderr, past Python's buffers: a signal may have come while they were being written."""
-    message = f"{sys.argv[0].rpartition('/')[2]}: {line}\n"
+    message = f"{os.path.basename(sys.argv[0])}: {line}\n"  # noqa: PTH119 - pathlib is slow to import
     try:  # noqa: SIM105 - contextlib is slow to import
         os.write(2, message.encode(errors="replace"))
     except OSError:

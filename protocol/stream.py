@@ -24,30 +24,30 @@ _Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", sel
 
 
 class StreamTimeout(Exception):
-    """The peer took longer than it may."""
+    """The peer took too long."""
 
 
 class NoRoom(StreamTimeout):
-    """There was no memory to be had for a frame."""
+    """There was no memory for a frame."""
 
 
 class IdleTimeout(StreamTimeout):
-    """Between two frames: the peer has nothing to say."""
+    """No frame began in time."""
 
 
 class FrameTimeout(StreamTimeout):
-    """Inside a frame: the peer is too slow, or gone without a word."""
+    """A frame did not arrive in time."""
 
 
 class SendTimeout(StreamTimeout):
-    """The peer takes nothing of what is sent."""
+    """The peer accepts nothing that is sent."""
 
 
 class Memory(Protocol):
     """Where a large frame's memory comes from."""
 
     def room(self, size: int) -> AbstractContextManager[None]:
-        """Holds so many bytes while the frame arrives. Blocks until they are to be had; raises NoRoom."""
+        """Reserves `size` bytes while the frame arrives. Blocks until they are free; raises NoRoom."""
         ...
 
 
@@ -70,7 +70,7 @@ class MessageStream:
         send_timeout: float | None = None,
         memory: Memory | None = None,
     ) -> None:
-        """`send_timeout`: seconds that the peer may take no byte of what is sent; None waits for ever."""
+        """`send_timeout`: seconds without the peer accepting a byte; None waits for ever."""
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # Frames are written whole: waiting to fill a packet (Nagle) would only delay small answers.

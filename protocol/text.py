@@ -1,4 +1,4 @@
-"""Words for people: strangers' text that can't drive a terminal, counts, and what a mistyped word may have meant.
+"""Words for people: text made safe for a terminal, counts, and suggestions for mistyped words.
 
 Names of people, files and albums, and messages of a server, are whatever somebody wrote. Printed raw, they could move a
 cursor, retitle a window, or read backwards. Client, server and scripts print them through `printable`.
@@ -16,7 +16,7 @@ _FLAG, _TAGS = "\U0001f3f4", range(0xE0020, 0xE0080)  # the flags of England, Sc
 
 
 def printable(text: str) -> str:
-    """`text` on one line: what controls a terminal, turns the direction of text, or can't be seen is spelt out.
+    """`text` on one line: control characters, changes of text direction and invisible characters are escaped.
 
     `\\x1b` for a control character, `\\u202e` for others, `\\xe9` for a byte of a file name that is not UTF-8. Joiners
     stay where they join, spaces of every width stay.
@@ -42,7 +42,7 @@ def counted_people(number: int) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'Ada Lovelace'?`, or nothing where none of `known` is like `word`; case and accents aside."""
+    """`; did you mean 'Ada Lovelace'?`, or nothing if no word of `known` is similar; case and accents don't count."""
     spelt = {_plain(name): name for name in reversed(list(known))}
     plain = _plain(word)
     near = difflib.get_close_matches(plain, spelt, n=1, cutoff=0.7)
@@ -64,7 +64,7 @@ def _shown(text: str, at: int, character: str) -> str:
     if ord(character) in _TAGS and _tags_a_flag(text, at):
         return character
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that is no UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that is not UTF-8
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 

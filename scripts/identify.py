@@ -13,19 +13,18 @@ if __name__ == "__main__":
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from facewire.client.commands.common import EXIT_USAGE, Usage
-from facewire.client.commands.identify import add_picture_arguments, ask_about, wanted_pictures
+from facewire.client.commands.identify import PICTURE_ARGUMENTS, ask_about, wanted_pictures
 from facewire.client.errors import ServerRefused
-from facewire.protocol.arguments import Parser
+from facewire.protocol.arguments import Parser, flags
 from facewire.protocol.messages import Identified, Identify
 from facewire.protocol.text import printable
 from facewire.server.app import open_recognition
 from facewire.server.errors import RequestError, StartError
 from facewire.server.logs import log_to_stderr
 from facewire.server.recognition.recogniser import Recogniser
-from facewire.server.settings import DEFAULT_DB, add_decision_arguments, add_vision_arguments, vision_settings
+from facewire.server.settings import Settings, add_vision_arguments, vision_settings
 from facewire.server.tcp.answers import code_of
 
 
@@ -45,12 +44,12 @@ class InProcess:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 every picture had a match, 1 some had none, 2 asked wrongly, 3 something failed."""
+    """Returns the exit code: 0 every picture had a match, 1 some had none, 2 usage error, 3 something failed."""
     parser = Parser("identify.py", description="Who is in a picture, without a server.")
     parser.tell_version()
-    add_picture_arguments(parser)
-    parser.add_argument("--db", type=Path, default=DEFAULT_DB, help="database of create_db.py (default: %(default)s)")
-    add_decision_arguments(parser)
+    for argument in PICTURE_ARGUMENTS:
+        argument(parser)
+    flags(parser, Settings, only=("db", "fpir"))
     add_vision_arguments(parser, model_help="by default the one the database was built with")
     arguments = parser.parse_args(argv)
     log_to_stderr("warning", "%(name)s: %(message)s")

@@ -18,8 +18,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facewire.client.web.main import listen, why_not
-from facewire.client.web.settings import DEFAULT_WEB_PORT, WebSettings, page_port
-from facewire.protocol.arguments import Parser
+from facewire.client.web.settings import DEFAULT_WEB_PORT, WebSettings
+from facewire.protocol.arguments import Parser, whole
+from facewire.protocol.settings import PORT_OR_ANY
 from facewire.scripts.demo import DB as DEMO_DB
 from facewire.scripts.demo import PEOPLE, choose_model, run, say, shown
 from facewire.scripts.serving import ROOT, STOP_TIMEOUT_S, last_line, server_process
@@ -39,7 +40,7 @@ def main() -> int:
         help="the database to serve (default: data/facialdb.db; where that is missing, the synthetic people)",
     )  # fmt: skip
     parser.add_argument(
-        "--port", type=page_port, default=DEFAULT_WEB_PORT,
+        "--port", type=whole(PORT_OR_ANY), default=DEFAULT_WEB_PORT,
         help="of the page (default: %(default)s; 0 picks a free one); the server takes a free one",
     )  # fmt: skip
     args = parser.parse_args()

@@ -98,7 +98,7 @@ class Busy(RequestError):
 
 
 class StartError(FacewireError):
-    """Nothing can be served in this configuration; `exit_code` is 2 (asked wrongly) or 3 (something is broken)."""
+    """Nothing can be served in this configuration; `exit_code` is 2 (usage error) or 3 (something is broken)."""
 
     exit_code = 3
 

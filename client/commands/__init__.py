@@ -1,1 +1,1 @@
-"""The commands of the command line, one a module: `add_arguments(parser)` and `run(arguments) -> exit code`."""
+"""The commands of the command line: each is a function, registered with its name, help and arguments by a decorator."""

@@ -8,37 +8,37 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from facewire.client.album_client import AlbumClient
-from facewire.client.commands.common import Usage
+from facewire.client.commands.common import EXIT_ALL_MATCHED, Argument, Commands, Usage, argument
 from facewire.protocol.albums.correcting import AlbumChanged
 from facewire.protocol.albums.looking import AlbumPerson
+from facewire.protocol.arguments import whole
+from facewire.protocol.settings import Range
 from facewire.protocol.shapes import to_plain
 from facewire.protocol.text import counted, did_you_mean, printable
 
-Run = Callable[[AlbumClient, argparse.Namespace], int]
+AlbumRun = Callable[[AlbumClient, argparse.Namespace], int]
+
+number = whole(Range("a number from a list of photos or faces", lambda value: 0 < value < 2**53))
+"""An argument of argparse: the number of a photo or a face."""
+
+_ALBUM = argument("album", metavar="ALBUM", help="the album's name")
+PERSON = argument("person", metavar="PERSON", help="name or number")
+_JSON = argument("--json", action="store_true", help="print the server's answer as one JSON object")
 
 
-def add_json_argument(parser: argparse.ArgumentParser) -> None:
-    """For every command."""
-    parser.add_argument("--json", action="store_true", help="print the server's answer as one JSON object")
+class AlbumCommands(Commands[AlbumRun]):
+    """Commands about albums, all of which have --json."""
 
-
-def add_album(parser: argparse.ArgumentParser) -> None:
-    """The album's name."""
-    parser.add_argument("album", metavar="ALBUM", help="the album's name")
-
-
-def number(text: str) -> int:
-    """An argument of argparse: the number of a photo or a face."""
-    value = int(text)
-    if not 0 < value < 2**53:
-        raise argparse.ArgumentTypeError("must be a number from a list of photos or faces")
-    return value
+    def command(self, name: str, help: str, *arguments: Argument, album: bool = True) -> Callable[[AlbumRun], AlbumRun]:
+        """Decorates the function that does it, which takes an `album` first; `help` describes it in lists, too."""
+        first = (_ALBUM,) if album else ()
+        return self.add(name, f"{help[0].upper()}{help[1:]}.", *first, *arguments, _JSON, help=help)
 
 
 def person_number(albums: AlbumClient, album: str, text: str) -> int:
-    """The number of a person who is called by it, or by their name. Raises Usage.
+    """The number of a person, given by it or by their name. Raises Usage.
 
-    A name made of digits has to be called by its number.
+    A person whose name is made of digits has to be given by number.
     """
     if text.isascii() and text.isdigit():
         return int(text)
@@ -62,23 +62,23 @@ def person_line(person: AlbumPerson) -> str:
     return f"{person.person:6d}  {name:28} {counted(person.faces, 'face')}, {counted(person.photos, 'photo')}{hidden}"
 
 
-def say(answer: object, lines: Iterable[str], *, as_json: bool) -> None:
-    """Prints an answer."""
-    if as_json:
+def say(arguments: argparse.Namespace, answer: object, lines: Iterable[str]) -> int:
+    """Prints an answer; the exit code."""
+    if arguments.json:
         print(json.dumps(_without_bytes(to_plain(answer))), flush=True)
     else:
         for line in lines:
             print(line, flush=True)
+    return EXIT_ALL_MATCHED
 
 
-def say_changed(changed: AlbumChanged, *, as_json: bool) -> int:
+def say_changed(arguments: argparse.Namespace, changed: AlbumChanged) -> int:
     """Prints what a correction did; the exit code."""
-    say(changed, [printable(changed.done), *(person_line(person) for person in changed.people)], as_json=as_json)
-    return 0
+    return say(arguments, changed, [printable(changed.done), *map(person_line, changed.people)])
 
 
 def write(path: Path, data: bytes) -> None:
-    """Writes a file. Raises Usage where that can't be."""
+    """Writes a file. Raises Usage."""
     try:
         path.write_bytes(data)
     except OSError as error:

@@ -1,26 +1,26 @@
-"""Commands that fill albums: create, add, import, process, remove, delete."""
+"""Commands that fill albums: add, import, folders, remove, process."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from facewire.client.album_client import AlbumClient
-from facewire.client.commands.album_common import add_album, number, say
-from facewire.client.commands.common import EXIT_SOME_UNMATCHED, Usage, complain
+from facewire.client.bar import Bar
+from facewire.client.commands.album_collection import describe_album
+from facewire.client.commands.album_common import AlbumCommands, number, say
+from facewire.client.commands.common import EXIT_SOME_UNMATCHED, Usage, argument, complain
 from facewire.client.errors import ServerRefused, TooLarge
 from facewire.client.pictures import LARGEST, files_below, is_picture, over_limit
-from facewire.client.progress import Progress, megabytes
 from facewire.protocol.albums.adding import AlbumIngested, AlbumSkipped
 from facewire.protocol.albums.collection import AlbumInfo
 from facewire.protocol.clutter import LeftOut
 from facewire.protocol.formats import NAMES, UNSUPPORTED
-from facewire.protocol.messages import Progress as News
-from facewire.protocol.text import counted, counted_people, printable
+from facewire.protocol.messages import Progress
+from facewire.protocol.text import counted, printable
 
 _STAGES = {
     "waiting": "waiting for another album",
@@ -29,69 +29,24 @@ _STAGES = {
     "people": "who is who",
 }
 
-
-def create(albums: AlbumClient, arguments: argparse.Namespace) -> int:
-    """A new album."""
-    info = albums.create(arguments.album)
-    say(info, [f"{printable(info.album)}: created"], as_json=arguments.json)
-    return 0
+COMMANDS = AlbumCommands()
 
 
-def add_rename(parser: argparse.ArgumentParser) -> None:
-    """The options of rename."""
-    add_album(parser)
-    parser.add_argument("to", metavar="NAME", help="what it is called from now on")
-
-
-def rename(albums: AlbumClient, arguments: argparse.Namespace) -> int:
-    """Another name."""
-    info = albums.rename(arguments.album, arguments.to)
-    say(info, [f"{printable(arguments.album)} is called {printable(info.album)} now"], as_json=arguments.json)
-    return 0
-
-
-def add_delete(parser: argparse.ArgumentParser) -> None:
-    """The options of delete."""
-    add_album(parser)
-    parser.add_argument("--yes", action="store_true", help="don't ask")
-
-
-def delete(albums: AlbumClient, arguments: argparse.Namespace) -> int:
-    """An album, for good; asks first. Raises Usage."""
-    if not arguments.yes:
-        if not sys.stdin.isatty():
-            raise Usage("an album is deleted for good: say --yes")
-        photos = albums.status(arguments.album).photos
-        if input(
-            f"Delete {printable(arguments.album)} with {counted(photos, 'photo')}, for good? [y/N] "
-        ).strip() not in (
-            "y",
-            "Y",
-        ):
-            print("nothing was deleted")
-            return EXIT_SOME_UNMATCHED
-    deleted = albums.delete(arguments.album)
-    say(
-        deleted,
-        [f"{printable(deleted.album)}: deleted, with {counted(deleted.photos, 'photo')}"],
-        as_json=arguments.json,
-    )
-    return 0
-
-
-def add_add(parser: argparse.ArgumentParser) -> None:
-    """The options of add."""
-    add_album(parser)
-    parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH",
+@COMMANDS.command(
+    "add",
+    "pictures, folders and ZIP files",
+    argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
         help="a picture, a folder (pictures at any depth, their folders kept in their names), or a ZIP file",
-    )  # fmt: skip
-    parser.add_argument("--create", action="store_true", help="create the album if there is none of that name")
-    parser.add_argument("--process", action="store_true", help="and find the faces afterwards")
-
-
+    ),
+    argument("--create", action="store_true", help="create the album if there is none of that name"),
+    argument("--process", action="store_true", help="and find the faces afterwards"),
+)
 def add(albums: AlbumClient, arguments: argparse.Namespace) -> int:
-    """Adds everything, with a progress bar; what was added before is passed over. Raises Usage."""
+    """Adds everything, with a progress bar; what was added before is skipped. Raises Usage."""
     result = _Result()
     files = []
     for found in (_FoundFile(path, name) for given in arguments.paths for path, name in _found(given, result.left_out)):
@@ -108,32 +63,30 @@ def add(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     for file in files:
         if file.path.suffix.lower() == ".zip":
             _add_zip(albums, arguments.album, file.path, result)
-    code = _say_ingested(result.ingested(), as_json=arguments.json)
+    code = _say_ingested(arguments, result.ingested())
     if arguments.process:
-        process_with_bar(albums, arguments.album, again=False)
+        _process(albums, arguments.album, again=False)
     return code
 
 
-def add_import(parser: argparse.ArgumentParser) -> None:
-    """The options of import."""
-    add_album(parser)
-    parser.add_argument(
-        "folder", metavar="FOLDER", help="relative to the import root of the server, which its owner chose"
-    )
-
-
+@COMMANDS.command(
+    "import",
+    "a folder of the server's own disk",
+    argument("folder", metavar="FOLDER", help="relative to the import root of the server, which its owner chose"),
+)
 def import_folder(albums: AlbumClient, arguments: argparse.Namespace) -> int:
-    """A folder on the server."""
-    with Progress("adding", "files") as bar:
+    """Adds a folder of the server."""
+    with Bar("adding", "files") as bar:
         ingested = albums.import_folder(arguments.album, arguments.folder, _Draw(bar))
-    return _say_ingested(ingested, as_json=arguments.json)
+    return _say_ingested(arguments, ingested)
 
 
-def add_folders(parser: argparse.ArgumentParser) -> None:
-    """The options of folders."""
-    parser.add_argument("folder", nargs="?", default="", metavar="FOLDER", help="relative to the import root")
-
-
+@COMMANDS.command(
+    "folders",
+    "the folders that `import` could take",
+    argument("folder", nargs="?", default="", metavar="FOLDER", help="relative to the import root"),
+    album=False,
+)
 def folders(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """The folders on the server that an import could take."""
     listed = albums.folders(arguments.folder)
@@ -142,68 +95,50 @@ def folders(albums: AlbumClient, arguments: argparse.Namespace) -> int:
         lines.append(f"and {listed.total - len(listed.folders)} more")
     lines.append(f"{counted(listed.pictures, 'picture')} in this folder itself")
     refused = ["this server imports no folders: its owner can allow one with --album-import-root"]
-    say(listed, lines if listed.allowed else refused, as_json=arguments.json)
+    say(arguments, listed, lines if listed.allowed else refused)
     return 0 if listed.allowed else EXIT_SOME_UNMATCHED
 
 
-def add_remove(parser: argparse.ArgumentParser) -> None:
-    """The options of remove."""
-    add_album(parser)
-    parser.add_argument("photos", nargs="+", type=number, metavar="PHOTO", help="its number")
-
-
+@COMMANDS.command(
+    "remove",
+    "take photos out, for good",
+    argument("photos", nargs="+", type=number, metavar="PHOTO", help="its number"),
+)
 def remove(albums: AlbumClient, arguments: argparse.Namespace) -> int:
-    """Photos, for good."""
+    """Removes photos, for good."""
     removed = albums.remove(arguments.album, arguments.photos)
     line = f"removed {counted(removed.photos, 'photo')} with {counted(removed.faces, 'face')}"
-    say(removed, [line], as_json=arguments.json)
-    return 0
+    return say(arguments, removed, [line])
 
 
-def add_process(parser: argparse.ArgumentParser) -> None:
-    """The options of process."""
-    add_album(parser)
-    parser.add_argument("--no-wait", action="store_true", help="begin, and don't wait for the end")
-    parser.add_argument("--again", action="store_true", help="try unreadable photos again, too")
-
-
+@COMMANDS.command(
+    "process",
+    "find the faces, and who is who",
+    argument("--no-wait", action="store_true", help="begin, and don't wait for the end"),
+    argument("--again", action="store_true", help="try unreadable photos again, too"),
+)
 def process(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Finds the faces, with a progress bar."""
     if arguments.no_wait:
         info = albums.process(arguments.album, wait=False, again=arguments.again)
     else:
-        info = process_with_bar(albums, arguments.album, again=arguments.again)
-    say(info, describe_album(info), as_json=arguments.json)
-    return 0
+        info = _process(albums, arguments.album, again=arguments.again)
+    return say(arguments, info, describe_album(info))
 
 
-def process_with_bar(albums: AlbumClient, album: str, *, again: bool) -> AlbumInfo:
+def _process(albums: AlbumClient, album: str, *, again: bool) -> AlbumInfo:
     """Processes an album and draws how far it is. Ctrl-C leaves the server at work."""
-    with Progress("finding faces", "photos") as bar:
+    with Bar("finding faces", "photos") as bar:
         return albums.process(album, again=again, on_progress=_Draw(bar))
-
-
-def describe_album(info: AlbumInfo) -> list[str]:
-    """An album in a few lines."""
-    lines = [
-        f"{printable(info.album)}: {counted(info.photos, 'photo')}, {info.size_bytes / 1e6:.1f} MB, "
-        f"created {printable(info.created)}",
-        f"  {info.with_faces} with faces, {info.without_faces} without, {info.unreadable} unreadable, "
-        f"{info.waiting} waiting{' (being processed)' if info.processing else ''}"
-        f"{', more being added' if info.adding else ''}",
-        f"  {counted(info.faces, 'face')} of {counted_people(info.people)}, {info.named} with a name,"
-        f" {info.hidden} hidden",
-    ]
-    return lines if info.undo is None else [*lines, f"  undo would take back: {printable(info.undo)}"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Draw:
-    """The server's news on a bar."""
+    """Shows the server's progress on a bar."""
 
-    bar: Progress
+    bar: Bar
 
-    def __call__(self, news: News) -> None:
+    def __call__(self, news: Progress) -> None:
         stage = str(news.details.get("stage", ""))
         self.bar.at(news.done, news.total, label=_STAGES.get(stage, stage))
 
@@ -268,7 +203,7 @@ def _add_pictures(albums: AlbumClient, album: str, files: list[_FoundFile], resu
             sent.append(file)
             yield file.name, data
 
-    with Progress("adding", "photos") as bar:
+    with Bar("adding", "photos") as bar:
         for done, outcome in enumerate(albums.add_many(album, pictures()), 1):
             file = sent.popleft()
             if isinstance(outcome, ServerRefused):
@@ -284,9 +219,9 @@ def _add_pictures(albums: AlbumClient, album: str, files: list[_FoundFile], resu
 
 def _add_zip(albums: AlbumClient, album: str, path: Path, result: _Result) -> None:
     try:
-        with path.open("rb") as file, Progress(f"sending {printable(path.name)}", "MB", size=megabytes) as bar:
+        with path.open("rb") as file, Bar(f"sending {printable(path.name)}", "B") as bar:
             size = path.stat().st_size
-            with Progress("adding", "files") as unpacking:
+            with Bar("adding", "files") as unpacking:
                 ingested = albums.add_zip(
                     album, file, on_sent=lambda sent: bar.at(sent, size), on_progress=_Draw(unpacking)
                 )
@@ -295,14 +230,14 @@ def _add_zip(albums: AlbumClient, album: str, path: Path, result: _Result) -> No
     result.take(ingested)
 
 
-def _say_ingested(ingested: AlbumIngested, *, as_json: bool) -> int:
+def _say_ingested(arguments: argparse.Namespace, ingested: AlbumIngested) -> int:
     line = f"{counted(ingested.added, 'photo')} added, {ingested.duplicates} there already"
     if ingested.skipped_total:
         line += f", {ingested.skipped_total} not added"
     if ingested.left_out:
         line += f", {counted(ingested.left_out, 'service file or folder', 'service files and folders')} left out"
-    say(ingested, [line], as_json=as_json)
-    if not as_json:
+    say(arguments, ingested, [line])
+    if not arguments.json:
         for skipped in ingested.skipped:
             complain(f"{skipped.name}: {skipped.reason}", of="")
     return EXIT_SOME_UNMATCHED if ingested.skipped_total else 0

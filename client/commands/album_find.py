@@ -8,33 +8,40 @@ from pathlib import Path
 from typing import get_args
 
 from facewire.client.album_client import AlbumClient
-from facewire.client.commands.album_common import add_album, number, person_number, read, say
-from facewire.client.commands.common import EXIT_SOME_UNMATCHED, Usage, complain
-from facewire.client.progress import Progress, megabytes
+from facewire.client.bar import Bar
+from facewire.client.commands.album_common import AlbumCommands, number, person_number, read, say
+from facewire.client.commands.common import EXIT_SOME_UNMATCHED, Usage, argument, complain
 from facewire.protocol.albums.export import AlbumExported
 from facewire.protocol.albums.search import AlbumFound, AlbumFoundPhoto, AlbumSample, AlbumWanted, ShowFound, Together
+from facewire.protocol.arguments import among, one_of
 from facewire.protocol.text import counted, printable
 
 _WHO = "a picture of them, person:NAME, person:NUMBER, or face:NUMBER of the album"
+_SHOW = get_args(ShowFound)
+
+COMMANDS = AlbumCommands()
 
 
-def add_search(parser: argparse.ArgumentParser) -> None:
-    """The options of search."""
-    add_album(parser)
-    parser.add_argument("who", nargs="+", metavar="WHO", help=f"{_WHO}; several are of one person")
-    parser.add_argument(
+@COMMANDS.command(
+    "search",
+    "photos of somebody",
+    argument("who", nargs="+", metavar="WHO", help=f"{_WHO}; several are of one person"),
+    argument(
         "--with", dest="others", action="append", nargs="+", default=[], metavar="WHO", help="somebody else; repeatable"
-    )
-    parser.add_argument("--all", action="store_true", help="only photos that show all of them, not any")
-    parser.add_argument(
-        "--leave-out", action="append", nargs=2, default=[], metavar=("IMG", "N"),
+    ),
+    argument("--all", action="store_true", help="only photos that show all of them, not any"),
+    argument(
+        "--leave-out",
+        action="append",
+        nargs=2,
+        default=[],
+        metavar=("IMG", "N"),
         help="a face of a picture that is not meant: the number that the search prints for it; repeatable",
-    )  # fmt: skip
-    parser.add_argument("--show", choices=get_args(ShowFound), default="all", help="(default: %(default)s)")
-    parser.add_argument("-n", type=number, default=100, metavar="N", help="at most so many (default: %(default)s)")
-    parser.add_argument("--export", type=Path, metavar="FILE", help="save all that is found there, as a ZIP")
-
-
+    ),
+    argument("--show", type=one_of(_SHOW), metavar=among(_SHOW), default="all", help="(default: %(default)s)"),
+    argument("-n", type=number, default=100, metavar="N", help="at most so many (default: %(default)s)"),
+    argument("--export", type=Path, metavar="FILE", help="save all that is found there, as a ZIP"),
+)
 def search(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Prints the photos found, the most similar first; exit code 1 where nobody is. Raises Usage."""
     left_out: dict[str, list[int]] = {}
@@ -47,24 +54,21 @@ def search(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     wanted = [_wanted(albums, arguments.album, group, left_out) for group in groups]
     together: Together = "all" if arguments.all else "any"
     found = albums.search(arguments.album, wanted, together=together, show=arguments.show, limit=min(arguments.n, 1000))
-    say(found, _lines(groups, found), as_json=arguments.json)
+    say(arguments, found, _lines(groups, found))
     if arguments.export is not None and found.total:
-        save(albums, albums.export(arguments.album, wanted=wanted, together=together), arguments.export)
+        _save(albums, albums.export(arguments.album, wanted=wanted, together=together), arguments.export)
     return 0 if found.total else EXIT_SOME_UNMATCHED
 
 
-def add_export(parser: argparse.ArgumentParser) -> None:
-    """The options of export."""
-    add_album(parser)
-    parser.add_argument("file", type=Path, metavar="FILE", help="the ZIP to write; an interrupted one is continued")
-    parser.add_argument("--person", action="append", default=[], help="only photos of this one; repeatable")
-    parser.add_argument("--all", action="store_true", help="only photos that show all of these people, not any")
-    parser.add_argument("--photo", action="append", type=number, default=[], help="only this one; repeatable")
-    parser.add_argument(
-        "--no-labels", action="store_true", help="photos alone, without labels.json and an XMP file beside each"
-    )
-
-
+@COMMANDS.command(
+    "export",
+    "an album, or a part of it, as a ZIP",
+    argument("file", type=Path, metavar="FILE", help="the ZIP to write; an interrupted one is continued"),
+    argument("--person", action="append", default=[], help="only photos of this person; repeatable"),
+    argument("--all", action="store_true", help="only photos that show all of these people, not any"),
+    argument("--photo", action="append", type=number, default=[], help="only this photo; repeatable"),
+    argument("--no-labels", action="store_true", help="photos alone, without labels.json and an XMP file beside each"),
+)
 def export(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Saves a ZIP, with a progress bar. Raises Usage."""
     if arguments.person and arguments.photo:
@@ -77,16 +81,15 @@ def export(albums: AlbumClient, arguments: argparse.Namespace) -> int:
         together="all" if arguments.all else "any",
         sidecars=not arguments.no_labels,
     )
-    save(albums, exported, arguments.file)
-    line = f"{printable(str(arguments.file))}: {counted(exported.files, 'file')}, {megabytes(exported.size_bytes)} MB"
-    say(exported, [line], as_json=arguments.json)
-    return 0
+    _save(albums, exported, arguments.file)
+    line = f"{printable(str(arguments.file))}: {counted(exported.files, 'file')}, {exported.size_bytes / 1e6:.1f} MB"
+    return say(arguments, exported, [line])
 
 
-def save(albums: AlbumClient, exported: AlbumExported, path: Path) -> None:
+def _save(albums: AlbumClient, exported: AlbumExported, path: Path) -> None:
     """Writes an export, with a progress bar. Raises Usage where it can't be written."""
     try:
-        with Progress(f"saving {printable(path.name)}", "MB", size=megabytes) as bar:
+        with Bar(f"saving {printable(path.name)}", "B") as bar:
             albums.save_export(exported, path, lambda done: bar.at(done, exported.size_bytes))
     except OSError as error:
         raise Usage(f"can't write {path}: {error.strerror}") from error

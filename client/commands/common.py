@@ -1,16 +1,19 @@
-"""What the commands share."""
+"""What a command is, and what the commands share."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any, Generic, TypeVar
 
 from facewire.client.errors import ServerRefused, UnknownPerson
 from facewire.client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S, FaceClient
+from facewire.protocol.arguments import port, seconds
 from facewire.protocol.text import did_you_mean, printable
 
 EXIT_ALL_MATCHED = 0
@@ -18,13 +21,67 @@ EXIT_SOME_UNMATCHED = 1
 EXIT_USAGE = 2  # argparse's own
 EXIT_FAILED = 3
 
-_MOST_NAMES = 10_000  # looked through for one that may be meant: half a second
+_MOST_NAMES = 10_000  # searched for a similar name: half a second
 
 _RETRIES = 20  # of a busy server, half a second each: a person at a terminal would wait about that long
 
+PlainRun = Callable[[argparse.Namespace], int]
+Argument = Callable[[argparse.ArgumentParser], object]
+"""Makes a parser know it."""
+
+Run = TypeVar("Run", bound=Callable[..., int])
+
 
 class Usage(Exception):
-    """The command line asks for what can't be."""
+    """An invalid combination of arguments, or a file that can't be used."""
+
+
+def argument(*names: str, **options: Any) -> Argument:
+    """An argument of a command, as `add_argument` takes it."""
+    return lambda parser: parser.add_argument(*names, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[Run]):
+    """`run` does it and gives the exit code; `help`: its line in a list of commands."""
+
+    run: Run
+    arguments: tuple[Argument, ...]
+    description: str
+    help: str = ""
+    epilog: str = ""
+    commands: Mapping[str, Command[Any]] = field(default_factory=dict)
+    """Its own commands, if it has any; the one chosen is `command` among the parsed arguments."""
+
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """Describes it to its parser."""
+        parser.description = self.description
+        parser.epilog = self.epilog
+        for argument in self.arguments:
+            argument(parser)
+        if not self.commands:
+            _add_server(parser)
+            return
+        choice = parser.add_subparsers(metavar="COMMAND", required=True)
+        for name, command in self.commands.items():
+            inner = choice.add_parser(name, help=command.help)
+            command.add_to(inner)
+            inner.set_defaults(command=command)
+
+
+class Commands(dict[str, Command[Run]]):
+    """Commands by name, each registered where it is written."""
+
+    def add(
+        self, name: str, description: str, *arguments: Argument, help: str = "", epilog: str = ""
+    ) -> Callable[[Run], Run]:
+        """Decorates the function that does it."""
+
+        def register(run: Run) -> Run:
+            self[name] = Command(run, arguments, description, help, epilog)
+            return run
+
+        return register
 
 
 def complain(text: str, *, of: str = "client_app: ") -> None:
@@ -34,7 +91,7 @@ def complain(text: str, *, of: str = "client_app: ") -> None:
 
 @contextmanager
 def suggesting(client: FaceClient, *names: str) -> Iterator[None]:
-    """Where the server knows nobody of one of these names, its answer says who may be meant."""
+    """If the server knows nobody of one of these names, the error suggests a similar one."""
     try:
         yield
     except UnknownPerson as error:
@@ -57,52 +114,24 @@ def point(text: str) -> tuple[float, float]:
     return x, y
 
 
-def add_server_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say where the server is."""
+def client_for(arguments: argparse.Namespace) -> FaceClient:
+    """A client of the server that the arguments name."""
+    return FaceClient(
+        arguments.host, arguments.port, timeout=arguments.timeout, token=arguments.token, retries=_RETRIES
+    )
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the server")
     group.add_argument("--host", default=DEFAULT_HOST, help="its name or address (default: %(default)s)")
     group.add_argument("--port", type=port, default=DEFAULT_PORT, help="its port (default: %(default)s)")
     group.add_argument(
-        "--timeout",
-        type=seconds,
-        default=DEFAULT_TIMEOUT_S,
-        metavar="S",
+        "--timeout", type=seconds, default=DEFAULT_TIMEOUT_S, metavar="S",
         help="seconds to wait for an answer (default: %(default)g)",
-    )
+    )  # fmt: skip
     group.add_argument(
         "--token",
         default=os.environ.get("FACEWIRE_TOKEN"),
         help="the token, if it asks for one; other users of this machine can see a command line, "
         "so better set FACEWIRE_TOKEN",
     )
-
-
-def client_for(arguments: argparse.Namespace) -> FaceClient:
-    """The client that `add_server_arguments` asks for."""
-    return FaceClient(
-        arguments.host, arguments.port, timeout=arguments.timeout, token=arguments.token, retries=_RETRIES
-    )
-
-
-def seconds(text: str) -> float:
-    """An argument of argparse: a number of seconds to wait, up to a day."""
-    value = float(text)
-    if not 0 < value <= 86_400:
-        raise argparse.ArgumentTypeError("must be more than 0, and at most a day")
-    return value
-
-
-def port(text: str) -> int:
-    """An argument of argparse: the number of a TCP port."""
-    value = int(text)
-    if not 1 <= value <= 65_535:
-        raise argparse.ArgumentTypeError("must be from 1 to 65535")
-    return value
-
-
-def positive(text: str) -> int:
-    """An argument of argparse: a number from 1 on."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value

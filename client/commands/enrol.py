@@ -11,8 +11,10 @@ from facewire.client.commands.common import (
     EXIT_ALL_MATCHED,
     EXIT_FAILED,
     EXIT_SOME_UNMATCHED,
+    Commands,
+    PlainRun,
     Usage,
-    add_server_arguments,
+    argument,
     client_for,
     complain,
     point,
@@ -20,6 +22,7 @@ from facewire.client.commands.common import (
 from facewire.client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
 from facewire.client.report import turned_by
 from facewire.protocol.albums.enrolling import AlbumLeftOut
+from facewire.protocol.arguments import among, one_of
 from facewire.protocol.gallery_messages import Acceptable, Rejection
 from facewire.protocol.text import counted, printable
 
@@ -36,30 +39,39 @@ A picture that can't be enrolled is named with the reasons and their numbers; th
 face that is too small, blurred, turned away, too dark, too bright or partly outside of the picture harms more than it
 helps, a drawing is no face, a copy adds nothing, and one that is nearer to another person is probably theirs. If you
 know better, --accept. A face that seems to be covered (a mask, dark glasses) is enrolled, and said.
-exit codes: 0 all enrolled (or enrolled before), 1 some were not, 2 asked wrongly, 3 something failed
+exit codes: 0 all enrolled (or enrolled before), 1 some were not, 2 usage error, 3 failure
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `enrol`."""
-    parser.description = "Adds pictures to a person, who is added where unknown. In force at once, for everybody."
-    parser.epilog = _EPILOG
-    parser.add_argument("name", metavar="NAME", help="the person")
-    parser.add_argument("pictures", nargs="+", type=Path, metavar="IMG", help="a picture of them, or a folder of such")
-    parser.add_argument(
-        "--several",
-        choices=("refuse", "main"),
-        default="refuse",
+COMMANDS: Commands[PlainRun] = Commands()
+
+ACCEPT = argument(
+    "--accept", action="append", type=one_of(get_args(Acceptable)), default=[], metavar="REASON",
+    help=f"refuse no picture for this reason; may be given again ({', '.join(get_args(Acceptable))})",
+)  # fmt: skip
+"""Of whatever enrols."""
+
+_WAIVED_BY_FLAG = frozenset(get_args(Acceptable)) - {"all", "duplicate", "several_faces"}
+_SEVERAL = ("refuse", "main")
+
+
+@COMMANDS.add(
+    "enrol",
+    "Adds pictures to a person, who is added if unknown. In force at once, for everybody.",
+    argument("name", metavar="NAME", help="the person"),
+    argument("pictures", nargs="+", type=Path, metavar="IMG", help="a picture of them, or a folder of them"),
+    argument(
+        "--several", type=one_of(_SEVERAL), metavar=among(_SEVERAL), default="refuse",
         help="a picture of several faces is refused, or its largest central face is taken (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--at", type=point, metavar="X,Y", help="of several faces the one there, in pixels of the picture as shown"
-    )
-    add_accept(parser)
-    add_server_arguments(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
+    ),
+    argument(
+        "--at", type=point, metavar="X,Y",
+        help="if the picture shows several faces, the one there, in pixels of the picture as shown",
+    ),
+    ACCEPT,
+    epilog=_EPILOG,
+)  # fmt: skip
+def enrol(arguments: argparse.Namespace) -> int:
     """Enrols, and prints a line for every picture; gives the exit code. Raises Usage and ClientError."""
     try:
         found = find_pictures(arguments.pictures)
@@ -108,23 +120,8 @@ def run(arguments: argparse.Namespace) -> int:
     return exit_code
 
 
-_WAIVED_BY_FLAG = frozenset(get_args(Acceptable)) - {"all", "duplicate", "several_faces"}
-
-
-def add_accept(parser: argparse.ArgumentParser) -> None:
-    """`--accept`, for whatever enrols."""
-    parser.add_argument(
-        "--accept",
-        action="append",
-        choices=get_args(Acceptable),
-        default=[],
-        metavar="REASON",
-        help=f"refuse no picture for this reason; may be given again ({', '.join(get_args(Acceptable))})",
-    )
-
-
 def refusal(rejection: Rejection | AlbumLeftOut) -> str:
-    """Why a picture was not enrolled, in one line, and what enrols it all the same."""
+    """Why a picture was not enrolled, in one line, and the flags that would enrol it anyway."""
     reasons = [shortcoming.reason for shortcoming in rejection.shortcomings] or [rejection.reason]
     said = printable(f"{', '.join(reasons)}: {rejection.message}")
     waived = [f"--accept {reason}" for reason in reasons if reason in _WAIVED_BY_FLAG]

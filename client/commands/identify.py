@@ -1,4 +1,4 @@
-"""`client_app.py PICTURE...`: who is on these pictures, and how do they feel?"""
+"""`client_app.py PICTURE...`: who is in these pictures, and how do they feel?"""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from facewire.client.commands.common import (
     EXIT_ALL_MATCHED,
     EXIT_FAILED,
     EXIT_SOME_UNMATCHED,
+    Commands,
+    PlainRun,
     Usage,
-    add_server_arguments,
+    argument,
     client_for,
     complain,
 )
@@ -23,7 +25,9 @@ from facewire.client.drawings import Drawings
 from facewire.client.errors import ServerRefused
 from facewire.client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
 from facewire.client.report import bars_for, describe
+from facewire.protocol.arguments import whole
 from facewire.protocol.messages import MAX_CANDIDATES, Identified
+from facewire.protocol.settings import between
 from facewire.protocol.shapes import to_plain
 from facewire.protocol.text import printable
 
@@ -34,7 +38,7 @@ examples:
   client_app.py *.jpg --json | jq .faces     one JSON object a picture, as the server answered
   client_app.py group.jpg --draw out/        out/group.jpg shows boxes and names
   client_app.py --host 10.0.0.5 --port 6000 photo.jpg
-  client_app.py album --help                 albums: find everyone in a heap of photographs
+  client_app.py album --help                 albums: find everyone in a large set of photos
 
 other commands (each has a --help; a picture that is called like one is ./people):
   enrol NAME IMG...            add pictures to a person
@@ -45,45 +49,45 @@ other commands (each has a --help; a picture that is called like one is ./people
   verify A B                   do two pictures show one person?
   watch FOLDER                 say who is on pictures as they arrive
 
-exit codes: 0 every picture had a match, 1 some had none, 2 asked wrongly, 3 something failed
+exit codes: 0 every picture had a match, 1 some had none, 2 usage error, 3 failure
 """
 
 
 class Asker(Protocol):
-    """What answers: a FaceClient, or whatever gives the same answers without a socket (scripts/identify.py)."""
+    """A FaceClient, or anything that gives the same answers without a socket (scripts/identify.py)."""
 
     def identify_many(
         self, images: Iterable[bytes], *, k: int, emotion: bool
     ) -> Iterator[Identified | ServerRefused]: ...
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `identify`."""
-    parser.description = "Asks a facewire server who is on these pictures, and how they feel."
-    parser.epilog = _EXAMPLES
-    add_picture_arguments(parser)
-    add_server_arguments(parser)
+COMMANDS: Commands[PlainRun] = Commands()
+
+ANSWER_ARGUMENTS = (
+    argument(
+        "-k", type=whole(between(1, MAX_CANDIDATES)), default=1,
+        metavar="N", help="show the N most similar people of a face (default: 1)",
+    ),
+    argument("--json", action="store_true", help="print one JSON object a line"),
+    argument("--draw", type=Path, metavar="DIR", help="write the pictures there, with boxes and names"),
+    argument("--no-emotion", dest="with_emotion", action="store_false", help="don't ask how they feel"),
+)  # fmt: skip
+"""What to ask, and what to make of the answers."""
+
+PICTURE_ARGUMENTS = (
+    argument("pictures", nargs="+", type=Path, metavar="IMG", help="a picture, or a folder to look for pictures in"),
+    *ANSWER_ARGUMENTS,
+)
+"""All that don't concern the server."""
 
 
-def add_picture_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that don't concern the server."""
-    parser.add_argument(
-        "pictures", nargs="+", type=Path, metavar="IMG", help="a picture, or a folder to look for pictures in"
-    )
-    add_answer_arguments(parser)
-
-
-def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say what to ask, and what to make of the answers."""
-    parser.add_argument(
-        "-k", type=count, default=1, metavar="N", help="show the N most similar people of a face (default: 1)"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
-    parser.add_argument("--draw", type=Path, metavar="DIR", help="write the pictures there, with boxes and names")
-    parser.add_argument("--no-emotion", dest="with_emotion", action="store_false", help="don't ask how they feel")
-
-
-def run(arguments: argparse.Namespace) -> int:
+@COMMANDS.add(
+    "identify",
+    "Asks a facewire server who is in these pictures, and how they feel.",
+    *PICTURE_ARGUMENTS,
+    epilog=_EXAMPLES,
+)
+def identify(arguments: argparse.Namespace) -> int:
     """Asks a server, prints, draws; gives the exit code. Raises Usage and ClientError."""
     paths = wanted_pictures(arguments)
     with client_for(arguments) as client:
@@ -91,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def wanted_pictures(arguments: argparse.Namespace) -> list[Path]:
-    """The files that `arguments` mean; says which files of a folder are left out. Raises Usage."""
+    """The files to send; tells which files of a folder are left out. Raises Usage."""
     try:
         found = find_pictures(arguments.pictures)
     except NoSuchPicture as error:
@@ -103,13 +107,13 @@ def wanted_pictures(arguments: argparse.Namespace) -> list[Path]:
 
 
 def forbid_drawing_over(paths: list[Path], arguments: argparse.Namespace) -> None:
-    """Raises Usage where --draw names a folder that pictures are from."""
+    """Raises Usage if --draw names a folder that holds some of the pictures."""
     if arguments.draw is not None and any(_same_folder(path.parent, arguments.draw) for path in paths):
         raise Usage(f"--draw {arguments.draw} would write over the pictures there; name another folder")
 
 
 def ask_about(paths: list[Path], asker: Asker, arguments: argparse.Namespace, *, names_model: bool = False) -> int:
-    """Asks, prints, draws; gives the exit code. `names_model`: says once which model the gallery is of."""
+    """Asks, prints, draws; gives the exit code. `names_model`: tells once which model the gallery uses."""
     printer = _Printer(arguments, names_model=names_model)
     reader = _Reader(paths, printer)
     for outcome in asker.identify_many(reader, k=arguments.k, emotion=arguments.with_emotion):
@@ -148,7 +152,7 @@ class _Reader:
 
 
 class _Printer:
-    """Prints what becomes of each picture, and keeps the exit code."""
+    """Prints the outcome for each picture, and keeps the exit code."""
 
     def __init__(self, arguments: argparse.Namespace, *, names_model: bool) -> None:
         self._names_model = names_model and not arguments.json
@@ -177,7 +181,7 @@ class _Printer:
                 self._complain(path, problem)
 
     def failed(self, path: Path, code: str, message: str) -> None:
-        """Tells that there is no answer for this picture: among the answers with --json, on stderr otherwise."""
+        """Reports that there is no answer for this picture: among the answers with --json, else on stderr."""
         self.exit_code = EXIT_FAILED
         if self._json:
             print(json.dumps({"file": str(path), "error": {"code": code, "message": message}}), flush=True)
@@ -187,11 +191,3 @@ class _Printer:
     def _complain(self, path: Path, message: str) -> None:
         self.exit_code = EXIT_FAILED
         complain(f"{path}: {message}", of="")
-
-
-def count(text: str) -> int:
-    """An argument of argparse: how many candidates."""
-    value = int(text)
-    if not 1 <= value <= MAX_CANDIDATES:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {MAX_CANDIDATES}")
-    return value

@@ -1,4 +1,4 @@
-"""`client_app.py watch FOLDER`: who is on the pictures that arrive in a folder?"""
+"""`client_app.py watch FOLDER`: who is in the pictures that arrive in a folder?"""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import argparse
 import time
 from pathlib import Path
 
-from facewire.client.commands.common import Usage, add_server_arguments, client_for, complain, seconds
-from facewire.client.commands.identify import add_answer_arguments, ask_about, forbid_drawing_over
+from facewire.client.commands.common import Commands, PlainRun, Usage, argument, client_for, complain
+from facewire.client.commands.identify import ANSWER_ARGUMENTS, ask_about, forbid_drawing_over
 from facewire.client.errors import ConnectionLost
 from facewire.client.pictures import Found, files_below, is_picture
+from facewire.protocol.arguments import seconds
 from facewire.protocol.clutter import LeftOut
 
 _EPILOG = """\
-Pictures that are there already are passed over, unless with --all. Ends with Ctrl-C.
+Pictures that are there already are skipped, unless --all is given. Ends with Ctrl-C.
 
 examples:
   client_app.py watch /var/spool/camera
@@ -24,20 +25,21 @@ State = tuple[int, int]
 """A file's size and time of change."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `watch`."""
-    parser.description = "Watches a folder, at any depth, and says who is on every new or changed picture."
-    parser.epilog = _EPILOG
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where pictures arrive")
-    parser.add_argument("--all", action="store_true", help="begin with the pictures that are there")
-    parser.add_argument(
+COMMANDS: Commands[PlainRun] = Commands()
+
+
+@COMMANDS.add(
+    "watch",
+    "Watches a folder, at any depth, and says who is in every new or changed picture.",
+    argument("folder", type=Path, metavar="FOLDER", help="where pictures arrive"),
+    argument("--all", action="store_true", help="begin with the pictures that are there"),
+    argument(
         "--every", type=seconds, default=1.0, metavar="S", help="seconds between two looks (default: %(default)g)"
-    )
-    add_answer_arguments(parser)
-    add_server_arguments(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
+    ),
+    *ANSWER_ARGUMENTS,
+    epilog=_EPILOG,
+)
+def watch(arguments: argparse.Namespace) -> int:
     """Watches until Ctrl-C. Raises Usage and ClientError."""
     folder: Path = arguments.folder
     if not folder.is_dir():
@@ -59,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _pictures(fresh: list[Path]) -> list[Path]:
-    """Those that are pictures; says which are not."""
+    """Those that are pictures; tells which are not."""
     found = Found()
     for path in fresh:
         (found.pictures if is_picture(path) else found.others).append(path)
@@ -69,7 +71,7 @@ def _pictures(fresh: list[Path]) -> list[Path]:
 
 
 class Watched:
-    """A folder's files. A file counts once it was the same at two looks: before, somebody may still write it."""
+    """A folder's files. A file counts once two looks find it unchanged: until then it may still be being written."""
 
     def __init__(self, folder: Path, *, seen_already: bool) -> None:
         self._folder = folder
@@ -88,7 +90,7 @@ class Watched:
         return sorted(fresh)
 
     def forget(self, paths: list[Path]) -> None:
-        """Give these again at the next look."""
+        """Report these again at the next look."""
         for path in paths:
             self._done.pop(path, None)
 

@@ -14,7 +14,7 @@ from facewire.protocol.shapes import to_plain
 
 
 class CutOff(Exception):
-    """An answer that has begun can't be ended as announced: the connection breaks, so nobody takes it for whole."""
+    """The rest of an answer can't be had: the connection is broken off, so nobody takes it for complete."""
 
 
 FAILURES: tuple[type[Exception], ...] = (ClientError, ProtocolError, Overloaded)

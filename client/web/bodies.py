@@ -19,7 +19,7 @@ MAX_TEXT = 1000  # characters of a name: as the wire has it for labels
 
 
 class BodyError(Exception):
-    """A request that can't be read: an HTTP status, a code and words; `retry_after_ms` where it may be later."""
+    """A request that can't be read: an HTTP status, a code and a message; `retry_after_ms` if it may work later."""
 
     def __init__(self, status: int, code: str, message: str, retry_after_ms: int | None = None) -> None:
         super().__init__(message)

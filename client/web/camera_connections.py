@@ -68,7 +68,7 @@ class CameraConnection(WebSocketsSansIOProtocol):
         self._places.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has gone, or was ended."""
+        """The browser has gone, or was cut off."""
         self._places.leave(self)
         super().connection_lost(exc)
 

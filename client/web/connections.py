@@ -177,7 +177,7 @@ class HttpConnection(H11Protocol):
         self._places.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has gone, or was ended."""
+        """The browser has gone, or was cut off."""
         self._left.set()
         self._places.leave(self)
         super().connection_lost(exc)

@@ -37,7 +37,7 @@ class Gateway:
         return await self._pool(session.token).call(question, changes=changes)
 
     async def asks_for_token(self) -> bool:
-        """Does the server? Raises ClientError, Overloaded."""
+        """Whether the server does. Raises ClientError, Overloaded."""
         try:
             await self._pool(None).call(lambda client: client.ping())
         except Unauthorized:
@@ -73,7 +73,7 @@ class Gateway:
         return self._pools[token]
 
     def _close_idle_pool(self) -> None:
-        """That which was idle longest. Raises Overloaded where none is: nobody's answer is lost for a newcomer."""
+        """Closes the pool that has been idle longest. Raises Overloaded if none is idle: nobody loses an answer."""
         for token, pool in self._pools.items():
             if pool.is_idle:
                 del self._pools[token]

@@ -130,7 +130,7 @@ def set_session(connection: HTTPConnection, response: Response, session: Session
 
 
 def _same_origin(scope: Scope, headers: Headers) -> bool:
-    """Raises ValueError for an Origin that is none, such as `http://[`."""
+    """Raises ValueError for an invalid Origin, such as `http://[`."""
     origin = headers.get("origin")
     if origin is not None:
         said = urlsplit(origin)

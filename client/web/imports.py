@@ -1,4 +1,4 @@
-"""Imports of the server's own folders into albums: begun by a page, gone on with when it is closed."""
+"""Imports of the server's own folders into albums: started by a page, continued when it is closed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from facewire.protocol.messages import Progress
 from facewire.protocol.shapes import from_plain, to_plain
 
 _MAX_RUNNING = 4  # each holds one of the pool's sixteen threads for as long as it takes
-_MAX_KEPT = 100  # whose end somebody may still come to see
+_MAX_KEPT = 100  # finished ones that a page may still ask about
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ async def begin(request: Request) -> JSONResponse:
 
 
 async def look(request: Request) -> JSONResponse:
-    """How far the last import into `album` is; null where there was none."""
+    """How far the last import into `album` is; null if there was none."""
     found = imports_of(request).of(session_of(request), text(request, "album"))
     return JSONResponse(None if found is None else found.plain())
 

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, UnicodeError) as error:
         print(f"web_app.py: {why_not(settings, error)}", file=sys.stderr)
         return 3
-    # Of a form that is none it would log a line; its sender is told, and nobody else can do anything about it
+    # It would log every malformed form; the sender is told, and nobody else can do anything about it
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     with listening:
         scheme = "http" if settings.tls_cert is None else "https"
@@ -105,7 +105,7 @@ def why_not(settings: WebSettings, error: Exception) -> str:
 
 
 class BadCertificate(Exception):
-    """The two files of --tls-cert and --tls-key can't be served with."""
+    """The two files of --tls-cert and --tls-key can't be used."""
 
 
 def check_certificate(settings: WebSettings) -> None:

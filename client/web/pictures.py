@@ -45,7 +45,7 @@ def picture(data: bytes, *, cache: str = _KEEP) -> Response:
 
 
 async def identify(request: Request) -> JSONResponse:
-    """Who is in the picture that is the body?"""
+    """Identifies the faces in the uploaded picture."""
     image = await _image(request)
     wanted = min(number(request, "k", CANDIDATES), 100)
     return result(await _ask(request, lambda client: client.identify(image, k=max(1, wanted))))
@@ -86,7 +86,7 @@ async def template_crop(request: Request) -> Response:
 
 
 async def add_photo(request: Request) -> JSONResponse:
-    """Adds the photo that is the body to an album."""
+    """Adds the uploaded photo to an album."""
     album, name = text(request, "album"), text(request, "name")
     image = await _image(request)
     return result(await _ask(request, lambda client: client.albums.add(album, name, image), changes=True))

@@ -1,4 +1,4 @@
-"""Who holds a place: connections and requests are bounded, in all and for each address, and the slowest gives way.
+"""Limits on connections and requests, in total and per address; the slowest connection is closed first.
 
 A connection that asks nothing, or sends its request slower than anybody's line is, never keeps out one that asks.
 """
@@ -31,7 +31,7 @@ class Limits:
 
 
 class Standing(IntEnum):
-    """How a connection that is not being worked for stands; the higher gives way first."""
+    """The state of a connection without work under way; the highest is closed first."""
 
     SLOW = 1  # sends its request, or takes its answer
     ANSWERED = 2  # still sends what was answered already

@@ -41,7 +41,7 @@ class ClientPool:
 
     @property
     def is_idle(self) -> bool:
-        """Does nobody wait for an answer?"""
+        """Whether no request is under way."""
         return not self._under_way
 
     async def call(self, ask: Callable[[FaceClient], Answer], *, changes: bool = False) -> Answer:

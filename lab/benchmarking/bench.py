@@ -17,13 +17,13 @@ import numpy as np
 from facewire.client import FaceClient
 from facewire.protocol.messages import Identified
 from facewire.scripts.serving import Server, server_process
+from facewire.server.cores import cores
 from facewire.server.errors import StartError
 from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.models import DEFAULT_MODEL
 from facewire.server.vision.opening import VisionSettings, open_analyser
-from facewire.server.vision.runtime import cores
 from lab.benchmarking.deepface_process import DeepFaceProcess, deepface_home
 
 CLIENTS = 16

@@ -27,7 +27,7 @@ from facewire.client import FaceClient
 from facewire.client.errors import ServerBusy
 from facewire.scripts.demo import PEOPLE
 from facewire.scripts.serving import ROOT, Server, server_process
-from facewire.server.vision.runtime import cores
+from facewire.server.cores import cores
 
 FEW = 8  # clients that keep every worker busy, and wait for nobody
 KEPT = 0.9  # of what few clients are answered, at least, whatever the crowd

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facewire.protocol.arguments import positive
 from facewire.server.albums.clustering import FITTED, Scale, cluster, scale_of
 from facewire.server.gallery.search.cohort import DEFAULT_PATH, Cohort, Statistics
 from facewire.server.recognition.impostors import impostor_prior
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     faces = parser.add_mutually_exclusive_group(required=True)
     faces.add_argument("--images", type=Path, help="a folder of sub-folders of pictures, one a person")
     faces.add_argument(
-        "--synthetic", type=_positive, metavar="N",
+        "--synthetic", type=positive, metavar="N",
         help="N embeddings of nobody instead (crowds.py): what clustering so many costs",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the synthetic ones (default: %(default)s)")
@@ -119,10 +120,3 @@ def _sizes(
         return each
 
     return size(np.stack([found, people], axis=1)), size(found), size(people)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number

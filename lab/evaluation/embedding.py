@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from facewire.server.cores import cores
 from facewire.server.errors import InvalidImage
 from facewire.server.recognition.main_face import main_face
 from facewire.server.settings import add_vision_arguments, vision_settings
@@ -22,7 +23,7 @@ from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.image import Pixels
 from facewire.server.vision.opening import open_analyser
-from facewire.server.vision.runtime import Floats, cores
+from facewire.server.vision.runtime import Floats
 
 CHUNK = 64  # pictures decoded ahead of the networks: eight batches
 

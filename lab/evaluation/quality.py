@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from facewire.server.cores import cores
 from facewire.server.errors import StartError
 from facewire.server.gallery.records import Templates
 from facewire.server.recognition.calibration import effective_size, offset_of
@@ -36,7 +37,6 @@ from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.detector import Box
 from facewire.server.vision.opening import open_analyser
 from facewire.server.vision.quality import FaceQuality
-from facewire.server.vision.runtime import cores
 from lab.evaluation import embedding
 from lab.evaluation.curves import threshold_at
 from lab.evaluation.degrading import spoilt

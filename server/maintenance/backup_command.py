@@ -8,7 +8,7 @@
 
 Copies and exports hold faces and names: they are readable by you alone; keep them so, and see docs/privacy.md.
 
-Exit codes: 0 done, 2 asked wrongly, 3 something is broken or failed; the gallery is as it was then.
+Exit codes: 0 done, 2 usage error, 3 something is broken or failed; the gallery is as it was then.
 """
 
 from __future__ import annotations

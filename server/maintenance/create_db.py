@@ -4,7 +4,7 @@ One sub-folder per person, their pictures at any depth below it; underscores in 
 Run again, it reads only what is new or changed; interrupted, it goes on where it was. The database changes in one step
 at the end: Ctrl-C, or worse, leaves the old one, and a server that has it open takes the new people in by itself.
 
-Exit codes: 0 people of the folder are in the database, 2 asked wrongly, 3 nothing could be enrolled or something
+Exit codes: 0 people of the folder are in the database, 2 usage error, 3 nothing could be enrolled or something
 failed, 130 Ctrl-C.
 """
 
@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from facewire.protocol.arguments import Parser
+from facewire.protocol.arguments import Parser, one_of, positive
 from facewire.protocol.text import printable, printable_lines
 from facewire.server.errors import StartError
 from facewire.server.maintenance.build.build import Request, build
@@ -27,7 +27,7 @@ from facewire.server.maintenance.build.plan import Plan, preview
 from facewire.server.maintenance.build.report import GATED, log_path
 from facewire.server.maintenance.command import build_lock, exit_code
 from facewire.server.maintenance.pipeline import DEFAULT_JOBS, EngineOpener
-from facewire.server.settings import DEFAULT_DB, add_vision_arguments, positive, unhurried, vision_settings
+from facewire.server.settings import DEFAULT_DB, add_vision_arguments, unhurried, vision_settings
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.engine import Engine
 from facewire.server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_card
@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     gate.add_argument(
         "--accept",
         action="append",
-        choices=GATED,
+        type=one_of(GATED),
         default=[],
         metavar="REASON",
         help=f"skip no picture for this; may be given again ({', '.join(GATED)})",

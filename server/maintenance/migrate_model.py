@@ -9,7 +9,7 @@ Then one transaction makes the new model the gallery's. A server that is running
   python scripts/migrate_model.py --to Facenet              the rest, and the switch; then restart the server
   python scripts/migrate_model.py --back                    the old model again; --forget-old gives that way up
 
-Exit codes: 0 done, 2 asked wrongly, 3 something failed or some faces can't be embedded, 130 Ctrl-C.
+Exit codes: 0 done, 2 usage error, 3 something failed or some faces can't be embedded, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from facewire.protocol.arguments import Parser
+from facewire.protocol.arguments import Parser, positive
 from facewire.protocol.text import counted, counted_people, printable
 from facewire.server.durable import replacing
 from facewire.server.errors import StartError
@@ -30,7 +30,7 @@ from facewire.server.maintenance.command import build_lock, exit_code
 from facewire.server.maintenance.migrate.reembed import Report, reembed
 from facewire.server.maintenance.migrate.respec import Incomplete, Respec, forget_others, previous_spec, specs
 from facewire.server.maintenance.pipeline import DEFAULT_JOBS, EngineOpener
-from facewire.server.settings import DEFAULT_DB, add_vision_arguments, positive, unhurried, vision_settings
+from facewire.server.settings import DEFAULT_DB, add_model_argument, add_vision_arguments, unhurried, vision_settings
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.engine import Engine
 from facewire.server.vision.opening import open_analyser
@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="migrate_model.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.tell_version()
     what = parser.add_mutually_exclusive_group(required=True)
-    add_vision_arguments(parser, model_help="the model to move to", emotions=False, model_flag="--to", model_group=what)
+    add_model_argument(what, "the model to move to", flag="--to")
     what.add_argument("--back", action="store_true", help="make the model before the last switch the gallery's again")
     what.add_argument("--status", action="store_true", help="say which models the gallery has templates of")
     what.add_argument(
@@ -165,4 +165,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs", type=positive, default=DEFAULT_JOBS, metavar="N", help="threads (default: %(default)s)"
     )
+    add_vision_arguments(parser, emotions=False)
     return parser

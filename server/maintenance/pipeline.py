@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import deque
@@ -13,13 +12,14 @@ from typing import Generic, NoReturn, TypeVar
 
 from tqdm import tqdm
 
+from facewire.server.cores import cores
 from facewire.server.vision.engine import Engine
 from facewire.server.vision.opening import VisionSettings
 
 EngineOpener = Callable[[VisionSettings], Engine]
 """Opens what finds and embeds faces; raises StartError where its weights are missing."""
 
-DEFAULT_JOBS = min(4, os.cpu_count() or 1)
+DEFAULT_JOBS = min(4, cores())
 """Decoding and finding a face take a quarter of what embedding it takes, so a few threads keep that busy on any
 machine; more would only take cores from it."""
 

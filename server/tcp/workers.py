@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import threading
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 
+from facewire.server.cores import cores
 from facewire.server.tcp.forecast import Forecast
 
 _FOR_THOSE_DUE = 1.25  # times the wait that others may expect
@@ -52,7 +52,7 @@ class Workers:
         self._bytes = 0
         self._idle = 0
         self._stopping = False
-        self._forecast = Forecast(min(threads, os.cpu_count() or 1))
+        self._forecast = Forecast(min(threads, cores()))
         # Daemons: a native computation that never returns must not keep the process from ending.
         self._threads = [
             *(threading.Thread(target=self._work, name=f"facewire-worker-{n}", daemon=True) for n in range(threads)),

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facewire.server.cores import cores
 from facewire.server.vision import runtime
 from facewire.server.vision.image import ELONGATED, Pixels
 
@@ -93,7 +94,7 @@ class YuNet:
         model = runtime.fed_rgb_bytes(runtime.merge_heads(model, names, sigmoids=2))
         # Exact: in bfloat16 boxes are off by pixels, and an eighth of the smallest faces is not found.
         # One thread a stream: several pictures at a time win more than one picture on several threads.
-        self._graph = runtime.OpenVinoGraph(model, streams=runtime.cores(), threads=runtime.cores(), exact=True)
+        self._graph = runtime.OpenVinoGraph(model, streams=cores(), threads=cores(), exact=True)
         self.enough = canvas
         self._tiles = tiles
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
 from facewire.protocol.formats import NAMES, UNSUPPORTED, format_of
+from facewire.protocol.settings import Unit, setting
 from facewire.server.errors import InvalidImage
 from facewire.server.vision import readers
 from facewire.server.vision.cutoff import JPEG_END, TOLERATED, jpeg_end, jpeg_missing, told
@@ -36,7 +37,9 @@ class ImageLimits:
     """What one picture may cost. 100 megapixels is more than any phone takes, and 300 MB of memory once decoded."""
 
     max_bytes: int = 32 * 1024 * 1024
-    max_pixels: int = 100 * MEGAPIXEL
+    max_pixels: int = setting(
+        100 * MEGAPIXEL, unit=Unit(MEGAPIXEL), flag="--max-megapixels", help="largest picture decoded"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from facewire.models import FOLDER as MODELS
+from facewire.protocol.settings import setting
 from facewire.server.errors import StartError
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision import deepface_models, dlib_models, runtime
@@ -49,18 +50,34 @@ class VisionSettings:
     see `YuNet`."""
 
     model: str = DEFAULT_MODEL
-    weights_dir: Path | None = None
-    mirror: str | None = None
-    runtime: Runtime = "openvino"
-    detector: DetectorChoice = "auto"
-    canvas: int = 1920
-    tiles: int = TILES
-    emotion: EmotionChoice = "facewire"
-    cache_dir: Path = field(default_factory=default_cache_dir)
+    weights_dir: Path | None = setting(
+        None, metavar="DIR",
+        help="where the weights lie; else $DEEPFACE_HOME/.deepface/weights, installed packages, a download",
+    )  # fmt: skip
+    mirror: str | None = setting(
+        None, flag="--weights-mirror", metavar="URL", help="fetch missing weights from URL/FILE instead of their home"
+    )
+    downloads: bool = setting(
+        True, flag="--no-download", help="never fetch weights: what is not on this machine is an error"
+    )
+    runtime: Runtime = setting("openvino")
+    detector: DetectorChoice = setting("auto", help="auto: YuNet, or dlib's where YuNet's weights can't be had")
+    canvas: int = setting(
+        1920, flag="--detect-size", metavar="PX",
+        help="longest side at which a picture is searched for faces; larger finds smaller faces",
+    )  # fmt: skip
+    tiles: int = setting(
+        TILES, flag="--detect-tiles",
+        help="a picture more than twice as long as wide (a panorama) is searched in up to N tiles of that size, each "
+        "at the cost of half a large photo; 1: in one piece, where small faces are lost",
+    )  # fmt: skip
+    emotion: EmotionChoice = setting("facewire", help="our own network, DeepFace's, or none")
+    cache_dir: Path = setting(
+        default_factory=default_cache_dir, metavar="DIR", help="where converted networks are kept"
+    )
     limits: ImageLimits = field(default_factory=ImageLimits)
     decoding: DecodingSettings = field(default_factory=DecodingSettings)
     queue_capacity: int = 256
-    downloads: bool = True
 
 
 def open_analyser(settings: VisionSettings) -> Analyser:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 from openvino.preprocess import PrePostProcessor
 
+from facewire.server.cores import cores
 from facewire.server.errors import StartError
 
 Floats = NDArray[np.float32]
@@ -30,11 +30,6 @@ class Network(Protocol):
     """A forward pass: (n, ...) in, (n, d) out, for any n >= 1 and from any thread."""
 
     def __call__(self, batch: NDArray[Any]) -> Floats: ...
-
-
-def cores() -> int:
-    """Processors that this process may run on."""
-    return len(os.sched_getaffinity(0))
 
 
 _first_use = threading.Lock()  # guards OpenVINO's own first-use tables: see _core

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from facewire.client import FaceClient, ServerRefused
 from facewire.client.connection import OnProgress
-from facewire.client.gallery_operations import GalleryOperations
 from facewire.protocol import gallery_messages
 from facewire.protocol.asks import REQUEST_OF, A, Asks
 from facewire.protocol.gallery_messages import MAX_PAGE
@@ -24,8 +23,8 @@ TWO = draw((5, (4.0, 8.0, 20.0, 24.0)), (9, (36.0, 8.0, 22.0, 24.0)))
 BROKEN = b"not a picture"
 
 
-class InProcess(GalleryOperations):
-    """The client's methods, asked of a service without a socket."""
+class InProcess:
+    """Carries a client's requests to a service without a socket."""
 
     def __init__(self, service: Recognition) -> None:
         self._handlers = {**service.computing, **service.handlers}
@@ -36,8 +35,17 @@ class InProcess(GalleryOperations):
         answer: A = self._handlers[type(body)](body)  # type: ignore[assignment]
         return answer
 
+    def ask_many(self, bodies: Iterable[Asks[A]], *, window: int) -> Iterator[A | ServerRefused]:
+        return map(self.ask, bodies)
 
-Asked = Callable[[GalleryOperations], object]
+    def connect(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+Asked = Callable[[FaceClient], object]
 
 LIFE: tuple[Asked, ...] = (
     lambda it: it.people(),
@@ -106,7 +114,7 @@ def without_times(value: Any) -> Any:
     }
 
 
-def outcome(step: Asked, it: GalleryOperations) -> object:
+def outcome(step: Asked, it: FaceClient) -> object:
     try:
         return without_times(step(it))
     except RequestError as error:
@@ -118,9 +126,10 @@ def outcome(step: Asked, it: GalleryOperations) -> object:
 def test_a_life_is_the_same_in_process_and_over_a_socket(tmp_path: Path) -> None:
     with living_service(tmp_path / "inside.db") as (service, _), living_server(tmp_path / "outside.db") as server:
         inside = InProcess(service)
+        within = FaceClient(asker=inside)
         with server.client() as client:
             assert isinstance(client, FaceClient)
-            outcomes = [(outcome(step, inside), outcome(step, client)) for step in LIFE]
+            outcomes = [(outcome(step, within), outcome(step, client)) for step in LIFE]
     for number, (here, there) in enumerate(outcomes):
         assert here == there, f"step {number}"
     assert inside.asked == {op for op, shape in REQUEST_OF.items() if shape.__module__ == gallery_messages.__name__}

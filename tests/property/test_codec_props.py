@@ -10,8 +10,8 @@ from facewire.protocol.asks import REQUEST_OF, answer_of
 from facewire.protocol.codec import RawSuccess, as_result, decode_answer, decode_request, encode_answer, encode_request
 from facewire.protocol.errors import BadMessage, ErrorCode, ProtocolError
 from facewire.protocol.gallery_messages import Enrol, History, Merge, People, Remove, Show, Split, Undo
+from facewire.protocol.limits import ANSWER_LIMITS, Limits, check_limits
 from facewire.protocol.messages import Failure, Identify, Progress, Request, RequestBody, Success
-from facewire.protocol.structure import ANSWER_LIMITS, Limits, check_structure
 from tests.support import album_messages
 from tests.support.msgpacked import pack
 
@@ -105,10 +105,10 @@ def test_random_values_under_known_keys_raise_protocol_errors_only(fields: dict[
 @given(st.dictionaries(texts, plain))
 def test_the_structure_check_agrees_with_msgpack(fields: dict[str, object]) -> None:
     payload = pack(fields)
-    check_structure(payload, ANSWER_LIMITS)
+    check_limits(payload, ANSWER_LIMITS)
     for wrong in (payload[:-1], payload + b"\xc0"):
         with pytest.raises(BadMessage):
-            check_structure(wrong, ANSWER_LIMITS)
+            check_limits(wrong, ANSWER_LIMITS)
 
 
 def _measure(value: object) -> tuple[int, int]:
@@ -127,7 +127,7 @@ def test_depth_and_elements_are_counted_exactly(fields: dict[str, object], depth
     deep, many = _measure(fields)
     payload = pack(fields)
     if deep <= depth and many <= elements:
-        check_structure(payload, limits)
+        check_limits(payload, limits)
     else:
         with pytest.raises(BadMessage):
-            check_structure(payload, limits)
+            check_limits(payload, limits)

@@ -86,8 +86,8 @@ FORBIDDEN = {
 }
 
 
-# What a picture file looks like is nobody's message: both sides, and the decoder, take it from one table.
-EXEMPT = ("protocol.formats", "protocol.jpeg")
+# What a picture file looks like, or a setting, is nobody's message: every part takes it from one table.
+EXEMPT = ("protocol.formats", "protocol.jpeg", "protocol.settings")
 # Its sockets lead to its own processes.
 ALLOWED = {("server.vision.decoding", "socket")}
 

@@ -19,9 +19,9 @@ from facewire.protocol.codec import (
 )
 from facewire.protocol.errors import BadMessage, ErrorCode, InvalidRequest, ProtocolError, UnsupportedOp
 from facewire.protocol.gallery_messages import People
+from facewire.protocol.limits import REQUEST_LIMITS
 from facewire.protocol.messages import Failure, Identify, Ping, Pong, Progress, Request, Success
 from facewire.protocol.shapes import from_plain, to_plain, without_defaults
-from facewire.protocol.structure import REQUEST_LIMITS
 from tests.support.msgpacked import pack, unpacked
 
 

@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
-from facewire.server.settings import Settings, build_parser, parse
+from facewire.protocol.arguments import BriefParser, Declared, declared, flags, read
+from facewire.protocol.settings import Unit, setting
+from facewire.server.settings import Settings, parse
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.vision.opening import VisionSettings
 
+DECLARED = [each for each in declared(Settings) if each.hint is not bool]
+FLAGS = [each.flag for each in DECLARED]
+
+
+def another(each: Declared) -> tuple[str, Any]:
+    """What could be typed for a setting, other than its default, and what it is then."""
+    if get_origin(each.hint) is Literal:
+        return (chosen := next(choice for choice in get_args(each.hint) if choice != each.default)), chosen
+    if each.hint in (int, float):
+        number = each.hint((each.default or 0) // each.setting.unit.size + 1) if each.hint is int else each.default / 2
+        return str(number), number * each.setting.unit.size
+    return "other", each.hint("other")
+
+
 # flag, a value, where it ends up, and what it is there
-EVERY_FLAG: list[tuple[str, str, str, Any]] = [
-    ("--host", "::1", "host", "::1"),
-    ("--port", "6000", "port", 6000),
-    ("--max-connections", "3", "tcp.max_connections", 3),
-    ("--max-per-address", "2", "tcp.max_per_address", 2),
+UNITS: list[tuple[str, str, str, Any]] = [
     ("--max-buffered-mb", "9", "tcp.max_buffered", 9 * 2**20),
-    ("--max-wait", "1.25", "tcp.max_wait_s", 1.25),
     ("--max-frame-mb", "2", "tcp.max_frame", 2 * 2**20),
-    ("--idle-timeout", "1.5", "tcp.idle_timeout_s", 1.5),
-    ("--request-timeout", "2.5", "tcp.request_timeout_s", 2.5),
-    ("--workers", "7", "tcp.workers", 7),
-    ("--db", "other.db", "db", Path("other.db")),
-    ("--fpir", "0.001", "fpir", 0.001),
-    ("--fmr", "0.0001", "fmr", 0.0001),
-    ("--model", "Dlib", "model", "Dlib"),
-    ("--weights-dir", "weights", "vision.weights_dir", Path("weights")),
-    ("--weights-mirror", "http://mirror", "vision.mirror", "http://mirror"),
-    ("--runtime", "tensorflow", "vision.runtime", "tensorflow"),
-    ("--detector", "dlib", "vision.detector", "dlib"),
-    ("--detect-size", "640", "vision.canvas", 640),
-    ("--detect-tiles", "4", "vision.tiles", 4),
-    ("--emotion", "off", "vision.emotion", "off"),
+    ("--max-wait", "1.25", "tcp.max_wait_s", 1.25),
     ("--max-megapixels", "5", "vision.limits.max_pixels", 5_000_000),
-    ("--decoders", "3", "vision.decoding.processes", 3),
     ("--decode-memory-mb", "5", "vision.decoding.memory", 5 * 1024 * 1024),
-    ("--cache-dir", "cache", "vision.cache_dir", Path("cache")),
-    ("--albums", "pictures", "albums.root", Path("pictures")),
-    ("--album-import-root", "photos", "albums.import_root", Path("photos")),
-    ("--max-albums", "3", "albums.limits.albums", 3),
-    ("--max-album-photos", "4", "albums.limits.photos", 4),
     ("--max-album-gb", "5", "albums.limits.album_bytes", 5 * 2**30),
     ("--max-zip-gb", "6", "albums.limits.zip_bytes", 6 * 2**30),
-    ("--log-level", "debug", "log_level", "debug"),
+    ("--max-zip-gb", "6", "albums.limits.zip_expanded", 24 * 2**30),
+    ("--max-megapixels", "5", "albums.limits.photo_pixels", 5_000_000),
+    ("--max-frame-mb", "2", "vision.limits.max_bytes", 2 * 2**20),
+    ("--model", "Dlib", "vision.model", "Dlib"),
+    ("--db", "a/other.db", "albums.root", Path("a/other.albums")),
 ]
 
 
@@ -81,31 +76,49 @@ def test_defaults() -> None:
     assert settings.vision == VisionSettings()
 
 
-def test_the_table_above_has_every_flag() -> None:
-    flags = {option for action in build_parser()._actions for option in action.option_strings if option[:2] == "--"}
-    assert flags - {"--help", "--version", "--no-download"} == {flag for flag, *_ in EVERY_FLAG}
-
-
-@pytest.mark.parametrize(("flag", "text", "place", "value"), EVERY_FLAG)
-def test_flags_over_environment_over_defaults(flag: str, text: str, place: str, value: Any) -> None:
+@pytest.mark.parametrize("each", DECLARED, ids=FLAGS)
+def test_flags_over_environment_over_defaults(each: Declared) -> None:
+    place = ".".join(each.path)
+    text, value = another(each)
     default = value_at(parse([], {}), place)
+    assert each.variable == variable(each.flag)
     assert default != value
+    assert value_at(parse([each.flag, text], {}), place) == value
+    assert value_at(parse([], {each.variable: text}), place) == value
+    if default is not None:
+        written = str(default if each.default is None else each.default_told)
+        assert value_at(parse([each.flag, written], {each.variable: text}), place) == default
+
+
+@pytest.mark.parametrize(("flag", "text", "place", "value"), UNITS)
+def test_units_and_what_follows_from_others(flag: str, text: str, place: str, value: Any) -> None:
     assert value_at(parse([flag, text], {}), place) == value
     assert value_at(parse([], {variable(flag): text}), place) == value
-    if default is not None:
-        in_units = {
-            "tcp.max_frame": "32",
-            "tcp.max_buffered": "256",
-            "vision.limits.max_pixels": "100",
-            "vision.decoding.memory": "1024",
-            "albums.limits.album_bytes": "200",
-            "albums.limits.zip_bytes": "8",
-        }
-        written = in_units.get(place, str(default))
-        assert value_at(parse([flag, written], {variable(flag): text}), place) == default
 
 
-@pytest.mark.parametrize("flag", [flag for flag, *_ in EVERY_FLAG])
+def test_the_flags_are_those_that_are_documented() -> None:
+    """Whoever takes one away breaks somebody's start script."""
+    assert sorted(FLAGS) == sorted(
+        (
+            *("--host", "--port", "--db", "--fpir", "--fmr", "--model", "--log-level", "--workers"),
+            *("--max-connections", "--max-per-address", "--max-buffered-mb", "--max-wait", "--max-frame-mb"),
+            *("--idle-timeout", "--request-timeout", "--weights-dir", "--weights-mirror", "--runtime", "--detector"),
+            *(
+                "--detect-size",
+                "--detect-tiles",
+                "--emotion",
+                "--max-megapixels",
+                "--decoders",
+                "--decode-memory-mb",
+                "--cache-dir",
+            ),
+            *("--albums", "--album-import-root", "--max-albums", "--max-album-photos", "--max-album-gb"),
+            "--max-zip-gb",
+        )
+    )
+
+
+@pytest.mark.parametrize("flag", FLAGS)
 def test_an_empty_variable_is_none(flag: str) -> None:
     assert parse([], {variable(flag): ""}) == parse([], {})
 
@@ -186,8 +199,50 @@ def test_help_explains_everything(capsys: pytest.CaptureFixture[str]) -> None:
         parse(["--help"], {})
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
-    for action in build_parser()._actions:
-        assert all(option in shown for option in action.option_strings)
-        assert action.help not in (None, argparse.SUPPRESS)
+    for each in declared(Settings):
+        assert f"  {each.flag}" in shown
+        assert each.setting.help.split("(")[0][:40] in " ".join(shown.split())
+        assert each.setting.help or each.default is not None
     assert "exit codes" in shown
     assert "%(" not in shown
+
+
+# ---- how any dataclass is declared and read
+
+
+@dataclass(frozen=True)
+class Oven:
+    heat: int = setting(180, help="degrees", metavar="C")
+    weight: int = setting(2000, unit=Unit(1000), flag="--kilos")
+    light: bool = setting(True, flag="--dark", help="no light")
+    fan: bool = setting(False, help="blows")
+    door: str = "closed"
+
+
+@dataclass(frozen=True)
+class Kitchen:
+    name: str = setting(help="of the kitchen")
+    oven: Oven = field(default_factory=Oven)
+
+
+def kitchen(*words: str) -> Kitchen:
+    parser = BriefParser("kitchen")
+    flags(parser, Kitchen)
+    return read(Kitchen, parser.parse_args(words))
+
+
+def test_a_setting_says_its_flag_unit_and_switch() -> None:
+    assert kitchen("--name", "Ours") == Kitchen("Ours")
+    assert kitchen("--name=K", "--kilos=3", "--dark", "--fan").oven == Oven(180, 3000, False, True)
+
+
+def test_what_is_known_is_not_read() -> None:
+    parser = BriefParser("kitchen")
+    flags(parser, Oven, without=("heat", "weight"))
+    assert read(Oven, parser.parse_args(["--dark"]), heat=1, weight=2, door="open") == Oven(1, 2, False, False, "open")
+
+
+def test_some_of_the_settings() -> None:
+    parser = BriefParser("kitchen")
+    flags(parser, Oven, only=("heat",))
+    assert vars(parser.parse_args(["--heat", "5"])) == {"heat": 5}

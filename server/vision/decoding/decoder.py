@@ -12,10 +12,12 @@ import os
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from facewire.protocol.settings import MEBIBYTES, setting
+from facewire.server.cores import cores
 from facewire.server.errors import Busy, InvalidImage, StartError
 from facewire.server.vision.decoding.budget import Budget, Grant
 from facewire.server.vision.decoding.child import LOOKING_CPU_S, WALL_TO_CPU
@@ -42,7 +44,7 @@ _log = logging.getLogger("facewire.decoding")
 
 
 def _at_least_two() -> int:
-    return max(2, len(os.sched_getaffinity(0)))
+    return max(2, cores())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,14 @@ class DecodingSettings:
     """`processes`: pictures decoded at a time, by default one a core. `memory`: bytes of all pictures that are being
     decoded or in use. `patience_s`: how long a picture waits for its turn, or for memory, before Busy."""
 
-    processes: int = field(default_factory=_at_least_two)
-    memory: int = 1024 * MEBIBYTE
+    processes: int = setting(
+        default_factory=_at_least_two, flag="--decoders",
+        help="processes that decode pictures (default: one a core, at least 2)",
+    )  # fmt: skip
+    memory: int = setting(
+        1024 * MEBIBYTE, unit=MEBIBYTES, flag="--decode-memory-mb",
+        help="MiB that all pictures decoded at a time may take; larger ones wait",
+    )  # fmt: skip
     patience_s: float = 20.0
 
 

@@ -71,7 +71,7 @@ _SINGLES = {
 _MEANING = tuple(_describe(first) for first in range(256))
 
 
-def check_structure(payload: bytes, limits: Limits) -> None:
+def check_limits(payload: bytes, limits: Limits) -> None:
     """Returns when `payload` is exactly one msgpack map within `limits`; raises BadMessage, saying where, otherwise."""
     if not payload or _MEANING[payload[0]][0] is not _Kind.MAP:
         raise BadMessage("a message is one msgpack map")
