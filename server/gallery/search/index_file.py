@@ -99,7 +99,7 @@ class IndexFile:
 
     def _read(self) -> _Known:
         try:
-            with np.load(self._path, allow_pickle=False) as stored:
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 if str(stored["kind"]) != self._kind:
                     raise _Unusable("of another cohort or version")
                 return _checked(_Known(stored["keys"], stored["scales"], stored["sketches"]))
