@@ -4,16 +4,22 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 PORT ?= 5050
 WEB_PORT ?= 8000
 DB ?= data/facialdb.db
 
+# FaceNet's weights as .h5 are read by TensorFlow, which takes 2 GB: installed where such weights are here and none as
+# .onnx, and where it is asked for (TENSORFLOW=1; TENSORFLOW=0 says no).
+WEIGHTS := $(foreach home,$(or $(DEEPFACE_HOME),$(HOME)) ../shared/deepface,$(wildcard $(home)/.deepface/weights/facenet*_weights.*))
+TENSORFLOW ?= $(if $(filter %.onnx,$(WEIGHTS)),,$(filter %.h5,$(WEIGHTS)))
+WITH_TENSORFLOW := $(filter-out 0,$(TENSORFLOW))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo web serve test lint format bench clean distclean
+.PHONY: help setup demo web serve test test-fast test-lab lint format lock bench clean distclean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed: install it, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -29,32 +35,42 @@ $(VENV)/.made: | $(BIN)/python
 	@$(BIN)/python -c 'import pip' 2>/dev/null || $(MAKE_VENV)
 	@touch $@
 
-$(VENV)/.serving: requirements.txt | $(VENV)/.made
-	@echo "installing what facewire is served with (about 2 GB with TensorFlow; a minute or two, once)"
-	$(PIP) -r requirements.txt
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.made
+	@echo "installing what facewire is served with (0.7 GB; a minute or two, once)"
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps -e . -e lab
 	@touch $@
 
-$(VENV)/.web: requirements-web.txt $(VENV)/.serving
-	$(PIP) -r requirements-web.txt
+$(VENV)/.tensorflow: requirements-tensorflow.lock $(VENV)/.installed
+	@echo "installing TensorFlow, which reads FaceNet's weights as .h5 (2 GB; a minute or two, once)"
+	$(PIP) --require-hashes -r requirements-tensorflow.lock
 	@touch $@
 
-$(VENV)/.testing: requirements-dev.txt requirements-offline.txt $(VENV)/.serving $(VENV)/.web
-	$(PIP) -r requirements-dev.txt -r requirements-offline.txt
+SERVING := $(VENV)/.installed $(if $(WITH_TENSORFLOW),$(VENV)/.tensorflow)
+
+$(VENV)/.testing: requirements-dev.txt $(VENV)/.installed
+	$(PIP) -r requirements-dev.txt
 	@touch $@
 
-setup: $(VENV)/.serving ## create .venv and install what is needed to serve
+setup: $(SERVING) ## create .venv and install what is needed to serve (TENSORFLOW=1: with TensorFlow)
 
-demo: $(VENV)/.serving ## the main job, from nothing: sample gallery, real server, real clients, names and emotions
+demo: $(SERVING) ## the main job, from nothing: sample gallery, real server, real clients, names and emotions
 	$(BIN)/python scripts/demo.py
 
-web: $(VENV)/.web ## server and web page: DB if it is there, else the synthetic people; then open localhost:WEB_PORT (8000)
+web: $(SERVING) ## server and web page: DB if it is there, else the synthetic people; then open localhost:WEB_PORT (8000)
 	$(BIN)/python scripts/web.py --db $(DB) --port $(WEB_PORT)
 
-serve: $(VENV)/.serving ## serve DB (default data/facialdb.db) on PORT (default 5050)
+serve: $(SERVING) ## serve DB (default data/facialdb.db) on PORT (default 5050)
 	$(BIN)/python server_app.py --port $(PORT) --db $(DB)
 
-test: $(VENV)/.testing ## run the tests
+test: $(SERVING) $(VENV)/.testing ## the tests of the product
 	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/.testing ## the tests that need no weights and no browser, and start no server: a minute
+	$(BIN)/python -m pytest tests/unit tests/property -m "not shared and not weights and not slow" $(ARGS)
+
+test-lab: $(SERVING) $(VENV)/.testing ## the tests of the laboratory in lab/
+	$(BIN)/python -m pytest tests/lab $(ARGS)
 
 lint: $(VENV)/.testing ## ruff (lint and format) and mypy --strict
 	$(BIN)/ruff check .
@@ -65,9 +81,20 @@ format: $(VENV)/.testing ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-$(VENV)/.benching: requirements-bench.txt $(VENV)/.serving
+$(VENV)/.benching: requirements-bench.txt $(VENV)/.tensorflow
 	$(PIP) -r requirements-bench.txt
 	@touch $@
+
+# The versions of requirements*.txt, and hashes of these and of all that they bring, for any Linux, macOS or Windows. The
+# smaller file says nothing else than the larger one. `pip install uv` brings UV.
+UV ?= uv
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	--no-annotate --extra server --extra web --extra offline pyproject.toml
+
+lock: ## remake requirements.lock and requirements-tensorflow.lock after a change of requirements*.txt (needs uv)
+	grep -h == requirements.txt requirements-web.txt requirements-offline.txt | \
+		$(LOCK) --extra tensorflow --constraints - --upgrade --output-file requirements-tensorflow.lock
+	$(LOCK) --constraints requirements-tensorflow.lock --upgrade --output-file requirements.lock
 
 bench: $(VENV)/.benching ## how fast: beside DeepFace, FAISS and the bare network, in one run (ARGS="--quick", "--only start")
 	test -f data/demo.db || $(BIN)/python scripts/create_db.py data/sample/people --db data/demo.db

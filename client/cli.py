@@ -76,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     shown = "client_app.py" if name == _DEFAULT else f"client_app.py {name}"
     parser = Parser(prog=shown, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.hint = hint
+    parser.tell_version()
     command.add_arguments(parser)
     arguments = parser.parse_args(words)
     for stream in (sys.stdout, sys.stderr):

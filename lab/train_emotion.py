@@ -14,7 +14,8 @@ from torch import nn
 
 from facewire.protocol.arguments import Parser
 from facewire.server.vision.cache import default_cache_dir
-from facewire.server.vision.opening import converted, find_weights
+from facewire.server.vision.facenet import converted
+from facewire.server.vision.opening import find_weights
 from facewire.server.vision.weights import WeightsFinder
 from lab.emotion_training import on_maps, pixels
 from lab.emotion_training.data import Split, load_split
@@ -63,7 +64,7 @@ def map_subject(split: Split, arguments: argparse.Namespace) -> MapSubject:
     folder = arguments.run / "maps"
     folder.mkdir(exist_ok=True)
     weights = find_weights(CARD, WeightsFinder(arguments.shared / "deepface", None))
-    watcher = FaceNetWatcher(converted(CARD, weights, default_cache_dir()))
+    watcher = FaceNetWatcher(converted(CARD, weights, default_cache_dir()).network)
     pictures = pictures_of(arguments.shared, split.train)
     scales = channel_scales(folder / "scales.npy", watcher, pictures, arguments.seed)
     views = [

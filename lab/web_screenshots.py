@@ -195,3 +195,7 @@ def _shrink(path: Path) -> None:
         picture.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
         if path.stat().st_size < MAX_BYTES:
             return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

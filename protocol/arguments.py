@@ -7,6 +7,7 @@ import sys
 from typing import Any, NoReturn
 
 from facewire.protocol.text import did_you_mean, printable
+from facewire.protocol.version import VERSION
 
 
 class Parser(argparse.ArgumentParser):
@@ -14,6 +15,10 @@ class Parser(argparse.ArgumentParser):
 
     hint = ""
     """Follows every complaint."""
+
+    def tell_version(self) -> None:
+        """Take --version, as every command does."""
+        self.add_argument("--version", action="version", version=f"facewire {VERSION}", help="show facewire's version")
 
     def error(self, message: str) -> NoReturn:
         """As argparse's own, made harmless."""

@@ -240,9 +240,10 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """Answer of `ping`."""
+    """Answer of `ping`. `version`: the wire's; `server`: facewire's, where the server runs it; "" from older ones."""
 
     version: int = 1
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +262,7 @@ class HealthReport:
 
 @dataclass(frozen=True, slots=True)
 class StatsReport:
-    """Answer of `stats`; `requests` and `errors` count by op and by error code."""
+    """Answer of `stats`; `requests` and `errors` count by op and by error code. `server`: as in `Pong`."""
 
     uptime_s: float
     connections: int
@@ -272,6 +273,7 @@ class StatsReport:
     templates: int
     model: str
     memory_mb: float
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)

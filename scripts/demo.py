@@ -10,7 +10,6 @@ if __name__ == "__main__":
 
     launch("facewire.scripts.demo")
 
-import argparse
 import json
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from facewire.client import FaceClient
+from facewire.protocol.arguments import Parser
 from facewire.scripts.serving import ROOT, serving
 from facewire.server.errors import StartError
 from facewire.server.vision import deepface_models
@@ -38,7 +38,9 @@ _MOMENT_S = 2.0  # for that; then it has not been interrupted
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0 when everything ran; the names themselves are judged by the tests, and counted here."""
-    argparse.ArgumentParser("demo.py", description=__doc__).parse_args(argv)
+    parser = Parser("demo.py", description=__doc__)
+    parser.tell_version()
+    parser.parse_args(argv)
     try:
         model, networks = choose_model()
         say(f"1. a gallery of twelve people who do not exist ({shown(PEOPLE)})")
@@ -86,8 +88,8 @@ def choose_model() -> tuple[str, list[str]]:
     card = model_card(DEFAULT_MODEL)
     try:
         find_weights(card, WeightsFinder(None, deepface_models.download))
-    except MissingWeights:
-        say(f"FaceNet's weights ({card.weights_file}) can't be reached from here, so dlib's network does the job")
+    except MissingWeights as missing:
+        say(f"FaceNet's weights ({missing.file}) can't be reached from here, so dlib's network does the job")
         offline = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements-offline.txt")
         run(*offline)
         return FALLBACK_MODEL, ["--detector", "dlib", "--no-download"]

@@ -47,6 +47,7 @@ class InProcess:
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 every picture had a match, 1 some had none, 2 asked wrongly, 3 something failed."""
     parser = Parser("identify.py", description="Who is in a picture, without a server.")
+    parser.tell_version()
     add_picture_arguments(parser)
     parser.add_argument("--db", type=Path, default=DEFAULT_DB, help="database of create_db.py (default: %(default)s)")
     add_decision_arguments(parser)

@@ -33,6 +33,7 @@ _LOOK_S = 0.5  # between two looks whether both still run
 def main() -> int:
     """Serves until Ctrl-C or SIGTERM; gives the exit code."""
     parser = Parser("web.py", description=__doc__)
+    parser.tell_version()
     parser.add_argument(
         "--db", type=Path, default=_DEFAULT_DB,
         help="the database to serve (default: data/facialdb.db; where that is missing, the synthetic people)",

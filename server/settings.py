@@ -99,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         "server_app.py", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.tell_version()
     limits = TcpLimits()
     network = parser.add_argument_group("network")
     network.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
@@ -264,7 +265,7 @@ def _take_defaults_from(parser: argparse.ArgumentParser, environment: Mapping[st
         name = f"FACEWIRE_{action.dest.upper()}"
         # An empty one counts as not set: that is how compose files and units leave one out.
         value = environment.get(name)
-        if action.option_strings and value and action.dest != "help":
+        if action.option_strings and value and action.dest not in ("help", "version"):
             if action.choices is not None and value not in action.choices:
                 parser.error(f"{name} must be one of {', '.join(map(str, action.choices))}, not '{value}'")
             action.default = value if action.nargs != 0 else value.lower() in ("1", "true", "yes")

@@ -72,6 +72,7 @@ def parse(argv: Sequence[str]) -> WebSettings:
     parser = _Parser(
         "web_app.py", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.tell_version()
     parser.add_argument(
         "--server", type=_address, default=(DEFAULT_HOST, DEFAULT_PORT), metavar="HOST:PORT",
         help=f"the facewire server (default: {DEFAULT_HOST}:{DEFAULT_PORT})",

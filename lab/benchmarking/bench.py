@@ -21,10 +21,9 @@ from facewire.server.errors import StartError
 from facewire.server.gallery.gallery import Gallery
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.analyser import Analyser
-from facewire.server.vision.models import DEFAULT_MODEL, model_card
-from facewire.server.vision.opening import VisionSettings, find_weights, open_analyser
+from facewire.server.vision.models import DEFAULT_MODEL
+from facewire.server.vision.opening import VisionSettings, open_analyser
 from facewire.server.vision.runtime import cores
-from facewire.server.vision.weights import WeightsFinder
 from lab.benchmarking.deepface_process import DeepFaceProcess, deepface_home
 
 CLIENTS = 16
@@ -73,8 +72,7 @@ class Bench:
     @cached_property
     def spec(self) -> EmbeddingSpec:
         """What the server's embeddings are."""
-        card = model_card(DEFAULT_MODEL)
-        return card.spec(find_weights(card, WeightsFinder(None, None)).sha256)
+        return self.analyser.spec
 
     @cached_property
     def gallery_matrix(self) -> Path:

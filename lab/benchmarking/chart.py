@@ -46,9 +46,10 @@ def _draw_answers(axis: Any, data: dict[str, Any]) -> None:
 def _draw_search(axis: Any, data: dict[str, Any]) -> None:
     sizes = sorted(data, key=int)
     for name in data[sizes[0]]:
-        took = [data[size][name]["median_ms"] for size in sizes]
+        built = [size for size in sizes if name in data[size]]
+        took = [data[size][name]["median_ms"] for size in built]
         ours = name == "facewire"
-        axis.plot([int(size) for size in sizes], took, marker="o", label=name, lw=3 if ours else 1)
+        axis.plot([int(size) for size in built], took, marker="o", label=name, lw=3 if ours else 1)
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlabel("templates")

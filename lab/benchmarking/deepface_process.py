@@ -110,7 +110,7 @@ def deepface_home(cache: Path) -> Path:
     DeepFace's own ONNX file is a conversion of the same network; ours is made from the .h5 that the server uses, once.
     """
     finder = WeightsFinder(None, None)
-    weights = find_weights(model_card(DEFAULT_MODEL), finder)
+    weights = find_weights(model_card(DEFAULT_MODEL), finder, "tensorflow")  # the .h5, for both
     yunet = finder.find(YUNET_FILE)
 
     def build(home: Path) -> None:

@@ -23,7 +23,7 @@ LOOK_S = 0.25
 def run(bench: Bench) -> Section:
     """Sixteen clients until so many requests are answered, looked at four times a second."""
     requests = FEW_REQUESTS if bench.quick else MANY_REQUESTS if bench.large else REQUESTS
-    crowd = Crowd(TEMPLATES, bench.spec.dimension)
+    crowd = Crowd(TEMPLATES)
     server = bench.serve(crowd_database(bench.cache, crowd, bench.spec), "memory")
     idle = resident_mb(server.process.pid)
     looks = _asked_and_watched(server, bench.encoded, requests)

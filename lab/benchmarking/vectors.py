@@ -1,4 +1,4 @@
-"""Galleries of people who are only vectors, spread as FaceNet's are."""
+"""Galleries of people who are only vectors, spread as Facenet512's are."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.gallery.search.cohort import DEFAULT_PATH, members_of, spanned
 from facewire.server.maintenance.build.staging import Staging
 from facewire.server.spec import EmbeddingSpec
 from lab.benchmarking.bench import say
 
 PICTURES_A_PERSON = 2.35  # LFW's
-SPECTRUM = -0.35  # with NOISE: cosines of 0.72 between pictures of a person, as FaceNet's on LFW
-NOISE = 0.62
+NOISE = 0.62  # cosines of 0.72 between pictures of a person, as FaceNet's on LFW
+OUTSIDE = 0.005  # the length outside the directions that FaceNet's embeddings lie in, as on LFW
 CHUNK = 10_000
 
 
 class Crowd:
     """People of a fixed seed; `templates` of them can be drawn again and again."""
 
-    def __init__(self, templates: int, dimension: int, seed: int = 5) -> None:
+    def __init__(self, templates: int, pictures_a_person: float = PICTURES_A_PERSON, seed: int = 5) -> None:
         self.templates = templates
-        self.people = max(1, round(templates / PICTURES_A_PERSON))
+        self.people = max(1, round(templates / pictures_a_person))
         self._seed = seed
-        self._spectrum = (np.arange(1, dimension + 1) ** SPECTRUM).astype(np.float32)
+        with np.load(DEFAULT_PATH, allow_pickle=False) as stored:
+            axes, members = spanned(members_of(stored))
+        # What a person and what a picture is drawn from: the cohort's mean and spread, along its principal axes.
+        self._mean = members.mean(axis=0)
+        self._factor = np.linalg.cholesky(np.cov(members.T)).T.astype(np.float32)
+        self._axes = axes
         rng = np.random.default_rng(seed)
         self._centres = np.concatenate([self._drawn(rng, count) for count in _counts(self.people)])
 
@@ -45,18 +51,27 @@ class Crowd:
 
     def strangers(self, count: int) -> NDArray[np.float32]:
         """(count, d) pictures of as many other people."""
-        return self._drawn(np.random.default_rng(self._seed + 3), count)
+        rng = np.random.default_rng(self._seed + 3)
+        return self._embedded(rng, self._drawn(rng, count))
 
     def _drawn(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
-        return _units(rng.standard_normal((count, len(self._spectrum)), np.float32) * self._spectrum)
+        return _units(self._mean + self._noise(rng, count))
 
     def _seen(self, rng: np.random.Generator, owners: NDArray[np.int64]) -> NDArray[np.float32]:
-        return _units(self._centres[owners] + np.float32(NOISE) * self._drawn(rng, len(owners)))
+        noise = _units(self._noise(rng, len(owners)))
+        return self._embedded(rng, _units(self._centres[owners] + np.float32(NOISE) * noise))
+
+    def _noise(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
+        return rng.standard_normal((count, len(self._factor)), np.float32) @ self._factor
+
+    def _embedded(self, rng: np.random.Generator, inside: NDArray[np.float32]) -> NDArray[np.float32]:
+        outside = _units(rng.standard_normal((len(inside), len(self._axes)), np.float32))
+        return _units(inside @ self._axes.T + np.float32(OUTSIDE) * outside)
 
 
 def crowd_database(folder: Path, crowd: Crowd, spec: EmbeddingSpec) -> Path:
     """A gallery of the crowd, kept in `folder`: built when it is not there, and whole when it is."""
-    path = folder / f"crowd-{crowd.templates}-{spec.fingerprint}.db"
+    path = folder / f"crowd-{crowd.templates}-of-{crowd.people}-{spec.fingerprint}.db"
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ class FaceNetWatcher:
     """FaceNet, whose maps the head reads; two threads' calls at a time."""
 
     def __init__(self, network: Path) -> None:
-        """`network`: FaceNet as the server's cache has it (`server.vision.opening.converted`)."""
+        """`network`: FaceNet as the server's cache has it (`server.vision.facenet.converted`)."""
         self._graph = OpenVinoGraph(read_model(network), streams=2, threads=2)
         self._normalised = NORMALISATIONS[CARD.normalisation]
 

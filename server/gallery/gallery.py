@@ -20,8 +20,8 @@ from facewire.server.gallery.names import person_name
 from facewire.server.gallery.records import Copy, Counts, KeptTemplate, Match, NewPicture, PersonRecord, Templates
 from facewire.server.gallery.search.cohort import DEFAULT_PATH as COHORT
 from facewire.server.gallery.search.cohort import Cohort, measure_by
-from facewire.server.gallery.search.index import EXACT_BYTES, check_query
-from facewire.server.gallery.search.index_file import IndexFile
+from facewire.server.gallery.search.index import check_query
+from facewire.server.gallery.search.scales_file import ScalesFile
 from facewire.server.gallery.snapshot import Snapshot
 from facewire.server.gallery.storage import edits, journal
 from facewire.server.gallery.storage.events import Change, Draft, Enrolment, Erasure, Event, Op, Undoing
@@ -45,15 +45,16 @@ class Gallery:
     another process wrote for too long, and StorageFailed where the disk is full, read-only or broken.
     """
 
-    def __init__(self, store: Store, path: Path, exact_bytes: int, cohort: Cohort | None) -> None:
+    def __init__(self, store: Store, path: Path, cohort: Cohort | None) -> None:
         """Use `open` or `create`."""
         self._spec = store.spec
         self._measure = measure_by(cohort)
         self.cohort = cohort
-        self._index_file = IndexFile(path, cohort)
+        self._scales_file = ScalesFile(path, cohort)
+        directions = None if cohort is None else cohort.directions
         # Somebody was erased: what lies beside the database goes with them.
-        self._writer = Writer(store, path, self._index_file.derive, exact_bytes, forget=self._index_file.remove)
-        self._index_file.keep(self._snapshot.rows)
+        self._writer = Writer(store, path, self._scales_file.measure, directions, forget=self._scales_file.remove)
+        self._scales_file.keep(self._snapshot.rows)
         self._path = path
         self._readers = Readers(path, self._writer.footing)
         self._watch: Watch | None = None
@@ -61,32 +62,30 @@ class Gallery:
         self._moved: str | None = None
 
     @classmethod
-    def open(cls, path: Path, *, exact_bytes: int = EXACT_BYTES, cohort: Path = COHORT) -> Self:
+    def open(cls, path: Path, *, cohort: Path = COHORT) -> Self:
         """The gallery at `path`, loaded. Creates no database.
 
-        Where `cohort` is of the gallery's embeddings, people are ranked by similarities normalised by it.
-
-        Embeddings of more than `exact_bytes` are searched by their sketches. What search derives from embeddings is
-        read from the index file beside the database, or derived (a millisecond for a dozen templates) and written.
+        Where `cohort` is of the gallery's embeddings, people are ranked by similarities normalised by it. The scales
+        that takes are read from a file beside the database, or measured (a millisecond for 70 templates) and written.
 
         Raises StartError with one line for the user: missing, not a database, not ours, newer than this version,
         without a spec, damaged.
         """
         store = Store.open(path)
         try:
-            return cls._over(store, path, exact_bytes, cohort)
+            return cls._over(store, path, cohort)
         except StartError:
             store.close()
             raise
 
     @classmethod
-    def create(cls, path: Path, spec: EmbeddingSpec, *, exact_bytes: int = EXACT_BYTES, cohort: Path = COHORT) -> Self:
+    def create(cls, path: Path, spec: EmbeddingSpec, *, cohort: Path = COHORT) -> Self:
         """An empty gallery for embeddings of `spec`. Raises StartError where `path` exists or can't be written."""
-        return cls._over(Store.create(path, spec), path, exact_bytes, cohort)
+        return cls._over(Store.create(path, spec), path, cohort)
 
     @classmethod
-    def _over(cls, store: Store, path: Path, exact_bytes: int, cohort: Path) -> Self:
-        return cls(store, path, exact_bytes, Cohort.load(cohort, store.spec))
+    def _over(cls, store: Store, path: Path, cohort: Path) -> Self:
+        return cls(store, path, Cohort.load(cohort, store.spec))
 
     # ------------------------------------------------------------------------------------------ reading
 

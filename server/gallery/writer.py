@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from facewire.server.errors import ModelMismatch, StartError
-from facewire.server.gallery.search.rows import Derive, Rows
+from facewire.server.gallery.search.directions import Directions
+from facewire.server.gallery.search.rows import Measure, Rows
 from facewire.server.gallery.snapshot import Snapshot
 from facewire.server.gallery.storage import erasing, journal
 from facewire.server.gallery.storage.delta import applied, read_delta
@@ -33,18 +34,25 @@ _log = logging.getLogger("facewire.gallery")
 class Writer:
     """The one connection that writes, and the snapshot that follows it. Thread-safe; writers wait for each other."""
 
-    def __init__(self, store: Store, path: Path, derive: Derive, exact_bytes: int, forget: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        path: Path,
+        measure: Measure,
+        directions: Directions | None,
+        forget: Callable[[], None],
+    ) -> None:
         """`forget`: rids the disk of what lies beside the database, once somebody was erased.
 
         Raises StartError where templates are damaged."""
         self._store = store
-        self._derive = derive
-        self._exact_bytes = exact_bytes
+        self._measure = measure
+        self._directions = directions
         self._path = path
         self._forget = forget
         # Guards the connection, and the order in which commits are published. Readers don't take it.
         self._writing = threading.Lock()
-        self._publish(load(store, path, derive, exact_bytes))
+        self._publish(load(store, path, measure, directions))
         self.footing = Footing(path)
         if erasing.is_pending(store):
             forget()
@@ -112,7 +120,7 @@ class Writer:
         same = self._store.epoch() == self._snapshot.epoch
         delta = read_delta(self._store, self._snapshot.event) if same else None
         if delta is None:
-            return _read(self._store, self._derive, self._exact_bytes, after=self._snapshot), True
+            return _read(self._store, self._measure, self._directions, after=self._snapshot), True
         return applied(self._snapshot, delta), delta.erased
 
     def _publish(self, snapshot: Snapshot, erased: bool = False) -> str:
@@ -128,22 +136,22 @@ class Writer:
         return ""
 
 
-def load(store: Store, path: Path, derive: Derive, exact_bytes: int) -> Snapshot:
+def load(store: Store, path: Path, measure: Measure, directions: Directions | None) -> Snapshot:
     """What is committed: rows, people and paths of one instant. Raises StartError where templates are damaged."""
     try:
         with store.reading():
-            return _read(store, derive, exact_bytes)
+            return _read(store, measure, directions)
     except (ModelMismatch, ValueError, sqlite3.DatabaseError) as error:
         raise StartError(f"{path} is damaged: {error}; restore a backup or build it anew") from error
 
 
-def _read(store: Store, derive: Derive, exact_bytes: int, after: Snapshot | None = None) -> Snapshot:
+def _read(store: Store, measure: Measure, directions: Directions | None, after: Snapshot | None = None) -> Snapshot:
     """Everything anew, in the caller's transaction."""
     return Snapshot(
         version=after.version + 1 if after else 1,
         event=journal.newest(store),
         epoch=store.epoch(),
-        rows=Rows.load(store.template_count(), store.spec.dimension, store.template_chunks(), derive, exact_bytes),
+        rows=Rows.load(store.template_count(), store.spec.dimension, store.template_chunks(), measure, directions),
         people={person.id: person for person in store.people()},
         paths=dict(store.image_paths()),
     )

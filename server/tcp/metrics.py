@@ -10,6 +10,7 @@ from typing import Protocol
 
 from facewire.protocol.errors import ErrorCode
 from facewire.protocol.messages import StatsReport
+from facewire.protocol.version import VERSION
 
 
 class Counts(Protocol):
@@ -63,6 +64,7 @@ class Metrics:
                 templates=counts.templates,
                 model=counts.model,
                 memory_mb=_resident_mb(),
+                server=VERSION,
             )
 
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
@@ -110,16 +111,24 @@ def _explained(cause: BaseException) -> tuple[str, bool]:
 
 def weights_addresses(task: str, model: str, attribute: str) -> list[str]:
     """Where DeepFace fetches a model's weights from; `attribute` names the constant beside its client class."""
+    found = getattr(_client_module(task, model)[0], attribute, None)
+    if found is None:
+        return []
+    return [found] if isinstance(found, str) else list(found)
+
+
+def _client_module(task: str, model: str) -> tuple[ModuleType, str]:
+    """The module of DeepFace's class for a model, and the class's name: of TensorFlow where that is installed, else of
+    its ONNX engine. DeepFace's own choice would be PyTorch on some machines, with weights in a third format."""
     import importlib
 
     from deepface.modules import modeling
 
+    by_engine = modeling.AVAILABLE_MODELS[task][model]
+    engine = "tensorflow" if tensorflow_version() else "onnx"
+    module, _, name = (by_engine.get(engine) or by_engine[modeling.ANY]).rpartition(".")
     with _no_greetings():
-        module = importlib.import_module(modeling.get_model_class(task=task, model_name=model).__module__)
-    found = getattr(module, attribute, None)
-    if found is None:
-        return []
-    return [found] if isinstance(found, str) else list(found)
+        return importlib.import_module(module), name
 
 
 def keras_model(card: ModelCard, weights: Path) -> Any:
@@ -156,18 +165,21 @@ def tensorflow_network(model: Any, height: int, width: int, head: Network | None
     return run
 
 
-def tensorflow_version() -> str:
-    """Without importing it."""
-    from importlib.metadata import version
+def tensorflow_version() -> str | None:
+    """Without importing it; None where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
 
-    return version("tensorflow")
+    try:
+        return version("tensorflow")
+    except PackageNotFoundError:
+        return None
 
 
 class DeepFaceEmbedder:
     """A model as DeepFace crops, resizes and feeds it; for the models that we have no measured recipe for."""
 
     def __init__(self, card: ModelCard, weights: Path) -> None:
-        self._client = _client("facial_recognition", card.name, card.weights_file, weights)
+        self._client = _client("facial_recognition", card.name, card.file_like(weights), weights)
         self._one_at_a_time = threading.Lock()  # guards the client: SFace's, OpenCV's, keeps its layers' outputs inside
         width, height = card.input_size
         self._size = (height, width)
@@ -205,29 +217,35 @@ class DeepFaceEmbedder:
 class DeepFaceEmotion:
     """DeepFace's Emotion network: (n, 1, 48, 48) grey in 0..1 -> (n, 7) logarithms of its probabilities."""
 
-    def __init__(self, weights: Path) -> None:
-        self._client = _client("facial_attribute", "Emotion", DEEPFACE_EMOTION_FILE, weights)
+    def __init__(self, network: Network) -> None:
+        """`network`: (n, 48, 48, 1) -> (n, 7) probabilities."""
+        self._network = network
 
     def __call__(self, batch: NDArray[Any]) -> Floats:
         faces = np.asarray(batch, np.float32).reshape(-1, 48, 48, 1)
-        rows = np.asarray(self._client.model(faces, training=False), np.float32)
+        rows = self._network(faces)
         return np.asarray(np.log(np.maximum(rows, np.finfo(np.float32).tiny)), np.float32)
+
+
+def keras_emotion_network(weights: Path) -> Network:
+    """DeepFace's Emotion network in TensorFlow."""
+    model = _client("facial_attribute", "Emotion", DEEPFACE_EMOTION_FILE, weights).model
+    return lambda faces: np.asarray(model(faces, training=False), np.float32)
 
 
 def _client(task: str, name: str, weights_file: str, weights: Path) -> Any:
     """DeepFace's model, loaded from a file that lies anywhere."""
     import tempfile
 
-    from deepface.modules import modeling
-
     with tempfile.TemporaryDirectory() as home, _deepface_home(Path(home)):
         link = Path(home) / ".deepface" / "weights" / weights_file
         link.parent.mkdir(parents=True)
         link.symlink_to(weights.resolve())
         try:
-            # Not build_model: its cache goes by name alone and would ignore another file of the same model.
+            # Not by build_model: its cache goes by name alone and would ignore another file of the same model.
+            module, client = _client_module(task, name)
             with _no_greetings():
-                return modeling.get_model_class(task=task, model_name=name)()
+                return getattr(module, client)()
         except (ValueError, OSError) as error:
             raise StartError(
                 f"{weights} does not hold the weights of {name}: delete it, and it is fetched again"

@@ -6,7 +6,8 @@ default costs FaceNet 2.7 points of accuracy on LFW). The others get DeepFace's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from facewire.server.errors import StartError
@@ -17,6 +18,7 @@ FALLBACK_MODEL = "Dlib"  # its weights come from the package index, so it works 
 
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
 DEEPFACE_EMOTION_FILE = "facial_expression_model_weights.h5"
+DEEPFACE_EMOTION_ONNX = "facial_expression_model_weights.onnx"
 
 # Files whose content is known. FaceNet's are only recorded in the spec: releases differ in how they store the floats.
 KNOWN_SHA256 = {
@@ -35,7 +37,10 @@ _DEEPFACE_CROP = Crop("deepface", 0.0)
 class ModelCard:
     """A model before its weights are known; `family` says which engine runs it.
 
+    `onnx_file`: the same network as an ONNX file, where `weights_file` is one that only TensorFlow reads.
     `maps`: the Keras layer whose feature maps the emotion head reads (data/models/README.md); None: no head fits.
+    `maps_relu`: the same layer in an ONNX file, where layers may have lost their names: it is the n-th ReLU, from 1, of
+    so many channels, as (channels, n).
     """
 
     name: str
@@ -47,7 +52,18 @@ class ModelCard:
     input_size: tuple[int, int]
     dimension: int
     template_views: Literal[1, 2] = 1
+    onnx_file: str | None = None
     maps: str | None = None
+    maps_relu: tuple[int, int] | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names that its weights may have, the one to prefer first."""
+        return (self.onnx_file, self.weights_file) if self.onnx_file else (self.weights_file,)
+
+    def file_like(self, weights: Path) -> str:
+        """The name that DeepFace knows a file of this format by."""
+        return next(name for name in self.files if Path(name).suffix == weights.suffix)
 
     def spec(self, weights_sha256: str) -> EmbeddingSpec:
         """What the embeddings of this model with these very weights mean."""
@@ -63,18 +79,26 @@ class ModelCard:
         )
 
 
-def _facenet(name: str, weights_file: str, normalisation: str, dimension: int, maps: str | None = None) -> ModelCard:
-    crop = _FACENET_CROP
-    return ModelCard(name, "facenet", weights_file, crop, "RGB", normalisation, (160, 160), dimension, 2, maps)
+def _facenet(name: str, file: str, normalisation: str, dimension: int) -> ModelCard:
+    return ModelCard(
+        name, "facenet", f"{file}.h5", _FACENET_CROP, "RGB", normalisation, (160, 160), dimension, 2, f"{file}.onnx"
+    )
 
 
-def _deepface(name: str, weights_file: str, input_size: tuple[int, int], dimension: int) -> ModelCard:
-    return ModelCard(name, "deepface", weights_file, _DEEPFACE_CROP, "BGR", "deepface base", input_size, dimension)
+def _deepface(
+    name: str, weights_file: str, input_size: tuple[int, int], dimension: int, onnx_file: str | None = None
+) -> ModelCard:
+    card = ModelCard(name, "deepface", weights_file, _DEEPFACE_CROP, "BGR", "deepface base", input_size, dimension)
+    return replace(card, onnx_file=onnx_file)
 
 
 _CARDS = (
-    _facenet("Facenet512", "facenet512_weights.h5", "(x-127.5)/128", 512, "Block17_5_Activation"),
-    _facenet("Facenet", "facenet_weights.h5", "per image: (x-mean)/std", 128),
+    replace(
+        _facenet("Facenet512", "facenet512_weights", "(x-127.5)/128", 512),
+        maps="Block17_5_Activation",
+        maps_relu=(896, 5),
+    ),
+    _facenet("Facenet", "facenet_weights", "per image: (x-mean)/std", 128),
     ModelCard(
         "Dlib",
         "dlib",
@@ -86,13 +110,19 @@ _CARDS = (
         128,
         2,
     ),
-    _deepface("VGG-Face", "vgg_face_weights.h5", (224, 224), 4096),
-    _deepface("OpenFace", "openface_weights.h5", (96, 96), 128),
-    _deepface("DeepFace", "VGGFace2_DeepFace_weights_val-0.9034.h5", (152, 152), 4096),
-    _deepface("DeepID", "deepid_keras_weights.h5", (47, 55), 160),
-    _deepface("ArcFace", "arcface_weights.h5", (112, 112), 512),
+    _deepface("VGG-Face", "vgg_face_weights.h5", (224, 224), 4096, "vgg_face_weights.onnx"),
+    _deepface("OpenFace", "openface_weights.h5", (96, 96), 128, "openface_weights.onnx"),
+    _deepface(
+        "DeepFace",
+        "VGGFace2_DeepFace_weights_val-0.9034.h5",
+        (152, 152),
+        4096,
+        "VGGFace2_DeepFace_weights_val-0.9034.onnx",
+    ),
+    _deepface("DeepID", "deepid_keras_weights.h5", (47, 55), 160, "deepid_weights.onnx"),
+    _deepface("ArcFace", "arcface_weights.h5", (112, 112), 512, "arcface_weights.onnx"),
     _deepface("SFace", "face_recognition_sface_2021dec.onnx", (112, 112), 128),
-    _deepface("GhostFaceNet", "ghostfacenet_v1.h5", (112, 112), 512),
+    _deepface("GhostFaceNet", "ghostfacenet_v1.h5", (112, 112), 512, "ghostfacenet_v1.onnx"),
     _deepface("Buffalo_L", "buffalo_l/webface_r50.onnx", (112, 112), 512),
 )
 

@@ -16,14 +16,16 @@ from facewire.server.errors import StartError
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision import deepface_models, dlib_models, runtime
 from facewire.server.vision.analyser import Analyser
-from facewire.server.vision.cache import cache_key, cached_folder, default_cache_dir
+from facewire.server.vision.cache import default_cache_dir
 from facewire.server.vision.decoding.decoder import Decoder, DecodingSettings
 from facewire.server.vision.detector import TILES, Detector, YuNet
-from facewire.server.vision.embedder import Embedder, Engine, FaceNetEngine
+from facewire.server.vision.embedder import Embedder
 from facewire.server.vision.emotion import Calibration, EmotionReader, EmotionSpec
+from facewire.server.vision.facenet import Runtime, open_facenet
 from facewire.server.vision.image import ImageLimits
 from facewire.server.vision.models import (
     DEEPFACE_EMOTION_FILE,
+    DEEPFACE_EMOTION_ONNX,
     DEFAULT_MODEL,
     FALLBACK_MODEL,
     YUNET_FILE,
@@ -31,9 +33,8 @@ from facewire.server.vision.models import (
     model_card,
 )
 from facewire.server.vision.turning import AnyWayUp
-from facewire.server.vision.weights import MissingWeights, WeightsFile, WeightsFinder
+from facewire.server.vision.weights import MissingWeights, WeightsFile, WeightsFinder, choose
 
-Runtime = Literal["openvino", "tensorflow"]
 EmotionChoice = Literal["facewire", "deepface", "off"]
 DetectorChoice = Literal["auto", "yunet", "dlib"]
 
@@ -79,7 +80,7 @@ def open_analyser(settings: VisionSettings) -> Analyser:
         decoder = on_failure.enter_context(closing(Decoder(settings.decoding)))  # which starts meanwhile
         with ThreadPoolExecutor(2) as aside:  # compiling a network takes one core some tenths of a second
             opening_detector = aside.submit(open_detector)
-            weights = find_weights(card, finder)
+            weights = find_weights(card, finder, settings.runtime)
             opening_emotions = aside.submit(_emotions(settings, finder, own))
             embedder = _open_found(card, weights, settings, finder, own)
             detector, emotions = opening_detector.result(), opening_emotions.result()
@@ -95,7 +96,7 @@ def open_embedder(
     card: ModelCard, settings: VisionSettings, finder: WeightsFinder, emotions: EmotionSpec | None = None
 ) -> Embedder:
     """A recognition model and, where it can carry it, the head of `emotions`. Raises MissingWeights or StartError."""
-    return _open_found(card, find_weights(card, finder), settings, finder, emotions)
+    return _open_found(card, find_weights(card, finder, settings.runtime), settings, finder, emotions)
 
 
 def _open_found(
@@ -105,27 +106,32 @@ def _open_found(
     finder: WeightsFinder,
     emotions: EmotionSpec | None,
 ) -> Embedder:
-    spec = card.spec(weights.sha256)
     head = emotions.head if emotions else None
     fits = head and (head.model, head.maps) == (card.name, card.maps)
     riding = head.onnx if head and fits else None
-    return Embedder(spec, _ENGINES[card.family](_Opening(card, spec, weights, settings, finder, riding)))
+    return _EMBEDDERS[card.family](_Opening(card, weights, settings, finder, riding))
 
 
-def find_weights(card: ModelCard, finder: WeightsFinder) -> WeightsFile:
-    """The file with a recognition model's weights. Raises MissingWeights or StartError."""
+def find_weights(card: ModelCard, finder: WeightsFinder, with_runtime: Runtime = "openvino") -> WeightsFile:
+    """The file with a recognition model's weights, in a format that can be read here. Raises MissingWeights or
+    StartError."""
+    names = (card.weights_file,) if with_runtime == "tensorflow" else card.files
+    name = choose(names, finder, tensorflow=_has_tensorflow(), onnx_too=card.family == "facenet")
     attributes = {"Facenet": "FACENET128_WEIGHTS", "Facenet512": "FACENET512_WEIGHTS", "Dlib": "WEIGHT_URL"}
     attribute = attributes.get(card.name, "WEIGHTS_URL")
     addresses = partial(deepface_models.weights_addresses, "facial_recognition", card.name, attribute)
-    return finder.find(card.weights_file, addresses)
+    return finder.find(name, addresses)
+
+
+def _has_tensorflow() -> bool:
+    return deepface_models.tensorflow_version() is not None
 
 
 def hint_of_better_weights(spec: EmbeddingSpec, settings: VisionSettings, db: Path) -> str | None:
     """What to do where a gallery was built with the fallback, and the default model's weights have come since."""
     if spec.model != FALLBACK_MODEL:
         return None
-    file = model_card(DEFAULT_MODEL).weights_file
-    if not any((place / file).is_file() for place in WeightsFinder(settings.weights_dir, None).places()):
+    if WeightsFinder(settings.weights_dir, None).first(model_card(DEFAULT_MODEL).files) is None:
         return None
     return (
         f"{DEFAULT_MODEL}'s weights are on this machine now, and it errs less often than {spec.model}: "
@@ -135,55 +141,29 @@ def hint_of_better_weights(spec: EmbeddingSpec, settings: VisionSettings, db: Pa
 
 @dataclass(frozen=True, slots=True)
 class _Opening:
-    """What an engine is made of; `head` is the network to ride on it, if any."""
+    """What an embedder is made of; `head` is the network to ride on it, if any."""
 
     card: ModelCard
-    spec: EmbeddingSpec
     weights: WeightsFile
     settings: VisionSettings
     finder: WeightsFinder
     head: Path | None
 
 
-def _facenet_engine(of: _Opening) -> Engine:
-    width, height = of.card.input_size
-    if of.settings.runtime == "tensorflow":
-        model = deepface_models.keras_model(of.card, of.weights.path)
-        riding = runtime.open_network(of.head) if of.head else None
-        return FaceNetEngine(of.spec, deepface_models.tensorflow_network(model, height, width, riding))
-    network = converted(of.card, of.weights, of.settings.cache_dir)
-    try:
-        return FaceNetEngine(of.spec, runtime.open_network(network, head=of.head))
-    except StartError as error:
-        raise StartError(f"{network.parent} is damaged: delete it, and {of.card.name} is converted again") from error
+def _facenet(of: _Opening) -> Embedder:
+    return open_facenet(of.card, of.weights, of.settings.runtime, of.settings.cache_dir, of.head)
 
 
-def converted(card: ModelCard, weights: WeightsFile, cache_dir: Path) -> Path:
-    """A FaceNet as OpenVINO IR, from the cache or into it; its outputs are the embedding and the card's `maps`."""
-
-    def build(folder: Path) -> None:
-        log.info("converting %s once; later starts take it from %s", card.name, cache_dir)
-        model = runtime.convert_keras(deepface_models.keras_model(card, weights.path))
-        runtime.save_model(model, folder / "network.xml")
-
-    versions = (runtime.version(), deepface_models.tensorflow_version())
-    key = cache_key(card.name, card.maps or "", weights.sha256, *versions)
-    return cached_folder(cache_dir, key, build) / "network.xml"
+def _dlib(of: _Opening) -> Embedder:
+    landmarks = of.finder.find("shape_predictor_5_face_landmarks.dat").path
+    return Embedder(of.card.spec(of.weights.sha256), dlib_models.DlibEngine(of.weights.path, landmarks))
 
 
-def _dlib_engine(of: _Opening) -> Engine:
-    return dlib_models.DlibEngine(of.weights.path, of.finder.find("shape_predictor_5_face_landmarks.dat").path)
+def _deepface(of: _Opening) -> Embedder:
+    return Embedder(of.card.spec(of.weights.sha256), deepface_models.DeepFaceEmbedder(of.card, of.weights.path))
 
 
-def _deepface_engine(of: _Opening) -> Engine:
-    return deepface_models.DeepFaceEmbedder(of.card, of.weights.path)
-
-
-_ENGINES: dict[str, Callable[[_Opening], Engine]] = {
-    "facenet": _facenet_engine,
-    "dlib": _dlib_engine,
-    "deepface": _deepface_engine,
-}
+_EMBEDDERS: dict[str, Callable[[_Opening], Embedder]] = {"facenet": _facenet, "dlib": _dlib, "deepface": _deepface}
 
 
 def _detector(settings: VisionSettings, finder: WeightsFinder) -> Callable[[], Detector]:
@@ -219,12 +199,18 @@ def _emotions(
     """What opens the emotions, their file found."""
     if settings.emotion == "deepface":
         addresses = partial(deepface_models.weights_addresses, "facial_attribute", "Emotion", "WEIGHTS_URL")
-        return partial(_deepface_emotions, finder.find(DEEPFACE_EMOTION_FILE, addresses).path)
+        names = (DEEPFACE_EMOTION_ONNX, DEEPFACE_EMOTION_FILE)
+        name = choose(names, finder, tensorflow=_has_tensorflow(), onnx_too=True)
+        return partial(_deepface_emotions, finder.find(name, addresses).path)
     return lambda: EmotionReader(own, runtime.open_network(own.onnx)) if own else None
 
 
 def _deepface_emotions(weights: Path) -> EmotionReader:
-    return EmotionReader(deepface_emotion_spec(weights), deepface_models.DeepFaceEmotion(weights))
+    if weights.suffix == ".h5":
+        network = deepface_models.keras_emotion_network(weights)
+    else:
+        network = runtime.open_network(weights)
+    return EmotionReader(deepface_emotion_spec(weights), deepface_models.DeepFaceEmotion(network))
 
 
 def deepface_emotion_spec(weights: Path) -> EmotionSpec:

@@ -129,6 +129,41 @@ def convert_keras(model: object) -> openvino.Model:
     return openvino.Model(results, converted.get_parameters(), converted.get_name())
 
 
+def convert_onnx(path: Path, maps_relu: tuple[int, int] | None) -> openvino.Model:
+    """An ONNX file of a network as `convert_keras` gives it. `maps_relu`: which layer is the second output, (n, h, w,
+    channels), as (channels, which ReLU of so many, from 1); without such a layer there is one output.
+
+    Raises StartError when the file is damaged.
+    """
+    model = read_model(path)
+    embedding = model.output(0).get_node().input_value(0)
+    return openvino.Model([embedding, *_maps(model, maps_relu)], model.get_parameters(), model.get_name())
+
+
+def _maps(model: openvino.Model, maps_relu: tuple[int, int] | None) -> list[Any]:
+    if maps_relu is None:
+        return []
+    channels, number = maps_relu
+    found: list[Any] = []
+    for node in model.get_ordered_ops():
+        shape = node.get_output_partial_shape(0)
+        if node.get_type_name() == "Relu" and shape.rank == openvino.Dimension(4):
+            layouts = [place for place in (1, 3) if shape[place].is_static and shape[place].get_length() == channels]
+            found += [(node, place) for place in layouts[:1]]
+    if len(found) < number:
+        return []
+    node, place = found[number - 1]
+    return [node.output(0) if place == 3 else ops.transpose(node, [0, 2, 3, 1]).output(0)]
+
+
+def takes(model: openvino.Model, fed: Sequence[int], given: Sequence[int]) -> bool:
+    """Whether a model takes arrays of this shape, and its first output is of that shape."""
+    shapes = model.input(0).get_partial_shape(), model.output(0).get_partial_shape()
+    return all(
+        shape.compatible(openvino.PartialShape(list(want))) for shape, want in zip(shapes, (fed, given), strict=True)
+    )
+
+
 def save_model(model: openvino.Model, path: Path) -> None:
     """Writes IR (`path` is the .xml, weights beside it) with float16 weights: half the file; the embeddings of FaceNet
     agree with the float32 ones to a cosine of 3e-6."""
@@ -195,8 +230,10 @@ def fed_rgb_bytes(model: openvino.Model) -> openvino.Model:
     return steps.build()
 
 
-def open_network(path: Path, *, head: Path | None = None, threads: int | None = None) -> OpenVinoNetwork:
-    """The network in an ONNX or IR file, its first dimension a free batch size.
+def open_network(
+    path: Path, *, head: Path | None = None, threads: int | None = None, exact: bool = False
+) -> OpenVinoNetwork:
+    """The network in an ONNX or IR file, its first dimension a free batch size; `exact`: see OpenVinoGraph.
 
     Of several outputs only the first is computed; with `head`, a network that reads the second, each row of the first
     is followed by the head's: one graph, one pass.
@@ -207,7 +244,7 @@ def open_network(path: Path, *, head: Path | None = None, threads: int | None = 
     shape = model.input(0).get_partial_shape()
     shape[0] = openvino.Dimension(-1)
     model.reshape(shape)
-    return OpenVinoNetwork(OpenVinoGraph(model, streams=1, threads=threads or cores()))
+    return OpenVinoNetwork(OpenVinoGraph(model, streams=1, threads=threads or cores(), exact=exact))
 
 
 def _followed(model: openvino.Model, head: openvino.Model | None) -> openvino.Model:

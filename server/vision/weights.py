@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import logging
 import os
+import struct
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facewire.server.errors import StartError
+from facewire.server.vision import runtime
 from facewire.server.vision.models import KNOWN_SHA256
 
 log = logging.getLogger("facewire.weights")
@@ -25,6 +27,7 @@ log = logging.getLogger("facewire.weights")
 # (file name, addresses to try, a DeepFace home to download into) -> raises ValueError or OSError when nothing came
 Download = Callable[[str, Sequence[str], Path], None]
 
+INSTALL_TENSORFLOW = 'pip install "facewire[tensorflow]" (in a checkout: make setup TENSORFLOW=1)'
 CARRIERS = ("face_recognition_models",)  # packages that hold weights in their folder `models`
 
 
@@ -74,6 +77,10 @@ class WeightsFinder:
         if self.download is not None and urls:
             return self._fetched(name, urls)
         raise self._missing(name, urls, "it is not on this machine")
+
+    def first(self, names: Sequence[str]) -> str | None:
+        """Which of `names` is on this machine: by the order of places, and in one place by theirs."""
+        return next((name for folder in self.places() for name in names if (folder / name).is_file()), None)
 
     def places(self) -> list[Path]:
         """The folders looked at, in order."""
@@ -125,6 +132,22 @@ class WeightsFinder:
         )
 
 
+def choose(names: Sequence[str], finder: WeightsFinder, *, tensorflow: bool, onnx_too: bool) -> str:
+    """Of the names that one network's weights may have, the preferred first, the one to look for.
+
+    `tensorflow`: whether it is installed, and so reads .h5. `onnx_too`: an ONNX file serves beside TensorFlow, and does
+    not only stand in for it. Raises StartError where there is only a file that nothing here reads.
+    """
+    keras = [name for name in names if name.endswith(".h5")]
+    others = [name for name in names if name not in keras]
+    if tensorflow and keras:
+        return (onnx_too and finder.first(names)) or keras[0]
+    if others and (finder.first(others) or not finder.first(keras)):
+        return others[0]
+    fetch = f", or fetch {others[0]}, which needs none" if others else ""
+    raise StartError(f"{keras[0]} is read by TensorFlow, which is not installed: {INSTALL_TENSORFLOW}{fetch}")
+
+
 def deepface_home() -> Path:
     """DeepFace's own rule for its home."""
     return Path(os.environ.get("DEEPFACE_HOME", Path.home()))
@@ -146,25 +169,26 @@ def checked(path: Path, name: str) -> WeightsFile:
 
 def _check_download(path: Path, name: str) -> None:
     """Raises ValueError for what is not the whole file, or another: `checked` would have a file deleted that is about
-    to go anyway. Of FaceNet's no hash is known, but HDF5 says how long its file is."""
+    to go anyway. Of FaceNet's no hash is known, but both of its formats tell a file that was cut off."""
     try:
         checked(path, name)
         with path.open("rb") as file:
             begins = file.read(1024)
-        if begins.startswith(_HDF5):
-            _check_hdf5(path)
-    except (StartError, OSError):
+        if begins.startswith(_HDF5) and path.stat().st_size < _hdf5_length(begins):
+            raise ValueError
+        if path.suffix == ".onnx":
+            runtime.read_model(path)
+    except (StartError, OSError, ValueError, struct.error):
         raise ValueError("what came from there is damaged, or is another file") from None
     if begins.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         raise ValueError("what came from there is a web page: a network's login, perhaps")
 
 
-def _check_hdf5(path: Path) -> None:
-    """Raises OSError where the file is cut off."""
-    import h5py
-
-    with h5py.File(path):
-        pass
+def _hdf5_length(begins: bytes) -> int:
+    """How many bytes long a file is by its superblock, whose versions keep that in different places. Raises
+    struct.error."""
+    at = {0: 40, 1: 44}.get(begins[len(_HDF5)], 28)
+    return int(struct.unpack_from("<Q", begins, at)[0])
 
 
 def _carrier_folders() -> list[Path]:

@@ -16,7 +16,7 @@ from facewire.server.vision.models import DEFAULT_MODEL, FALLBACK_MODEL, model_c
 from tests.integration.conftest import Kit
 from tests.support.server_process import PATIENCE_S, READY, ROOT, environment, serving_process
 
-FACENET_FILE = model_card(DEFAULT_MODEL).weights_file
+FACENET_FILES = model_card(DEFAULT_MODEL).files
 NOWHERE = "http://127.0.0.1:9"  # the port "discard": nobody listens there
 
 
@@ -89,7 +89,7 @@ def test_create_db_without_facenet_names_the_way_out(bare: dict[str, str], folde
         assert done.returncode == 3, done.stderr
         assert "Traceback" not in done.stderr
         assert "--model Dlib" in done.stderr
-        assert FACENET_FILE in done.stderr
+        assert any(file in done.stderr for file in FACENET_FILES)
         assert not (tmp_path / "x.db").exists()
 
 
@@ -101,7 +101,7 @@ def test_the_way_out_is_not_offered_where_the_gallery_has_a_model(
     command = (sys.executable, "scripts/create_db.py", str(folder), "--db", str(db), "--no-download")
     done = run(*command, "--detector", "dlib", cwd=ROOT, env=bare)
     assert done.returncode == 3, done.stderr
-    assert FACENET_FILE in done.stderr
+    assert any(file in done.stderr for file in FACENET_FILES)
     assert "--model Dlib" not in done.stderr
 
 
@@ -113,7 +113,7 @@ def test_when_facenet_comes_the_gallery_is_told_how_to_move(dlib_kit: Kit, folde
     with serving_process(*args, env=env) as running:
         assert hint not in running.stderr
     (home / ".deepface" / "weights").mkdir(parents=True)
-    (home / ".deepface" / "weights" / FACENET_FILE).write_bytes(b"as good as there")
+    (home / ".deepface" / "weights" / FACENET_FILES[-1]).write_bytes(b"as good as there")
     with serving_process(*args, env=env) as running:
         assert running.stderr.count(hint) == 1
     command = (sys.executable, "scripts/create_db.py", str(folder), "--db", str(dlib_kit.db), "--no-download")

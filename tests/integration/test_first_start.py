@@ -96,6 +96,7 @@ def test_weights_and_networks_are_all_that_is_written_and_only_the_mirror_is_ask
         f".deepface/weights/{YUNET_FILE}",
         ".cache/facewire/HASH/network.xml",
         ".cache/facewire/HASH/network.bin",
+        ".cache/facewire/HASH/facts.json",
     }
     assert list(newcomer.temporary.iterdir()) == []
     assert all(folder.name in {".deepface", ".cache"} for folder in newcomer.home.iterdir())

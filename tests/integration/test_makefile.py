@@ -28,6 +28,18 @@ YOURS = (
 PROJECT = ("data/models/emotion.json", "data/sample/people/a/1.jpg", "server/app.py")
 
 
+BACKEND = """
+import zipfile
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    with zipfile.ZipFile(folder + "/nothing-0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("nothing-0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: nothing\\nVersion: 0\\n")
+        made = "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        wheel.writestr("nothing-0.dist-info/WHEEL", made)
+        wheel.writestr("nothing-0.dist-info/RECORD", "")
+    return "nothing-0-py3-none-any.whl"
+"""
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The Makefile, with what make, users and git put beside it."""
@@ -91,9 +103,14 @@ class TestClean:
 class TestEnvironment:
     @pytest.fixture
     def fresh(self, tmp_path: Path) -> Path:
-        """A project that needs no package, before the first make."""
+        """A project that needs no package, not even to be built, before the first make."""
         shutil.copy(ROOT / "Makefile", tmp_path)
-        (tmp_path / "requirements.txt").write_text("")
+        (tmp_path / "requirements.lock").write_text("")
+        (tmp_path / "requirements-tensorflow.lock").write_text("")
+        (tmp_path / "pyproject.toml").write_text(
+            '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        )
+        (tmp_path / "backend.py").write_text(BACKEND)
         return tmp_path
 
     @pytest.mark.parametrize("stub", ["ensurepip.py", "venv/__main__.py"])
@@ -118,4 +135,46 @@ class TestEnvironment:
         assert make(fresh, "setup", f"PYTHON={sys.executable}").returncode == 0
         pip = subprocess.run([fresh / ".venv/bin/python", "-m", "pip", "--version"], capture_output=True, check=False)
         assert pip.returncode == 0
-        assert "is up to date" in make(fresh, ".venv/.serving", f"PYTHON={sys.executable}").stdout
+        assert "is up to date" in make(fresh, ".venv/.installed", f"PYTHON={sys.executable}").stdout
+
+
+class TestTensorFlow:
+    """2 GB that only .h5 weights need."""
+
+    @pytest.fixture
+    def home(self, copy: Path) -> Path:
+        (copy / "home/.deepface/weights").mkdir(parents=True)
+        return copy / "home"
+
+    @staticmethod
+    def is_installed(where: Path, home: Path, *args: str) -> bool:
+        ours = ("HOME", "DEEPFACE_HOME", "TENSORFLOW")
+        env = {name: value for name, value in os.environ.items() if name not in ours} | {"HOME": str(home)}
+        done = subprocess.run(
+            ["make", "--dry-run", "setup", "MAKEFLAGS=", *args], cwd=where, env=env, capture_output=True,
+            text=True, timeout=PATIENCE_S, check=True,
+        )  # fmt: skip
+        return "requirements-tensorflow.lock" in done.stdout
+
+    @pytest.fixture(autouse=True)
+    def locks(self, copy: Path) -> None:
+        for name in ("requirements.lock", "requirements-tensorflow.lock", "pyproject.toml"):
+            (copy / name).write_text("")
+
+    def test_not_where_there_are_no_weights(self, copy: Path, home: Path) -> None:
+        assert not self.is_installed(copy, home)
+        assert self.is_installed(copy, home, "TENSORFLOW=1")
+
+    def test_where_only_keras_weights_are(self, copy: Path, home: Path) -> None:
+        weights = home / ".deepface/weights"
+        (weights / "facenet512_weights.h5").touch()
+        assert self.is_installed(copy, home)
+        assert not self.is_installed(copy, home, "TENSORFLOW=0")
+        (weights / "facenet512_weights.onnx").touch()
+        assert not self.is_installed(copy, home)
+
+    def test_deepfaces_home_may_be_elsewhere(self, copy: Path, home: Path) -> None:
+        (home / ".deepface/weights/facenet512_weights.h5").touch()
+        (copy / "empty").mkdir()
+        assert self.is_installed(copy, copy / "empty", f"DEEPFACE_HOME={home}")
+        assert not self.is_installed(copy, home, f"DEEPFACE_HOME={copy / 'empty'}")

@@ -1,4 +1,4 @@
-"""README's commands about a gallery that lives, run as they stand there."""
+"""README's commands that change the gallery, run as they stand there."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from tests.support.living_server import Living, living_server
 from tests.support.synthetic_engine import portrait
 
 README = Path(__file__).parents[2] / "README.md"
-LAUNCHER = [".venv/bin/python", "client_app.py"]
+LAUNCHER = ["python", "client_app.py"]
 
 
 def commands() -> list[list[str]]:
-    (block,) = re.findall(
-        r"^### A gallery that lives$.*?^```sh$(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.M
-    )
+    (block,) = re.findall(r"^### Change the gallery$.*?^```sh$(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.M)
     return [shlex.split(line, comments=True) for line in block.strip().splitlines()]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import contextlib
 import shutil
 import socket
 import sqlite3
@@ -197,13 +197,17 @@ class TestSettings:
                 assert face.emotion is None
                 with pytest.raises(Unauthorized), FaceClient("127.0.0.1", port, token="open rice", timeout=PATIENCE_S):
                     pass
-                # The second, or the third where the refused one counts no longer.
-                with RawClient(("127.0.0.1", port)) as one, RawClient(("127.0.0.1", port)) as other:
-                    answered, _, _ = select.select([one.sock, other.sock], [], [], PATIENCE_S)
-                    refused = one if one.sock in answered else other
-                    assert refused.receive()["error"]["code"] == "busy"
+            # Two connections at a time: with the third, the longest silent gives way.
+            with contextlib.ExitStack() as connections:
+                one, other, third = (connections.enter_context(RawClient(("127.0.0.1", port))) for _ in range(3))
+                for each in (one, other):
+                    assert each.ask(op="hello", token="open sesame")["ok"]
+                assert one.ask(op="ping")["ok"] and other.ask(op="ping")["ok"]
+                assert third.ask(op="hello", token="open sesame")["ok"]
+                assert one.receive()["error"]["code"] == "busy"
             log = running.stderr
-        (warning,) = [line for line in log.splitlines() if " WARNING " in line]
+        warning, wrong_token = [line for line in log.splitlines() if " WARNING " in line]
+        assert "token" in wrong_token and "rice" not in log
         assert "listening on 0.0.0.0: every machine that reaches it" in warning
         assert "without a token" not in warning
         assert "sesame" not in log

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from facewire.protocol.framing import encode_frame
+from facewire.protocol.version import VERSION
 from tests.support.fake_service import BROKEN, BUG
 from tests.support.servers import RawClient, Served, serving
 from tests.unit.test_wire_vectors import vectors
@@ -45,7 +46,7 @@ def test_the_published_broken_vectors(served: Served, raw: RawClient, vector: di
     if vector["closes"]:
         assert raw.at_end()
     else:
-        assert raw.ask(op="ping", id=99) == {"id": 99, "ok": True, "result": {"version": 1}}
+        assert raw.ask(op="ping", id=99) == {"id": 99, "ok": True, "result": {"version": 1, "server": VERSION}}
     assert still_serves(served)
 
 

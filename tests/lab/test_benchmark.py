@@ -43,7 +43,7 @@ def test_a_report_has_every_row_and_ends_with_every_target() -> None:
 
 
 def test_a_crowd_is_spread_as_facenets_people_are() -> None:
-    crowd = Crowd(3000, 512)
+    crowd = Crowd(3000)
     drawn = list(crowd.pictures())
     owners = np.concatenate([some for some, _ in drawn])
     vectors = np.concatenate([some for _, some in drawn])
@@ -59,7 +59,7 @@ def test_a_crowd_is_spread_as_facenets_people_are() -> None:
 
 
 def test_a_crowds_gallery_is_built_once_and_holds_it_in_order(tmp_path: Path) -> None:
-    crowd = Crowd(50, 512)
+    crowd = Crowd(50)
     path = crowd_database(tmp_path, crowd, SPEC)
     built = path.stat().st_mtime_ns
     assert crowd_database(tmp_path, crowd, SPEC) == path

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facewire.server.errors import AlreadyExists, Conflict, InvalidName, UnknownPerson, UnknownTemplate
 from facewire.server.gallery.gallery import Gallery
-from tests.support.galleries import picture, random_units, spec
+from tests.support.galleries import cohort_file, picture, random_units, spec
 
 VECTORS = random_units(np.random.default_rng(11), 16, 4)
 NAMES = ("Ann", "Bob", "Cleo", "Dora")
@@ -28,10 +28,14 @@ People = dict[str, dict[int, int]]
 """Who has which templates, by id, and the number of the picture of each."""
 
 
-def mean_of(mine: dict[int, int]) -> NDArray[np.float32]:
-    """The direction of the mean of a person's templates."""
-    mean = VECTORS[list(mine.values())].mean(axis=0)
-    return np.asarray(mean / np.linalg.norm(mean), np.float32)
+def best_similarity(probe: int, mine: dict[int, int], scales: NDArray[np.float32]) -> float:
+    """That of the template, or of the direction of the mean of all, that is nearest by these scales of all VECTORS."""
+    numbers = list(mine.values())
+    mean = VECTORS[numbers].mean(axis=0)
+    ways = np.stack([*VECTORS[numbers], mean / np.linalg.norm(mean)])
+    similarities = ways @ VECTORS[probe]
+    nearest = np.argmax((similarities - 1) / np.append(scales[numbers], scales[numbers].mean()))
+    return float(similarities[nearest])
 
 
 class LivingGallery(RuleBasedStateMachine):
@@ -41,8 +45,9 @@ class LivingGallery(RuleBasedStateMachine):
         super().__init__()
         self.room = tempfile.TemporaryDirectory()
         self.path = Path(self.room.name) / "people.db"
-        # Searched by sketches from the first template on.
-        self.gallery = Gallery.create(self.path, spec(), exact_bytes=0)
+        # With scales, and searched in few directions.
+        self.cohort = cohort_file(self.path.with_name("cohort.npz"))
+        self.gallery = Gallery.create(self.path, spec(), cohort=self.cohort)
         self.people: People = {}
         self.past: list[People] = []
 
@@ -174,7 +179,7 @@ class LivingGallery(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.gallery.close()
-        self.gallery = Gallery.open(self.path, exact_bytes=0)
+        self.gallery = Gallery.open(self.path, cohort=self.cohort)
 
     # -------------------------------------------------------------------------------------- what must hold
 
@@ -200,13 +205,10 @@ class LivingGallery(RuleBasedStateMachine):
 
     @invariant()
     def everybody_is_found_by_their_pictures_and_nobody_else(self) -> None:
+        scales = self.gallery.scales(VECTORS)
         for number in range(0, len(VECTORS), 4):
             found = self.gallery.search(VECTORS[number], 10)
-            expected = {
-                name: max(float(VECTORS[number] @ way) for way in (*VECTORS[list(mine.values())], mean_of(mine)))
-                for name, mine in self.people.items()
-                if mine
-            }
+            expected = {name: best_similarity(number, mine, scales) for name, mine in self.people.items() if mine}
             assert {match.name: pytest.approx(match.similarity, abs=1e-5) for match in found} == expected
 
 

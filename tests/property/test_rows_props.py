@@ -7,14 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facewire.server.gallery.search.rows import Chunk, Rows, derived_by
-from facewire.server.gallery.search.sketch import sketch
+from facewire.server.gallery.search.directions import Directions
+from facewire.server.gallery.search.rows import Chunk, Rows
 from tests.support.galleries import random_units
 
 VECTORS = random_units(np.random.default_rng(2), 24, 4)
 
-LARGE = 6 * 4 * 4
-"""Bytes: more than six rows are sketched here."""
+DIRECTIONS = Directions(np.eye(4, 3, dtype=np.float32))
 
 
 def measure(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -36,8 +35,8 @@ def check(rows: Rows, states: States) -> None:
     assert np.array_equal(rows.embeddings, VECTORS[ids])
     assert rows.embeddings.flags.c_contiguous
     assert np.array_equal(rows.scales, measure(VECTORS[ids]))
-    if rows.sketches is not None:
-        assert np.array_equal(rows.sketches, sketch(VECTORS[ids]).T)
+    if len(rows.columns):
+        np.testing.assert_allclose(rows.columns, DIRECTIONS.columns(VECTORS[ids], rows.scales), atol=1e-6)
     assert rows.image_ids.tolist() == [states[one][0] for one in ids]
     assert rows.person_ids.tolist() == [states[one][1] for one in ids]
 
@@ -47,15 +46,16 @@ edits = st.lists(st.dictionaries(st.integers(1, 23), st.none() | owners, min_siz
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(edits, st.lists(st.booleans(), min_size=12, max_size=12), st.sampled_from([0, LARGE, LARGE * 1000]))
-def test_any_edits(steps: list[dict[int, tuple[int, int] | None]], branches: list[bool], exact_bytes: int) -> None:
+@given(edits, st.lists(st.booleans(), min_size=12, max_size=12), st.sampled_from([None, DIRECTIONS]))
+def test_any_edits(
+    steps: list[dict[int, tuple[int, int] | None]], branches: list[bool], directions: Directions | None
+) -> None:
     """A step gives templates another owner, adds them, brings them back or takes them away (None). Where `branches`
-    says so, the step is done twice from the same rows, and once in vain. `exact_bytes`: all, some or none are
-    sketched."""
+    says so, the step is done twice from the same rows, and once in vain."""
     states: States = {1: (1, 1), 2: (1, 1), 3: (2, 2)}
-    rows = Rows.load(3, 4, [chunk(states)], derived_by(measure), exact_bytes)
+    rows = Rows.load(3, 4, [chunk(states)], measure, directions)
     past = [(rows, states)]
-    assert (rows.sketches is not None) == (exact_bytes == 0)
+    assert len(rows.columns) == (5 if directions else 0)
     for step, branch in zip(steps, branches, strict=False):
         after = {one: owner for one, owner in {**states, **step}.items() if owner is not None}
         touched = np.array(sorted(step), dtype=np.int64)

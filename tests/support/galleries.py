@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,19 @@ def spec(dimension: int = 4, model: str = "Test") -> EmbeddingSpec:
         dimension=dimension,
         template_views=1,
     )
+
+
+def cohort_file(path: Path, dimension: int = 4) -> Path:
+    """A cohort of two Gaussians for galleries of `spec(dimension)`, as train_cohort writes it: their templates have
+    scales, and are searched in few directions."""
+    half = dimension // 2
+    np.savez(
+        path, spec=np.array(spec(dimension).to_json()), nearest=20, seed=0, ranks=np.array([half, 2]),
+        means=random_units(np.random.default_rng(3), 2, dimension), members=np.array([30, 30]),
+        factors=np.random.default_rng(4).integers(-3, 4, (half + 2, dimension)).astype(np.int8),
+        factor_scales=np.full(half + 2, 0.1, np.float16), residuals=np.full(2, 0.1, np.float32),
+    )  # fmt: skip
+    return path
 
 
 def unit(*values: float) -> NDArray[np.float32]:

@@ -23,6 +23,8 @@ def _watch(event: str, arguments: tuple[object, ...]) -> None:
     global _imports, _done
     if _done:
         return
+    if event == "import" and arguments[0] == "protocol":
+        return  # launch.py's package, before launch.py itself
     if event == "import" and (_imports >= 0 or arguments[0] in ("protocol.launch", "_launch")):
         _imports += 1
     if _at.isdigit():

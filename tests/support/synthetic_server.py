@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from facewire.server.gallery.gallery import Gallery
-from facewire.server.gallery.search.index import EXACT_BYTES
 from facewire.server.recognition.decision import Decider
 from facewire.server.recognition.service import RecognitionService
 from facewire.server.tcp.dispatch import Dispatcher
@@ -21,10 +20,10 @@ WATCH_S = 0.02
 
 
 @contextmanager
-def synthetic_server(db: Path, exact_bytes: int = EXACT_BYTES, grain: float = 0.0) -> Iterator[tuple[str, int]]:
+def synthetic_server(db: Path, grain: float = 0.0) -> Iterator[tuple[str, int]]:
     """Serves `db`, made where it is missing; the address. `grain`: see `SyntheticEngine`."""
     analyser = SyntheticEngine(model=MODEL, grain=grain)
-    opened = Gallery.open(db, exact_bytes=exact_bytes) if db.exists() else Gallery.create(db, analyser.spec)
+    opened = Gallery.open(db) if db.exists() else Gallery.create(db, analyser.spec)
     with opened as gallery:
         gallery.watch(WATCH_S)
         service = RecognitionService(analyser, gallery, Decider(gallery.spec, 0.01), runtime="none")

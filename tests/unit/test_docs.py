@@ -18,8 +18,8 @@ from tests.support.server_process import ROOT
 
 CHANGES = ROOT / "CHANGELOG.md"  # says what there was
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("[a-z]*/README.md"), *ROOT.glob("docs/**/*.md")} - {PAGE, CHANGES})
-OTHERS_FLAGS = {"--strict"}
-"""Of other people's programs: mypy's."""
+OTHERS_FLAGS = {"--strict", "--require-hashes"}
+"""Of other people's programs: mypy and pip."""
 
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 FLAG = re.compile(r"(?<![\w/-])--[a-z][a-z0-9-]*")

@@ -182,5 +182,5 @@ for data in (bytes.fromhex(argument) for argument in sys.argv[2:]):
 
 def test_the_protocol_lists_the_formats_once() -> None:
     text = (ROOT / "protocol" / "README.md").read_text(encoding="utf-8")
-    assert text.count(f"Read are {NAMES}, told apart") == 1
+    assert text.count(f"These formats are read: {NAMES}.") == 1
     assert text.count("BMP") == 1

@@ -18,11 +18,10 @@ from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.storage import journal
 from facewire.server.gallery.storage.store import Store
 from facewire.server.spec import EmbeddingSpec
-from tests.support.galleries import picture, random_units, spec, unit
+from tests.support.galleries import cohort_file, picture, random_units, spec, unit
 from tests.support.waiting import eventually
 
 EAST, NORTH, UP = unit(1, 0, 0, 0), unit(0, 1, 0, 0), unit(0, 0, 1, 0)
-NO_EXACT = 64  # bytes: four templates of four dimensions; beyond, sketches
 
 
 @pytest.fixture
@@ -109,25 +108,25 @@ def test_older_views_stay_as_they_were(server: Gallery, other: Gallery) -> None:
     assert before.embeddings.tolist() == [EAST.tolist()]
 
 
-def test_a_large_gallery_finds_what_others_enrolled(server: Gallery, path: Path) -> None:
+def test_searching_in_few_directions_finds_what_others_enrolled(server: Gallery, path: Path) -> None:
     vectors = random_units(np.random.default_rng(3), 300, 4)
-    with Gallery.open(path, exact_bytes=NO_EXACT) as large:
+    with Gallery.open(path, cohort=cohort_file(path.with_name("cohort.npz"))) as ours:
         for number, vector in enumerate(vectors):
-            (server if number % 2 else large).enrol(f"P{number}", [picture(f"{number}", vector)])
-        large.refresh()
-        assert [large.search(vector, 1)[0].name for vector in vectors] == [f"P{n}" for n in range(300)]
+            (server if number % 2 else ours).enrol(f"P{number}", [picture(f"{number}", vector)])
+        ours.refresh()
+        assert [ours.search(vector, 1)[0].name for vector in vectors] == [f"P{n}" for n in range(300)]
 
 
-def test_a_template_that_comes_back_in_a_large_gallery_is_found(server: Gallery, path: Path) -> None:
+def test_a_template_that_comes_back_is_found_in_few_directions(server: Gallery, path: Path) -> None:
     """Undone by another process; its number is lower than the last."""
     vectors = random_units(np.random.default_rng(4), 300, 4)
     for number, vector in enumerate(vectors):
         server.enrol(f"P{number}", [picture(f"{number}", vector)])
     server.remove("P6")
-    with Gallery.open(path, exact_bytes=NO_EXACT) as large:
+    with Gallery.open(path, cohort=cohort_file(path.with_name("cohort.npz"))) as ours:
         server.undo()
-        large.refresh()
-        assert [large.search(vector, 1)[0].name for vector in vectors] == [f"P{n}" for n in range(300)]
+        ours.refresh()
+        assert [ours.search(vector, 1)[0].name for vector in vectors] == [f"P{n}" for n in range(300)]
 
 
 def test_a_new_epoch_reads_every_embedding_again(server: Gallery, path: Path) -> None:

@@ -1,8 +1,10 @@
-"""A gallery that is searched by sketches: what it answers is what the exact search answers, whatever happens to it."""
+"""A gallery searched in few directions: what it answers is what the exact search answers, whatever happens to it."""
 
 from __future__ import annotations
 
 import threading
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,16 @@ import pytest
 
 from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.records import Match
-from facewire.server.gallery.search.index_file import FRESH_ROWS
-from tests.support.galleries import people_like, picture, random_units, spec
+from facewire.server.gallery.search.cohort import Cohort, measure_by
+from facewire.server.gallery.search.index import ExactIndex
+from facewire.server.gallery.search.scales_file import FRESH_ROWS
+from facewire.server.gallery.storage.store import Store
+from facewire.server.gallery.writer import load
+from tests.support.galleries import cohort_file, people_like, picture, random_units, spec
 
 DIMENSION = 16
 PEOPLE, TEMPLATES = 10, FRESH_ROWS + 88
-SMALL = 50 * DIMENSION * 4
-"""Bytes: galleries of more than fifty templates are large here."""
+PROBES = random_units(np.random.default_rng(8), 20, DIMENSION)
 
 
 @pytest.fixture
@@ -24,12 +29,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "people.db"
 
 
+@pytest.fixture(autouse=True)
+def cohort(path: Path) -> Path:
+    return cohort_file(path.with_name("cohort.npz"), DIMENSION)
+
+
 def index_file(path: Path) -> Path:
     return path.with_name("people.db-index")
 
 
 def opened(path: Path) -> Gallery:
-    return Gallery.open(path, exact_bytes=SMALL)
+    return Gallery.open(path, cohort=path.with_name("cohort.npz"))
 
 
 def fill(gallery: Gallery, seed: int = 0, count: int = TEMPLATES) -> None:
@@ -41,9 +51,9 @@ def fill(gallery: Gallery, seed: int = 0, count: int = TEMPLATES) -> None:
 
 
 @pytest.fixture
-def built(path: Path) -> Path:
+def built(path: Path, cohort: Path) -> Path:
     """A closed gallery at `path` that was opened once since it was filled."""
-    with Gallery.create(path, spec(DIMENSION), exact_bytes=SMALL) as gallery:
+    with Gallery.create(path, spec(DIMENSION), cohort=cohort) as gallery:
         fill(gallery)
     opened(path).close()
     return path
@@ -57,19 +67,29 @@ def remove_somebody(gallery: Gallery, count: int = 1) -> None:
 
 
 def answers(gallery: Gallery) -> list[tuple[Match, ...]]:
-    return [gallery.search(probe, 3) for probe in random_units(np.random.default_rng(8), 20, DIMENSION)]
+    return [rounded(gallery.search(probe, 3)) for probe in PROBES]
+
+
+def rounded(matches: tuple[Match, ...]) -> tuple[Match, ...]:
+    """Scales measured together and one by one differ in their last bits."""
+    return tuple(replace(match, scale=round(match.scale, 5)) for match in matches)
 
 
 def exact_answers(path: Path) -> list[tuple[Match, ...]]:
-    """The oracle: what is on disk, searched exactly."""
-    with Gallery.open(path) as gallery:
-        return answers(gallery)
+    """The oracle: what is on disk, measured anew and compared with every template."""
+    measure = measure_by(Cohort.load(path.with_name("cohort.npz"), spec(DIMENSION)))
+    with closing(Store.open(path)) as store:
+        snapshot = load(store, path, measure, directions=None)
+    assert isinstance(snapshot.rows.index, ExactIndex)
+    scales = measure(PROBES).tolist()
+    return [rounded(snapshot.search(probe, 3, scale, means=True)) for probe, scale in zip(PROBES, scales, strict=True)]
 
 
-def test_it_grows_large_and_keeps_its_index_for_the_next_start(path: Path) -> None:
-    with Gallery.create(path, spec(DIMENSION), exact_bytes=SMALL) as gallery:
+def test_it_grows_and_keeps_its_scales_for_the_next_start(path: Path, cohort: Path) -> None:
+    with Gallery.create(path, spec(DIMENSION), cohort=cohort) as gallery:
         fill(gallery)
         assert answers(gallery) == exact_answers(path)
+    opened(path).close()
     assert index_file(path).exists()
     written = index_file(path).stat().st_mtime_ns
     with opened(path) as gallery:

@@ -83,7 +83,7 @@ def test_defaults() -> None:
 
 def test_the_table_above_has_every_flag() -> None:
     flags = {option for action in build_parser()._actions for option in action.option_strings if option[:2] == "--"}
-    assert flags - {"--help", "--no-download"} == {flag for flag, *_ in EVERY_FLAG}
+    assert flags - {"--help", "--version", "--no-download"} == {flag for flag, *_ in EVERY_FLAG}
 
 
 @pytest.mark.parametrize(("flag", "text", "place", "value"), EVERY_FLAG)

@@ -21,7 +21,7 @@ from facewire.server.errors import StartError
 from facewire.server.vision import weights
 from facewire.server.vision.deepface_models import download
 from facewire.server.vision.models import YUNET_FILE
-from facewire.server.vision.weights import WeightsFinder, checked
+from facewire.server.vision.weights import WeightsFinder, checked, choose
 
 NAME = "some_weights.h5"
 
@@ -313,3 +313,40 @@ def test_progress_is_shown(
     said = capfd.readouterr()
     assert said.out == ""
     assert "700k/700k" in said.err
+
+
+class TestFormats:
+    """One network's weights as an ONNX file, preferred, and as a Keras file, which only TensorFlow reads."""
+
+    NAMES = ("net.onnx", "net.h5")
+
+    @pytest.fixture
+    def finder(self, home: Path, tmp_path: Path) -> WeightsFinder:
+        return WeightsFinder(tmp_path / "given", None)
+
+    def test_without_either_the_one_to_fetch_can_be_read(self, finder: WeightsFinder) -> None:
+        assert choose(self.NAMES, finder, tensorflow=False, onnx_too=True) == "net.onnx"
+        assert choose(self.NAMES, finder, tensorflow=True, onnx_too=True) == "net.h5"
+        assert choose(("only.onnx",), finder, tensorflow=True, onnx_too=False) == "only.onnx"
+
+    def test_the_onnx_file_is_preferred_where_it_is(self, finder: WeightsFinder, tmp_path: Path) -> None:
+        for name in self.NAMES:
+            put(tmp_path / "given" / name, b"x")
+        for tensorflow in (False, True):
+            assert choose(self.NAMES, finder, tensorflow=tensorflow, onnx_too=True) == "net.onnx"
+        assert choose(self.NAMES, finder, tensorflow=True, onnx_too=False) == "net.h5"
+
+    def test_a_folder_that_comes_first_comes_first(self, finder: WeightsFinder, home: Path, tmp_path: Path) -> None:
+        put(tmp_path / "given" / "net.h5", b"x")
+        put(home / ".deepface" / "weights" / "net.onnx", b"x")
+        assert choose(self.NAMES, finder, tensorflow=True, onnx_too=True) == "net.h5"
+        assert choose(self.NAMES, finder, tensorflow=False, onnx_too=True) == "net.onnx"
+
+    def test_a_keras_file_alone_asks_for_tensorflow(self, finder: WeightsFinder, tmp_path: Path) -> None:
+        put(tmp_path / "given" / "net.h5", b"x")
+        with pytest.raises(StartError) as error:
+            choose(self.NAMES, finder, tensorflow=False, onnx_too=True)
+        for part in ("net.h5", 'pip install "facewire[tensorflow]"', "make setup TENSORFLOW=1", "net.onnx"):
+            assert part in str(error.value)
+        with pytest.raises(StartError, match="TENSORFLOW=1"):  # and so it is fetched by nobody who can't read it
+            choose(("net.h5",), WeightsFinder(None, None), tensorflow=False, onnx_too=True)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from facewire.models import FOLDER as MODELS
 from facewire.server.errors import StartError
+from facewire.server.gallery.search.directions import Directions
 from facewire.server.gallery.search.index import check_unit
 from facewire.server.gallery.search.rows import Measure, unscaled
 from facewire.server.spec import EmbeddingSpec
@@ -60,13 +61,17 @@ class Cohort:
     """Members to compare with; immutable, for any number of threads."""
 
     def __init__(self, members: NDArray[np.float32], nearest: int) -> None:
-        """`members`: (m, d) float32 unit rows; `nearest`: how many of them count, fewer than m."""
+        """`members`: (m, d) float32 unit rows; `nearest`: how many of them count, fewer than m.
+
+        `directions`: those that hold most of faces, for galleries to search in.
+        """
         if not 1 <= nearest < len(members):
             raise ValueError(f"{nearest} of {len(members)} members can't be the nearest")
         check_unit(members, members.shape[1])
         self._digest = hashlib.sha256(np.ascontiguousarray(members).tobytes()).hexdigest()
         self._axes, self._members = spanned(members)
         self._nearest = nearest
+        self.directions = Directions.leading(self._axes, self._members)
 
     @classmethod
     def load(cls, path: Path, spec: EmbeddingSpec) -> Self | None:

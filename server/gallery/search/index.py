@@ -19,10 +19,6 @@ UNIT_TOLERANCE = 1e-3
 """How far from 1 an embedding's length may be: float32 and bf16 rounding stay below 1e-5, a forgotten normalisation
 does not."""
 
-EXACT_BYTES = 51_200_000
-"""The largest matrix of embeddings that is searched exactly: 25,000 templates of 512 dimensions, 4 ms on an AVX2 core.
-Above, `server.gallery.search.sketch` searches."""
-
 BLOCK_ROWS = 4096
 """Rows compared at once in float64: 16 MB at 512 dimensions."""
 

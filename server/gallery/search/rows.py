@@ -13,8 +13,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire.server.gallery.search.index import EXACT_BYTES, ExactIndex, Index, check_unit
-from facewire.server.gallery.search.sketch import WORDS, SketchIndex, sketch
+from facewire.server.gallery.search.directions import Directions, DirectionsIndex
+from facewire.server.gallery.search.index import ExactIndex, Index, check_unit
 
 SPARE_SHARE = 4
 """A full matrix is copied into one larger by a quarter: a copy per row, spread over many enrolments, stays cheap, and
@@ -33,17 +33,6 @@ class Chunk(NamedTuple):
     person_ids: Sequence[int]
 
 
-class Derived(NamedTuple):
-    """What follows from embeddings and is needed to search among them. `scales`: (m,) float32, see `Rows.scales`;
-    `sketches`: (m, WORDS) uint64, see `server.gallery.search.sketch`."""
-
-    scales: NDArray[np.float32]
-    sketches: NDArray[np.uint64] | None
-
-
-Derive = Callable[[NDArray[np.float32], bool], Derived]
-"""(m, d) embeddings -> what follows from them; with sketches where asked for."""
-
 Measure = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """(m, d) embeddings -> (m,) scales."""
 
@@ -53,33 +42,27 @@ def unscaled(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ones(len(embeddings), np.float32)
 
 
-def derived_by(measure: Measure) -> Derive:
-    """Everything computed, nothing remembered."""
-    return lambda embeddings, sketched: Derived(measure(embeddings), sketch(embeddings) if sketched else None)
-
-
-_UNSCALED = derived_by(unscaled)
-
-
 class _Arena:
     """Room for `capacity` rows, of which the first `used` are written. Only a writer touches it, one at a time."""
 
-    def __init__(self, capacity: int, dimension: int, *, sketched: bool) -> None:
+    def __init__(self, capacity: int, dimension: int, measure: Measure, directions: Directions | None) -> None:
         self.capacity = capacity
         self.used = 0
+        self.measure = measure
+        self.directions = directions
         self.embeddings = np.empty((capacity, dimension), dtype=np.float32)
         self.scales = np.empty(capacity, dtype=np.float32)
-        # Word by word, as they are searched; none in a gallery that is searched exactly.
-        self.sketches = np.empty((WORDS, capacity), dtype=np.uint64) if sketched else None
+        # As they are searched: a direction's numbers of everybody lie together.
+        self.columns = np.empty((directions.height if directions else 0, capacity), dtype=np.float32)
         self.ids = np.empty((3, capacity), dtype=np.int64)
 
-    def write(self, chunk: Chunk, derive: Derive) -> None:
+    def write(self, chunk: Chunk) -> None:
         end = self.used + len(chunk.embeddings)
         self.embeddings[self.used : end] = chunk.embeddings
-        scales, sketches = derive(chunk.embeddings, self.sketches is not None)
+        scales = self.measure(chunk.embeddings)
         self.scales[self.used : end] = scales
-        if self.sketches is not None and sketches is not None:
-            self.sketches[:, self.used : end] = sketches.T
+        if self.directions is not None:
+            self.columns[:, self.used : end] = self.directions.columns(chunk.embeddings, scales)
         self.ids[0, self.used : end] = chunk.template_ids
         self.ids[1, self.used : end] = chunk.image_ids
         self.ids[2, self.used : end] = chunk.person_ids
@@ -90,15 +73,14 @@ class _Arena:
         order = np.argsort(self.ids[0, : self.used], kind="stable")
         self.embeddings[: self.used] = self.embeddings[order]
         self.scales[: self.used] = self.scales[order]
-        if self.sketches is not None:
-            self.sketches[:, : self.used] = self.sketches[:, order]
+        self.columns[:, : self.used] = self.columns[:, order]
         self.ids[:, : self.used] = self.ids[:, order]
 
     def with_ids(self, rows: int) -> _Arena:
         """The first `rows` rows with ids that may be written to. The embeddings are shared, and the room behind them is
         the new one's: nothing can be added to this arena any more."""
-        heir = _Arena(0, self.embeddings.shape[1], sketched=False)
-        heir.embeddings, heir.scales, heir.sketches = self.embeddings, self.scales, self.sketches
+        heir = _Arena(0, self.embeddings.shape[1], self.measure, self.directions)
+        heir.embeddings, heir.scales, heir.columns = self.embeddings, self.scales, self.columns
         heir.ids = self.ids.copy()
         heir.capacity = self.capacity if self.used == rows else rows
         heir.used = rows
@@ -111,18 +93,16 @@ class Rows:
     """Read-only views. `embeddings`: (n, d) float32, C-contiguous, unit rows; the ids: (n,) int64, templates ascending.
 
     `scales`: (n,) float32, positive: (1 - similarity) / scale ranks templates; measured once, when a row comes in.
-    `sketches`: (WORDS, n), or None in a gallery small enough to be searched exactly.
+    `columns`: (r + 2, n), see `Directions.columns`; without directions there are none, and no row of them.
     """
 
     embeddings: NDArray[np.float32]
     scales: NDArray[np.float32]
-    sketches: NDArray[np.uint64] | None
+    columns: NDArray[np.float32]
     template_ids: NDArray[np.int64]
     image_ids: NDArray[np.int64]
     person_ids: NDArray[np.int64]
     _arena: _Arena
-    _derive: Derive
-    _exact_bytes: int
 
     @classmethod
     def load(
@@ -130,20 +110,19 @@ class Rows:
         count: int,
         dimension: int,
         chunks: Iterable[Chunk],
-        derive: Derive = _UNSCALED,
-        exact_bytes: int = EXACT_BYTES,
+        measure: Measure = unscaled,
+        directions: Directions | None = None,
     ) -> Self:
         """`count` rows out of `chunks`, each written straight to its place, so that memory holds them once.
 
-        Embeddings of more than `exact_bytes` are sketched, for they are searched by sketches. Raises ModelMismatch or
-        ValueError (see `check_unit`) on rows that can't be compared.
+        With `directions` they are searched in those. Raises ModelMismatch or ValueError (see `check_unit`) on rows that
+        can't be compared.
         """
-        capacity, large = count + count // SPARE_SHARE + SPARE_ROWS, count * dimension * 4 > exact_bytes
-        arena = _Arena(capacity, dimension, sketched=large)
+        arena = _Arena(count + count // SPARE_SHARE + SPARE_ROWS, dimension, measure, directions)
         for chunk in chunks:
             check_unit(chunk.embeddings, dimension)
-            arena.write(chunk, derive)
-        return cls._view(arena, derive, exact_bytes)
+            arena.write(chunk)
+        return cls._view(arena)
 
     def __len__(self) -> int:
         return len(self.template_ids)
@@ -151,9 +130,10 @@ class Rows:
     @property
     def index(self) -> Index:
         """The fastest search among them."""
-        if self.sketches is None:
+        directions = self._arena.directions
+        if directions is None:
             return ExactIndex(self.embeddings, self.person_ids, self.scales)
-        return SketchIndex(self.embeddings, self.person_ids, self.scales, self.sketches)
+        return DirectionsIndex(self.embeddings, self.person_ids, self.scales, self.columns, directions)
 
     def appended(self, chunk: Chunk) -> Self:
         """These rows and the chunk's. One writer at a time; readers of older rows are not disturbed."""
@@ -163,8 +143,8 @@ class Rows:
         # Rows behind ours belong to newer Rows, so a second branch from here gets memory of its own.
         if arena.used != len(self) or total > arena.capacity:
             arena = self._copied(np.ones(len(self), bool), coming=total - len(self), spare=total // SPARE_SHARE)
-        arena.write(chunk, self._derive)
-        return self._view(arena, self._derive, self._exact_bytes)
+        arena.write(chunk)
+        return self._view(arena)
 
     def edited(self, touched: NDArray[np.int64], current: Chunk) -> Self:
         """These rows with the `touched` templates (ascending ids) as they are now: `current`, less those that are gone.
@@ -181,42 +161,35 @@ class Rows:
         if np.array_equal(self.template_ids[mine], ids):
             return self._relabelled(np.flatnonzero(mine), current)
         arena = self._copied(~mine, coming=len(ids), spare=SPARE_ROWS)
-        arena.write(current, self._derive)
+        arena.write(current)
         arena.sort()
-        return self._view(arena, self._derive, self._exact_bytes)
+        return self._view(arena)
 
     def _relabelled(self, rows: NDArray[np.int64], current: Chunk) -> Self:
         """The same templates, some of which are of other pictures or people now."""
         arena = self._arena.with_ids(len(self))
         arena.ids[1, rows] = current.image_ids
         arena.ids[2, rows] = current.person_ids
-        return self._view(arena, self._derive, self._exact_bytes)
+        return self._view(arena)
 
     def _copied(self, keep: NDArray[np.bool_], coming: int, spare: int) -> _Arena:
         rows = np.flatnonzero(keep)
         kept, dimension = len(rows), self.embeddings.shape[1]
-        large = (kept + coming) * dimension * 4 > self._exact_bytes
-        arena = _Arena(kept + coming + spare, dimension, sketched=large)
+        arena = _Arena(kept + coming + spare, dimension, self._arena.measure, self._arena.directions)
         # 100,000 rows: take 25 ms, compress or a mask 400 ms. "clip", because "raise" would go through a second buffer.
         np.take(self.embeddings, rows, axis=0, out=arena.embeddings[:kept], mode="clip")
         arena.scales[:kept] = self.scales[rows]
-        if arena.sketches is not None:
-            arena.sketches[:, :kept] = (
-                sketch(arena.embeddings[:kept]).T if self.sketches is None else self.sketches[:, rows]
-            )
+        arena.columns[:, :kept] = self.columns[:, rows]
         for target, ids in zip(arena.ids, (self.template_ids, self.image_ids, self.person_ids), strict=True):
             target[:kept] = ids[rows]
         arena.used = kept
         return arena
 
     @classmethod
-    def _view(cls, arena: _Arena, derive: Derive, exact_bytes: int) -> Self:
+    def _view(cls, arena: _Arena) -> Self:
         used = arena.used
-        embeddings, scales, ids = arena.embeddings[:used], arena.scales[:used], arena.ids[:, :used]
-        sketches = None if arena.sketches is None else arena.sketches[:, :used]
-        for array in (embeddings, scales, ids) if sketches is None else (embeddings, scales, ids, sketches):
+        embeddings, scales = arena.embeddings[:used], arena.scales[:used]
+        columns, ids = arena.columns[:, :used], arena.ids[:, :used]
+        for array in (embeddings, scales, columns, ids):
             array.flags.writeable = False
-        return cls(
-            embeddings, scales=scales, sketches=sketches, template_ids=ids[0], image_ids=ids[1], person_ids=ids[2],
-            _arena=arena, _derive=derive, _exact_bytes=exact_bytes,
-        )  # fmt: skip
+        return cls(embeddings, scales, columns, template_ids=ids[0], image_ids=ids[1], person_ids=ids[2], _arena=arena)

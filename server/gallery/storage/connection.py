@@ -33,7 +33,7 @@ templates in a few seconds."""
 
 
 INDEX_SUFFIX = "-index"
-"""What the index file is called after its database (see index_file)."""
+"""What the file of scales is called after its database (see search.scales_file)."""
 
 
 def discard_companions(path: Path) -> None:

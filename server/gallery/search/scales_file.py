@@ -1,8 +1,8 @@
-"""What search derives from embeddings, beside their database: `people.db-index`, so that the next start has it at once.
+"""Local scales beside their database, in `people.db-index`, so that the next start has them at once.
 
-Holding a template against the cohort takes 0.014 ms, sketching it as long: a million take half a minute. The file is
-only ever a shortcut: it says how its contents were derived, knows embeddings by a 64-bit hash of all their bits, and
-one that is damaged or was derived otherwise counts as none.
+Holding a template against the cohort takes 0.014 ms: a million take a quarter of a minute. The file is only ever a
+shortcut: it says of which cohort its scales are, knows embeddings by a 64-bit hash of all their bits, and one that is
+damaged or of another cohort counts as none.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from facewire.server.durable import replacing
 from facewire.server.gallery.search.cohort import Cohort, measure_by
-from facewire.server.gallery.search.rows import Derived, Rows
-from facewire.server.gallery.search.sketch import BITS, SEED, WORDS, sketch
+from facewire.server.gallery.search.rows import Rows
 from facewire.server.gallery.storage.connection import INDEX_SUFFIX
 
 FRESH_ROWS = 512
-"""So many templates that the file lacks are derived anew at each start (40 ms) before it is written again."""
+"""So many templates that the file lacks are measured anew at each start (10 ms) before it is written again."""
 
 HASHED_ROWS = 4096
 """Embeddings hashed at once: 16 MB at 512 dimensions."""
@@ -32,63 +31,59 @@ _log = logging.getLogger("facewire.gallery")
 
 
 class _Known(NamedTuple):
-    """Ascending hashes of embeddings; the scale of each; its sketch, or for none of them one (no rows)."""
+    """Ascending hashes of embeddings, and the scale of each."""
 
     keys: NDArray[np.uint64]
     scales: NDArray[np.float32]
-    sketches: NDArray[np.uint64]
 
 
-_NOBODY = _Known(np.zeros(0, np.uint64), np.zeros(0, np.float32), np.zeros((0, WORDS), np.uint64))
+_NOBODY = _Known(np.zeros(0, np.uint64), np.zeros(0, np.float32))
 
 
 class _Unusable(Exception):
     """Why a file is not used."""
 
 
-class IndexFile:
-    """What follows from embeddings, that of the last start remembered. For one gallery, one writer at a time."""
+class ScalesFile:
+    """Scales, those of the last start remembered; without a cohort all are 1, and there is no file. For one gallery,
+    one writer at a time."""
 
     def __init__(self, db: Path, cohort: Cohort | None) -> None:
         self._path = db.with_name(db.name + INDEX_SUFFIX)
-        self._measure = measure_by(cohort)
-        self._kind = f"{'no cohort' if cohort is None else cohort.fingerprint}; {BITS} bits, seed {SEED}"
-        self._known = self._read()
+        self._measured = measure_by(cohort)
+        self._cohort = "" if cohort is None else cohort.fingerprint
+        self._known = self._read() if cohort else _NOBODY
         self._fresh = 0
 
-    def derive(self, embeddings: NDArray[np.float32], sketched: bool) -> Derived:
-        """What follows from (n, d) unit embeddings; that of known ones is looked up."""
-        keys, scales, sketches = self._known
-        if not len(keys) or (sketched and not len(sketches)):
+    def measure(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n,) scales of (n, d) unit embeddings; those of known ones are looked up."""
+        keys, scales = self._known
+        if not len(keys):
             self._fresh += len(embeddings)
-            return Derived(self._measure(embeddings), sketch(embeddings) if sketched else None)
+            return self._measured(embeddings)
         wanted = _hashes(embeddings)
         places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         missing = keys[places] != wanted
         self._fresh += int(missing.sum())
-        found = Derived(scales[places], sketches[places] if sketched else None)
+        found = scales[places]
         if missing.any():
-            found.scales[missing] = self._measure(embeddings[missing])
-            if found.sketches is not None:
-                found.sketches[missing] = sketch(embeddings[missing])
+            found[missing] = self._measured(embeddings[missing])
         return found
 
     def keep(self, rows: Rows) -> None:
         """Write what is known of `rows`, where much of it was not in the file, and remember it no longer: what comes
         from here on is mostly new. A failure to write is logged."""
-        if self._fresh >= FRESH_ROWS and len(rows) >= FRESH_ROWS:
+        if self._cohort and self._fresh >= FRESH_ROWS and len(rows) >= FRESH_ROWS:
             try:
                 self._write(rows)
             except OSError as error:
-                _log.warning("%s can't be written (%s): the next start derives everything again", self._path, error)
+                _log.warning("%s can't be written (%s): the next start measures all scales again", self._path, error)
         self._known = _NOBODY
 
     def _write(self, rows: Rows) -> None:
         keys, first = np.unique(_hashes(rows.embeddings), return_index=True)
-        sketches = _NOBODY.sketches if rows.sketches is None else np.ascontiguousarray(rows.sketches[:, first].T)
-        known = _Known(keys, rows.scales[first], sketches)
         with replacing(self._path) as staging, staging.open("wb") as file:
-            np.savez(file, kind=np.array(self._kind), **known._asdict())
+            np.savez(file, cohort=np.array(self._cohort), keys=keys, scales=rows.scales[first])
 
     def remove(self) -> None:
         """Forget everybody, here and on the disk, with what writers that were killed left. Raises OSError where a file
@@ -100,9 +95,9 @@ class IndexFile:
     def _read(self) -> _Known:
         try:
             with self._path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                if str(stored["kind"]) != self._kind:
-                    raise _Unusable("of another cohort or version")
-                return _checked(_Known(stored["keys"], stored["scales"], stored["sketches"]))
+                if str(stored["cohort"]) != self._cohort:
+                    raise _Unusable("of another cohort")
+                return _checked(_Known(stored["keys"], stored["scales"]))
         except FileNotFoundError:
             return _NOBODY
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, _Unusable) as error:
@@ -111,10 +106,9 @@ class IndexFile:
 
 
 def _checked(known: _Known) -> _Known:
-    """Raises _Unusable where these can't be ascending hashes, a scale of each, and of each or none a sketch."""
-    keys, scales, sketches = known
+    """Raises _Unusable where these can't be ascending hashes and a scale of each."""
+    keys, scales = known
     whole = _is(keys, np.uint64, (len(keys),)) and _is(scales, np.float32, keys.shape)
-    whole = whole and (_is(sketches, np.uint64, (len(keys), WORDS)) or _is(sketches, np.uint64, (0, WORDS)))
     if not whole or not ((scales > 0) & (scales <= 1)).all() or not (keys[1:] > keys[:-1]).all():
         raise _Unusable("not ours")
     return known

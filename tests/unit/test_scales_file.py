@@ -1,4 +1,4 @@
-"""The index file is a shortcut: what a gallery answers is the same with it, without it and with a broken one."""
+"""The scales' file is a shortcut: what a gallery answers is the same with it, without it and with a broken one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from facewire.server.gallery.gallery import Gallery
 from facewire.server.gallery.search.cohort import Cohort
-from facewire.server.gallery.search.index_file import FRESH_ROWS, IndexFile
-from facewire.server.gallery.search.rows import Chunk, Derived, Rows
-from facewire.server.gallery.search.sketch import sketch
-from tests.support.galleries import picture, random_units, spec
+from facewire.server.gallery.search.rows import Chunk, Rows
+from facewire.server.gallery.search.scales_file import FRESH_ROWS, ScalesFile
+from tests.support.galleries import cohort_file, picture, random_units, spec
 
 DIMENSION = 16
 MANY = FRESH_ROWS + 10
@@ -29,25 +28,22 @@ def people(count: int, first: int = 0) -> NDArray[np.float32]:
 
 
 def rows(embeddings: NDArray[np.float32], scales: NDArray[np.float32]) -> Rows:
-    """With the scales and the sketches that they are given, whatever they are."""
+    """With the scales that they are given, whatever they are."""
     ids = range(1, len(embeddings) + 1)
-    derived = Derived(scales, sketch(-embeddings))
-    return Rows.load(len(ids), DIMENSION, [Chunk(embeddings, ids, ids, ids)], lambda *_: derived, exact_bytes=0)
+    return Rows.load(len(ids), DIMENSION, [Chunk(embeddings, ids, ids, ids)], lambda _: scales)
 
 
 def remembered(db: Path, cohort: Cohort = COHORT, count: int = MANY) -> NDArray[np.float32]:
-    """A file of scales and sketches that nobody would derive, so that whoever has them has read it."""
+    """A file of scales that nobody would measure, so that whoever has them has read it."""
     scales = np.linspace(0.3, 0.7, count).astype(np.float32)
-    file = IndexFile(db, cohort)
-    file.derive(people(count), True)
+    file = ScalesFile(db, cohort)
+    file.measure(people(count))
     file.keep(rows(people(count), scales))
     return scales
 
 
-def assert_derived(found: Derived, embeddings: NDArray[np.float32]) -> None:
-    np.testing.assert_allclose(found.scales, COHORT.scales(embeddings), atol=1e-6)
-    assert found.sketches is not None
-    assert np.array_equal(found.sketches, sketch(embeddings))
+def assert_measured(found: NDArray[np.float32], embeddings: NDArray[np.float32]) -> None:
+    np.testing.assert_allclose(found, COHORT.scales(embeddings), atol=1e-6)
 
 
 @pytest.fixture
@@ -55,59 +51,42 @@ def db(tmp_path: Path) -> Path:
     return tmp_path / "people.db"
 
 
-def test_what_was_derived_is_not_derived_again(db: Path) -> None:
+def test_what_was_measured_is_not_measured_again(db: Path) -> None:
     scales = remembered(db)
-    found = IndexFile(db, COHORT).derive(people(MANY), True)
-    assert np.array_equal(found.scales, scales)
-    assert found.sketches is not None
-    assert np.array_equal(found.sketches, sketch(-people(MANY)))
+    assert np.array_equal(ScalesFile(db, COHORT).measure(people(MANY)), scales)
 
 
-def test_who_came_since_is_derived(db: Path) -> None:
+def test_who_came_since_is_measured(db: Path) -> None:
     scales = remembered(db)
     fresh = people(5, first=MANY)
-    found = IndexFile(db, COHORT).derive(np.concatenate([fresh[:2], people(MANY), fresh[2:]]), True)
-    assert found.sketches is not None
-    assert np.array_equal(found.scales[2:-3], scales)
-    assert np.array_equal(found.sketches[2:-3], sketch(-people(MANY)))
-    ends = Derived(*(np.concatenate([one[:2], one[-3:]]) for one in (found.scales, found.sketches)))
-    assert_derived(ends, fresh)
-
-
-def test_a_gallery_that_became_large_is_sketched_and_written_again(db: Path) -> None:
-    scales = np.linspace(0.3, 0.7, MANY).astype(np.float32)
-    small, ids = IndexFile(db, COHORT), range(1, MANY + 1)
-    assert small.derive(people(MANY), False).sketches is None
-    small.keep(Rows.load(MANY, DIMENSION, [Chunk(people(MANY), ids, ids, ids)], lambda *_: Derived(scales, None)))
-    large = IndexFile(db, COHORT)
-    assert np.array_equal(large.derive(people(MANY), False).scales, scales)
-    assert_derived(large.derive(people(MANY), True), people(MANY))
-    large.keep(rows(people(MANY), scales))
-    assert np.array_equal(IndexFile(db, COHORT).derive(people(MANY), True).scales, scales)
+    found = ScalesFile(db, COHORT).measure(np.concatenate([fresh[:2], people(MANY), fresh[2:]]))
+    assert np.array_equal(found[2:-3], scales)
+    assert_measured(np.concatenate([found[:2], found[-3:]]), fresh)
 
 
 def test_a_few_who_came_since_do_not_make_it_write(db: Path) -> None:
     remembered(db)
     written = db.with_name("people.db-index").stat().st_mtime_ns
-    file = IndexFile(db, COHORT)
-    file.derive(people(MANY + 20), True)
+    file = ScalesFile(db, COHORT)
+    file.measure(people(MANY + 20))
     file.keep(rows(people(MANY + 20), np.full(MANY + 20, 0.5, np.float32)))
     assert db.with_name("people.db-index").stat().st_mtime_ns == written
 
 
 def test_another_cohort_says_otherwise(db: Path) -> None:
     remembered(db, OTHER)
-    assert_derived(IndexFile(db, COHORT).derive(people(MANY), True), people(MANY))
+    assert_measured(ScalesFile(db, COHORT).measure(people(MANY)), people(MANY))
 
 
-def test_a_gallery_without_a_cohort_has_sketches_only(db: Path) -> None:
-    file = IndexFile(db, None)
-    found = file.derive(people(MANY), True)
-    file.keep(rows(people(MANY), found.scales))
-    again = IndexFile(db, None).derive(people(MANY), True)
-    assert (again.scales == 1).all()
-    assert again.sketches is not None
-    assert np.array_equal(again.sketches, sketch(-people(MANY)))
+def test_a_gallery_without_a_cohort_needs_no_file(db: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = ScalesFile(db, None)
+    assert (file.measure(people(MANY)) == 1).all()
+    file.keep(rows(people(MANY), file.measure(people(MANY))))
+    assert list(db.parent.iterdir()) == []
+    remembered(db)
+    ScalesFile(db, None).remove()
+    assert list(db.parent.iterdir()) == []
+    assert caplog.text == ""
 
 
 def cut_off(file: Path) -> None:
@@ -138,10 +117,19 @@ def absurd(file: Path) -> None:
     file.with_suffix(".npz").replace(file)
 
 
-def of_fewer_bits(file: Path) -> None:
+def too_few(file: Path) -> None:
     with np.load(file) as stored:
         kept = dict(stored)
-    np.savez(file.with_suffix(".npz"), **(kept | {"sketches": kept["sketches"][:, :-1]}))
+    np.savez(file.with_suffix(".npz"), **(kept | {"scales": kept["scales"][:-1]}))
+    file.with_suffix(".npz").replace(file)
+
+
+def of_an_older_version(file: Path) -> None:
+    """It held sketches, too."""
+    with np.load(file) as stored:
+        kept = dict(stored)
+    kept["kind"] = kept.pop("cohort")
+    np.savez(file.with_suffix(".npz"), **kept)
     file.with_suffix(".npz").replace(file)
 
 
@@ -152,18 +140,18 @@ def objects(file: Path) -> None:
     file.with_suffix(".npz").replace(file)
 
 
-@pytest.mark.parametrize("spoil", [cut_off, flipped, emptied, unsorted, absurd, of_fewer_bits, objects])
+@pytest.mark.parametrize("spoil", [cut_off, flipped, emptied, unsorted, absurd, too_few, of_an_older_version, objects])
 def test_a_spoilt_file_counts_as_none(
     db: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
 ) -> None:
     remembered(db)
     spoil(db.with_name("people.db-index"))
-    file = IndexFile(db, COHORT)
+    file = ScalesFile(db, COHORT)
     assert "is of no use" in caplog.text
-    assert_derived(file.derive(people(MANY), True), people(MANY))
+    assert_measured(file.measure(people(MANY)), people(MANY))
     file.keep(rows(people(MANY), COHORT.scales(people(MANY))))
     caplog.clear()
-    IndexFile(db, COHORT)
+    ScalesFile(db, COHORT)
     assert caplog.text == ""
 
 
@@ -176,7 +164,7 @@ def test_a_file_that_cannot_be_written_is_logged(db: Path, caplog: pytest.LogCap
 
 @given(st.integers(0, DIMENSION - 1), st.integers(0, 31))
 def test_every_bit_of_an_embedding_counts(place: int, bit: int) -> None:
-    from facewire.server.gallery.search.index_file import _hashes
+    from facewire.server.gallery.search.scales_file import _hashes
 
     embeddings = people(2)
     embeddings[1] = embeddings[0]
@@ -188,15 +176,7 @@ def test_every_bit_of_an_embedding_counts(place: int, bit: int) -> None:
 class TestInAGallery:
     @pytest.fixture
     def cohort(self, tmp_path: Path) -> Path:
-        """A cohort file of two Gaussians, as train_cohort writes it."""
-        path = tmp_path / "cohort.npz"
-        ranks = np.array([3, 2])
-        np.savez(
-            path, spec=np.array(spec(DIMENSION).to_json()), nearest=20, seed=0, means=people(2), ranks=ranks,
-            factors=np.ones((5, DIMENSION), np.int8), factor_scales=np.full(5, 0.1, np.float16),
-            residuals=np.full(2, 0.1, np.float32), members=np.array([30, 30]),
-        )  # fmt: skip
-        return path
+        return cohort_file(tmp_path / "cohort.npz", DIMENSION)
 
     def test_the_next_start_has_the_same_scales_and_erasing_removes_the_file(self, db: Path, cohort: Path) -> None:
         file = db.with_name("people.db-index")
