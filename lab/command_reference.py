@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -56,10 +57,16 @@ def help_of(program: str, words: str = "") -> str:
 
 
 def page() -> str:
-    """The whole page. Called in a process of its own, for it sets what `--help` depends on."""
-    for name in [name for name in os.environ if name.startswith(("FACEWIRE_", "DEEPFACE_", "XDG_"))]:
-        del os.environ[name]
-    os.environ |= {"COLUMNS": WIDTH, "HOME": "/home/you"}
+    """The whole page, as --help has it where nothing is set in the environment."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("FACEWIRE_", "DEEPFACE_", "XDG_"))
+    }
+    environment = kept | {"COLUMNS": WIDTH, "HOME": "/home/you"}
+    command = [sys.executable, "-m", "lab.command_reference", "--print"]
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def _printed() -> str:
     parts = ["# Commands", "", "Made by `python -m lab.command_reference` from what `--help` prints.", ""]
     for program in PROGRAMS:
         for words in ("", *BELOW.get(program, ())):
@@ -71,7 +78,7 @@ def page() -> str:
 def main() -> int:
     """Writes the page, or with --print only shows it; gives the exit code."""
     if sys.argv[1:] == ["--print"]:
-        sys.stdout.write(page())
+        sys.stdout.write(_printed())
     else:
         PAGE.write_text(page(), encoding="utf-8")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from facewire.client.cli import COMMANDS
 from facewire.client.commands.album import COMMANDS as ALBUM_COMMANDS
 from facewire.server.settings import build_parser
-from lab.command_reference import BELOW, PAGE, PROGRAMS
+from lab.command_reference import BELOW, PAGE, PROGRAMS, page
 from tests.support.server_process import ROOT
 
 CHANGES = ROOT / "CHANGELOG.md"  # says what there was
@@ -32,9 +31,9 @@ def said(path: Path) -> str:
 
 
 @cache
-def code_of(page: Path) -> str:
-    """What a page prints as code."""
-    return "\n".join(CODE.findall(page.read_text(encoding="utf-8")))
+def code_of(document: Path) -> str:
+    """What a document prints as code."""
+    return "\n".join(CODE.findall(document.read_text(encoding="utf-8")))
 
 
 @cache
@@ -47,15 +46,7 @@ def known_flags() -> set[str]:
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="argparse lays help out otherwise from 3.12 on")
 def test_the_reference_of_commands_is_up_to_date() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "lab.command_reference", "--print"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == PAGE.read_text(encoding="utf-8"), "run python -m lab.command_reference"
+    assert page() == PAGE.read_text(encoding="utf-8"), "run python -m lab.command_reference"
 
 
 def test_every_program_and_every_command_is_documented() -> None:
@@ -71,14 +62,14 @@ def test_every_program_and_every_command_is_documented() -> None:
     assert headings == [f"{program} {words}".strip() for program in PROGRAMS for words in ("", *BELOW.get(program, ()))]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=said)
-def test_flags_that_are_named_exist(page: Path) -> None:
-    assert set(FLAG.findall(code_of(page))) - known_flags() - OTHERS_FLAGS == set()
+@pytest.mark.parametrize("document", PAGES, ids=said)
+def test_flags_that_are_named_exist(document: Path) -> None:
+    assert set(FLAG.findall(code_of(document))) - known_flags() - OTHERS_FLAGS == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=said)
-def test_variables_that_are_named_are_read(page: Path) -> None:
-    assert named_variables(page) - read_variables() == set()
+@pytest.mark.parametrize("document", PAGES, ids=said)
+def test_variables_that_are_named_are_read(document: Path) -> None:
+    assert named_variables(document) - read_variables() == set()
 
 
 @cache
@@ -96,41 +87,43 @@ def named_variables(path: Path) -> set[str]:
     return set(re.findall(r"\bFACEWIRE_[A-Z_]+[A-Z]\b", path.read_text(encoding="utf-8", errors="replace")))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=said)
-def test_targets_that_are_named_exist(page: Path) -> None:
+@pytest.mark.parametrize("document", PAGES, ids=said)
+def test_targets_that_are_named_exist(document: Path) -> None:
     targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8")))
-    named = set(re.findall(r"(?m)(?:^|`|&& )make (?:[A-Z_]+=\S+ )*([a-z][a-z-]*)", code_of(page)))
+    named = set(re.findall(r"(?m)(?:^|`|&& )make (?:[A-Z_]+=\S+ )*([a-z][a-z-]*)", code_of(document)))
     assert named - targets == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=said)
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+@pytest.mark.parametrize("document", PAGES, ids=said)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
         if re.match(r"[a-z]+:", target):
             continue  # elsewhere
         path, _, anchor = target.partition("#")
-        file = (page.parent / path).resolve() if path else page
+        file = (document.parent / path).resolve() if path else document
         assert file.exists(), target
         assert not anchor or anchor in anchors_of(file), target
 
 
 @cache
-def anchors_of(page: Path) -> set[str]:
-    headings = re.findall(r"(?m)^#+ (.+)$", page.read_text(encoding="utf-8"))
+def anchors_of(document: Path) -> set[str]:
+    headings = re.findall(r"(?m)^#+ (.+)$", document.read_text(encoding="utf-8"))
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=said)
-def test_files_that_are_named_exist(page: Path) -> None:
-    named = set(re.findall(rf"`((?:[\w.-]+/)+[\w.-]+\.(?:{'|'.join(SUFFIXES)}))`", page.read_text(encoding="utf-8")))
-    named |= set(re.findall(r"python ((?:[\w-]+/)*\w+\.py)", code_of(page)))
-    assert {name for name in named if not (ROOT / name).exists() and not (page.parent / name).exists()} == set()
+@pytest.mark.parametrize("document", PAGES, ids=said)
+def test_files_that_are_named_exist(document: Path) -> None:
+    named = set(
+        re.findall(rf"`((?:[\w.-]+/)+[\w.-]+\.(?:{'|'.join(SUFFIXES)}))`", document.read_text(encoding="utf-8"))
+    )
+    named |= set(re.findall(r"python ((?:[\w-]+/)*\w+\.py)", code_of(document)))
+    assert {name for name in named if not (ROOT / name).exists() and not (document.parent / name).exists()} == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=said)
-def test_commands_of_the_client_that_are_typed_exist(page: Path) -> None:
+@pytest.mark.parametrize("document", PAGES, ids=said)
+def test_commands_of_the_client_that_are_typed_exist(document: Path) -> None:
     """What follows `client_app.py` or `facewire` is one of its commands, a flag or a picture."""
-    for word in re.findall(r"(?m)(?:client_app\.py|(?:^|`)facewire) ([a-z][\w-]*)(?=[\s`]|$)", code_of(page)):
+    for word in re.findall(r"(?m)(?:client_app\.py|(?:^|`)facewire) ([a-z][\w-]*)(?=[\s`]|$)", code_of(document)):
         assert word in COMMANDS, word
-    for word in re.findall(r"(?:client_app\.py|(?:^|`)facewire) album ([a-z]\w*)", code_of(page)):
+    for word in re.findall(r"(?:client_app\.py|(?:^|`)facewire) album ([a-z]\w*)", code_of(document)):
         assert word in ALBUM_COMMANDS, word
