@@ -67,7 +67,7 @@ test: $(SERVING) $(VENV)/.testing ## the tests of the product
 	$(BIN)/python -m pytest $(ARGS)
 
 test-fast: $(VENV)/.testing ## the tests that need no weights and no browser, and start no server: a minute
-	$(BIN)/python -m pytest tests/unit tests/property -m "not shared and not weights" $(ARGS)
+	$(BIN)/python -m pytest tests/unit tests/property -m "not shared and not weights and not slow" $(ARGS)
 
 test-lab: $(SERVING) $(VENV)/.testing ## the tests of the laboratory in lab/
 	$(BIN)/python -m pytest tests/lab $(ARGS)

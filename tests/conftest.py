@@ -23,6 +23,30 @@ _NO_SHARED = (
 )
 
 
+MARKS_OF = {
+    "shared": {"shared"},
+    "facenet": {"shared", "weights"},
+    "weights_dir": {"shared", "weights"},
+    "dlib_analyser": {"weights"},
+    "best_analyser": {"weights"},
+    "dlib_kit": {"weights"},
+    "facenet_kit": {"shared", "weights"},
+    "best_kit": {"weights"},
+    "chromium": {"browser"},
+    "browser": {"browser"},
+}
+"""What a test needs, by the fixtures that it uses, directly or not."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests by what they need, so that `-m "not shared and not browser"` leaves out what it says."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            for mark in sorted(MARKS_OF.get(fixture, ())):
+                item.add_marker(mark)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was skipped: each reason once, with how many tests it concerns."""
     skipped = terminalreporter.getreports("skipped")
@@ -71,6 +95,14 @@ def dlib_analyser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Analyser
     analyser = open_analyser(VisionSettings(model="Dlib", weights_dir=empty, detector="dlib", downloads=False))
     yield analyser
     analyser.close()
+
+
+@pytest.fixture(scope="session")
+def best_analyser(request: pytest.FixtureRequest) -> Analyser:
+    """FaceNet where there is ../shared, else dlib: for tests of behaviour that should hold for either."""
+    analyser = request.getfixturevalue("facenet" if (SHARED / "deepface").is_dir() else "dlib_analyser")
+    assert isinstance(analyser, Analyser)
+    return analyser
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ def roc(genuine: NDArray[np.floating], impostor: NDArray[np.floating]) -> tuple[
 
 
 def best_threshold(similarities: NDArray[np.floating], same: NDArray[np.bool_]) -> float:
-    """The lowest threshold that is right most often: the middle of the gap it lies in, never between equal ones."""
+    """The lowest threshold that is right most often: the middle of a gap, so never between equal similarities."""
     order = np.argsort(similarities)
     ordered, truth = similarities[order], same[order]
     # Calling everything from position i on the same: right are the different ones before it and the same ones after.

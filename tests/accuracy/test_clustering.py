@@ -15,8 +15,6 @@ from facewire.server.recognition.main_face import main_face
 from facewire.server.vision.analyser import Analyser
 from lab.evaluation.clusters import bcubed
 
-pytestmark = pytest.mark.shared
-
 
 def embedded(analyser: Analyser, paths: list[Path]) -> NDArray[np.float32]:
     crops = []

@@ -16,8 +16,6 @@ from facewire.server.vision.models import YUNET_FILE
 from facewire.server.vision.opening import VisionSettings
 from facewire.server.vision.weights import WeightsFinder
 
-pytestmark = pytest.mark.shared
-
 LFW_PICTURES = 60
 SMALL_FACES = 30
 

@@ -17,8 +17,6 @@ from facewire.server.vision.image import ImageLimits, Pixels, decode_image
 from facewire.server.vision.models import model_card
 from facewire.server.vision.opening import VisionSettings, open_analyser
 
-pytestmark = pytest.mark.shared
-
 SAME = 0.999  # cosine
 
 

@@ -19,8 +19,6 @@ from facewire.server.vision.opening import EMOTION_MODEL, VisionSettings, open_e
 from facewire.server.vision.weights import WeightsFinder
 from lab.evaluation import emotion
 
-pytestmark = pytest.mark.shared
-
 BY_EYE = Path(__file__).with_name("emotion_by_eye.json")
 """29 faces of ../shared/groups and ../shared/lfw, labelled by looking at them before the model was asked."""
 MISSES = 2

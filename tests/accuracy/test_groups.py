@@ -18,7 +18,6 @@ from lab.evaluation.scoring import Scorer
 PEOPLE = 10
 
 
-@pytest.mark.shared
 def test_verify_and_identify_agree_with_each_other_and_with_evaluate(
     facenet: Analyser, shared: Path, tmp_path: Path
 ) -> None:

@@ -19,8 +19,6 @@ from facewire.server.vision.detector import Detection
 from facewire.server.vision.image import ImageLimits, Pixels, decode_image
 from facewire.server.vision.upright import turn_of
 
-pytestmark = pytest.mark.shared
-
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 """By `turned`, which turns it back."""
 

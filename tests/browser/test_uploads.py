@@ -30,37 +30,18 @@ if TYPE_CHECKING:
 PHOTOS = 12
 PIECE = 2 * 1024 * 1024  # of a ZIP, as uploads.js sends them
 SAFE = "You can close this page"
-# Batches and files in the outbox; a database that is only asked for must not be made by that.
-OUTBOX = """async () => {
-    if (!(await indexedDB.databases()).some(({name}) => name === 'facewire-outbox')) return [0, 0];
-    const answer = (request) => new Promise((resolve) => { request.onsuccess = () => resolve(request.result); });
-    const db = await answer(indexedDB.open('facewire-outbox'));
-    const count = (name) => answer(db.transaction(name).objectStore(name).count());
-    const counts = [await count('batches'), await count('files')];
-    db.close();
-    return counts;
-}"""
+
+
+def program(name: str) -> str:
+    """One of the functions in tests/browser/programs, as the page runs it."""
+    source = (Path(__file__).parent / "programs" / name).read_text(encoding="utf-8")
+    return source[source.index("async") :]
+
+
+OUTBOX = program("outbox.js")
 EMPTY = f"async () => String(await ({OUTBOX})()) === '0,0'"
-# As a page leaves it that was closed while it copied three files.
-HALF_COPIED = """async () => {
-    const {keep} = await import('/static/js/outbox.js');
-    await keep('Trip', [{file: new File(['no picture'], 'one.jpg'), name: 'one.jpg'}], () => false, () => {});
-    const db = await new Promise((resolve) => {
-        const request = indexedDB.open('facewire-outbox');
-        request.onsuccess = () => resolve(request.result);
-    });
-    const store = db.transaction('batches', 'readwrite').objectStore('batches');
-    store.getAll().onsuccess = ({target}) => store.put({...target.result[0], files: 3});
-    db.close();
-}"""
-# A ZIP that is dropped once more after a part of it has arrived.
-HALF_SENT = """async ({bytes, place}) => {
-    const {KeptBatch} = await import('/static/js/outbox.js');
-    const {add} = await import('/static/js/uploading.js');
-    const file = new File([new Uint8Array(bytes)], 'more.zip', {lastModified: 1});
-    await new KeptBatch({album: 'Trip'}).keepPlace(file, place);
-    await add('Trip', [{file, name: 'more.zip'}]);
-}"""
+HALF_COPIED = program("half_copied.js")
+HALF_SENT = program("half_sent.js")
 
 
 @pytest.fixture

@@ -47,58 +47,87 @@ class InProcess:
 
 Asked = Callable[[FaceClient], object]
 
-LIFE: tuple[Asked, ...] = (
-    lambda it: it.people(),
-    lambda it: it.undo(),
-    lambda it: it.enrol("Ann", portrait(1), label="ann.jpg"),
-    lambda it: it.enrol("Ann", portrait(1), label="again.jpg"),
-    lambda it: it.enrol("Ann", NOBODY),
-    lambda it: it.enrol("Ann", TWO),
-    lambda it: it.enrol("Ann", TWO, several="main"),
-    lambda it: it.enrol("Bob", TWO, at=(12.0, 20.0)),
-    lambda it: it.enrol("Bob", TWO, at=(1.0, 1.0)),
-    lambda it: it.enrol("Bob", BROKEN),
-    lambda it: it.enrol(" \t", portrait(1)),
-    lambda it: it.enrol_many("Cleo", [portrait(3), NOBODY, BROKEN, TWO, portrait(3), portrait(3, shade=9)]),
-    lambda it: it.enrol_many("Nobody", [NOBODY, BROKEN]),
-    lambda it: it.enrol_many("Ann", [portrait(1)], labels=["once more"]),
-    lambda it: it.people(1, 1),
-    lambda it: it.people(contains="O"),
-    lambda it: it.show("Cleo"),
-    lambda it: it.show("Cleo", 1, 1, crops=False),
-    lambda it: it.show("nobody"),
-    lambda it: it.rename("Cleo", "Bob"),
-    lambda it: it.rename("Cleo", "Cléo  Dubois"),
-    lambda it: it.rename("Cleo", "X"),
-    lambda it: it.split("Cléo Dubois", [4], "Dora"),
-    lambda it: it.split("Cléo Dubois", [1], "Dora"),
-    lambda it: it.split("Dora", [4], "Dora"),
-    lambda it: it.merge(["Dora", "Bob"], "Ann"),
-    lambda it: it.merge(["Ann"], "Ann"),
-    lambda it: it.merge(["Ann"], "nobody"),
-    lambda it: it.history(3),
-    lambda it: it.undo(last=3),
-    lambda it: it.undo(2),
-    lambda it: list(it.all_people()),
-    lambda it: it.remove("Ann", [2]),
-    lambda it: it.remove("Ann", [2]),
-    lambda it: it.remove("Bob"),
-    lambda it: it.undo(),
-    lambda it: list(it.all_templates("Bob")),
-    lambda it: it.history(name="Cleo"),
-    lambda it: it.history(name="Bob"),
-    lambda it: it.erase("Ann"),
-    lambda it: it.erase("Ann"),
-    lambda it: it.undo(),
-    lambda it: it.history(MAX_PAGE),
-    lambda it: it.people(),
-    lambda it: it.enrol("Eve", tiny(6)),
-    lambda it: it.enrol_many("Eve", [tiny(6), portrait(6), TWO, portrait(6, extension=".jpg")]),
-    lambda it: it.enrol("Eve", tiny(6), accept=["too_small"]),
-    lambda it: it.enrol_many("Eve", [TWO, portrait(6, extension=".jpg")], accept=["all"]),
-    lambda it: it.enrol("Fay", portrait(6, shade=3)),
-    lambda it: it.enrol_many("Fay", [portrait(12), portrait(12, shade=1), portrait(6, shade=4)]),
-)
+LIFE: dict[str, Asked] = {
+    "nobody is there yet": lambda it: it.people(),
+    "nothing to undo": lambda it: it.undo(),
+    "Ann is enrolled": lambda it: it.enrol("Ann", portrait(1), label="ann.jpg"),
+    "the same picture again": lambda it: it.enrol("Ann", portrait(1), label="again.jpg"),
+    "a picture of nobody": lambda it: it.enrol("Ann", NOBODY),
+    "two faces, unsaid which": lambda it: it.enrol("Ann", TWO),
+    "two faces, the main one": lambda it: it.enrol("Ann", TWO, several="main"),
+    "two faces, the one at a point": lambda it: it.enrol("Bob", TWO, at=(12.0, 20.0)),
+    "a point beside every face": lambda it: it.enrol("Bob", TWO, at=(1.0, 1.0)),
+    "a broken picture": lambda it: it.enrol("Bob", BROKEN),
+    "a name of blanks": lambda it: it.enrol(" \t", portrait(1)),
+    "many for Cleo, some of them none": lambda it: it.enrol_many(
+        "Cleo", [portrait(3), NOBODY, BROKEN, TWO, portrait(3), portrait(3, shade=9)]
+    ),
+    "many, and none of them": lambda it: it.enrol_many("Nobody", [NOBODY, BROKEN]),
+    "a copy with a label": lambda it: it.enrol_many("Ann", [portrait(1)], labels=["once more"]),
+    "a page of people": lambda it: it.people(1, 1),
+    "people by a part of their name": lambda it: it.people(contains="O"),
+    "Cleo and her crops": lambda it: it.show("Cleo"),
+    "a page of Cleo's templates": lambda it: it.show("Cleo", 1, 1, crops=False),
+    "somebody who is not there": lambda it: it.show("nobody"),
+    "a name that is taken": lambda it: it.rename("Cleo", "Bob"),
+    "a new name": lambda it: it.rename("Cleo", "Cléo  Dubois"),
+    "the name that Cleo had": lambda it: it.rename("Cleo", "X"),
+    "a template split off": lambda it: it.split("Cléo Dubois", [4], "Dora"),
+    "a template that she lacks, split off": lambda it: it.split("Cléo Dubois", [1], "Dora"),
+    "Dora split off from herself": lambda it: it.split("Dora", [4], "Dora"),
+    "two merged into Ann": lambda it: it.merge(["Dora", "Bob"], "Ann"),
+    "Ann merged with herself": lambda it: it.merge(["Ann"], "Ann"),
+    "Ann merged into nobody": lambda it: it.merge(["Ann"], "nobody"),
+    "three events": lambda it: it.history(3),
+    "undone only where event 3 is the last": lambda it: it.undo(last=3),
+    "the last two undone": lambda it: it.undo(2),
+    "all people, page by page": lambda it: list(it.all_people()),
+    "a template removed": lambda it: it.remove("Ann", [2]),
+    "the same template again": lambda it: it.remove("Ann", [2]),
+    "Bob removed": lambda it: it.remove("Bob"),
+    "Bob is back": lambda it: it.undo(),
+    "all of Bob's templates": lambda it: list(it.all_templates("Bob")),
+    "Cleo's history": lambda it: it.history(name="Cleo"),
+    "Bob's history": lambda it: it.history(name="Bob"),
+    "Ann erased": lambda it: it.erase("Ann"),
+    "Ann erased again": lambda it: it.erase("Ann"),
+    "what was erased is not undone": lambda it: it.undo(),
+    "all of history": lambda it: it.history(MAX_PAGE),
+    "who is left": lambda it: it.people(),
+    "a face too small": lambda it: it.enrol("Eve", tiny(6)),
+    "many for Eve, one too small": lambda it: it.enrol_many(
+        "Eve", [tiny(6), portrait(6), TWO, portrait(6, extension=".jpg")]
+    ),
+    "a face too small, accepted": lambda it: it.enrol("Eve", tiny(6), accept=["too_small"]),
+    "two faces and a copy, all accepted": lambda it: it.enrol_many(
+        "Eve", [TWO, portrait(6, extension=".jpg")], accept=["all"]
+    ),
+    "a face that is Eve's": lambda it: it.enrol("Fay", portrait(6, shade=3)),
+    "many for Fay, one of them Eve's": lambda it: it.enrol_many(
+        "Fay", [portrait(12), portrait(12, shade=1), portrait(6, shade=4)]
+    ),
+}
+
+REFUSED = {
+    "nothing to undo": "conflict",
+    "a picture of nobody": "no_face",
+    "two faces, unsaid which": "several_faces",
+    "a point beside every face": "no_face",
+    "a broken picture": "invalid_image",
+    "a name of blanks": "invalid_request",
+    "somebody who is not there": "unknown_person",
+    "a name that is taken": "exists",
+    "the name that Cleo had": "unknown_person",
+    "a template that she lacks, split off": "unknown_template",
+    "Dora split off from herself": "invalid_request",
+    "Ann merged with herself": "invalid_request",
+    "Ann merged into nobody": "unknown_person",
+    "undone only where event 3 is the last": "conflict",
+    "the same template again": "unknown_template",
+    "Ann erased again": "unknown_person",
+    "what was erased is not undone": "conflict",
+    "a face too small": "rejected",
+}
 
 
 def without_times(value: Any) -> Any:
@@ -129,13 +158,9 @@ def test_a_life_is_the_same_in_process_and_over_a_socket(tmp_path: Path) -> None
         within = FaceClient(asker=inside)
         with server.client() as client:
             assert isinstance(client, FaceClient)
-            outcomes = [(outcome(step, within), outcome(step, client)) for step in LIFE]
-    for number, (here, there) in enumerate(outcomes):
-        assert here == there, f"step {number}"
+            outcomes = {name: (outcome(step, within), outcome(step, client)) for name, step in LIFE.items()}
+    for name, (here, there) in outcomes.items():
+        assert here == there, name
     assert inside.asked == {op for op, shape in REQUEST_OF.items() if shape.__module__ == gallery_messages.__name__}
-    refused = [here for here, _ in outcomes if isinstance(here, tuple)]
-    assert [code for code, _ in refused] == [
-        "conflict", "no_face", "several_faces", "no_face", "invalid_image", "invalid_request", "unknown_person",
-        "exists", "unknown_person", "unknown_template", "invalid_request", "invalid_request", "unknown_person",
-        "conflict", "unknown_template", "unknown_person", "conflict", "rejected",
-    ]  # fmt: skip
+    refused = {name: here[0] for name, (here, _) in outcomes.items() if isinstance(here, tuple)}
+    assert refused == REFUSED

@@ -25,12 +25,9 @@ PROBES = ("akira_monase.jpg", "group_of_five.jpg", "rotated_by_exif.jpg", "no_fa
 
 
 @pytest.fixture(scope="module")
-def service(
-    request: pytest.FixtureRequest, sample: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Recognition]:
+def service(best_analyser: Analyser, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recognition]:
     """Three of the sample's people, one picture each."""
-    real = (sample.parents[2] / "shared" / "deepface").is_dir()
-    analyser: Analyser = request.getfixturevalue("facenet" if real else "dlib_analyser")
+    analyser = best_analyser
     with Gallery.create(tmp_path_factory.mktemp("congruence") / "g.db", analyser.spec) as gallery:
         for folder in sorted((sample / "people").iterdir())[:3]:
             path = sorted(folder.glob("*.jpg"))[0]

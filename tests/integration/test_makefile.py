@@ -107,10 +107,12 @@ class TestEnvironment:
         shutil.copy(ROOT / "Makefile", tmp_path)
         (tmp_path / "requirements.lock").write_text("")
         (tmp_path / "requirements-tensorflow.lock").write_text("")
-        (tmp_path / "pyproject.toml").write_text(
-            '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-        )
-        (tmp_path / "backend.py").write_text(BACKEND)
+        for name, folder in (("nothing", tmp_path), ("nothing_else", tmp_path / "lab")):
+            folder.mkdir(exist_ok=True)
+            (folder / "pyproject.toml").write_text(
+                '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+            )
+            (folder / "backend.py").write_text(BACKEND.replace("nothing", name))
         return tmp_path
 
     @pytest.mark.parametrize("stub", ["ensurepip.py", "venv/__main__.py"])

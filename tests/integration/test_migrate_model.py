@@ -17,7 +17,7 @@ from facewire.server.maintenance.create_db import main as create_db
 from facewire.server.maintenance.migrate.respec import Respec
 from facewire.server.maintenance.migrate_model import main
 from facewire.server.vision.image import jpeg_bytes
-from tests.support.galleries import picture, template
+from tests.support.galleries import picture, spec, template, unit
 from tests.support.synthetic_engine import SyntheticEngine, embedding_of, portrait
 
 OLD, NEW = "Synthetic", "Facenet"
@@ -228,8 +228,6 @@ def test_status_nothing_to_do_and_no_way_back(world: World, capsys: pytest.Captu
 
 
 def test_embeddings_of_another_dimension_are_refused(world: World) -> None:
-    from tests.support.galleries import spec, unit
-
     with closing(Store.open(world.db)) as store, pytest.raises(ModelMismatch):
         Respec(store, spec(4, NEW)).add([(1, unit(*[1.0] * 16))])
 

@@ -14,7 +14,9 @@ import pytest
 from facewire.client import FaceClient
 from facewire.client.errors import Unauthorized
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.vision.cache import default_cache_dir
 from facewire.server.vision.models import MODELS, YUNET_FILE, model_card
+from facewire.server.vision.weights import WeightsFinder
 from tests.integration.conftest import Kit
 from tests.support.server_process import PATIENCE_S, Ended, is_log, run_to_its_end, serving_process
 from tests.support.servers import RawClient
@@ -128,8 +130,6 @@ class TestWeights:
         return folder
 
     def test_dlibs_cut_off(self, dlib_kit: Kit, own: Path) -> None:
-        from facewire.server.vision.weights import WeightsFinder
-
         real = WeightsFinder(None, None).find(DLIB_FILE).path
         (own / DLIB_FILE).write_bytes(real.read_bytes()[:1_000_000])
         ended = run_to_its_end("--db", str(dlib_kit.db), "--weights-dir", str(own), "--no-download", env=dlib_kit.env)
@@ -172,8 +172,6 @@ class TestWeights:
     @pytest.mark.parametrize("part", ["network.xml", "network.bin"])
     def test_a_cached_network_cut_off(self, facenet_kit: Kit, tmp_path: Path, part: str) -> None:
         """A disk that was full, or failed, since the network was converted."""
-        from facewire.server.vision.cache import default_cache_dir
-
         cache = tmp_path / "cache"
         shutil.copytree(default_cache_dir(), cache)
         for path in cache.rglob(part):

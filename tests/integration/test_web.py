@@ -23,6 +23,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from facewire.client.web.main import main
+from facewire.client.web.pictures import attachment, picture
 from facewire.protocol.formats import EXTENSIONS, NAMES
 from tests.support.fake_service import PATIENCE_S
 from tests.support.server_process import ROOT
@@ -242,16 +244,12 @@ class TestPictures:
         assert visitor.send("GET", f"/api/crop?name=Crop%20Person&template={number + 1}")[0] == 404
 
     def test_a_file_that_is_no_picture_is_never_shown(self) -> None:
-        from facewire.client.web.pictures import picture
-
         for data in (b"<svg onload=alert(1)>", b"<html><script>", b"%PDF-1.7", b""):
             answer = picture(data)
             assert answer.media_type == "application/octet-stream"
             assert answer.headers["content-disposition"] == "attachment"
 
     def test_names_of_files_are_quoted(self) -> None:
-        from facewire.client.web.pictures import attachment
-
         assert (
             attachment('a/b/\r\nSet-Cookie: x=1"ü.jpg')
             == "attachment; filename*=UTF-8''%0D%0ASet-Cookie%3A%20x%3D1%22%C3%BC.jpg"
@@ -437,8 +435,6 @@ def test_web_app_says_where_it_is_and_ends_when_asked() -> None:
     "flags", [["--server", "nowhere"], ["--port", "99999"], ["--tls-cert", "x"], ["--server", "h:0"]]
 )
 def test_wrong_flags_are_told_in_a_line(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    from facewire.client.web.main import main
-
     with pytest.raises(SystemExit) as ended:
         main(flags)
     assert ended.value.code == 2

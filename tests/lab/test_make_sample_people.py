@@ -179,7 +179,6 @@ def test_a_landscape_is_reproducible() -> None:
 # The script
 
 
-@pytest.mark.shared
 @pytest.mark.parametrize(
     ("folder", "says"), [("missing", "is not a folder"), ("empty", "no folders with pictures"), ("few", "only 0 of 1")]
 )
@@ -226,8 +225,6 @@ def test_every_probe_is_expected_and_every_person_probed(sample: Path) -> None:
     assert len(set(expected["group_of_five.jpg"])) == 5
 
 
-@pytest.mark.shared
-@pytest.mark.weights
 def test_facenet_finds_and_names_everybody(sample: Path, facenet: Analyser) -> None:
     row = check_album(read_album(sample), Recogniser("Facenet512", facenet, BOUNDS["Facenet512"]))
     assert row.problems == ()

@@ -82,6 +82,7 @@ def opened(path: Path) -> tuple[str, ...]:
         return tuple(sorted(person.name for person in store.people()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_only_ones_own_log_is_replayed(tmp_path: Path, seed: int) -> None:
     ours, theirs = lived(tmp_path / "ours.db", seed), lived(tmp_path / "theirs.db", seed + 100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -170,6 +171,4 @@ class TestNames:
 
 
 def _scratch() -> Path:
-    import tempfile
-
     return Path(tempfile.mkdtemp(prefix="facewire-zips-"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from facewire.server.errors import InvalidImage
 from facewire.server.vision.image import ImageLimits, decode_image
@@ -92,10 +94,6 @@ def test_grey_sixteen_bit_and_alpha_become_rgb() -> None:
 
 
 def test_cmyk_and_animations_are_read() -> None:
-    import io
-
-    from PIL import Image
-
     buffer = io.BytesIO()
     Image.new("CMYK", (12, 10), (0, 255, 255, 0)).save(buffer, "JPEG")
     red = decode_image(buffer.getvalue(), LIMITS)

@@ -69,6 +69,7 @@ def test_a_heads_outputs_follow_those_of_the_network_it_rides_on(tmp_path: Path)
 STARTS = 50  # without what runtime._core does, the first to wait for ever is one of the first five
 
 
+@pytest.mark.slow
 def test_threads_that_infer_first_and_at_once_all_get_their_answer() -> None:
     """OpenVINO's bindings wait for each other there, for ever, in about one start of ten (docs/decisions/0047)."""
     command = [sys.executable, "-m", "tests.support.first_inferences", str(STARTS)]

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.server_process import ROOT
 
 SKIPPING = """
@@ -21,6 +23,7 @@ def test_other():
 """
 
 
+@pytest.mark.slow  # pytest started anew
 def test_each_reason_is_said_once_with_how_many_tests_it_concerns(tmp_path: Path) -> None:
     (tmp_path / "test_skipping.py").write_text(SKIPPING)
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", str(tmp_path)]

@@ -19,6 +19,7 @@ import pytest
 
 from facewire.server.errors import StartError
 from facewire.server.vision import weights
+from facewire.server.vision.deepface_models import download
 from facewire.server.vision.models import YUNET_FILE
 from facewire.server.vision.weights import WeightsFinder, checked, choose
 
@@ -124,8 +125,6 @@ def test_a_download_with_the_wrong_bytes_leaves_nothing(home: Path) -> None:
 
 def test_deepfaces_own_download_from_a_mirror(home: Path, file_server: tuple[str, Path]) -> None:
     pytest.importorskip("deepface")
-    from facewire.server.vision.deepface_models import download
-
     address, folder = file_server
     put(folder / NAME, b"w" * 100_000)
     finder = WeightsFinder(None, download, mirror=address)
@@ -143,8 +142,6 @@ def test_deepfaces_own_download_from_a_mirror(home: Path, file_server: tuple[str
 def fetch() -> Callable[[str, Sequence[str], Path], None]:
     """DeepFace's own download, and no waiting before another try."""
     pytest.importorskip("deepface")
-    from facewire.server.vision.deepface_models import download
-
     return download
 
 

@@ -82,7 +82,7 @@ class Cohort:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 if str(stored["spec"]) != spec.to_json():
                     return None
                 return cls(members_of(stored), int(stored["nearest"]))

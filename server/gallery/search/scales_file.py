@@ -94,7 +94,7 @@ class ScalesFile:
 
     def _read(self) -> _Known:
         try:
-            with np.load(self._path, allow_pickle=False) as stored:
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 if str(stored["cohort"]) != self._cohort:
                     raise _Unusable("of another cohort")
                 return _checked(_Known(stored["keys"], stored["scales"]))

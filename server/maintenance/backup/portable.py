@@ -193,7 +193,7 @@ def _spec(document: dict[str, Any]) -> EmbeddingSpec:
 def _arrays(folder: Path, spec: EmbeddingSpec) -> _Arrays:
     path = folder / ARRAYS_FILE
     try:
-        with np.load(path, allow_pickle=False) as npz:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:
             arrays = _Arrays(npz["embeddings"], npz["crops"].tobytes(), npz["crop_ends"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
         raise Unreadable(f"{path} can't be read: {error}") from error

@@ -6,10 +6,11 @@ import io
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from facewire.client import FaceClient, ServerRefused
 from facewire.client.album_client import AlbumClient
-from facewire.protocol.albums.adding import AlbumAdded
+from facewire.protocol.albums.adding import AlbumAdded, AlbumAddZip
 from facewire.protocol.errors import ErrorCode
 from facewire.server.albums.limits import AlbumLimits
 from tests.support.albums import album_service, serving_albums
@@ -45,8 +46,6 @@ def test_a_face_is_embedded_once_ever(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF"])
 def test_formats(albums: AlbumClient, form: str) -> None:
-    from PIL import Image
-
     picture = Image.open(io.BytesIO(portrait(21, shade=0))).convert("RGB").resize((256, 192), Image.Resampling.NEAREST)
     data = saved(picture, form, **({"quality": 95} if form in ("JPEG", "WEBP", "HEIF") else {}))
     albums.create("Formats")
@@ -98,8 +97,6 @@ def test_a_zip_goes_up_in_pieces(albums: AlbumClient) -> None:
 
 
 def test_an_upload_goes_on_where_it_stopped(client: FaceClient) -> None:
-    from facewire.protocol.albums.adding import AlbumAddZip
-
     data = zipped({"a.png": portrait(ADA)})
     client.albums.create("Zip")
     half = len(data) // 2

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from facewire.client import FaceClient
 from facewire.client.album_client import AlbumClient
+from facewire.protocol.albums.export import AlbumExportRead
 from facewire.protocol.albums.search import AlbumSample, AlbumWanted
 from facewire.protocol.errors import ErrorCode
 from tests.support.albums import album_service, serving_albums
@@ -72,8 +73,6 @@ def test_names_do_not_meet_and_can_be_unpacked_anywhere(albums: AlbumClient) -> 
 
 
 def test_any_piece_in_any_order(trip: AlbumClient, client: FaceClient) -> None:
-    from facewire.protocol.albums.export import AlbumExportRead
-
     export = trip.export("Trip")
     whole = b"".join(trip.read_export(export))
     assert len(whole) == export.size_bytes
