@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from tests.browser.camera import mjpeg
+from tests.browser.uploading import PHOTOS, Servers
 from tests.browser.visit import Visit
+from tests.support.synthetic_engine import portrait
 from tests.support.web_server import Page, facewire_server, web_page
 
 if TYPE_CHECKING:
@@ -101,3 +104,30 @@ def visiting(browser: Browser) -> Iterator[Visiting]:
         visit.context.close()
     for visit in visits:
         assert visit.complaints == []
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """Some photos, and a ZIP of two more: 14 photos of 3 people."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(PHOTOS):
+        (folder / f"{number}.png").write_bytes(portrait((7, 30, 52)[number % 3], shade=number))
+    with zipfile.ZipFile(folder / "more.zip", "w") as archive:
+        for number in range(2):
+            archive.writestr(f"more/{number}.png", portrait(7, shade=100 + number))
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture
+def servers(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Servers]:
+    room = tmp_path / "served"
+    room.mkdir()
+    both = Servers(room, getattr(request, "param", None))
+    both.server_on()
+    both.web_on()
+    with both.client() as client:
+        client.albums.create("Trip")
+    yield both
+    both.off("web")
+    both.off("server")

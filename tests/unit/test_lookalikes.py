@@ -46,14 +46,18 @@ def copies(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def test_copies_of_a_picture_are_the_same(sample: Path) -> None:
-    for path in sorted((sample / "probes").glob("*.jpg"))[:6]:
+    paths = sorted((sample / "probes").glob("*.jpg"))[:6]
+    assert len(paths) == 6
+    for path in paths:
         original = saved(opened(path.read_bytes()), "JPEG", quality=92)
         for what, copy in copies(original):
             assert alike(original, copy), f"{path.name}: {what}"
 
 
 def test_pictures_of_one_person_are_not(sample: Path) -> None:
-    for person in (sample / "people").iterdir():
+    people = list((sample / "people").iterdir())
+    assert len(people) == 12
+    for person in people:
         pictures = [path.read_bytes() for path in sorted(person.iterdir())]
         assert not any(alike(one, other) for one, other in combinations(pictures, 2)), person.name
 
@@ -61,6 +65,7 @@ def test_pictures_of_one_person_are_not(sample: Path) -> None:
 def test_photographs_of_lfw(shared: Path) -> None:
     """Of 20 people with many pictures; the measurement over all is in lookalikes.py."""
     people = [folder for folder in sorted((shared / "lfw").iterdir()) if len(list(folder.iterdir())) >= 8][:20]
+    assert len(people) == 20
     for person in people:
         pictures = [path.read_bytes() for path in sorted(person.iterdir())[:8]]
         assert not any(alike(one, other) for one, other in combinations(pictures, 2)), person.name
