@@ -55,9 +55,10 @@ def test_what_to_type_next_after_the_fallback_works_as_typed(
     assert "a gallery of Dlib: 2 people" in built.stdout
 
     serve[serve.index("5050")] = "0"  # another test may serve there
-    with subprocess.Popen(
-        serve, cwd=tmp_path, env=bare, stdout=subprocess.PIPE, stderr=(tmp_path / "log").open("w"), text=True
-    ) as server:
+    with (
+        (tmp_path / "log").open("w") as log_file,
+        subprocess.Popen(serve, cwd=tmp_path, env=bare, stdout=subprocess.PIPE, stderr=log_file, text=True) as server,
+    ):
         try:
             assert server.stdout is not None
             line = server.stdout.readline()
