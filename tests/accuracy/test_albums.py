@@ -12,7 +12,7 @@ from facewire.protocol.albums.search import AlbumSample, AlbumWanted
 from facewire.server.albums.service import AlbumService
 from facewire.server.albums.settings import AlbumSettings
 from facewire.server.app import compose
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.vision.analyser import Analyser
 from tests.support.albums import serving_albums
 from tests.support.pictures import side_by_side
@@ -22,7 +22,7 @@ SOLO, TOGETHER = 3, 2  # pictures of each person alone, and on group photos
 
 @pytest.fixture
 def albums(facenet: Analyser, tmp_path: Path) -> Iterator[AlbumClient]:
-    with Gallery.create(tmp_path / "gallery.db", facenet.spec) as gallery:
+    with SqliteGallery.create(tmp_path / "gallery.db", facenet.spec) as gallery:
         recognition = compose(facenet, gallery, 0.01, runtime="openvino")
         settings = AlbumSettings(tmp_path / "albums")
         service = AlbumService(settings, facenet, recognition.judge, recognition.curator.enrol, gallery.cohort)

@@ -10,7 +10,7 @@ import pytest
 from facewire.protocol.messages import Identify, Verify
 from facewire.server.app import compose
 from facewire.server.gallery.records import NewPicture, NewTemplate
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.recognition.decision import Decider
 from facewire.server.vision.analyser import Analyser
 from lab.evaluation.scoring import Scorer
@@ -29,7 +29,7 @@ def test_verify_and_identify_agree_with_each_other_and_with_evaluate(
     others = facenet.templates([face.crop for face in found[PEOPLE:]])
     scorer = Scorer(facenet.spec)
     assert scorer.normalised, "the shipped cohort is of these weights"
-    with Gallery.create(tmp_path / "g.db", facenet.spec) as gallery:
+    with SqliteGallery.create(tmp_path / "g.db", facenet.spec) as gallery:
         for number in range(PEOPLE):
             face = found[number]
             template = NewTemplate(templates[number], face.box, face.landmarks, face.detection)

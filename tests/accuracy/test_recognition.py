@@ -10,7 +10,7 @@ import pytest
 from facewire.protocol.messages import Identify, Verify
 from facewire.server.app import compose
 from facewire.server.gallery.records import NewPicture, NewTemplate
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.recognition.main_face import main_face
 from facewire.server.recognition.recogniser import Recogniser
 from facewire.server.vision.analyser import Analyser, FoundFace
@@ -45,7 +45,7 @@ def service(
     facenet: Analyser, split: tuple[list[tuple[Path, Path]], list[Path]], tmp_path_factory: pytest.TempPathFactory
 ) -> Recogniser:
     """One picture of each person enrolled."""
-    gallery = Gallery.create(tmp_path_factory.mktemp("lfw") / "lfw.db", facenet.spec)
+    gallery = SqliteGallery.create(tmp_path_factory.mktemp("lfw") / "lfw.db", facenet.spec)
     for path, _ in split[0]:
         face, width, height = main_of(facenet, path)
         embedding = facenet.templates([face.crop])[0]

@@ -11,7 +11,7 @@ import pytest
 from facewire.protocol.gallery_messages import Enrol, Show
 from facewire.protocol.messages import Detect, Identify
 from facewire.server.app import Recognition, compose
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.maintenance.migrate.respec import EnrolledFace
 from facewire.server.maintenance.migrate.sight import within_square_crop
 from facewire.server.vision.analyser import Analyser
@@ -43,7 +43,7 @@ def turned(image: Pixels, degrees: int) -> Pixels:
 @pytest.fixture
 def service(facenet: Analyser, sample: Path, tmp_path: Path) -> Recognition:
     """The sample's people, one picture each."""
-    gallery = Gallery.create(tmp_path / "sample.db", facenet.spec)
+    gallery = SqliteGallery.create(tmp_path / "sample.db", facenet.spec)
     recognition = compose(facenet, gallery, 0.01, runtime="openvino")
     for person in sorted((sample / "people").iterdir()):
         recognition.curator.enrol(Enrol(person.name.replace("_", " "), min(person.glob("*.jpg")).read_bytes()))

@@ -15,7 +15,7 @@ from facewire.protocol.messages import Detect, Embed, Identify, Verify
 from facewire.server.app import Recognition, compose
 from facewire.server.errors import RequestError
 from facewire.server.gallery.records import NewPicture, NewTemplate
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.tcp.answers import code_of
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener
@@ -28,7 +28,7 @@ PROBES = ("akira_monase.jpg", "group_of_five.jpg", "rotated_by_exif.jpg", "no_fa
 def service(best_analyser: Analyser, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recognition]:
     """Three of the sample's people, one picture each."""
     analyser = best_analyser
-    with Gallery.create(tmp_path_factory.mktemp("congruence") / "g.db", analyser.spec) as gallery:
+    with SqliteGallery.create(tmp_path_factory.mktemp("congruence") / "g.db", analyser.spec) as gallery:
         for folder in sorted((sample / "people").iterdir())[:3]:
             path = sorted(folder.glob("*.jpg"))[0]
             picture = analyser.faces(path.read_bytes())

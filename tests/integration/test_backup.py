@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from facewire.server.errors import StartError
 from facewire.server.gallery.records import Counts, NewPicture
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage import schema
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.backup_command import main
@@ -41,9 +41,9 @@ def copy(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(db: Path) -> Iterator[Gallery]:
+def server(db: Path) -> Iterator[SqliteGallery]:
     """Somebody has the gallery open all the time."""
-    with Gallery.create(db, spec()) as gallery:
+    with SqliteGallery.create(db, spec()) as gallery:
         gallery.enrol("Ann", [with_crop("a", EAST), picture("a2", NORTH)])
         gallery.enrol("Bob", [picture("b", UP)])
         yield gallery
@@ -58,7 +58,7 @@ def run(*arguments: object) -> int:
     return main([str(argument) for argument in arguments])
 
 
-def names(gallery: Gallery) -> list[str]:
+def names(gallery: SqliteGallery) -> list[str]:
     return [record.name for record in gallery.people()[0]]
 
 
@@ -75,7 +75,7 @@ def content(db: Path) -> list[tuple[Any, ...]]:
 
 class TestCopies:
     def test_there_and_back_while_it_is_served(
-        self, server: Gallery, db: Path, copy: Path, capsys: pytest.CaptureFixture[str]
+        self, server: SqliteGallery, db: Path, copy: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         before = content(db)
         assert run("save", copy, "--db", db) == 0
@@ -95,20 +95,22 @@ class TestCopies:
         (kept,) = db.parent.glob("people.db-before-restore-*")
         assert [row[0] for row in content(kept)] == ["Bob", "Cleo"]
 
-    def test_ids_given_after_the_copy_are_not_given_again(self, server: Gallery, db: Path, copy: Path) -> None:
+    def test_ids_given_after_the_copy_are_not_given_again(self, server: SqliteGallery, db: Path, copy: Path) -> None:
         """Somebody may remember them: a client, or a server that has not looked yet."""
         run("save", copy, "--db", db)
         probe = unit(0, 0, 1, 1)
         server.enrol("Cleo", [picture("c", probe)])
         used = server.search(probe, 1)[0].template_id
         assert run("restore", copy, "--db", db) == 0
-        with Gallery.open(db) as other:
+        with SqliteGallery.open(db) as other:
             other.enrol("Dora", [picture("d", probe)])
             assert other.search(probe, 1)[0].template_id > used
         server.refresh()
         assert names(server) == ["Ann", "Bob", "Dora"]
 
-    def test_a_copy_taken_while_others_write_is_of_one_instant(self, server: Gallery, db: Path, copy: Path) -> None:
+    def test_a_copy_taken_while_others_write_is_of_one_instant(
+        self, server: SqliteGallery, db: Path, copy: Path
+    ) -> None:
         vectors = random_units(np.random.default_rng(1), 80, 4)
         done = threading.Event()
 
@@ -127,21 +129,21 @@ class TestCopies:
         writer.join()
         assert server.counts().templates == 83
 
-    def test_restored_where_there_is_nothing(self, server: Gallery, db: Path, copy: Path, tmp_path: Path) -> None:
+    def test_restored_where_there_is_nothing(self, server: SqliteGallery, db: Path, copy: Path, tmp_path: Path) -> None:
         run("save", copy, "--db", db)
         elsewhere = tmp_path / "new" / "place.db"
         assert run("restore", copy, "--db", elsewhere) == 0
         assert {path.name for path in elsewhere.parent.iterdir()} == {"place.db", "place.db-lock"}
-        with Gallery.open(elsewhere) as gallery:
+        with SqliteGallery.open(elsewhere) as gallery:
             assert names(gallery) == ["Ann", "Bob"]
 
-    def test_what_is_there_is_not_overwritten_unasked(self, server: Gallery, db: Path, copy: Path) -> None:
+    def test_what_is_there_is_not_overwritten_unasked(self, server: SqliteGallery, db: Path, copy: Path) -> None:
         copy.write_bytes(b"last week's")
         assert run("save", copy, "--db", db) == 2
         assert copy.read_bytes() == b"last week's"
 
     def test_damaged_copies_are_refused_and_change_nothing(
-        self, server: Gallery, db: Path, copy: Path, capsys: pytest.CaptureFixture[str]
+        self, server: SqliteGallery, db: Path, copy: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         run("save", copy, "--db", db)
         whole, before = copy.read_bytes(), content(db)
@@ -158,19 +160,19 @@ class TestCopies:
         assert run("check", copy) == 0
 
     def test_a_copy_of_another_model_needs_saying_so(
-        self, server: Gallery, db: Path, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, server: SqliteGallery, db: Path, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         other = tmp_path / "other.db"
-        Gallery.create(other, spec(model="Other")).close()
+        SqliteGallery.create(other, spec(model="Other")).close()
         run("save", copy, "--db", other)
         assert run("restore", copy, "--db", db) == 2
         assert "of Other" in capsys.readouterr().err
         assert names(server) == ["Ann", "Bob"]
         assert run("restore", copy, "--db", db, "--other-model") == 0
-        with Gallery.open(db) as gallery:
+        with SqliteGallery.open(db) as gallery:
             assert gallery.spec.model == "Other"
 
-    def test_a_copy_of_an_older_schema_is_brought_up_to_date(self, server: Gallery, db: Path, copy: Path) -> None:
+    def test_a_copy_of_an_older_schema_is_brought_up_to_date(self, server: SqliteGallery, db: Path, copy: Path) -> None:
         with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
             schema.migrate(connection, schema.MIGRATIONS[:1])
             connection.execute("INSERT INTO specs VALUES (1, ?, ?)", (spec().fingerprint, spec().to_json()))
@@ -180,7 +182,9 @@ class TestCopies:
         server.refresh()
         assert names(server) == ["Old"]
 
-    def test_a_gallery_in_use_is_no_copy(self, server: Gallery, db: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_gallery_in_use_is_no_copy(
+        self, server: SqliteGallery, db: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert run("check", db) == 3
         assert "backup.py save" in capsys.readouterr().err
         assert run("restore", db, "--db", db) == 2
@@ -191,7 +195,7 @@ class TestCopies:
 
 
 class TestExports:
-    def test_there_and_back(self, server: Gallery, db: Path, tmp_path: Path) -> None:
+    def test_there_and_back(self, server: SqliteGallery, db: Path, tmp_path: Path) -> None:
         assert run("export", tmp_path / "all", "--db", db) == 0
         other = tmp_path / "other.db"
         assert run("import", tmp_path / "all", "--db", other) == 0
@@ -199,7 +203,7 @@ class TestExports:
         assert [row[:1] + row[2:] for row in content(other)] == [row[:1] + row[2:] for row in content(db)]
         assert stat.S_IMODE((tmp_path / "all").stat().st_mode) == 0o700
 
-    def test_read_without_facewire_as_documented(self, server: Gallery, db: Path, tmp_path: Path) -> None:
+    def test_read_without_facewire_as_documented(self, server: SqliteGallery, db: Path, tmp_path: Path) -> None:
         run("export", tmp_path / "all", "--db", db)
         document = json.loads((tmp_path / "all" / "people.json").read_text())
         arrays = np.load(tmp_path / "all" / "templates.npz", allow_pickle=False)
@@ -211,7 +215,7 @@ class TestExports:
         begin = arrays["crop_ends"][row - 1] if row else 0
         assert arrays["crops"][begin : arrays["crop_ends"][row]].tobytes() == b"a small JPEG"
 
-    def test_one_person(self, server: Gallery, db: Path, tmp_path: Path) -> None:
+    def test_one_person(self, server: SqliteGallery, db: Path, tmp_path: Path) -> None:
         assert run("export", tmp_path / "bob", "--db", db, "--person", "Bob") == 0
         document = json.loads((tmp_path / "bob" / "people.json").read_text())
         assert [person["name"] for person in document["people"]] == ["Bob"]
@@ -219,9 +223,11 @@ class TestExports:
         assert run("export", tmp_path / "nobody", "--db", db, "--person", "Zoe") == 2
         assert not (tmp_path / "nobody").exists()
 
-    def test_into_a_gallery_that_is_served_twice_and_undone(self, server: Gallery, db: Path, tmp_path: Path) -> None:
+    def test_into_a_gallery_that_is_served_twice_and_undone(
+        self, server: SqliteGallery, db: Path, tmp_path: Path
+    ) -> None:
         other = tmp_path / "other.db"
-        with Gallery.create(other, spec()) as more:
+        with SqliteGallery.create(other, spec()) as more:
             more.enrol("Ann", [picture("a", EAST), picture("a3", unit(1, 2, 0, 0))])
             more.enrol("Cleo", [picture("c", unit(0, 1, 1, 0))])
         run("export", tmp_path / "more", "--db", other)
@@ -233,10 +239,10 @@ class TestExports:
         assert server.counts() == Counts(2, 3, 3)
 
     def test_another_model_is_refused(
-        self, server: Gallery, db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, server: SqliteGallery, db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         other = tmp_path / "other.db"
-        Gallery.create(other, spec(model="Other")).close()
+        SqliteGallery.create(other, spec(model="Other")).close()
         run("export", tmp_path / "other", "--db", other)
         assert run("import", tmp_path / "other", "--db", db) == 3
         said = capsys.readouterr().err
@@ -257,10 +263,10 @@ class TestExports:
         ],
     )
     def test_damaged_exports_change_nothing(
-        self, server: Gallery, db: Path, tmp_path: Path, damage: Callable[[Any], object]
+        self, server: SqliteGallery, db: Path, tmp_path: Path, damage: Callable[[Any], object]
     ) -> None:
         other = tmp_path / "other.db"
-        with Gallery.create(other, spec()) as more:
+        with SqliteGallery.create(other, spec()) as more:
             for name in ("Xenia", "Yan"):
                 more.enrol(name, [picture(name, UP)])
         run("export", tmp_path / "more", "--db", other)
@@ -273,7 +279,7 @@ class TestExports:
         assert names(server) == ["Ann", "Bob"]
 
     @pytest.mark.parametrize("damage", ["missing", "cut", "pickled", "shape", "nan"])
-    def test_damaged_arrays_change_nothing(self, server: Gallery, db: Path, tmp_path: Path, damage: str) -> None:
+    def test_damaged_arrays_change_nothing(self, server: SqliteGallery, db: Path, tmp_path: Path, damage: str) -> None:
         run("export", tmp_path / "all", "--db", db)
         file = tmp_path / "all" / "templates.npz"
         arrays = dict(np.load(file))
@@ -289,7 +295,7 @@ class TestExports:
             case "nan":
                 np.savez(file, **arrays | {"embeddings": arrays["embeddings"] * np.nan})
         target = tmp_path / "target.db"
-        Gallery.create(target, spec()).close()
+        SqliteGallery.create(target, spec()).close()
         assert run("import", tmp_path / "all", "--db", target) == 3
         assert content(target) == []
 
@@ -303,7 +309,7 @@ class TestOtherPrograms:
 
     @pytest.mark.parametrize("command", ["import", "restore", "check"])
     def test_their_files_are_recognised_and_the_pictures_asked_for(
-        self, server: Gallery, db: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+        self, server: SqliteGallery, db: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         representations = tmp_path / "ds_model_facenet512.pkl"
         representations.write_bytes(pickle.dumps([{"identity": "Ann/1.jpg", "embedding": [0.1] * 512}]))
@@ -314,7 +320,7 @@ class TestOtherPrograms:
             assert "can't be compared with ours" in said
             assert "create_db.py PICTURES_FOLDER" in said
 
-    def test_a_pickle_is_never_run(self, server: Gallery, db: Path, tmp_path: Path) -> None:
+    def test_a_pickle_is_never_run(self, server: SqliteGallery, db: Path, tmp_path: Path) -> None:
         sprung = tmp_path / "sprung"
 
         class Trap:
@@ -333,7 +339,7 @@ class TestOtherPrograms:
         assert create_db([str(tmp_path / "faces"), "--db", str(theirs)]) == 2
         assert "ARKANGEL" in capsys.readouterr().err
 
-    def test_a_copy_is_no_export(self, server: Gallery, db: Path, copy: Path) -> None:
+    def test_a_copy_is_no_export(self, server: SqliteGallery, db: Path, copy: Path) -> None:
         run("save", copy, "--db", db)
         assert run("import", copy, "--db", db) == 2
         assert run("import", copy.with_name("none"), "--db", db) == 2

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from facewire.server.gallery.records import Counts
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage import schema
 from facewire.server.maintenance.create_db import main
 from tests.support.galleries import picture
@@ -39,7 +39,7 @@ def build(folder: Path, *extra: str) -> Path:
     return db
 
 
-def texts(gallery: Gallery) -> list[str]:
+def texts(gallery: SqliteGallery) -> list[str]:
     return [event.text for event in gallery.history(100)[0]]
 
 
@@ -47,7 +47,7 @@ def test_a_first_database_and_a_later_build_are_events_that_can_be_taken_back(fo
     db = build(folder)
     put(folder, "Cleo/4.png", 4)
     build(folder)
-    with Gallery.open(db) as gallery:
+    with SqliteGallery.open(db) as gallery:
         assert texts(gallery) == ["create_db: 1 picture, 1 template", "create_db: 3 pictures, 3 templates"]
         assert gallery.counts() == Counts(3, 4, 4)
         gallery.undo()
@@ -58,11 +58,11 @@ def test_a_first_database_and_a_later_build_are_events_that_can_be_taken_back(fo
 
 def test_crops_are_kept_and_move_with_the_build(folder: Path) -> None:
     db = build(folder)
-    with Gallery.open(db) as gallery:
+    with SqliteGallery.open(db) as gallery:
         gallery.enrol("Zoe", [picture("wire", embedding_of(9))])  # so that ids differ from those of the next build
     put(folder, "Cleo/4.png", 4)
     build(folder)
-    with Gallery.open(db) as gallery:
+    with SqliteGallery.open(db) as gallery:
         for name, count in (("Ann", 2), ("Cleo", 1)):
             _, kept = gallery.show(name, 0, 10, crops=True)
             crops = [cv2.imdecode(np.frombuffer(one.crop or b"", np.uint8), cv2.IMREAD_COLOR) for one in kept]
@@ -77,23 +77,23 @@ def test_crops_are_kept_and_move_with_the_build(folder: Path) -> None:
 
 def test_what_somebody_corrected_is_not_built_back(folder: Path) -> None:
     db = build(folder)
-    with Gallery.open(db) as gallery:
+    with SqliteGallery.open(db) as gallery:
         _, kept = gallery.show("Ann", 0, 10, crops=False)
         gallery.split("Ann", [next(one.id for one in kept if one.image.endswith("2.png"))], "Bob")
         gallery.rename("Bob", "Robert")
         before = gallery.people()
     build(folder)
-    with Gallery.open(db) as gallery:
+    with SqliteGallery.open(db) as gallery:
         assert gallery.people() == before
         assert gallery.search(embedding_of(2), 1)[0].name == "Robert"
 
 
 def test_a_rebuild_is_an_event_that_nothing_before_survives(folder: Path) -> None:
     db = build(folder)
-    with Gallery.open(db) as gallery:
+    with SqliteGallery.open(db) as gallery:
         gallery.rename("Ann", "Anna")
     build(folder, "--rebuild")
-    with Gallery.open(db) as gallery:
+    with SqliteGallery.open(db) as gallery:
         assert [record.name for record in gallery.people()[0]] == ["Ann", "Bob"]
         assert [event.op for event in gallery.history(9)[0]] == ["build", "rename", "build"]
         assert not any(event.undoable for event in gallery.history(9)[0])
@@ -104,7 +104,7 @@ def test_a_rebuild_is_an_event_that_nothing_before_survives(folder: Path) -> Non
 
 def test_a_server_takes_a_build_in(folder: Path) -> None:
     db = build(folder)
-    with Gallery.open(db) as server:
+    with SqliteGallery.open(db) as server:
         put(folder, "Cleo/4.png", 4)
         build(folder)
         assert server.refresh()
@@ -116,7 +116,7 @@ def test_a_server_takes_a_build_in(folder: Path) -> None:
 def test_a_database_of_the_first_version_gets_a_journal(tmp_path: Path) -> None:
     """People enrolled before there was one stay, and what happens to them from now on can be taken back."""
     db = tmp_path / "old.db"
-    with Gallery.create(db, SyntheticEngine().spec) as gallery:
+    with SqliteGallery.create(db, SyntheticEngine().spec) as gallery:
         gallery.enrol("Ann", [picture("a", embedding_of(1))])
     with closing(sqlite3.connect(db, isolation_level=None)) as raw:
         raw.execute("PRAGMA foreign_keys = OFF")
@@ -127,7 +127,7 @@ def test_a_database_of_the_first_version_gets_a_journal(tmp_path: Path) -> None:
         raw.execute("ALTER TABLE images DROP COLUMN fingerprint")
         raw.execute("DELETE FROM meta WHERE key = 'journal_floor'")
         raw.execute("PRAGMA user_version = 1")
-    with Gallery.open(db) as gallery:
+    with SqliteGallery.open(db) as gallery:
         assert [match.name for match in gallery.search(embedding_of(1), 1)] == ["Ann"]
         assert gallery.history(9) == ((), 0)
         assert gallery.show("Ann", 0, 9, crops=True)[1][0].crop is None

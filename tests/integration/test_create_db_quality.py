@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.maintenance.create_db import main
 from tests.support.synthetic_engine import SyntheticEngine, draw, portrait, tiny
 
@@ -30,7 +30,7 @@ class Folder:
         return main([str(self.root), "--db", str(self.db), *extra], open_engine=lambda _: SyntheticEngine(model=MODEL))
 
     def enrolled(self) -> dict[str, list[str]]:
-        with Gallery.open(self.db) as gallery:
+        with SqliteGallery.open(self.db) as gallery:
             return {
                 person.name: [template.image for template in gallery.show(person.name, 0, 100, crops=False)[1]]
                 for person in gallery.people()[0]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from facewire.server.gallery.records import Counts
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.maintenance.build.staging import SUFFIX, Staging
 from facewire.server.maintenance.create_db import main
 from facewire.server.maintenance.pipeline import TRANSACTION
@@ -207,7 +207,7 @@ def test_an_error_inside_the_last_step_undoes_all_of_it(
 def test_a_database_removed_while_its_log_stayed(folder: Path, db: Path) -> None:
     """After kill -9 of a server and rm of the database, its write-ahead log would be replayed into the new one."""
     wal = db.with_name(db.name + "-wal")
-    with Gallery.create(db, spec(16, "Synthetic")) as gallery:
+    with SqliteGallery.create(db, spec(16, "Synthetic")) as gallery:
         gallery.enrol("Old", [picture("old", unit(1, *[0] * 15))])
         log = wal.read_bytes()
     db.unlink()
@@ -223,6 +223,6 @@ def test_what_was_not_moved_is_lost_and_what_was_stays(db: Path) -> None:
         if move:
             staging.move()
         staging.discard()
-    with Gallery.open(db) as gallery:
+    with SqliteGallery.open(db) as gallery:
         assert [record.name for record in gallery.people()[0]] == ["Ann", "Cleo"]
         assert gallery.counts() == Counts(2, 2, 2)

@@ -14,7 +14,7 @@ import pytest
 
 from facewire.server.errors import Conflict, UnknownPerson
 from facewire.server.gallery.records import NewPicture, NewTemplate
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage import erasing, journal
 from tests.support.galleries import random_units, spec
 
@@ -45,9 +45,9 @@ def traces(folder: Path, numbers: list[int], *texts: str) -> list[str]:
 
 
 @pytest.fixture
-def gallery(tmp_path: Path) -> Gallery:
+def gallery(tmp_path: Path) -> SqliteGallery:
     """Somebody with a past: renamed, merged with, split from, removed from, brought back."""
-    gallery = Gallery.create(tmp_path / "g.db", spec(DIMENSION))
+    gallery = SqliteGallery.create(tmp_path / "g.db", spec(DIMENSION))
     gallery.enrol("Anna", [picture_of(n, f"first-{n}") for n in range(4)])
     gallery.enrol("Bob", [picture_of(n, f"bob-{n}") for n in range(20, 50)])
     gallery.rename("Anna", NAME)
@@ -60,7 +60,7 @@ def gallery(tmp_path: Path) -> Gallery:
     return gallery
 
 
-def test_nothing_is_left_in_any_file(gallery: Gallery, tmp_path: Path) -> None:
+def test_nothing_is_left_in_any_file(gallery: SqliteGallery, tmp_path: Path) -> None:
     everything = [*range(9)]
     names = (NAME, "Anna", "Nunzia", "first-", "second-", "third")
     assert len(traces(tmp_path, everything, *names)) > 9, "the search for traces finds none where they are"
@@ -74,7 +74,7 @@ def test_nothing_is_left_in_any_file(gallery: Gallery, tmp_path: Path) -> None:
     assert traces(tmp_path, everything, *names) == []
 
 
-def test_what_the_journal_says_afterwards(gallery: Gallery) -> None:
+def test_what_the_journal_says_afterwards(gallery: SqliteGallery) -> None:
     gallery.erase(NAME)
     events, total = gallery.history(100)
     assert total == len(events) == 10
@@ -96,13 +96,13 @@ def test_what_the_journal_says_afterwards(gallery: Gallery) -> None:
 def test_old_undo_data_goes_by_itself(tmp_path: Path) -> None:
     """A month after somebody was removed nothing can bring them back, and nothing is kept to do it with."""
     path = tmp_path / "g.db"
-    with Gallery.create(path, spec(DIMENSION)) as gallery:
+    with SqliteGallery.create(path, spec(DIMENSION)) as gallery:
         gallery.enrol(NAME, [picture_of(1, "first")])
         gallery.remove(NAME)
         assert traces(tmp_path, [1])
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("UPDATE events SET at = '2001-01-01T00:00:00+00:00'")
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         gallery.enrol("Bob", [picture_of(2, "second")])
         assert [event.undoable for event in gallery.history(9)[0]] == [True, False, False]
         with pytest.raises(Conflict, match="only 1 change"):
@@ -114,7 +114,7 @@ def test_old_undo_data_goes_by_itself(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_holds_the_old_state_is_said(
-    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gallery: SqliteGallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasing, "PATIENCE_MS", 50)
     with closing(sqlite3.connect(tmp_path / "g.db", isolation_level=None)) as other:
@@ -133,13 +133,13 @@ KILLED_BEFORE_WIPING = """
 import os, signal, sys
 from pathlib import Path
 from facewire.server.gallery.storage import erasing
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 erasing.wipe = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-Gallery.open(Path(sys.argv[1])).erase(sys.argv[2])
+SqliteGallery.open(Path(sys.argv[1])).erase(sys.argv[2])
 """
 
 
-def test_an_erasure_that_was_killed_is_finished_at_the_next_start(gallery: Gallery, tmp_path: Path) -> None:
+def test_an_erasure_that_was_killed_is_finished_at_the_next_start(gallery: SqliteGallery, tmp_path: Path) -> None:
     path = tmp_path / "g.db"
     index = path.with_name("g.db-index")
     killed = subprocess.run([sys.executable, "-c", KILLED_BEFORE_WIPING, str(path), NAME], cwd=ROOT, check=False)
@@ -147,7 +147,7 @@ def test_an_erasure_that_was_killed_is_finished_at_the_next_start(gallery: Galle
     index.write_bytes(b"of a larger gallery, once")
     assert traces(tmp_path, [*range(9)]), "the write-ahead log should still hold what was"
     gallery.close()
-    with Gallery.open(path) as reopened:
+    with SqliteGallery.open(path) as reopened:
         assert traces(tmp_path, [*range(9)], NAME) == []
         assert not index.exists()
         assert [person.name for person in reopened.people()[0]] == ["Bob"]

@@ -18,7 +18,7 @@ import pytest
 
 from facewire.client import StorageFailed as RefusedStorage
 from facewire.server.errors import StartError, StorageFailed
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.backup.copies import restore, save
 from tests.support.galleries import picture, random_units, spec
@@ -34,7 +34,7 @@ WRITER = """
 import os, signal, sys
 from pathlib import Path
 import tests.integration.test_gallery_replaced as here
-gallery = here.Gallery.open(Path(sys.argv[1]))
+gallery = here.SqliteGallery.open(Path(sys.argv[1]))
 for name in sys.argv[2:]:
     here.enrol(gallery, name)
     print(name, flush=True)
@@ -44,13 +44,13 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def enrol(gallery: Gallery, *names: str) -> None:
+def enrol(gallery: SqliteGallery, *names: str) -> None:
     for name in names:
         gallery.enrol(name, [picture(f"{name}.jpg", VECTORS[sum(name.encode()) % len(VECTORS)])])
 
 
 def made(path: Path, *names: str) -> Path:
-    with Gallery.create(path, spec(DIMENSION)) as gallery:
+    with SqliteGallery.create(path, spec(DIMENSION)) as gallery:
         enrol(gallery, *names)
     return path
 
@@ -67,7 +67,7 @@ def log_of(path: Path) -> Path:
 
 
 def names_in(path: Path) -> list[str]:
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         found = [person.name for person in gallery.people()[0]]
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -105,7 +105,7 @@ def test_also_where_some_of_it_is_in_the_file_already(tmp_path: Path) -> None:
     killed_after(path, "Bob")
     with closing(sqlite3.connect(path)) as reader:
         reader.execute("SELECT count(*) FROM people").fetchone()
-        with Gallery.open(path) as gallery:
+        with SqliteGallery.open(path) as gallery:
             enrol(gallery, "Cid")
             gallery._writer._store.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             enrol(gallery, "Dan")
@@ -162,7 +162,7 @@ def test_an_older_copy_is_not_overwritten_by_what_came_later(tmp_path: Path) -> 
     path = made(tmp_path / "a.db", "Ann")
     copied(path, tmp_path / "plain.db")
     save(path, tmp_path / "saved.db")
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         enrol(gallery, "Bob")
     killed_after(path, "Cid")
     copied(tmp_path / "plain.db", path)
@@ -253,7 +253,7 @@ def test_no_change_is_acknowledged_that_would_be_lost(
     tmp_path: Path, harm: Callable[[Path, Path], None], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, aside = made(tmp_path / "a.db", "Ann"), tmp_path / "aside"
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         enrol(gallery, "Bob")
         assert gallery.trouble() == ""
         harm(path, aside)
@@ -273,7 +273,7 @@ def test_no_change_is_acknowledged_that_would_be_lost(
 
 def test_a_file_copied_over_the_open_one_is_noticed_and_left_as_it_is(tmp_path: Path) -> None:
     path, other = made(tmp_path / "a.db", "Ann"), made(tmp_path / "b.db", "Zoe")
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         enrol(gallery, "Bob")
         # By another process: closing the file here would drop this process's locks on it.
         subprocess.run(["cp", str(other), str(path)], check=True)
@@ -285,7 +285,7 @@ def test_a_file_copied_over_the_open_one_is_noticed_and_left_as_it_is(tmp_path: 
 
 
 def test_writing_and_folding_the_log_is_no_trouble(tmp_path: Path) -> None:
-    with Gallery.create(tmp_path / "a.db", spec(DIMENSION)) as gallery:
+    with SqliteGallery.create(tmp_path / "a.db", spec(DIMENSION)) as gallery:
         for number in range(20):
             enrol(gallery, f"P{number}")
             with closing(Store.open(tmp_path / "a.db", another=True)) as other:
@@ -321,7 +321,7 @@ def test_another_process_may_open_what_took_the_place_meanwhile(tmp_path: Path) 
         assert server.stdin is not None
         assert server.stdout.readline() == b"Bob\n"
         other.replace(path)
-        with Gallery.open(path) as gallery:
+        with SqliteGallery.open(path) as gallery:
             enrol(gallery, "Yan")
         server.stdin.close()
     assert names_in(path) == ["Yan", "Zoe"]
@@ -334,7 +334,7 @@ def test_a_link_to_the_database_is_followed(tmp_path: Path) -> None:
     path, link = made(there / "a.db", "Ann"), here / "link.db"
     other = made(there / "b.db", "Zoe")
     link.symlink_to(path)
-    with Gallery.open(link) as gallery:
+    with SqliteGallery.open(link) as gallery:
         enrol(gallery, "Bob")
         assert gallery.trouble() == ""
         link.unlink()
@@ -351,7 +351,7 @@ def test_a_link_to_the_database_is_followed(tmp_path: Path) -> None:
 def test_what_other_programs_write_is_no_trouble(tmp_path: Path) -> None:
     """They leave no marks."""
     path = made(tmp_path / "a.db", "Ann")
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
             db.execute("CREATE TABLE notes (text)")
@@ -381,7 +381,7 @@ def test_restoring_under_a_server_outlives_a_crash(tmp_path: Path) -> None:
 
 def test_the_watch_sees_it_within_a_second_or_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = made(tmp_path / "a.db", "Ann")
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         gallery.watch(0.01)
         deleted(path, tmp_path / "aside")
         assert eventually(lambda: "a.db was deleted or moved away" in caplog.text)

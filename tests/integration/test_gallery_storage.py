@@ -15,7 +15,7 @@ import pytest
 
 from facewire.client import StorageFailed as RefusedStorage
 from facewire.server.errors import Busy, StorageFailed
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from tests.support.galleries import picture, random_units, spec
 from tests.support.living_server import living_server
 from tests.support.synthetic_engine import portrait
@@ -26,25 +26,25 @@ VECTORS = random_units(np.random.default_rng(5), 400, DIMENSION)
 PATIENCE_S = 30
 
 
-def enrol(gallery: Gallery, name: str, first: int, count: int) -> None:
+def enrol(gallery: SqliteGallery, name: str, first: int, count: int) -> None:
     gallery.enrol(name, [picture(f"{name}/{n}", VECTORS[n]) for n in range(first, first + count)])
 
 
-def pragma(gallery: Gallery, text: str) -> object:
+def pragma(gallery: SqliteGallery, text: str) -> object:
     """On the connection that writes."""
     return gallery._writer._store.execute(f"PRAGMA {text}").fetchone()
 
 
-def fill_disk(gallery: Gallery) -> None:
+def fill_disk(gallery: SqliteGallery) -> None:
     pages = gallery._writer._store.execute("PRAGMA page_count").fetchone()[0]
     pragma(gallery, f"max_page_count = {pages + 2}")
 
 
-def state(gallery: Gallery) -> object:
+def state(gallery: SqliteGallery) -> object:
     return gallery.people(), gallery.history(100), gallery.search(VECTORS[0], 5)
 
 
-CHANGES: tuple[Callable[[Gallery], object], ...] = (
+CHANGES: tuple[Callable[[SqliteGallery], object], ...] = (
     lambda gallery: enrol(gallery, "New", 100, 200),
     lambda gallery: enrol(gallery, "Ann", 100, 200),
     lambda gallery: gallery.remove("Ann"),
@@ -53,9 +53,9 @@ CHANGES: tuple[Callable[[Gallery], object], ...] = (
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_full_disk_is_said_and_changes_nothing(tmp_path: Path, change: Callable[[Gallery], object]) -> None:
+def test_a_full_disk_is_said_and_changes_nothing(tmp_path: Path, change: Callable[[SqliteGallery], object]) -> None:
     path = tmp_path / "g.db"
-    with Gallery.create(path, spec(DIMENSION)) as gallery:
+    with SqliteGallery.create(path, spec(DIMENSION)) as gallery:
         enrol(gallery, "Ann", 0, 50)
         enrol(gallery, "Bob", 50, 50)
         before = state(gallery)
@@ -67,12 +67,12 @@ def test_a_full_disk_is_said_and_changes_nothing(tmp_path: Path, change: Callabl
         change(gallery)  # room was made
         after = state(gallery)
         assert after != before
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         assert state(gallery) == after
 
 
 def test_a_read_only_database_is_said_and_still_searched(tmp_path: Path) -> None:
-    with Gallery.create(tmp_path / "g.db", spec(DIMENSION)) as gallery:
+    with SqliteGallery.create(tmp_path / "g.db", spec(DIMENSION)) as gallery:
         enrol(gallery, "Ann", 0, 3)
         before = state(gallery)
         pragma(gallery, "query_only = ON")  # root may write to any file, so SQLite is told to refuse
@@ -94,7 +94,7 @@ def test_a_client_is_told_too(tmp_path: Path) -> None:
 
 def test_a_database_damaged_under_the_server_is_said(tmp_path: Path) -> None:
     path = tmp_path / "g.db"
-    with Gallery.create(path, spec(DIMENSION)) as gallery:
+    with SqliteGallery.create(path, spec(DIMENSION)) as gallery:
         enrol(gallery, "Ann", 0, 100)
         gallery._writer._store.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         content = bytearray(path.read_bytes())
@@ -108,7 +108,7 @@ def test_a_database_damaged_under_the_server_is_said(tmp_path: Path) -> None:
 def test_readers_do_not_wait_for_a_writer_and_writers_wait_for_each_other(tmp_path: Path) -> None:
     path = tmp_path / "g.db"
     with (
-        Gallery.create(path, spec(DIMENSION)) as gallery,
+        SqliteGallery.create(path, spec(DIMENSION)) as gallery,
         closing(sqlite3.connect(path, isolation_level=None)) as other,
     ):
         enrol(gallery, "Ann", 0, 3)
@@ -127,7 +127,7 @@ def test_readers_do_not_wait_for_a_writer_and_writers_wait_for_each_other(tmp_pa
 def test_who_waited_too_long_is_told_to_come_back(tmp_path: Path) -> None:
     path = tmp_path / "g.db"
     with (
-        Gallery.create(path, spec(DIMENSION)) as gallery,
+        SqliteGallery.create(path, spec(DIMENSION)) as gallery,
         closing(sqlite3.connect(path, isolation_level=None)) as other,
     ):
         pragma(gallery, "busy_timeout = 20")
@@ -144,7 +144,7 @@ import sys
 from pathlib import Path
 import tests.integration.test_gallery_storage as here
 number = int(sys.argv[2])
-with here.Gallery.open(Path(sys.argv[1])) as gallery:
+with here.SqliteGallery.open(Path(sys.argv[1])) as gallery:
     for step in range(15):
         here.enrol(gallery, f"P{number}", number * 50 + step, 1)
         here.enrol(gallery, "Everybody", number * 50 + step, 1)
@@ -156,7 +156,7 @@ with here.Gallery.open(Path(sys.argv[1])) as gallery:
 
 def test_processes_that_write_at_once_wait_and_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "g.db"
-    with Gallery.create(path, spec(DIMENSION)) as gallery:
+    with SqliteGallery.create(path, spec(DIMENSION)) as gallery:
         processes = [
             subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(number)], cwd=ROOT, stderr=subprocess.PIPE)
             for number in range(4)
@@ -167,7 +167,7 @@ def test_processes_that_write_at_once_wait_and_lose_nothing(tmp_path: Path) -> N
         expected = {"Everybody": 60, **{f"Q{number}": 14 for number in range(4)}}
         assert {person.name: person.templates for person in gallery.people()[0]} == expected
         here = state(gallery)
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         assert state(gallery) == here
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

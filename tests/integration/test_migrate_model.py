@@ -11,7 +11,7 @@ import pytest
 
 from facewire.server.errors import ModelMismatch
 from facewire.server.gallery.records import Counts
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.create_db import main as create_db
 from facewire.server.maintenance.migrate.respec import Respec
@@ -46,7 +46,7 @@ class World:
 
     def found(self, model: str) -> dict[int, str]:
         """Whom every painted face is found as; the gallery must be of that model."""
-        with Gallery.open(self.db) as gallery:
+        with SqliteGallery.open(self.db) as gallery:
             assert gallery.spec.model == model
             nearest = {n: gallery.search(embedding_of(n, model), 1) for numbers in PEOPLE.values() for n in numbers}
             return {n: hits[0].name for n, hits in nearest.items() if hits and hits[0].similarity > 0.99}
@@ -61,7 +61,7 @@ def world(tmp_path: Path) -> World:
 
 
 def test_prepared_while_it_serves_then_switched_and_back(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    with Gallery.open(world.db) as server:
+    with SqliteGallery.open(world.db) as server:
         assert world.migrate("--to", NEW, "--prepare") == 0
         assert "5 faces embedded with Facenet, 5 from their pictures, 0 from kept crops" in capsys.readouterr().out
         server.refresh()
@@ -81,7 +81,7 @@ def test_prepared_while_it_serves_then_switched_and_back(world: World, capsys: p
         with pytest.raises(ModelMismatch):
             server.enrol("Yan", [picture("late", embedding_of(31))])
         assert world.found(NEW) == EVERYBODY
-        with Gallery.open(world.db) as restarted:
+        with SqliteGallery.open(world.db) as restarted:
             assert restarted.search(embedding_of(30, NEW), 1)[0].name == "Zoe"
             assert restarted.counts() == Counts(4, 6, 6)
             shown = restarted.show("Zoe", 0, 9, crops=True)[1]
@@ -115,20 +115,20 @@ def faces(db: Path) -> list[tuple[object, ...]]:
 
 def test_what_is_enrolled_after_the_switch_goes_back_too(world: World) -> None:
     assert world.migrate("--to", NEW) == 0
-    with Gallery.open(world.db) as gallery:
+    with SqliteGallery.open(world.db) as gallery:
         gallery.remove("Cleo")
     world.file("Bob", 33).write_bytes(portrait(33))
     create_db([str(world.folder), "--db", str(world.db)], open_engine=lambda _: SyntheticEngine(model=NEW))
     assert world.migrate("--back", model=OLD) == 0
     assert world.engine.embedded == 3  # Cleo's two came back from the folder, and Bob's new one
     assert world.found(OLD) == EVERYBODY
-    with Gallery.open(world.db) as gallery:
+    with SqliteGallery.open(world.db) as gallery:
         assert gallery.search(embedding_of(33), 1)[0].name == "Bob"
 
 
 def test_corrections_made_while_it_is_prepared_hold_after_the_switch(world: World) -> None:
     assert world.migrate("--to", NEW, "--prepare") == 0
-    with Gallery.open(world.db) as gallery:
+    with SqliteGallery.open(world.db) as gallery:
         gallery.rename("Ann", "Anna")
         gallery.merge(["Bob"], "Cleo")
         gallery.undo()
@@ -138,7 +138,7 @@ def test_corrections_made_while_it_is_prepared_hold_after_the_switch(world: Worl
         gallery.remove("Cleo")
     assert world.migrate("--to", NEW) == 0
     assert world.found(NEW) == {1: "Anna", 2: "Anna", 9: "Anna", 17: "Dora"}
-    with Gallery.open(world.db) as gallery:
+    with SqliteGallery.open(world.db) as gallery:
         assert gallery.history(1)[0][0].op == "migrate"
         assert not any(event.undoable for event in gallery.history(99)[0])
     assert world.migrate("--back") == 0
@@ -169,7 +169,7 @@ def test_pictures_gone_or_changed_fall_back_on_the_crop(world: World, capsys: py
 
 
 def test_faces_that_can_not_be_seen_again_stop_the_switch(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    with Gallery.open(world.db) as gallery:
+    with SqliteGallery.open(world.db) as gallery:
         blind = picture("wire", embedding_of(30))
         gallery.enrol("Zoe", [replace(blind, templates=(template(embedding_of(30)),))])
     assert world.migrate("--to", NEW) == 3
@@ -181,7 +181,7 @@ def test_faces_that_can_not_be_seen_again_stop_the_switch(world: World, capsys: 
     assert "1 face is left behind" in capsys.readouterr().out
     assert world.found(NEW) == EVERYBODY
     assert world.migrate("--back") == 0
-    with Gallery.open(world.db) as gallery:
+    with SqliteGallery.open(world.db) as gallery:
         assert gallery.search(embedding_of(30), 1)[0].name == "Zoe"
 
 
@@ -189,14 +189,14 @@ def test_what_is_enrolled_during_the_last_round_is_embedded_in_another(world: Wo
     late = SyntheticEngine(model=NEW, before_embedding=lambda embedded: enrol_once(world))
     assert world.migrate("--to", NEW, engine=late) == 0
     assert late.embedded == 6
-    with Gallery.open(world.db) as gallery:
+    with SqliteGallery.open(world.db) as gallery:
         assert gallery.search(embedding_of(30, NEW), 1)[0].name == "Zoe"
 
 
 def enrol_once(world: World) -> None:
     crop = jpeg_bytes(SyntheticEngine().faces(portrait(30)).faces[0].crop)
     wired = picture("wire", embedding_of(30))
-    with Gallery.open(world.db) as server:
+    with SqliteGallery.open(world.db) as server:
         server.enrol("Zoe", [replace(wired, templates=(replace(wired.templates[0], crop=crop),))])
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from facewire.client import FaceClient
 from facewire.client.errors import Unauthorized
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.vision.cache import default_cache_dir
 from facewire.server.vision.models import MODELS, YUNET_FILE, model_card
 from facewire.server.vision.weights import WeightsFinder
@@ -95,7 +95,7 @@ def test_a_model_that_there_is_not(dlib_kit: Kit) -> None:
 
 def test_other_weights_than_the_gallerys(dlib_kit: Kit, tmp_path: Path) -> None:
     db = tmp_path / "other.db"
-    with Gallery.create(db, model_card("Dlib").spec("0" * 64)):
+    with SqliteGallery.create(db, model_card("Dlib").spec("0" * 64)):
         pass
     ended = run_to_its_end("--db", str(db), *dlib_kit.flags, env=dlib_kit.env)
     explained(ended, 2, str(db), "other weights of Dlib", "--weights-dir", "create_db.py")
@@ -225,7 +225,7 @@ class TestSettings:
 def test_every_model_has_a_line_when_its_weights_are_missing(dlib_kit: Kit, tmp_path: Path) -> None:
     """OpenFace stands for DeepFace's other models."""
     db = tmp_path / "openface.db"
-    with Gallery.create(db, model_card("OpenFace").spec("0" * 64)):
+    with SqliteGallery.create(db, model_card("OpenFace").spec("0" * 64)):
         pass
     ended = run_to_its_end("--db", str(db), *dlib_kit.flags, env=dlib_kit.env)
     explained(ended, 3, "openface_weights.h5", "https://")

@@ -20,7 +20,7 @@ from facewire.protocol.asks import Asks
 from facewire.server.albums.database import Database
 from facewire.server.albums.service import AlbumService
 from facewire.server.errors import StartError, StorageFailed
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage.store import Store
 from tests.support.albums import album_service, ask
 from tests.support.galleries import picture, random_units, spec
@@ -68,13 +68,13 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     disk.unmount()
 
 
-def enrol(gallery: Gallery, name: str, first: int, count: int) -> None:
+def enrol(gallery: SqliteGallery, name: str, first: int, count: int) -> None:
     gallery.enrol(name, [picture(f"{name}/{n}", VECTORS[n]) for n in range(first, first + count)])
 
 
 def test_a_full_disk_is_said_by_the_gallery_and_changes_go_on_when_there_is_room(disk: Disk) -> None:
     path = disk.path / "g.db"
-    with Gallery.create(path, spec(DIMENSION)) as gallery:
+    with SqliteGallery.create(path, spec(DIMENSION)) as gallery:
         enrol(gallery, "Ann", 0, 10)
         disk.fill()
         with pytest.raises(StorageFailed, match="the disk is full: make room"):
@@ -84,7 +84,7 @@ def test_a_full_disk_is_said_by_the_gallery_and_changes_go_on_when_there_is_room
         before = gallery.people()[1]
         enrol(gallery, "Cid", 300, 10)
         assert gallery.people()[1] == before + 1
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         assert gallery.people()[1] == before + 1
 
 
@@ -119,11 +119,11 @@ def test_a_full_disk_is_said_by_albums(disk: Disk) -> None:
 
 def test_a_read_only_file_system_is_said_in_one_line(disk: Disk) -> None:
     path = disk.path / "g.db"
-    with Gallery.create(path, spec(DIMENSION)) as gallery:
+    with SqliteGallery.create(path, spec(DIMENSION)) as gallery:
         enrol(gallery, "Ann", 0, 3)
     disk.write_protect()
     with pytest.raises(StartError, match=r"cannot open .*g\.db: the file system is read-only: mount it"):
-        Gallery.open(path)
+        SqliteGallery.open(path)
     with pytest.raises(StartError, match="the file system is read-only"):
         Store.create(disk.path / "other.db", spec(DIMENSION))
     with pytest.raises(StartError, match="the file system is read-only"):
@@ -134,7 +134,7 @@ def test_what_the_system_will_not_let_grow_is_said(tmp_path: Path) -> None:
     """As a quota, or ulimit -f, does."""
     code = (
         "import resource, sys; from pathlib import Path; import tests.integration.test_storage as here\n"
-        "with here.Gallery.create(Path(sys.argv[1]), here.spec(here.DIMENSION)) as gallery:\n"
+        "with here.SqliteGallery.create(Path(sys.argv[1]), here.spec(here.DIMENSION)) as gallery:\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))\n"
         "    try:\n        for n in range(20): here.enrol(gallery, f'P{n}', n * 10, 10)\n"
         "    except here.StorageFailed as error: print(error)\n"
@@ -180,7 +180,7 @@ def modes(folder: Path) -> dict[str, int]:
 
 @pytest.mark.usefixtures("open_umask")
 def test_new_files_are_for_their_owner_alone(tmp_path: Path) -> None:
-    with Gallery.create(tmp_path / "g.db", spec(DIMENSION)) as gallery:
+    with SqliteGallery.create(tmp_path / "g.db", spec(DIMENSION)) as gallery:
         enrol(gallery, "Ann", 0, 5)
         assert modes(tmp_path) == {"g.db": 0o600, "g.db-wal": 0o600, "g.db-shm": 0o600}
     room = tmp_path / "room"

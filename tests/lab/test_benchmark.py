@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.vision.models import MODELS
 from lab import benchmark
 from lab.benchmarking import photo
@@ -65,7 +65,7 @@ def test_a_crowds_gallery_is_built_once_and_holds_it_in_order(tmp_path: Path) ->
     assert crowd_database(tmp_path, crowd, SPEC) == path
     assert path.stat().st_mtime_ns == built
     vectors = next(crowd.pictures())[1]
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         assert gallery.counts().templates == 50
         found = [gallery.search(vector, 1)[0].template_id - 1 for vector in vectors]
     assert found == list(range(50))

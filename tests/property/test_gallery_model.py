@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from numpy.typing import NDArray
 
 from facewire.server.errors import AlreadyExists, Conflict, InvalidName, UnknownPerson, UnknownTemplate
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from tests.support.galleries import cohort_file, picture, random_units, spec
 
 VECTORS = random_units(np.random.default_rng(11), 16, 4)
@@ -47,7 +47,7 @@ class LivingGallery(RuleBasedStateMachine):
         self.path = Path(self.room.name) / "people.db"
         # With scales, and searched in few directions.
         self.cohort = cohort_file(self.path.with_name("cohort.npz"))
-        self.gallery = Gallery.create(self.path, spec(), cohort=self.cohort)
+        self.gallery = SqliteGallery.create(self.path, spec(), cohort=self.cohort)
         self.people: People = {}
         self.past: list[People] = []
 
@@ -179,7 +179,7 @@ class LivingGallery(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.gallery.close()
-        self.gallery = Gallery.open(self.path, cohort=self.cohort)
+        self.gallery = SqliteGallery.open(self.path, cohort=self.cohort)
 
     # -------------------------------------------------------------------------------------- what must hold
 

@@ -22,7 +22,7 @@ from facewire.server.albums.settings import AlbumSettings
 from facewire.server.app import compose
 from facewire.server.gallery.records import Match
 from facewire.server.gallery.search.cohort import Cohort, Statistics
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.recognition.judge import Judge
 from facewire.server.reply import Reply
 from facewire.server.tcp.dispatch import Dispatcher
@@ -108,7 +108,7 @@ def album_service(
     engine = engine or SyntheticEngine(model="Facenet512")
     db = room / "gallery.db"
     (room / "import").mkdir(exist_ok=True)
-    gallery = Gallery.open(db) if db.exists() else Gallery.create(db, spec(DIMENSION, "Facenet512"))
+    gallery = SqliteGallery.open(db) if db.exists() else SqliteGallery.create(db, spec(DIMENSION, "Facenet512"))
     with gallery:
         # Of the gallery's own model, which the albums' engine need not be.
         known = SyntheticEngine(model=gallery.spec.model)

@@ -29,7 +29,7 @@ from pathlib import Path
 from facewire.client import FaceClient
 from facewire.client.errors import ConnectionLost
 from facewire.protocol.gallery_messages import Acceptable
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.maintenance.create_db import main as create_db
 from tests.support.synthetic_engine import SyntheticEngine, portrait
 from tests.support.synthetic_server import MODEL, synthetic_server
@@ -287,7 +287,7 @@ def enrolled(db: Path) -> People:
 
 def check_search(db: Path) -> None:
     """Every template is found."""
-    with Gallery.open(db) as gallery:
+    with SqliteGallery.open(db) as gallery:
         for embedding in gallery.templates().embeddings:
             assert gallery.search(embedding, 1)[0].similarity > 1 - 1e-6
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facewire.client import FaceClient
 from facewire.server.app import Recognition, compose
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener
@@ -73,7 +73,7 @@ class Living:
     """What serves, and where."""
 
     service: Recognition
-    gallery: Gallery
+    gallery: SqliteGallery
     address: tuple[str, int]
 
     def client(self) -> FaceClient:
@@ -92,11 +92,11 @@ def painted_analyser(decoder: Decoder | None = None) -> Iterator[Analyser]:
 
 
 @contextlib.contextmanager
-def living_service(db: Path, decoder: Decoder | None = None) -> Iterator[tuple[Recognition, Gallery]]:
+def living_service(db: Path, decoder: Decoder | None = None) -> Iterator[tuple[Recognition, SqliteGallery]]:
     """A service on the gallery at `db`, which is created where it is missing."""
     with (
         painted_analyser(decoder) as analyser,
-        Gallery.open(db) if db.exists() else Gallery.create(db, SPEC) as gallery,
+        SqliteGallery.open(db) if db.exists() else SqliteGallery.create(db, SPEC) as gallery,
     ):
         yield compose(analyser, gallery, 0.01, runtime="colours"), gallery
 

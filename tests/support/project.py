@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from facewire.server.gallery.records import Counts
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.maintenance.create_db import main
 from tests.support.synthetic_engine import SyntheticEngine, embedding_of
 
@@ -38,16 +38,16 @@ class Project:
 
     def who(self, number: int) -> str:
         """The name that the face of that colour is known by."""
-        with Gallery.open(self.db) as gallery:
+        with SqliteGallery.open(self.db) as gallery:
             (match,) = gallery.search(embedding_of(number), 1)
             return match.name if match.similarity > 0.99 else "nobody"
 
     def counts(self) -> Counts:
-        with Gallery.open(self.db) as gallery:
+        with SqliteGallery.open(self.db) as gallery:
             return gallery.counts()
 
     def names(self) -> list[str]:
-        with Gallery.open(self.db) as gallery:
+        with SqliteGallery.open(self.db) as gallery:
             return [record.name for record in gallery.people()[0]]
 
     def skipped(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from facewire.server.app import compose
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.listener import Listener
 from tests.support.synthetic_engine import SyntheticEngine
@@ -22,7 +22,7 @@ WATCH_S = 0.02
 def synthetic_server(db: Path, grain: float = 0.0) -> Iterator[tuple[str, int]]:
     """Serves `db`, made where it is missing; the address. `grain`: see `SyntheticEngine`."""
     analyser = SyntheticEngine(model=MODEL, grain=grain)
-    opened = Gallery.open(db) if db.exists() else Gallery.create(db, analyser.spec)
+    opened = SqliteGallery.open(db) if db.exists() else SqliteGallery.create(db, analyser.spec)
     with opened as gallery:
         gallery.watch(WATCH_S)
         service = compose(analyser, gallery, 0.01, runtime="none")

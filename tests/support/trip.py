@@ -15,7 +15,7 @@ from facewire.protocol.albums.adding import AlbumAdded
 from facewire.protocol.albums.looking import AlbumPerson
 from facewire.protocol.errors import ErrorCode
 from facewire.server.gallery.records import KeptTemplate
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from tests.support.synthetic_engine import draw, portrait
 
 ADA, BEN, CLEO = 5, 22, 41  # numbers of colours, which are people
@@ -45,7 +45,7 @@ def of(albums: AlbumClient, number: int, album: str = "Trip") -> AlbumPerson:
 
 def templates_of(name: str, room: Path) -> tuple[KeptTemplate, ...]:
     """What the gallery beside the albums has of a person."""
-    with Gallery.open(room / "gallery.db") as gallery:
+    with SqliteGallery.open(room / "gallery.db") as gallery:
         return gallery.show(name, 0, 100, crops=True)[1]
 
 

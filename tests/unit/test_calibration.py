@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facewire.server.gallery.records import NewPicture, NewTemplate, Templates
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.recognition.calibration import Calibration, effective_size, nearest_others, offset_of
 from facewire.server.recognition.decision import Decider, nearest_of
 from facewire.server.recognition.impostors import Prior, QuadraticPrior, TabulatedPrior, impostor_prior, priors
@@ -114,7 +114,7 @@ def picture(embedding: NDArray[np.float32], number: int) -> NewPicture:
 def test_it_follows_the_gallery(tmp_path: Path) -> None:
     spec = replace(MODELS["Facenet512"].spec("0" * 64), dimension=DIMENSION)
     prior = tabulated(crowded(800, 0.5, seed=1))
-    with Gallery.create(tmp_path / "g.db", spec) as gallery:
+    with SqliteGallery.create(tmp_path / "g.db", spec) as gallery:
         calibration = Calibration(gallery, prior)
         assert calibration.offset() == 0
         for number, embedding in enumerate(crowded(60, 1.0, seed=2).embeddings):

@@ -1,4 +1,4 @@
-"""Gallery: enrolment, search, listing, and what survives a reopening."""
+"""The gallery: enrolment, search, listing, and what survives a reopening."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from facewire.server.errors import ModelMismatch, StartError, UnknownPerson
 from facewire.server.gallery.records import Counts
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage import journal
 from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import picture, random_units, spec, unit
@@ -24,44 +24,44 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def gallery(path: Path) -> Gallery:
-    return Gallery.create(path, spec())
+def gallery(path: Path) -> SqliteGallery:
+    return SqliteGallery.create(path, spec())
 
 
-def test_an_empty_gallery_knows_nobody(gallery: Gallery) -> None:
+def test_an_empty_gallery_knows_nobody(gallery: SqliteGallery) -> None:
     assert gallery.search(EAST, 3) == ()
     assert gallery.people() == ((), 0)
     assert gallery.counts() == Counts(0, 0, 0)
     assert gallery.templates().embeddings.shape == (0, 4)
 
 
-def test_enrolment_is_found_at_once_and_after_reopening(gallery: Gallery, path: Path) -> None:
+def test_enrolment_is_found_at_once_and_after_reopening(gallery: SqliteGallery, path: Path) -> None:
     record = gallery.enrol("Ann Lee", [picture("Ann/1.jpg", EAST), picture("Ann/2.jpg", NORTH)]).person
     assert (record.name, record.images, record.templates) == ("Ann Lee", 2, 2)
     gallery.enrol("Bob", [picture("Bob/1.jpg", UP)])
     here = gallery.search(unit(0.1, 1, 0, 0), 5)
     assert [match.name for match in here] == ["Ann Lee", "Bob"]
     assert here[0].image == "Ann/2.jpg"
-    with Gallery.open(path) as reopened:
+    with SqliteGallery.open(path) as reopened:
         assert reopened.search(unit(0.1, 1, 0, 0), 5) == here
         assert reopened.spec == spec()
         assert reopened.counts() == gallery.counts() == Counts(2, 3, 3)
 
 
-def test_similarity_and_distance_agree(gallery: Gallery) -> None:
+def test_similarity_and_distance_agree(gallery: SqliteGallery) -> None:
     gallery.enrol("Ann", [picture("a", EAST)])
     (match,) = gallery.search(unit(3, 4, 0, 0), 1)
     assert match.similarity == pytest.approx(0.6, abs=1e-6)
     assert match.distance == pytest.approx(float(np.linalg.norm(EAST - unit(3, 4, 0, 0))), abs=1e-6)
 
 
-def test_equal_similarities_come_by_name(gallery: Gallery) -> None:
+def test_equal_similarities_come_by_name(gallery: SqliteGallery) -> None:
     for name in ("Cleo", "Ann", "Bob"):
         gallery.enrol(name, [picture(name, EAST)])
     assert [match.name for match in gallery.search(EAST, 2)] == ["Ann", "Bob"]
 
 
-def test_pages_are_sorted_without_regard_to_case(gallery: Gallery) -> None:
+def test_pages_are_sorted_without_regard_to_case(gallery: SqliteGallery) -> None:
     for name in ("bob", "Ann", "Cleo", "Émile"):
         gallery.enrol(name, [picture(name, EAST)])
     page, total = gallery.people(offset=1, limit=2)
@@ -69,31 +69,31 @@ def test_pages_are_sorted_without_regard_to_case(gallery: Gallery) -> None:
     assert gallery.people(offset=9, limit=2) == ((), 4)
 
 
-def test_counts_tell_pictures_from_templates(gallery: Gallery) -> None:
+def test_counts_tell_pictures_from_templates(gallery: SqliteGallery) -> None:
     gallery.enrol("Ann", [picture("group", EAST, NORTH), picture("alone", UP)])
     (record,), _ = gallery.people()
     assert (record.images, record.templates) == (2, 3)
 
 
-def test_the_same_bytes_are_stored_once_per_person(gallery: Gallery) -> None:
+def test_the_same_bytes_are_stored_once_per_person(gallery: SqliteGallery) -> None:
     gallery.enrol("Ann", [picture("a", EAST, content="x"), picture("b", EAST, content="x")])
     assert gallery.enrol("Ann", [picture("c", EAST, content="x")]).person.images == 1
     assert gallery.enrol("Bob", [picture("d", EAST, content="x")]).person.images == 1
 
 
-def test_names_meet_in_one_spelling(gallery: Gallery) -> None:
+def test_names_meet_in_one_spelling(gallery: SqliteGallery) -> None:
     gallery.enrol("Jose\u0301  Garci\u0301a ", [picture("a", EAST)])
     assert gallery.enrol("Jos\u00e9 Garc\u00eda", [picture("b", NORTH)]).person.templates == 2
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\x00b", "x" * 201, "\udcff"])
-def test_what_is_no_name_is_refused(gallery: Gallery, name: str) -> None:
+def test_what_is_no_name_is_refused(gallery: SqliteGallery, name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         gallery.enrol(name, [picture("a", EAST)])
     assert gallery.counts().people == 0
 
 
-def test_a_bad_template_undoes_the_whole_enrolment(gallery: Gallery, path: Path) -> None:
+def test_a_bad_template_undoes_the_whole_enrolment(gallery: SqliteGallery, path: Path) -> None:
     before = gallery.version
     with pytest.raises(ModelMismatch):
         gallery.enrol("Ann", [picture("a", EAST), picture("b", unit(1, 0, 0))])
@@ -105,11 +105,11 @@ def test_a_bad_template_undoes_the_whole_enrolment(gallery: Gallery, path: Path)
     with pytest.raises(ValueError, match="no picture"):
         gallery.enrol("Ann", [])
     assert (gallery.version, gallery.counts()) == (before, Counts(0, 0, 0))
-    with Gallery.open(path) as reopened:
+    with SqliteGallery.open(path) as reopened:
         assert reopened.counts() == Counts(0, 0, 0)
 
 
-def test_probes_are_held_to_the_spec(gallery: Gallery) -> None:
+def test_probes_are_held_to_the_spec(gallery: SqliteGallery) -> None:
     gallery.enrol("Ann", [picture("a", EAST)])
     with pytest.raises(ModelMismatch):
         gallery.search(unit(1, 0, 0), 1)
@@ -119,7 +119,7 @@ def test_probes_are_held_to_the_spec(gallery: Gallery) -> None:
         gallery.search(EAST, 0)
 
 
-def test_a_removed_picture_is_no_longer_found(gallery: Gallery, path: Path) -> None:
+def test_a_removed_picture_is_no_longer_found(gallery: SqliteGallery, path: Path) -> None:
     gone, kept = picture("gone", EAST), picture("kept", NORTH)
     gallery.enrol("Ann", [gone, kept])
     assert gallery.remove_picture("Ann", gone.sha256).images == 1
@@ -130,11 +130,11 @@ def test_a_removed_picture_is_no_longer_found(gallery: Gallery, path: Path) -> N
     assert gallery.counts() == Counts(1, 0, 0)
     with pytest.raises(UnknownPerson):
         gallery.remove_picture("Bob", gone.sha256)
-    with Gallery.open(path) as reopened:
+    with SqliteGallery.open(path) as reopened:
         assert reopened.people() == gallery.people()
 
 
-def test_older_views_stay_as_they_were(gallery: Gallery) -> None:
+def test_older_views_stay_as_they_were(gallery: SqliteGallery) -> None:
     gallery.enrol("Ann", [picture("a", EAST)])
     old, version = gallery.templates(), gallery.version
     for number in range(600):  # past the spare rows, so that the matrix moves once
@@ -146,7 +146,7 @@ def test_older_views_stay_as_they_were(gallery: Gallery) -> None:
         old.embeddings[0, 0] = 2
 
 
-def test_what_was_committed_but_not_published_is_there_after_reopening(gallery: Gallery, path: Path) -> None:
+def test_what_was_committed_but_not_published_is_there_after_reopening(gallery: SqliteGallery, path: Path) -> None:
     """A crash between the commit and the new snapshot: another connection did the commit, memory never heard of it."""
     store = Store.open(path)
     with store.transaction():
@@ -154,20 +154,20 @@ def test_what_was_committed_but_not_published_is_there_after_reopening(gallery: 
         store.add_picture(store.ensure_person("Ann").id, picture("a", EAST))
         journal.finish(store, draft)
     assert gallery.search(EAST, 1) == ()
-    with Gallery.open(path) as reopened:
+    with SqliteGallery.open(path) as reopened:
         assert [match.name for match in reopened.search(EAST, 1)] == ["Ann"]
 
 
-def test_enrolling_where_another_process_wrote(gallery: Gallery, path: Path) -> None:
-    with Gallery.open(path) as other:
+def test_enrolling_where_another_process_wrote(gallery: SqliteGallery, path: Path) -> None:
+    with SqliteGallery.open(path) as other:
         other.enrol("Ann", [picture("a", EAST)])
     assert gallery.enrol("Ann", [picture("b", NORTH)]).person.templates == 2  # the other process's is taken in
     assert gallery.search(EAST, 1)[0].image == "a"
-    with Gallery.open(path) as reopened:
+    with SqliteGallery.open(path) as reopened:
         assert reopened.counts() == Counts(1, 2, 2)
 
 
-def test_a_gallery_rebuilt_for_another_model_takes_no_more(gallery: Gallery, path: Path) -> None:
+def test_a_gallery_rebuilt_for_another_model_takes_no_more(gallery: SqliteGallery, path: Path) -> None:
     store = Store.open(path)
     with store.transaction():
         store.adopt_spec(spec(model="Other"))
@@ -175,7 +175,7 @@ def test_a_gallery_rebuilt_for_another_model_takes_no_more(gallery: Gallery, pat
         gallery.enrol("Ann", [picture("a", EAST)])
 
 
-def test_readers_see_whole_enrolments_while_others_write(gallery: Gallery) -> None:
+def test_readers_see_whole_enrolments_while_others_write(gallery: SqliteGallery) -> None:
     """Each enrolment brings two pictures; a reader must never see one of them."""
     rng = np.random.default_rng(7)
     vectors = random_units(rng, 200, 4)
@@ -205,6 +205,6 @@ def test_readers_see_whole_enrolments_while_others_write(gallery: Gallery) -> No
     assert gallery.version == 101
 
 
-def test_create_does_not_overwrite(gallery: Gallery, path: Path) -> None:
+def test_create_does_not_overwrite(gallery: SqliteGallery, path: Path) -> None:
     with pytest.raises(StartError, match="exists"):
-        Gallery.create(path, spec())
+        SqliteGallery.create(path, spec())

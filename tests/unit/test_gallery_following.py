@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facewire.server.errors import ModelMismatch
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage import journal
 from facewire.server.gallery.storage.store import Store
 from facewire.server.spec import EmbeddingSpec
@@ -30,14 +30,14 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(path: Path) -> Iterator[Gallery]:
-    with Gallery.create(path, spec()) as gallery:
+def server(path: Path) -> Iterator[SqliteGallery]:
+    with SqliteGallery.create(path, spec()) as gallery:
         yield gallery
 
 
 @pytest.fixture
-def other(server: Gallery, path: Path) -> Iterator[Gallery]:
-    with Gallery.open(path) as gallery:
+def other(server: SqliteGallery, path: Path) -> Iterator[SqliteGallery]:
+    with SqliteGallery.open(path) as gallery:
         yield gallery
 
 
@@ -56,7 +56,7 @@ def use_spec(path: Path, other: EmbeddingSpec) -> None:
         store.begin_epoch()
 
 
-def view(gallery: Gallery) -> tuple[object, ...]:
+def view(gallery: SqliteGallery) -> tuple[object, ...]:
     """Everything that a reader can see."""
     rows = gallery.templates()
     probes = random_units(np.random.default_rng(1), 8, 4)
@@ -69,14 +69,16 @@ def view(gallery: Gallery) -> tuple[object, ...]:
     )
 
 
-def test_nothing_new_is_nothing_to_do(server: Gallery) -> None:
+def test_nothing_new_is_nothing_to_do(server: SqliteGallery) -> None:
     server.enrol("Ann", [picture("a", EAST)])
     version = server.version
     assert not server.refresh()
     assert server.version == version
 
 
-def test_what_another_process_enrols_removes_and_renames(server: Gallery, other: Gallery, path: Path) -> None:
+def test_what_another_process_enrols_removes_and_renames(
+    server: SqliteGallery, other: SqliteGallery, path: Path
+) -> None:
     server.enrol("Ann", [picture("a", EAST), picture("a2", NORTH)])
     other.enrol("Bob", [picture("b", UP)])
     assert server.search(UP, 1)[0].name == "Ann"  # not looked yet
@@ -92,14 +94,14 @@ def test_what_another_process_enrols_removes_and_renames(server: Gallery, other:
     assert not server.refresh()
 
 
-def test_a_writer_takes_in_what_others_wrote_first(server: Gallery, other: Gallery) -> None:
+def test_a_writer_takes_in_what_others_wrote_first(server: SqliteGallery, other: SqliteGallery) -> None:
     other.enrol("Bob", [picture("b", UP)])
     server.enrol("Ann", [picture("a", EAST)])
     assert server.search(UP, 1)[0].name == "Bob"
     assert [record.name for record in server.people()[0]] == ["Ann", "Bob"]
 
 
-def test_older_views_stay_as_they_were(server: Gallery, other: Gallery) -> None:
+def test_older_views_stay_as_they_were(server: SqliteGallery, other: SqliteGallery) -> None:
     server.enrol("Ann", [picture("a", EAST)])
     before = server.templates()
     other.enrol("Bob", [picture("b", UP)])
@@ -108,28 +110,28 @@ def test_older_views_stay_as_they_were(server: Gallery, other: Gallery) -> None:
     assert before.embeddings.tolist() == [EAST.tolist()]
 
 
-def test_searching_in_few_directions_finds_what_others_enrolled(server: Gallery, path: Path) -> None:
+def test_searching_in_few_directions_finds_what_others_enrolled(server: SqliteGallery, path: Path) -> None:
     vectors = random_units(np.random.default_rng(3), 300, 4)
-    with Gallery.open(path, cohort=cohort_file(path.with_name("cohort.npz"))) as ours:
+    with SqliteGallery.open(path, cohort=cohort_file(path.with_name("cohort.npz"))) as ours:
         for number, vector in enumerate(vectors):
             (server if number % 2 else ours).enrol(f"P{number}", [picture(f"{number}", vector)])
         ours.refresh()
         assert [ours.search(vector, 1)[0].name for vector in vectors] == [f"P{n}" for n in range(300)]
 
 
-def test_a_template_that_comes_back_is_found_in_few_directions(server: Gallery, path: Path) -> None:
+def test_a_template_that_comes_back_is_found_in_few_directions(server: SqliteGallery, path: Path) -> None:
     """Undone by another process; its number is lower than the last."""
     vectors = random_units(np.random.default_rng(4), 300, 4)
     for number, vector in enumerate(vectors):
         server.enrol(f"P{number}", [picture(f"{number}", vector)])
     server.remove("P6")
-    with Gallery.open(path, cohort=cohort_file(path.with_name("cohort.npz"))) as ours:
+    with SqliteGallery.open(path, cohort=cohort_file(path.with_name("cohort.npz"))) as ours:
         server.undo()
         ours.refresh()
         assert [ours.search(vector, 1)[0].name for vector in vectors] == [f"P{n}" for n in range(300)]
 
 
-def test_a_new_epoch_reads_every_embedding_again(server: Gallery, path: Path) -> None:
+def test_a_new_epoch_reads_every_embedding_again(server: SqliteGallery, path: Path) -> None:
     server.enrol("Ann", [picture("a", EAST)])
     with closing(Store.open(path)) as store, store.transaction():
         draft = journal.begin(store, "build")
@@ -142,7 +144,7 @@ def test_a_new_epoch_reads_every_embedding_again(server: Gallery, path: Path) ->
 
 
 def test_another_model_is_refused_until_it_is_gone_again(
-    server: Gallery, path: Path, caplog: pytest.LogCaptureFixture
+    server: SqliteGallery, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.enrol("Ann", [picture("a", EAST)])
     server.watch(0.005)
@@ -165,7 +167,7 @@ def test_another_model_is_refused_until_it_is_gone_again(
 
 
 def test_a_database_that_can_not_be_read_is_said_once_and_read_later(
-    server: Gallery, path: Path, caplog: pytest.LogCaptureFixture
+    server: SqliteGallery, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.enrol("Ann", [picture("a", EAST)])
     server.watch(0.005)
@@ -174,27 +176,27 @@ def test_a_database_that_can_not_be_read_is_said_once_and_read_later(
         assert eventually(lambda: len(caplog.records) > 0)
         assert server.search(EAST, 1)[0].name == "Ann"
         connection.executescript("BEGIN; ALTER TABLE aside RENAME TO events; COMMIT")
-    with Gallery.open(path) as other:
+    with SqliteGallery.open(path) as other:
         other.rename("Ann", "Bob")
     assert eventually(lambda: server.search(EAST, 1)[0].name == "Bob")
     assert len(caplog.records) == 1
 
 
 def test_the_watch_notices_by_itself_and_ends_with_the_gallery(path: Path) -> None:
-    with Gallery.create(path, spec()) as server, Gallery.open(path) as other:
+    with SqliteGallery.create(path, spec()) as server, SqliteGallery.open(path) as other:
         server.watch(0.01)
         other.enrol("Bob", [picture("b", UP)])
         assert eventually(lambda: [match.name for match in server.search(UP, 1)] == ["Bob"])
     assert not [thread for thread in threading.enumerate() if thread.name == "gallery-watch"]
 
 
-def test_writers_of_several_galleries_wait_for_each_other_and_lose_nothing(server: Gallery, path: Path) -> None:
+def test_writers_of_several_galleries_wait_for_each_other_and_lose_nothing(server: SqliteGallery, path: Path) -> None:
     vectors = random_units(np.random.default_rng(5), 120, 4)
     failed: list[BaseException] = []
 
     def write(first: int) -> None:
         try:
-            with Gallery.open(path) as mine:
+            with SqliteGallery.open(path) as mine:
                 for number in range(first, first + 30):
                     mine.enrol(f"P{number % 5}", [picture(f"{number}", vectors[number])])
         except Exception as error:  # noqa: BLE001 - whatever it was, the test should show it
@@ -208,7 +210,7 @@ def test_writers_of_several_galleries_wait_for_each_other_and_lose_nothing(serve
         thread.join()
     assert failed == []
     server.refresh()
-    with Gallery.open(path) as reopened:
+    with SqliteGallery.open(path) as reopened:
         assert view(server) == view(reopened)
         assert server.counts().templates == 120
 
@@ -223,7 +225,7 @@ def test_after_looking_everybody_sees_what_a_fresh_start_sees(
 ) -> None:
     path = tmp_path_factory.mktemp("following") / "people.db"
     vectors = random_units(np.random.default_rng(6), 10, 4)
-    with Gallery.create(path, spec()) as one, Gallery.open(path) as two:
+    with SqliteGallery.create(path, spec()) as one, SqliteGallery.open(path) as two:
         galleries = (one, two)
         for who, what, number in steps:
             name, gallery = f"P{number % 3}", galleries[who]
@@ -244,5 +246,5 @@ def test_after_looking_everybody_sees_what_a_fresh_start_sees(
                     gallery.refresh()
         for gallery in galleries:
             gallery.refresh()
-        with Gallery.open(path) as fresh:
+        with SqliteGallery.open(path) as fresh:
             assert view(one) == view(two) == view(fresh)

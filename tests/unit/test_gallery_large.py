@@ -14,7 +14,7 @@ from facewire.server.gallery.records import Match
 from facewire.server.gallery.search.cohort import Cohort, measure_by
 from facewire.server.gallery.search.index import ExactIndex
 from facewire.server.gallery.search.scales_file import FRESH_ROWS
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage.store import Store
 from facewire.server.gallery.writer import load
 from tests.support.galleries import cohort_file, people_like, picture, random_units, spec
@@ -38,11 +38,11 @@ def index_file(path: Path) -> Path:
     return path.with_name("people.db-index")
 
 
-def opened(path: Path) -> Gallery:
-    return Gallery.open(path, cohort=path.with_name("cohort.npz"))
+def opened(path: Path) -> SqliteGallery:
+    return SqliteGallery.open(path, cohort=path.with_name("cohort.npz"))
 
 
-def fill(gallery: Gallery, seed: int = 0, count: int = TEMPLATES) -> None:
+def fill(gallery: SqliteGallery, seed: int = 0, count: int = TEMPLATES) -> None:
     """`count` templates of PEOPLE people, an enrolment each person."""
     vectors, owners = people_like(np.random.default_rng(seed), PEOPLE, count, DIMENSION)
     for person in range(PEOPLE):
@@ -53,20 +53,20 @@ def fill(gallery: Gallery, seed: int = 0, count: int = TEMPLATES) -> None:
 @pytest.fixture
 def built(path: Path, cohort: Path) -> Path:
     """A closed gallery at `path` that was opened once since it was filled."""
-    with Gallery.create(path, spec(DIMENSION), cohort=cohort) as gallery:
+    with SqliteGallery.create(path, spec(DIMENSION), cohort=cohort) as gallery:
         fill(gallery)
     opened(path).close()
     return path
 
 
-def remove_somebody(gallery: Gallery, count: int = 1) -> None:
+def remove_somebody(gallery: SqliteGallery, count: int = 1) -> None:
     """The first `count` templates that `fill` enrols."""
     _, owners = people_like(np.random.default_rng(0), PEOPLE, TEMPLATES, DIMENSION)
     for number in range(count):
         gallery.remove_picture(f"P{owners[number]}", picture(f"0/{number}").sha256)
 
 
-def answers(gallery: Gallery) -> list[tuple[Match, ...]]:
+def answers(gallery: SqliteGallery) -> list[tuple[Match, ...]]:
     return [rounded(gallery.search(probe, 3)) for probe in PROBES]
 
 
@@ -86,7 +86,7 @@ def exact_answers(path: Path) -> list[tuple[Match, ...]]:
 
 
 def test_it_grows_and_keeps_its_scales_for_the_next_start(path: Path, cohort: Path) -> None:
-    with Gallery.create(path, spec(DIMENSION), cohort=cohort) as gallery:
+    with SqliteGallery.create(path, spec(DIMENSION), cohort=cohort) as gallery:
         fill(gallery)
         assert answers(gallery) == exact_answers(path)
     opened(path).close()
@@ -118,7 +118,7 @@ def test_changes_show_at_once(built: Path) -> None:
 def test_the_file_of_another_database_is_not_believed(built: Path) -> None:
     """Somebody put another database in this one's place, with as many templates under the same ids."""
     another = built.with_name("another.db")
-    with Gallery.create(another, spec(DIMENSION)) as gallery:
+    with SqliteGallery.create(another, spec(DIMENSION)) as gallery:
         fill(gallery, seed=7)
     another.replace(built)
     with opened(built) as gallery:
@@ -128,7 +128,7 @@ def test_the_file_of_another_database_is_not_believed(built: Path) -> None:
 def test_a_new_database_does_not_inherit_the_file(built: Path) -> None:
     assert index_file(built).exists()
     built.unlink()
-    Gallery.create(built, spec(DIMENSION)).close()
+    SqliteGallery.create(built, spec(DIMENSION)).close()
     assert not index_file(built).exists()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from facewire.server.errors import StartError
 from facewire.server.gallery.records import Counts
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage import schema
 from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import picture, spec, unit
@@ -30,7 +30,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def test_a_missing_database_is_not_created(path: Path) -> None:
     with pytest.raises(StartError, match=r"no database.*create_db") as refused:
-        Gallery.open(path)
+        SqliteGallery.open(path)
     assert refused.value.exit_code == 2
     assert list(path.parent.iterdir()) == []
 
@@ -39,7 +39,7 @@ def test_a_missing_database_is_not_created(path: Path) -> None:
 def test_a_file_that_is_no_gallery_is_refused_and_left_alone(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(StartError, match="is not a") as refused:
-        Gallery.open(path)
+        SqliteGallery.open(path)
     assert refused.value.exit_code == 2
     assert path.read_bytes() == content
     assert list(path.parent.iterdir()) == [path]
@@ -50,13 +50,13 @@ def test_somebody_elses_database_is_refused_and_left_alone(path: Path) -> None:
         other.execute("CREATE TABLE people (name)")
     content = path.read_bytes()
     with pytest.raises(StartError, match="not a facewire gallery"):
-        Gallery.open(path)
+        SqliteGallery.open(path)
     assert path.read_bytes() == content
 
 
 def test_a_folder_is_no_database(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="no database"):
-        Gallery.open(tmp_path)
+        SqliteGallery.open(tmp_path)
 
 
 def test_a_newer_schema_is_refused(path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
     with closing(connect(path)) as db:
         db.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
     with pytest.raises(StartError, match="newer"):
-        Gallery.open(path)
+        SqliteGallery.open(path)
 
 
 def test_a_database_without_a_spec_is_refused(path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_database_without_a_spec_is_refused(path: Path) -> None:
     with closing(connect(path)) as db:
         db.execute("DELETE FROM meta")
     with pytest.raises(StartError, match="names no model"):
-        Gallery.open(path)
+        SqliteGallery.open(path)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"model": 1}', "[]"])
@@ -81,28 +81,28 @@ def test_an_unreadable_spec_is_refused(path: Path, text: str) -> None:
     with closing(connect(path)) as db:
         db.execute("UPDATE specs SET json = ?", (text,))
     with pytest.raises(StartError, match="can't read"):
-        Gallery.open(path)
+        SqliteGallery.open(path)
 
 
 @pytest.mark.parametrize("blob", [b"short", np.full(4, np.nan, dtype="<f4").tobytes(), bytes(16)])
 def test_damaged_templates_are_refused(path: Path, blob: bytes) -> None:
-    with Gallery.create(path, spec()) as gallery:
+    with SqliteGallery.create(path, spec()) as gallery:
         gallery.enrol("Ann", [picture("a", unit(1, 0, 0, 0))])
     with closing(connect(path)) as db:
         db.execute("DROP TRIGGER journal_templates_update")  # which lets nobody in past the journal
         db.execute("UPDATE templates SET embedding = ?", (blob,))
     with pytest.raises(StartError, match="damaged"):
-        Gallery.open(path)
+        SqliteGallery.open(path)
 
 
 def test_damaged_pages_are_refused(path: Path) -> None:
-    with Gallery.create(path, spec()) as gallery:
+    with SqliteGallery.create(path, spec()) as gallery:
         gallery.enrol("Ann", [picture(f"{n}", unit(1, n, 0, 0)) for n in range(300)])
     content = bytearray(path.read_bytes())
     content[4096:] = b"\xaa" * (len(content) - 4096)
     path.write_bytes(content)
     with pytest.raises(StartError):
-        Gallery.open(path)
+        SqliteGallery.open(path)
 
 
 def test_acknowledged_means_on_disk(path: Path) -> None:
@@ -115,13 +115,13 @@ def test_acknowledged_means_on_disk(path: Path) -> None:
 def test_a_strangers_log_is_not_replayed_into_a_new_database(path: Path) -> None:
     """The database was deleted while its write-ahead log stayed, as after kill -9 and rm."""
     wal = path.with_name(path.name + "-wal")
-    with Gallery.create(path, spec()) as gallery:
+    with SqliteGallery.create(path, spec()) as gallery:
         gallery.enrol("Ann", [picture("a", unit(1, 0, 0, 0))])
         log = wal.read_bytes()
     assert log
     path.unlink()
     wal.write_bytes(log)
-    with Gallery.create(path, spec()) as fresh:
+    with SqliteGallery.create(path, spec()) as fresh:
         assert fresh.counts() == Counts(0, 0, 0)
 
 
@@ -130,10 +130,10 @@ def test_a_process_killed_inside_a_transaction_leaves_what_was_committed(path: P
 import os, signal
 from pathlib import Path
 from facewire.server.gallery.storage import journal
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import picture, spec, unit
-gallery = Gallery.create(Path({str(path)!r}), spec())
+gallery = SqliteGallery.create(Path({str(path)!r}), spec())
 gallery.enrol("Ann", [picture("a", unit(1, 0, 0, 0))])
 store = Store.open(Path({str(path)!r}))
 with store.transaction():
@@ -143,7 +143,7 @@ with store.transaction():
 """
     killed = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=False)
     assert killed.returncode == -9
-    with Gallery.open(path) as gallery:
+    with SqliteGallery.open(path) as gallery:
         assert [record.name for record in gallery.people()[0]] == ["Ann"]
     with closing(connect(path)) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

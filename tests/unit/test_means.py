@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facewire.server.gallery.search.index import ExactIndex
 from facewire.server.gallery.search.means import with_means
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from lab.evaluation.scoring import Scorer
 from tests.support.galleries import people_like, picture, random_units, spec, unit
 
@@ -65,11 +65,11 @@ def test_templates_that_cancel_out_have_no_mean() -> None:
 
 
 @pytest.fixture
-def gallery(tmp_path: Path) -> Gallery:
-    return Gallery.create(tmp_path / "people.db", spec(2))
+def gallery(tmp_path: Path) -> SqliteGallery:
+    return SqliteGallery.create(tmp_path / "people.db", spec(2))
 
 
-def test_a_gallery_compares_with_the_mean_and_names_the_nearest_picture(gallery: Gallery) -> None:
+def test_a_gallery_compares_with_the_mean_and_names_the_nearest_picture(gallery: SqliteGallery) -> None:
     with gallery:
         gallery.enrol("Ann", [picture("left", unit(1, 0.4)), picture("right", unit(1, -0.5))])
         gallery.enrol("Bob", [picture("bob", unit(1, 0.2))])
@@ -83,7 +83,7 @@ def test_a_gallery_compares_with_the_mean_and_names_the_nearest_picture(gallery:
         assert alone[1].similarity == pytest.approx(float(unit(1, 0.4) @ probe), abs=1e-6)
 
 
-def test_a_probe_that_is_enrolled_is_found_as_itself(gallery: Gallery) -> None:
+def test_a_probe_that_is_enrolled_is_found_as_itself(gallery: SqliteGallery) -> None:
     with gallery:
         gallery.enrol("Ann", [picture("left", unit(1, 0.4)), picture("right", unit(1, -0.5))])
         assert gallery.search(unit(1, 0.4), 1)[0].similarity == pytest.approx(1, abs=1e-6)
@@ -96,7 +96,7 @@ def test_evaluations_score_people_as_the_gallery_does(tmp_path: Path) -> None:
     probes, _ = people_like(np.random.default_rng(5), 40, 170, DIMENSION)
     scorer = Scorer(spec(DIMENSION, "Facenet"))
     scores = scorer.people(probes[120:], vectors, owners)
-    with Gallery.create(tmp_path / "people.db", spec(DIMENSION)) as gallery:
+    with SqliteGallery.create(tmp_path / "people.db", spec(DIMENSION)) as gallery:
         for person in range(len(people)):
             mine = np.flatnonzero(owners == person)
             gallery.enrol(f"P{person}", [picture(str(number), vectors[number]) for number in mine])

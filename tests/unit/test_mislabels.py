@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facewire.server.gallery.records import Templates
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.recognition.mislabels import OthersFinder, elsewhere_among
 from tests.support.galleries import picture, spec
 from tests.support.people import DIRECTIONS, crowd
@@ -69,7 +69,7 @@ def test_the_gallery_and_many_at_once_agree(tmp_path: Path) -> None:
     people = np.repeat(np.arange(12), 4)
     embeddings = crowd(people, 3)
     enrolled, fresh = np.arange(len(people)) % 4 < 3, np.arange(len(people)) % 4 == 3
-    with Gallery.create(tmp_path / "g.db", spec(DIRECTIONS)) as gallery:
+    with SqliteGallery.create(tmp_path / "g.db", spec(DIRECTIONS)) as gallery:
         for person in range(12):
             rows = np.flatnonzero(enrolled & (people == person))
             gallery.enrol(f"P{person}", [picture(f"{row}", embeddings[row]) for row in rows])
@@ -94,7 +94,7 @@ def test_the_gallery_and_many_at_once_agree(tmp_path: Path) -> None:
 def test_twins_match_each_other_and_are_enrolled(tmp_path: Path) -> None:
     """What has its own match is never refused, however near somebody else is."""
     twins: NDArray[np.float32] = crowd(np.zeros(6, np.int64), 1, alike=0.9)
-    with Gallery.create(tmp_path / "g.db", spec(DIRECTIONS)) as gallery:
+    with SqliteGallery.create(tmp_path / "g.db", spec(DIRECTIONS)) as gallery:
         gallery.enrol("Ann", [picture("a", twins[0])])
         gallery.enrol("Bea", [picture("b", twins[1])])
         finder = OthersFinder(gallery, lambda: THRESHOLD)
@@ -104,7 +104,7 @@ def test_twins_match_each_other_and_are_enrolled(tmp_path: Path) -> None:
 def test_pictures_of_one_request_speak_for_each_other(tmp_path: Path) -> None:
     people = np.array([0, 0, 0, 1, 1])
     faces = crowd(people, 5, alike=0.9)
-    with Gallery.create(tmp_path / "g.db", spec(DIRECTIONS)) as gallery:
+    with SqliteGallery.create(tmp_path / "g.db", spec(DIRECTIONS)) as gallery:
         gallery.enrol("Bob", [picture("b", faces[3])])
         finder = OthersFinder(gallery, lambda: THRESHOLD)
         alone = finder.find("Ann", faces[4:])[0]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from facewire.server.gallery.search.cohort import Cohort
 from facewire.server.gallery.search.rows import Chunk, Rows
 from facewire.server.gallery.search.scales_file import FRESH_ROWS, ScalesFile
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from tests.support.galleries import cohort_file, picture, random_units, spec
 
 DIMENSION = 16
@@ -180,20 +180,20 @@ class TestInAGallery:
 
     def test_the_next_start_has_the_same_scales_and_erasing_removes_the_file(self, db: Path, cohort: Path) -> None:
         file = db.with_name("people.db-index")
-        with Gallery.create(db, spec(DIMENSION), cohort=cohort) as gallery:
+        with SqliteGallery.create(db, spec(DIMENSION), cohort=cohort) as gallery:
             for number, embedding in enumerate(people(MANY)):
                 gallery.enrol(f"person {number % 40}", [picture(f"{number}.jpg", embedding)])
             measured = gallery.templates().scales
         assert not file.exists()
-        with Gallery.open(db, cohort=cohort) as gallery:
+        with SqliteGallery.open(db, cohort=cohort) as gallery:
             np.testing.assert_allclose(gallery.templates().scales, measured, atol=1e-6)
         assert file.exists()
-        with Gallery.open(db, cohort=cohort) as gallery:
+        with SqliteGallery.open(db, cohort=cohort) as gallery:
             np.testing.assert_allclose(gallery.templates().scales, measured, atol=1e-6)
             gallery.erase("person 7")
             assert not file.exists()
 
     def test_a_new_database_does_not_inherit_the_file(self, db: Path, cohort: Path) -> None:
         remembered(db)
-        Gallery.create(db, spec(DIMENSION), cohort=cohort).close()
+        SqliteGallery.create(db, spec(DIMENSION), cohort=cohort).close()
         assert not db.with_name("people.db-index").exists()

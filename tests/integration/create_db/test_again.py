@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facewire.server.gallery.records import Counts
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage.store import Store
 from tests.support.galleries import picture
 from tests.support.project import Project, content
@@ -34,7 +34,7 @@ def test_run_again_it_embeds_only_what_is_new_or_changed(project: Project, capsy
     assert (project.engine.looked_at, project.engine.embedded) == (2, 2)
     assert "1 new, 1 changed, 3 unchanged, 0 skipped, 1 gone from the folder" in capsys.readouterr().out
     assert [project.who(number) for number in (1, 2, 20, 3, 4, 30)] == ["Ann", "nobody", "Ann", "Ann", "Ann", "Bob"]
-    with Gallery.open(project.db) as gallery:
+    with SqliteGallery.open(project.db) as gallery:
         assert gallery.search(embedding_of(3), 1)[0].image == "Ann/moved.png"
 
     assert project.build() == 0
@@ -72,7 +72,7 @@ def test_files_that_changed_places(project: Project) -> None:
         os.utime(file, ns=(1, 1))
     assert project.build() == 0
     assert project.engine.embedded == 0
-    with Gallery.open(project.db) as gallery:
+    with SqliteGallery.open(project.db) as gallery:
         assert [gallery.search(embedding_of(n), 1)[0].image for n in (1, 2)] == ["Ann/2.png", "Ann/1.png"]
 
 
@@ -99,7 +99,7 @@ def test_prune_removes_what_is_gone_and_who_has_nothing_left(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     four_of_ann(project)
-    with Gallery.open(project.db) as gallery:
+    with SqliteGallery.open(project.db) as gallery:
         gallery.enrol("Zoe", [picture("wire", embedding_of(20))])
     shutil.rmtree(project.folder / "Bob")
     (project.folder / "Ann" / "1.png").rename(project.folder / "Ann" / "moved.png")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from facewire.server.gallery.records import Counts
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from tests.support.galleries import picture
 from tests.support.project import Project, content
 from tests.support.synthetic_engine import embedding_of, portrait
@@ -59,7 +59,7 @@ def test_a_folder_converted_to_another_format_takes_the_place_of_the_old(project
     assert project.build() == 0
     assert project.counts() == Counts(1, 3, 3)
     assert project.skipped() == {}
-    with Gallery.open(project.db) as gallery:
+    with SqliteGallery.open(project.db) as gallery:
         assert gallery.search(embedding_of(2), 1)[0].image == "Ann/2.jpg"
 
 
@@ -68,7 +68,7 @@ def test_what_came_over_the_wire_is_recognised_in_the_folder(project: Project) -
     project.build()
     data = portrait(2)
     wired = replace(picture("wire", embedding_of(2)), fingerprint=project.engine.fingerprint(data))
-    with Gallery.open(project.db) as gallery:
+    with SqliteGallery.open(project.db) as gallery:
         assert gallery.enrol("Ann", [wired]).person.images == 2
         again = replace(
             picture("again", embedding_of(2)), fingerprint=project.engine.fingerprint(resaved(data, ".jpg"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from facewire.server.gallery.records import Counts
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.maintenance.create_db import main
 from tests.support.galleries import picture
 from tests.support.project import Project, content
@@ -32,11 +32,11 @@ def test_another_model_is_refused_without_rebuild(project: Project, capsys: pyte
 def test_rebuild_forgets_everything(project: Project) -> None:
     project.put("Ann/1.png", portrait(1))
     project.build()
-    with Gallery.open(project.db) as gallery:
+    with SqliteGallery.open(project.db) as gallery:
         gallery.enrol("Zoe", [picture("wire", embedding_of(9))])
     assert project.build("--rebuild", "--model", "Other", model="Other") == 0
     assert project.names() == ["Ann"]
-    with Gallery.open(project.db) as gallery:
+    with SqliteGallery.open(project.db) as gallery:
         assert gallery.spec.model == "Other"
 
 
@@ -90,7 +90,7 @@ def test_a_server_on_the_old_database_sees_all_of_it_and_loses_nothing(project: 
     project.build()
     for number in range(10, 60):
         project.put(f"New {number}/{number}.png", portrait(number))
-    server = Gallery.open(project.db)
+    server = SqliteGallery.open(project.db)
     reader = sqlite3.connect(project.db, isolation_level=None)
     reader.execute("BEGIN")
     count = "SELECT count(*) FROM templates"
@@ -117,7 +117,7 @@ def test_the_same_picture_enrolled_meanwhile_is_kept_once(project: Project) -> N
     project.build()
     data = portrait(2)
     project.put("Ann/2.png", data)
-    server = Gallery.open(project.db)
+    server = SqliteGallery.open(project.db)
     wired = replace(picture("wire", embedding_of(2)), sha256=hashlib.sha256(data).hexdigest())
 
     assert project.build(before_embedding=lambda embedded: server.enrol("Ann", [wired])) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facewire.server.gallery.records import Counts
-from facewire.server.gallery.sqlite import SqliteGallery as Gallery
+from facewire.server.gallery.sqlite import SqliteGallery
 from tests.support.project import Project
 from tests.support.synthetic_engine import draw, embedding_of, portrait
 
@@ -30,7 +30,7 @@ def test_any_nesting_and_any_case_of_extension(project: Project) -> None:
     ]
     assert project.counts() == Counts(2, 5, 5)
     assert not project.log.exists()
-    with Gallery.open(project.db) as gallery:
+    with SqliteGallery.open(project.db) as gallery:
         assert gallery.search(embedding_of(2), 1)[0].image == "Ann_Lee/2019/summer/beach.PNG"
 
 
