@@ -31,7 +31,7 @@ from facewire.server.settings import DEFAULT_DB
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code."""
+    """Run the command; returns the exit code."""
     options = _parser().parse_args(argv)
     db = options.db.resolve()
 
@@ -102,7 +102,7 @@ _COMMANDS = {"save": _save, "check": _check, "restore": _restore, "export": _exp
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Raises StartError for files of other programs, and for a whole copy where an export is asked for."""
+    """Raises StartError for other programs' files, and for any file that is not SQLite."""
     if not path.is_file():
         return
     known = explain(path)
