@@ -3,6 +3,7 @@
 A deleted or replaced file lives on for whoever has it open, and everything written to it is lost when they close it. So
 a process with an open database checks before it acknowledges a change, and from time to time.
 """
+
 from __future__ import annotations
 
 import logging
