@@ -48,7 +48,7 @@ _SQLITE = {
     sqlite3.SQLITE_NOTADB: "the file is damaged: restore a backup",
 }
 
-_TRIED = 1 << 18
+_TRIAL_BYTES = 1 << 18
 """Bytes of a trial write: more than a change of a few templates needs."""
 
 _VAGUE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
@@ -70,7 +70,7 @@ def failure(error: sqlite3.Error | OSError, path: Path) -> RequestError | None:
 def reason_of(error: sqlite3.Error, path: Path) -> str | None:
     """Why SQLite could not use the file at `path`, and what to do; None if storage is not the cause."""
     code = _code(error)
-    return (_seen(path) if code in _VAGUE else None) or _SQLITE.get(code)
+    return (_visible_fault(path) if code in _VAGUE else None) or _SQLITE.get(code)
 
 
 def os_reason(error: OSError) -> str:
@@ -115,7 +115,7 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
 
 
-def _seen(path: Path) -> str | None:
+def _visible_fault(path: Path) -> str | None:
     """What is wrong with the file at `path` or its folder; None if nothing is visibly wrong."""
     folder = path.parent
     try:
@@ -133,14 +133,14 @@ def _seen(path: Path) -> str | None:
         return _DENIED
     if not system.f_bavail:
         return _FULL
-    return _tried(path)
+    return _write_fault(path)
 
 
-def _tried(path: Path) -> str | None:
+def _write_fault(path: Path) -> str | None:
     """The system's reason for refusing a trial write: SQLite can't tell a quota from a broken disk."""
     try:
         with tempfile.TemporaryFile(dir=path.parent) as file:
-            file.write(bytes(_TRIED))
+            file.write(bytes(_TRIAL_BYTES))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -148,4 +148,4 @@ def _tried(path: Path) -> str | None:
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     there = (path, path.with_name(path.name + "-wal"))
     largest = max((file.stat().st_size for file in there if file.exists()), default=0)
-    return _ERRNO[errno.EFBIG] if limit != resource.RLIM_INFINITY and largest + _TRIED > limit else None
+    return _ERRNO[errno.EFBIG] if limit != resource.RLIM_INFINITY and largest + _TRIAL_BYTES > limit else None

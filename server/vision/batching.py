@@ -84,13 +84,13 @@ class Batcher(Generic[Item, Outcome]):
         with self._changed:
             if self._closed:
                 raise Busy("the server is stopping", retry_after_ms=1000)
-            self._refuse_what_is_too_late(job)
+            self._refuse_if_too_late(job)
             self._jobs.append(job)
             self._waiting += len(items)
             self._changed.notify()
         return self._outcomes(job)
 
-    def _refuse_what_is_too_late(self, job: _Job[Item, Outcome]) -> None:
+    def _refuse_if_too_late(self, job: _Job[Item, Outcome]) -> None:
         """Called with the lock held. A large job only counts as many faces ahead of a small one as the small one
         has."""
         ahead = sum(min(other.left, len(job.items)) for other in self._jobs)

@@ -27,7 +27,7 @@ Pixels = NDArray[np.uint8]
 Room = Callable[[tuple[int, ...]], Pixels | None]
 """Returns an array of the given shape to decode into, which saves a copy; None if there is not enough room."""
 
-ELONGATED = 2  # length to width: most photographs are below this, panoramas above
+ELONGATED = 2  # length to width: at most this in photographs, more in panoramas
 
 MEGAPIXEL = 1_000_000
 

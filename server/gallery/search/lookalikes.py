@@ -16,8 +16,8 @@ SAME = 0.12
 """The largest difference between copies of one picture."""
 
 LEAST_CONTRAST = 8.0
-"""Grey levels, of 255. Below this contrast the difference is taken absolute: a relative one would divide by almost
-nothing."""
+"""Grey levels, of 255. Flatter pictures are treated as having this contrast: dividing by almost nothing would inflate
+their differences."""
 
 
 class Lookalikes:

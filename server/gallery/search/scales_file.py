@@ -22,8 +22,7 @@ from facewire.server.gallery.search.rows import Rows
 from facewire.server.gallery.storage.connection import INDEX_SUFFIX
 
 FRESH_ROWS = 512
-"""Number of templates missing from the file above which it is written again; fewer are measured at each start (10
-ms)."""
+"""Templates missing from the file before it is written again; fewer are measured at each start (10 ms)."""
 
 HASHED_ROWS = 4096
 """Embeddings hashed at once: 16 MB at 512 dimensions."""

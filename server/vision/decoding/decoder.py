@@ -100,9 +100,9 @@ class Decoder:
 
     def look(self, data: bytes, limits: ImageLimits) -> Header:
         """A file's declared format, and width and height as shown, without decoding a pixel. Raises InvalidImage."""
-        said, room = self._asked(data, limits, {"op": "look"})
+        answer, room = self._ask(data, limits, {"op": "look"})
         room.leave()
-        return Header(said["format"], said["width"], said["height"])
+        return Header(answer["format"], answer["width"], answer["height"])
 
     def photo(self, data: bytes, limits: ImageLimits, enough: int | None = None) -> Photo:
         """The pixels, as from `server.vision.image.decode_photo`; `enough` None: full size. Their memory is freed with
@@ -110,12 +110,14 @@ class Decoder:
 
         Raises InvalidImage; Busy if no process or memory becomes free in time.
         """
-        said, room = self._asked(data, limits, {"op": "photo", "enough": enough})
-        return Photo(room.pixels(said["rows"], said["columns"]), said["factor"], said["width"], said["height"])
+        answer, room = self._ask(data, limits, {"op": "photo", "enough": enough})
+        return Photo(
+            room.pixels(answer["rows"], answer["columns"]), answer["factor"], answer["width"], answer["height"]
+        )
 
     # ------------------------------------------------------------------------------------------ inside
 
-    def _asked(self, data: bytes, limits: ImageLimits, question: Message) -> tuple[Message, _Room]:
+    def _ask(self, data: bytes, limits: ImageLimits, question: Message) -> tuple[Message, _Room]:
         """A child's answer, and the memory that holds the pixels. Raises InvalidImage and Busy."""
         check_bytes(data, limits)
         question = question | {"max_bytes": limits.max_bytes, "max_pixels": limits.max_pixels}
@@ -125,36 +127,36 @@ class Decoder:
         # A child may be killed by somebody, or be broken by an earlier picture. Two crashes are no coincidence.
         for last in (False, True):
             try:
-                said, room = self._ask(data, question)
+                answer, room = self._ask_once(data, question)
             except _Hostile as error:
                 if error.reason != "crash" or last:
-                    raise self._convicted(data, error.reason, proven=error.proven) from None
+                    raise self._refused(data, error.reason, proven=error.proven) from None
             except (StartError, OSError) as error:
                 _log.error("no picture can be decoded now: %s", error)
                 raise Busy("the server can't start a process to decode the picture", retry_after_ms=1000) from error
             else:
                 try:
-                    return self._accepted(data, said), room
+                    return self._success(data, answer), room
                 except InvalidImage:
                     room.leave()
                     raise
         raise AssertionError
 
-    def _ask(self, data: bytes, question: Message) -> tuple[Message, _Room]:
+    def _ask_once(self, data: bytes, question: Message) -> tuple[Message, _Room]:
         """One exchange with one child, which is killed on failure."""
         with self._pool.child(self._settings.patience_s) as child, self._file(data) as file:
             # Memory for a small picture is sent along, which saves a round trip.
             with self._room(_SMALL, _SMALL) as room:
                 question = question | {"length": len(data), "inline": file is None, "room": _SMALL}
                 fds = [] if file is None else [file.fd]
-                _say(child, question, data if file is None else b"", [*fds, room.segment.fd])
-                said = _heard(child, _LOOKING_WALL_S)
-            while "memory" in said:  # it needs more memory
+                _send(child, question, data if file is None else b"", [*fds, room.segment.fd])
+                answer = _receive(child, _LOOKING_WALL_S)
+            while "memory" in answer:  # it needs more memory
                 room.leave()
-                with self._room(said["result"], said["result"] + said["memory"]) as room:
-                    _say(child, {}, fds=[room.segment.fd])
-                    said = _heard(child, said["wall_s"])
-            return said, room
+                with self._room(answer["result"], answer["result"] + answer["memory"]) as room:
+                    _send(child, {}, fds=[room.segment.fd])
+                    answer = _receive(child, answer["wall_s"])
+            return answer, room
 
     @contextlib.contextmanager
     def _file(self, data: bytes) -> Iterator[Segment | None]:
@@ -186,18 +188,18 @@ class Decoder:
             grant.shrink(0)
             raise
 
-    def _accepted(self, data: bytes, said: Message) -> Message:
+    def _success(self, data: bytes, answer: Message) -> Message:
         """The answer, if it is a success. Raises InvalidImage otherwise."""
-        if "invalid" in said:
-            raise InvalidImage(said["invalid"])
-        if "hostile" in said:
-            raise self._convicted(data, said["hostile"])
-        if "odd" in said:
-            _log.info("a picture of %d bytes made its reader raise %s", len(data), said["odd"])
+        if "invalid" in answer:
+            raise InvalidImage(answer["invalid"])
+        if "hostile" in answer:
+            raise self._refused(data, answer["hostile"])
+        if "odd" in answer:
+            _log.info("a picture of %d bytes made its reader raise %s", len(data), answer["odd"])
             raise InvalidImage("the picture is damaged, or of a kind that is not read here")
-        return said
+        return answer
 
-    def _convicted(self, data: bytes, reason: str, *, proven: bool = True) -> InvalidImage:
+    def _refused(self, data: bytes, reason: str, *, proven: bool = True) -> InvalidImage:
         """The error for the sender; a picture that is `proven` hostile is refused from now on."""
         if proven:
             self._culprits.add(data, _REASONS[reason])
@@ -215,14 +217,14 @@ class _Hostile(Exception):
         self.proven = proven
 
 
-def _say(child: Child, message: Message, payload: bytes = b"", fds: Sequence[int] = ()) -> None:
+def _send(child: Child, message: Message, payload: bytes = b"", fds: Sequence[int] = ()) -> None:
     try:
         send(child.channel, message, payload, fds)
     except Ended:
         raise _Hostile("crash") from None
 
 
-def _heard(child: Child, wall_s: float) -> Message:
+def _receive(child: Child, wall_s: float) -> Message:
     """The child's answer within `wall_s`. Raises _Hostile."""
     begun = time.monotonic()
     child.channel.settimeout(wall_s)
