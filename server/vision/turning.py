@@ -2,8 +2,8 @@
 
 YuNet was trained on upright faces. It still finds half of those that lie on their side and nearly all that are upside
 down, but with lower scores and wrong landmarks: eyes where the mouth is. So a face with a low score is examined again
-in several orientations, on a small patch around it; and a picture without any face is searched again in the other three
-orientations. docs/decisions/0039 has results and costs.
+in several orientations, on a small patch around it; and a picture without a face that scores TURNED_SCORE is searched
+again in the other three orientations. docs/decisions/0039 has results and costs.
 """
 
 from __future__ import annotations

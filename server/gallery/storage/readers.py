@@ -1,4 +1,4 @@
-"""Read-only connections, separate from the writer's: readers never wait for writers."""
+"""Connections for reading, separate from the writer's: readers never wait for writers."""
 
 from __future__ import annotations
 

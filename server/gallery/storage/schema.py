@@ -36,7 +36,7 @@ _FIRST_TABLES = (
         UNIQUE (person_id, sha256))""",
     "CREATE INDEX images_by_path ON images (source, path)",
     "CREATE INDEX images_by_sha256 ON images (sha256)",
-    # person_id here too: a template may belong to another person than the rest of its picture (a group photo).
+    # person_id: the picture's (see storage.edits), repeated here so that loading templates needs no join.
     # embedding: float32, little endian. landmarks: JSON, [[x, y], ...].
     """CREATE TABLE templates (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
