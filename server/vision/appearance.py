@@ -50,8 +50,8 @@ class Discriminant:
 @dataclass(frozen=True, slots=True)
 class Appearance:
     """`unlike`: 0 for a face, 1 for a drawing or pattern; `cloth`: 0 for a plain face, 1 with something over mouth and
-    nose; `dark_eyes`: the share of an eye's surroundings darker than half the cheeks, 0 to 1, of the eye where it is
-    smaller."""
+    nose; `dark_eyes`: the share of an eye's surroundings that is darker than half the cheeks, 0 to 1, the lower of both
+    eyes' values."""
 
     unlike: float
     cloth: float
