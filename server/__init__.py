@@ -1,24 +1,24 @@
-"""The server. Importing it tells libraries what they read when they are loaded, before anything loads them.
+"""The server. Importing it configures libraries that read their settings when loaded, before anything loads them.
 
-No thread changes the environment later: it is the whole process's, and others read it meanwhile.
+No thread changes the environment later: it belongs to the whole process, and other threads read it.
 """
 
 import os
 import sys
 
-# Products here are small, and callers many: a face is held against the cohort by one, and searched for by another. With
-# threads of its own OpenBLAS spends more processor time on handing them out and waiting for them than they save, just
-# when FaceNet wants every core: 10 ms a picture (docs/decisions/0009).
+# Our matrix products are small and called from many threads: some compare faces with the cohort, others search. With
+# threads of its own, OpenBLAS spends more processor time on coordinating them than they save, just when FaceNet wants
+# every core: 10 ms per picture (docs/decisions/0009).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# Importing OpenVINO tells Google Analytics so, and writes an identity into ~/intel. It asks nobody, and no setting
-# turns it off; where its package for that is missing, it does neither (docs/decisions/0047).
+# Importing OpenVINO reports it to Google Analytics and writes an identifier into ~/intel, without asking and without a
+# setting to turn it off. It does neither if its telemetry package is missing (docs/decisions/0047).
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
-# Keras reads ~/.keras/keras.json, written for other programs, and writes it where there is none. Here it finds nothing
-# to read and nowhere to write.
+# Keras reads ~/.keras/keras.json, which may have been written for other programs, and creates it if missing. With this
+# home it finds nothing to read and can't write.
 os.environ["KERAS_HOME"] = os.devnull
 
-# Their greetings are no news to our users; DeepFace prints to stdout, which is ours.
+# Users don't need the libraries' startup messages; DeepFace prints to stdout, which is reserved for our own output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["DEEPFACE_LOG_LEVEL"] = "50"  # logging.CRITICAL

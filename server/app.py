@@ -1,4 +1,4 @@
-"""The composition root: builds everything in order, serves, and closes it in reverse."""
+"""The composition root: builds every component in order, serves, and closes them in reverse order."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ from facewire.server.vision.serving import ServingEngine
 
 log = logging.getLogger("facewire")
 
-STOP_GRACE_S = 4.5  # of the 5 s promised; the rest is for the interpreter to end
+STOP_GRACE_S = 4.5  # of the promised 5 s; the rest is for the interpreter to exit
 _INTERRUPTED = 130  # the shell's convention for Ctrl-C
 
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """Everything that serves one gallery, as the dispatcher wants it."""
+    """The components that serve one gallery, as the dispatcher expects them."""
 
     analyser: ServingEngine
     gallery: Gallery
@@ -57,16 +57,17 @@ class Recognition:
 
     @property
     def computing(self) -> Handlers:
-        """Request -> what answers it, told whether anybody still waits."""
+        """Handlers for CPU-bound requests, by request type; each also receives the `Asker` that waits for the
+        answer."""
         return {**self.recogniser.computing, **self.curator.computing}
 
     @property
     def handlers(self) -> Handlers:
-        """Request -> what answers it."""
+        """Handlers for all other requests, by request type."""
         return {**self.recogniser.handlers, **self.curator.handlers}
 
     def counts(self) -> Counts:
-        """As the recogniser's."""
+        """Forwards to the recogniser."""
         return self.recogniser.counts()
 
 
@@ -95,10 +96,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build(settings: Settings, open_things: ExitStack) -> Listener:
-    """A listener, not started, with all that it serves; `open_things` closes them in reverse. Raises StartError."""
+    """A listener, not yet started, with everything it serves; `open_things` closes it all in reverse order. Raises
+    StartError."""
     begun = time.perf_counter()
-    cv2.setNumThreads(1)  # pictures are worked on side by side; a picture's own threads would only fight over the cores
-    # What fails raises; OpenCV's own lines would stand in the midst of ours.
+    cv2.setNumThreads(1)  # requests run in parallel, so OpenCV's own threads would only compete for cores
+    # Failures raise exceptions; OpenCV's own log lines would clutter ours.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     recognition = open_recognition(
         settings.db, settings.model, settings.vision, settings.fpir, open_things, fmr=settings.fmr
@@ -114,10 +116,10 @@ def build(settings: Settings, open_things: ExitStack) -> Listener:
 
 
 def open_albums(recognition: Recognition, settings: Settings, open_things: ExitStack) -> AlbumService | None:
-    """The albums, with the gallery's networks and decisions; `open_things` closes them.
+    """The album service, sharing the gallery's networks and decision thresholds; `open_things` closes it.
 
-    None where their folder can't be used (a second server on one gallery, a read-only disk) and nobody named it.
-    Raises StartError.
+    None if the albums folder is unusable (another server holds it, or the disk is read-only) and was not explicitly
+    configured. If it was: StartError.
     """
     try:
         with storage_errors(settings.albums.root):
@@ -147,7 +149,8 @@ def open_recognition(
     *,
     fmr: float = DEFAULT_FMR,
 ) -> Recognition:
-    """Everything that serves a gallery, networks loaded and warmed; `open_things` closes it. Raises StartError."""
+    """Everything that serves a gallery, with networks loaded and warmed up; `open_things` closes it. Raises
+    StartError."""
     gallery = open_gallery(db)
     open_things.callback(gallery.close)
     gallery.watch()
@@ -166,7 +169,7 @@ def open_recognition(
 def compose(
     analyser: ServingEngine, gallery: Gallery, fpir: float, *, fmr: float = DEFAULT_FMR, runtime: str
 ) -> Recognition:
-    """What identifies, what curates and what decides, for an open gallery. Raises ModelMismatch when its embeddings are
+    """Wires the judge, recogniser and curator for an open gallery. Raises ModelMismatch if the gallery's embeddings are
     not the analyser's."""
     decider = Decider(gallery.spec, fpir, fmr=fmr, normalised=gallery.cohort is not None)
     judge = Judge(gallery, decider, Calibration(gallery, decider.prior))
@@ -175,7 +178,7 @@ def compose(
 
 
 def check_model_choice(asked: str | None, spec: EmbeddingSpec, db: str) -> None:
-    """Raises StartError (exit code 2) when a model was named and the gallery was built with another."""
+    """Raises StartError (exit code 2) if a model was requested and the gallery was built with a different one."""
     if asked is not None and model_card(asked).name != spec.model:
         raise StartError(
             f"{db} was built with {spec.model}, not {model_card(asked).name}: leave --model out, or build a database "
@@ -185,7 +188,7 @@ def check_model_choice(asked: str | None, spec: EmbeddingSpec, db: str) -> None:
 
 
 def check_weights(analyser: Analyser, spec: EmbeddingSpec, db: str) -> None:
-    """Raises StartError (exit code 2) when the weights found are not those the gallery was built with."""
+    """Raises StartError (exit code 2) if the weights found are not the ones the gallery was built with."""
     if analyser.spec != spec:
         raise StartError(
             f"{db} was built with other weights of {spec.model} (sha256 {spec.weights_sha256[:12]}..., here "
@@ -210,9 +213,10 @@ def _warn_if_public(settings: Settings) -> None:
 
 @contextmanager
 def _stop_signals() -> Iterator[socket.socket]:
-    """A socket that becomes readable at SIGINT or SIGTERM.
+    """A socket that becomes readable on SIGINT or SIGTERM.
 
-    The handlers do nothing: stopping takes locks that an interrupted thread might hold, so it must not happen in one.
+    The handlers do nothing: stopping takes locks that the interrupted thread might hold, so it must not run in a signal
+    handler.
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)

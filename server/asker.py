@@ -1,4 +1,4 @@
-"""Whoever waits for an answer, as the work sees them: no sockets and no messages, so every package may use it."""
+"""The requester, as seen by the code doing the work: no sockets or messages, so any package can use it."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import math
 
 
 class Asker:
-    """One who waits for ever and needs no progress, such as a script. Every method may be called from any thread, and
-    returns at once."""
+    """A requester that waits forever and needs no progress, such as a script. Methods are thread-safe and return
+    immediately."""
 
     def __call__(self) -> bool:
-        """Does nobody wait for the work any more: has whoever asked gone, or did it not begin in time?"""
+        """True once nobody waits for the work: the requester is gone, or the step did not begin in time."""
         return self.left() <= 0
 
     def left(self) -> float:
-        """Seconds that it may still wait for the next step to begin; 0 once it is too late."""
+        """Seconds left for the next step to begin; 0 once it is too late."""
         return math.inf
 
     def proceeds(self) -> None:
-        """A step begins: from here on, the wait for the next one counts."""
+        """Mark the start of a step, which restarts the wait for the next one."""
 
     def progress(self, done: int, total: int) -> None:
-        """A step of long work is done, and others are left."""
+        """Report that `done` of `total` steps of long-running work are finished."""
 
 
 class Part(Asker):
-    """Work that is one step of something larger: it proceeds with that, which reports the progress."""
+    """One step of a larger job: progress within it only keeps the job alive, and the job reports its own progress."""
 
     def __init__(self, whole: Asker) -> None:
         self._whole = whole
 
     def left(self) -> float:
-        """See Asker."""
+        """As the whole job's."""
         return self._whole.left()
 
     def proceeds(self) -> None:
-        """See Asker."""
+        """Forwards to the whole job."""
         self._whole.proceeds()
 
     def progress(self, done: int, total: int) -> None:
-        """See Asker."""
+        """Keeps the whole job alive; reports nothing."""
         self._whole.proceeds()

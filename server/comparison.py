@@ -1,14 +1,14 @@
-"""How alike two faces are: every formula that compares two embeddings, and nothing else.
+"""Every formula that compares two embeddings.
 
-*Similarity* is the cosine of two unit embeddings, *distance* the Euclidean distance between them. Strangers come
-closer to some faces than to others, so a similarity is held against what near strangers reach: each face has a local
+*Similarity* is the cosine of two unit embeddings, *distance* the Euclidean distance between them. Strangers come closer
+to some faces than to others, so a similarity is measured relative to how close strangers come: each face has a local
 scale (see `gallery.search.cohort`; 1 without a cohort), a pair has the product of both, and
 
     normalised = 1 - (1 - similarity) / scale
 
-is 1 for identical embeddings and 0 for a pair as close as near strangers are: local scaling (Zelnik-Manor and Perona
-2004). Decisions are made on it. For one probe its own scale is the same against everybody, so people are ranked by
-`nearness`, which leaves it out. All arguments broadcast; scalars give floats and arrays give arrays.
+is 1 for identical embeddings and 0 for a pair as close as near strangers are. This is local scaling (Zelnik-Manor and
+Perona 2004), and decisions are based on it. A probe's own scale is the same against everybody, so people are ranked by
+`nearness`, which omits it. All arguments broadcast; scalars give floats and arrays give arrays.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Number = TypeVar("Number", float, NDArray[Any])
 
 
 def distance(similarity: float) -> float:
-    """The Euclidean distance between unit vectors of this cosine; rounding may take the cosine beyond 1."""
+    """The Euclidean distance between unit vectors with this cosine, which rounding may have pushed beyond 1."""
     return math.sqrt(max(0.0, 2.0 - 2.0 * similarity))
 
 
@@ -40,7 +40,7 @@ def similarity_for(normalised_similarity: Number, scale: Number) -> Number:
 
 
 def nearness(similarity: Number, scale: Number) -> Number:
-    """What templates are ranked by for one probe: at most 0, and higher is closer. `scale`: the template's alone."""
+    """The score that ranks templates for one probe: at most 0, higher is closer. `scale`: the template's only."""
     found: Number = (similarity - 1) / scale
     return found
 

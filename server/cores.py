@@ -1,4 +1,4 @@
-"""How many processors there are for this process."""
+"""The number of processors available to this process."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def cores() -> int:
-    """Processors that this process may run on: fewer than the machine's under taskset or in a container."""
+    """Processors this process may run on; fewer than the machine has under taskset or in a container."""
     return len(os.sched_getaffinity(0))

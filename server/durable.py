@@ -1,4 +1,4 @@
-"""Files that are on the disk, and not only in its cache."""
+"""Writing files durably: the data is on the disk, not only in the operating system's cache."""
 
 import os
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def fsync_path(path: Path) -> None:
-    """Wait until a file's content is on the disk; of a folder, which files are in it. Raises OSError."""
+    """Flush a file's content, or a folder's list of entries, to the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -17,8 +17,8 @@ def fsync_path(path: Path) -> None:
 
 
 def put_in_place(ready: Path, path: Path) -> None:
-    """Rename a finished file to `path`, in one step, over what is there. Content and name are on the disk when this
-    returns. Raises OSError."""
+    """Atomically rename a finished file to `path`, replacing any existing file. Content and name are on the disk on
+    return. Raises OSError."""
     fsync_path(ready)
     ready.replace(path)
     fsync_path(path.parent)
@@ -26,10 +26,10 @@ def put_in_place(ready: Path, path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """An empty file beside `path`, to be filled, which is then put in its place. Raises OSError.
+    """Yields an empty temporary file beside `path` to be filled, then moves it to `path`. Raises OSError.
 
-    Only its owner may read it. On an error `path` is as it was. A process that is killed leaves a file whose name
-    begins with `path`'s and "-".
+    The file is readable by its owner only. On an error `path` is unchanged. A killed process leaves behind a file whose
+    name starts with `path`'s name and "-".
     """
     descriptor, name = tempfile.mkstemp(prefix=f"{path.name}-", dir=path.parent)
     os.close(descriptor)

@@ -1,43 +1,44 @@
-"""What can go wrong in the domain: errors with a message that tells the user what to do next.
+"""The domain's errors; each message tells the user what to do next.
 
 FacewireError
 |-- RequestError        a request that can't be served; dispatch maps each class to an error code
 |   |-- InvalidImage, NoFace, SeveralFaces, Rejected
 |   |-- UnknownPerson, UnknownTemplate, AlreadyExists, InvalidName
 |   |-- UnknownAlbum, BadRequest, OverLimit
-|   |-- Conflict        the change can't be made as the gallery stands now
-|   |-- StorageFailed   what had to be kept could not be; no change is in force
+|   |-- Conflict        the change is not possible in the gallery's current state
+|   |-- StorageFailed   data could not be saved; nothing was changed
 |   |-- Busy            try again after `retry_after_ms`
-|   |-- TimedOut        the request waited longer than it may
-|   +-- ModelMismatch   two embedding specs met that must not be compared
-+-- StartError          the server, or a script, can't start as asked; one line and an exit code, no traceback
+|   |-- TimedOut        the request exceeded its maximum wait
+|   +-- ModelMismatch   embeddings of two different specs can't be compared
++-- StartError          the server or a script can't start as configured; one line and an exit code, no traceback
 """
 
 from __future__ import annotations
 
 
 class FacewireError(Exception):
-    """Base of everything this project raises on purpose."""
+    """Base class of every error this project raises on purpose."""
 
 
 class RequestError(FacewireError):
-    """A request that can't be served; the connection lives on."""
+    """A request that can't be served; the connection stays open."""
 
 
 class InvalidImage(RequestError):
-    """The bytes are not a picture that we read, or one beyond the limits."""
+    """Unsupported image format, damaged data, or an image beyond the limits."""
 
 
 class NoFace(RequestError):
-    """A face is needed and the picture shows none."""
+    """A face is required, but the picture shows none."""
 
 
 class SeveralFaces(RequestError):
-    """One face is needed and the picture shows several."""
+    """Exactly one face is required, but the picture shows several."""
 
 
 class Rejected(RequestError):
-    """A picture is not good enough to enrol; the message says why, `reason` in a word of the wire."""
+    """A picture is not good enough to enrol. The message explains why; `reason` is the corresponding code of the wire
+    protocol."""
 
     def __init__(self, message: str, *, reason: str = "rejected") -> None:
         super().__init__(message)
@@ -45,11 +46,11 @@ class Rejected(RequestError):
 
 
 class UnknownPerson(RequestError):
-    """Nobody of that name is enrolled."""
+    """Nobody with that name is enrolled."""
 
 
 class UnknownTemplate(RequestError):
-    """The person has no template of that number."""
+    """The person has no template with that id."""
 
 
 class UnknownAlbum(RequestError):
@@ -57,40 +58,40 @@ class UnknownAlbum(RequestError):
 
 
 class BadRequest(RequestError):
-    """It asks for what is not there, or can't be."""
+    """Refers to something that does not exist or is not possible."""
 
 
 class OverLimit(RequestError):
-    """More than a limit or a quota of this server allows."""
+    """The request exceeds a limit or quota of this server."""
 
 
 class AlreadyExists(RequestError):
-    """That name is taken."""
+    """The name is taken."""
 
 
 class InvalidName(RequestError, ValueError):
-    """A text that can't be a person's name."""
+    """The text is not a valid name."""
 
 
 class Conflict(RequestError):
-    """The change can't be made as the gallery stands: nothing to undo, or another change came in between."""
+    """Not possible in the gallery's current state: there is nothing to undo, or another change came first."""
 
 
 class StorageFailed(RequestError):
-    """What had to be kept could not be: a full disk, a read-only or damaged file, one that was deleted under us. No
-    change is in force."""
+    """Data could not be saved: the disk is full, or the file is read-only, damaged or was deleted while in use. Nothing
+    was changed."""
 
 
 class ModelMismatch(RequestError):
-    """Embeddings of two specs can't be compared."""
+    """Embeddings of two different specs can't be compared."""
 
 
 class TimedOut(RequestError):
-    """The request waited longer than the server lets it."""
+    """The request exceeded the server's maximum wait."""
 
 
 class Busy(RequestError):
-    """The server has all the work it can hold; `retry_after_ms` says when to ask again."""
+    """The server is at capacity; retry after `retry_after_ms`."""
 
     def __init__(self, message: str, *, retry_after_ms: int) -> None:
         super().__init__(message)
@@ -98,7 +99,7 @@ class Busy(RequestError):
 
 
 class StartError(FacewireError):
-    """Nothing can be served in this configuration; `exit_code` is 2 (usage error) or 3 (something is broken)."""
+    """The program can't run in this configuration; `exit_code` is 2 (usage error) or 3 (failure)."""
 
     exit_code = 3
 

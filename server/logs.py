@@ -1,4 +1,4 @@
-"""Log lines: one a record, whatever names and messages of others are in it."""
+"""Logging: one line per record, even if user-supplied names and messages contain line breaks."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class HarmlessFormatter(logging.Formatter):
-    """No name can end a line and write another, nor drive the terminal that shows the log."""
+    """Escapes line breaks and control characters, so user-supplied text can't forge log lines or control the
+    terminal."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """The record as one printable line."""
         return printable(super().formatMessage(record))
 
     def formatException(
         self,
         ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
     ) -> str:
-        """The lines of a traceback."""
+        """The traceback with control characters escaped; its line breaks stay."""
         return printable_lines(super().formatException(ei))
 
 
 def log_to_stderr(level: str, form: str = FORMAT) -> None:
-    """Configures the whole process."""
+    """Configures logging for the whole process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(HarmlessFormatter(form))
     logging.basicConfig(level=level.upper(), handlers=[handler])

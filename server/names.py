@@ -1,8 +1,8 @@
-"""Names of people, albums and photos: what may be in them, and when two of them look alike to somebody who types.
+"""Names of people, albums and photos: which characters are allowed, and which names a user may confuse.
 
-One rule for all: a name is text that everybody sees, from the first character to the last. So no control characters,
-none that turn the direction of text, and none that can't be seen, but for those that a script or an emoji is written
-with: joiners between letters of Persian or Indian scripts and between the parts of an emoji, and selectors of a glyph.
+One rule for all: every character of a name must be visible. So no control characters, no bidirectional controls and no
+invisible characters, except those needed to write a script or an emoji: joiners between letters of Persian or Indian
+scripts and between the parts of an emoji, and variation selectors.
 """
 
 from __future__ import annotations
@@ -12,51 +12,51 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
-_CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # Cs: halves of a surrogate pair, which stand for bytes that were no UTF-8
+_CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # Cs: lone surrogates, which stand for bytes that are not UTF-8
 _ZWNJ, _ZWJ = "\u200c", "\u200d"
 _JOINERS = _ZWNJ + _ZWJ
 _DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-# Seen as nothing or as a gap, though Unicode doesn't call them format characters.
+# Invisible or rendered as a gap, though Unicode doesn't classify them as format characters.
 _UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
-_SEEN_FORMATS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"  # signs that stand before numbers
+_SEEN_FORMATS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"  # signs written before numbers
 _VIRAMA = 9  # its canonical combining class
 
-# Scripts in which a joiner changes how letters are written: Arabic and its neighbours, those of India, Tibet, Burma,
-# Cambodia and Mongolia, and those of their family in higher planes.
+# Scripts in which a joiner changes how letters are written: Arabic and related scripts, those of India, Tibet, Burma,
+# Cambodia and Mongolia, and their relatives in the supplementary planes.
 _JOINED = (
     *((0x0600, 0x08FF), (0x0900, 0x0DFF), (0x0F00, 0x109F), (0x1780, 0x1AAF), (0x1B00, 0x1C4F), (0xA800, 0xABFF)),
     *((0xFB50, 0xFDFF), (0xFE70, 0xFEFE), (0x10A00, 0x11FFF), (0x1E900, 0x1E95F)),
 )
 _IDEOGRAPHS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
-_PICTURES = ((0x2190, 0x21FF), (0x1F000, 0x1FAFF))  # and all that Unicode calls other symbols
+_PICTURES = ((0x2190, 0x21FF), (0x1F000, 0x1FAFF))  # and everything in Unicode's category "other symbol"
 _SELECTORS = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
 _TAGS = ((0xE0020, 0xE007F),)  # the letters in the flags of England, Scotland and Wales
 _MONGOLIAN = ((0x1800, 0x18AF),)
 _MONGOLIAN_SELECTORS = "\u180b\u180c\u180d\u180e\u180f"
 _BLACK_FLAG = "\U0001f3f4"
 
-# What takes no accent off when decomposed, as people type it who have no such key.
+# Letters that decomposition leaves alone, as people without the key for them type them.
 _SPELLED = str.maketrans("øđðł\u0131ħŋŧ’‘ʼ´`‐‑–—", "oddlihnt'''''----") | str.maketrans(  # noqa: RUF001
     {"þ": "th", "æ": "ae", "œ": "oe"}
 )
 _WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
-_FIRST_ACCENT = 10  # lower combining classes are parts of letters: nuktas, viramas, the marks of Japanese kana
+_FIRST_ACCENT = 10  # lower combining classes are integral parts of letters: nuktas, viramas, the marks of Japanese kana
 
 _SUGGESTED = 3
 _COMPARED = 500
-"""Names held against a mistyped one letter by letter, at some 20 microseconds each."""
+"""How many names are compared with a mistyped one letter by letter, at about 20 microseconds each."""
 
 
 def tidy(text: str) -> str:
-    """`text` in NFC, with runs of white space as one space and none at the ends.
+    """`text` in NFC, with runs of white space collapsed and none at the ends.
 
-    NFC, because a file system may hand back "é" as two code points (macOS does), and both are one name.
+    NFC, because some file systems (macOS) return "é" as two code points, and both spellings are one name.
     """
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def objection(text: str) -> str | None:
-    """Why this can't be a name, for the end of a sentence that begins with what it is; None for one that can."""
+    """Why `text` is not a valid name, as the end of a sentence whose subject is the name; None if it is valid."""
     place = next((place for place in range(len(text)) if _is_refused(text, place)), None)
     if place is None:
         return None
@@ -68,9 +68,9 @@ def objection(text: str) -> str | None:
 
 
 def harmless(text: str, instead: str = "_") -> str:
-    """`text` with everything replaced that can't be in a name."""
+    """`text` with every character that is not allowed in a name replaced."""
     while True:
-        # Again, as a joiner may have stood beside what was replaced.
+        # Repeat: replacing a character may leave the joiner next to it without its neighbour.
         cleaned = "".join(instead if _is_refused(text, place) else text[place] for place in range(len(text)))
         if cleaned == text:
             return text
@@ -78,7 +78,7 @@ def harmless(text: str, instead: str = "_") -> str:
 
 
 def _is_refused(text: str, place: int) -> bool:
-    """Whether the character there can't be in a name."""
+    """Whether the character at `place` is not allowed in a name."""
     character = text[place]
     return unicodedata.category(character) in _CONTROLS or character in _DIRECTIONS or _is_unseen(text, place)
 
@@ -124,12 +124,12 @@ def _within(character: str, ranges: Iterable[tuple[int, int]]) -> bool:
 
 
 def folded(text: str) -> str:
-    """`text` as somebody types it who cares for neither case nor accents: "Łódź" and "lodz", "Straße" and "strasse"."""
+    """`text` as typed without regard to case or accents: "Łódź" becomes "lodz", "Straße" becomes "strasse"."""
     return text.lower() if text.isascii() else _folded(text)
 
 
 def spellings(text: str) -> tuple[str, ...]:
-    """`folded`, and where they differ, umlauts written out: "Müller" is "muller" and "mueller"."""
+    """`folded`, plus the form with umlauts written out if it differs: "Müller" gives "muller" and "mueller"."""
     if text.isascii():
         return (text.lower(),)
     written_out = _folded(unicodedata.normalize("NFC", text).casefold().translate(_WRITTEN_OUT))
@@ -148,7 +148,7 @@ def _folded(text: str) -> str:
 
 
 def near(name: str, others: Iterable[str]) -> list[str]:
-    """Up to three of `others` that may have been meant by a `name` that nobody has, the likeliest first."""
+    """Up to three of `others` that an unknown `name` may have meant, likeliest first."""
     wanted = spellings(name)
     alike, holding, mistyped = [], [], dict[str, str]()
     for other in others:
@@ -164,6 +164,6 @@ def near(name: str, others: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(name: str, others: Iterable[str]) -> str:
-    """The end of a message about a `name` that nobody has; empty where no other comes near."""
+    """The end of an error message about an unknown `name`; empty if no other name is close."""
     found = near(name, others)
     return f"; did you mean {' or '.join(found)}?" if found else ""

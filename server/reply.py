@@ -1,4 +1,4 @@
-"""The one answer to a request, on its way to whoever asked: no sockets and no bytes, so every package may use it."""
+"""The single answer to a request: no sockets or bytes, so any package can use it."""
 
 from __future__ import annotations
 
@@ -11,55 +11,56 @@ from facewire.protocol.messages import Progress, Request, Result
 
 
 class Connection(Protocol):
-    """Who asked, as a reply sees them. Nothing here blocks or raises."""
+    """The requester's connection, as a reply sees it. Nothing here blocks or raises."""
 
     def gone(self) -> bool:
-        """Is it lost?"""
+        """Whether the connection is lost."""
         ...
 
     def send_progress(self, progress: Progress) -> None:
-        """Sends it, unless something newer comes first."""
+        """Queue a progress message; a newer one may replace it before it is sent."""
         ...
 
     def send_answer(self, reply: Reply, outcome: Result | Exception | None) -> None:
-        """Sends the answer, or the failure that an error stands for; None: there is nothing to say."""
+        """Send the answer, or the failure that an error maps to; None sends nothing."""
         ...
 
 
 class Reply:
-    """Progress, and then one answer or failure, whoever comes first with it: what comes later is dropped.
+    """Progress messages, followed by one answer or failure. The first caller to end the reply wins; later calls are
+    ignored.
 
-    A request's handler answers by returning or raising; that of a long operation is handed this, and the job that does
-    the work answers. Thread-safe; no method blocks or raises.
+    Most handlers answer by returning or raising. The handler of a long operation receives this object, and the job that
+    does the work answers. Thread-safe; no method blocks or raises.
     """
 
     def __init__(self, request: Request, connection: Connection) -> None:
         self.request = request
         self.started = time.monotonic()  # for the log
         self._connection = connection
-        self._lock = threading.Lock()  # guards _open: no progress follows the answer
+        self._lock = threading.Lock()  # guards _open: no progress may follow the answer
         self._open = True
 
     def gone(self) -> bool:
-        """Does nobody wait any more: is the connection lost, or was this answered?"""
+        """True once nobody waits: the connection is lost, or the request was answered."""
         return not self._open or self._connection.gone()
 
     def progress(self, done: int, total: int, details: Mapping[str, object]) -> None:
-        """So much of the work is done."""
+        """Report that `done` of `total` steps are finished."""
         with self._lock:
             if self._open:
                 self._connection.send_progress(Progress(self.request.id, done, total, details))
 
     def answer(self, result: Result) -> None:
-        """The work is done."""
+        """Send the result."""
         self._end(result)
 
     def failed(self, error: Exception) -> None:
-        """The work can't be done."""
+        """Send the failure."""
         self._end(error)
 
     def drop(self) -> None:
-        """Nobody waits, so nothing is said."""
+        """Close the reply without sending anything, as nobody waits."""
         self._end(None)
 
     def _end(self, outcome: Result | Exception | None) -> None:

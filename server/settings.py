@@ -1,4 +1,5 @@
-"""One frozen `Settings`: defaults < FACEWIRE_* environment < flags. Each is declared where it is used."""
+"""One frozen `Settings`: flags override FACEWIRE_* variables, which override defaults. Each is declared where it is
+used."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ exit codes: 0 stopped as asked, 2 usage error or the model is not the database's
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything the server can be told. `model` None: the one the database was built with."""
+    """The server's whole configuration. `model` None: the model the database was built with."""
 
     host: str = setting("127.0.0.1", help="address to listen on (default: this machine only)")
     port: int = setting(5050, range=PORT_OR_ANY, help="0 picks a free one")
@@ -56,12 +57,13 @@ class Settings:
     )
     vision: VisionSettings = field(default_factory=VisionSettings)
     albums: AlbumSettings
-    token: str | None = None  # from the environment only: a flag would show it to whoever lists processes
+    token: str | None = None  # environment only: a flag would be visible to anybody who lists processes
     log_level: Literal["debug", "info", "warning", "error"] = setting("info")
 
 
 def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from flags over environment over defaults; a wrong value ends with one line and exit code 2."""
+    """Settings from flags, environment and defaults, in that order of precedence; an invalid value prints one line and
+    exits with code 2."""
     parser = build_parser()
     take_environment(parser, Settings, environment)
     args = parser.parse_args(argv)
@@ -96,16 +98,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_model_argument(where: TakesArguments, help: str, *, flag: str = "--model") -> None:
-    """The flag that names a model, for `vision_settings`."""
+    """Add the flag that selects a model, as read by `vision_settings`."""
     where.add_argument(flag, dest="model", metavar="NAME", help=f"one of {', '.join(MODELS)}; {help}")
 
 
 def add_vision_arguments(
     parser: argparse.ArgumentParser, *, model_help: str | None = None, emotions: bool = True
 ) -> None:
-    """The flags that say which networks run and how; shared by all that open an analyser, `emotions` or not.
+    """Add the flags that select the networks and how they run, for every command that opens an analyser. `emotions`:
+    whether emotions are needed.
 
-    `model_help`: what follows the list of models; without it, the model has a flag of its own elsewhere.
+    `model_help`: text after the list of models; None if the model has its own flag elsewhere.
     """
     networks = parser.add_argument_group("networks")
     if model_help is not None:
@@ -116,11 +119,11 @@ def add_vision_arguments(
 
 
 def vision_settings(args: argparse.Namespace) -> VisionSettings:
-    """What `add_vision_arguments` parsed."""
+    """The settings parsed from the flags of `add_vision_arguments`."""
     settings = read(VisionSettings, args)
     return replace(settings, model=args.model) if args.model else settings
 
 
 def unhurried(settings: VisionSettings) -> VisionSettings:
-    """For work on many pictures, where none is given up because others take long."""
+    """For batch work: no picture is given up because others take long."""
     return replace(settings, decoding=replace(settings.decoding, patience_s=LONGEST_WAIT_S))

@@ -1,7 +1,7 @@
-"""`EmbeddingSpec`: everything that decides what an embedding means.
+"""`EmbeddingSpec`: everything that determines what an embedding means.
 
-Two embeddings may be compared only when their specs are equal. The gallery stores the spec it was built with,
-and the vision room builds its pipeline from one; this module is what both know.
+Two embeddings may be compared only if their specs are equal. The gallery stores the spec it was built with, and the
+vision package builds its pipeline from a spec.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Literal, Self
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """How a face is cut out. `square`: the detector's box made square (its longer side), grown by `margin`.
+    """How a face is cropped. `square`: the detector's box extended to a square of its longer side and enlarged by
+    `margin`.
 
-    `landmarks`: the model aligns by its own landmarks (dlib). `deepface`: the box as DeepFace cuts it.
+    `landmarks`: the model aligns by its own landmarks (dlib). `deepface`: the box as DeepFace crops it.
     """
 
     kind: Literal["square", "landmarks", "deepface"]
@@ -25,9 +26,9 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpec:
-    """A model and how it is fed; `dimension` floats come out, of unit length.
+    """A model and its preprocessing; embeddings have `dimension` floats and unit length.
 
-    `template_views`: 2 where an enrolled embedding is the mean of the face's and the mirrored face's.
+    `template_views`: 2 if an enrolled embedding is the mean of the face's and its mirror image's.
     """
 
     model: str
@@ -45,7 +46,7 @@ class EmbeddingSpec:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The spec that `to_json` wrote. Raises ValueError, KeyError or TypeError on anything else."""
+        """The inverse of `to_json`. Raises ValueError, KeyError or TypeError on any other text."""
         fields = json.loads(text)
         fields["crop"] = Crop(**fields["crop"])
         width, height = fields["input_size"]
@@ -54,5 +55,5 @@ class EmbeddingSpec:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that name this spec, in file names and messages."""
+        """Sixteen hex digits that identify this spec in file names and messages."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What the operating system and SQLite say when they can't keep something, in words that say what to do."""
+"""Storage errors of the operating system and SQLite, translated into messages that say what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from facewire.server.errors import Busy, RequestError, StorageFailed
 
 RETRY_AFTER_MS = 1000
-"""Told who could not write because another process did so for longer than `connection.BUSY_TIMEOUT_MS`."""
+"""When to retry after another process held the write lock for longer than `connection.BUSY_TIMEOUT_MS`."""
 
 _FULL = "the disk is full: make room and try again"
 _READ_ONLY = "the file system is read-only: mount it for writing, or move the database to one that is"
@@ -48,15 +48,15 @@ _SQLITE = {
     sqlite3.SQLITE_NOTADB: "the file is damaged: restore a backup",
 }
 
-_TRIED = 1 << 18
-"""Bytes: more than a change of a few templates."""
+_TRIAL_BYTES = 1 << 18
+"""Bytes of a trial write: more than a change of a few templates needs."""
 
 _VAGUE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-"""Codes that SQLite gives for several reasons, which a look at the file tells apart."""
+"""SQLite codes with several possible causes, which inspecting the file tells apart."""
 
 
 def failure(error: sqlite3.Error | OSError, path: Path) -> RequestError | None:
-    """What a user is told of an error in a file or folder at `path`: Busy or StorageFailed. None for a bug of ours."""
+    """The error to show the user for a file or folder at `path`: Busy or StorageFailed. None for a bug of ours."""
     if isinstance(error, OSError):
         known = error.errno in _ERRNO
         return StorageFailed(f"{path.name} can't be used: {os_reason(error)}") if known else None
@@ -68,18 +68,18 @@ def failure(error: sqlite3.Error | OSError, path: Path) -> RequestError | None:
 
 
 def reason_of(error: sqlite3.Error, path: Path) -> str | None:
-    """Why SQLite could not use the file at `path`, and what to do; None where the storage is not to blame."""
+    """Why SQLite could not use the file at `path`, and what to do; None if storage is not the cause."""
     code = _code(error)
-    return (_seen(path) if code in _VAGUE else None) or _SQLITE.get(code)
+    return (_visible_fault(path) if code in _VAGUE else None) or _SQLITE.get(code)
 
 
 def os_reason(error: OSError) -> str:
-    """Why the system refused, and what to do."""
+    """Why the operating system refused, and what to do."""
     return _ERRNO.get(error.errno or 0) or str(error.strerror or error)
 
 
 def in_words(error: Exception, path: Path) -> str:
-    """The error for a user of a command that works on the database at `path`."""
+    """The message for the user of a command that works on the database at `path`."""
     if isinstance(error, OSError):
         return f"{error.filename or path}: {os_reason(error)}"
     reason = reason_of(error, path) if isinstance(error, sqlite3.Error) else None
@@ -88,7 +88,7 @@ def in_words(error: Exception, path: Path) -> str:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Errors of the storage that `path` lies on leave as Busy and StorageFailed; bugs of ours leave as they are."""
+    """Translates storage errors of `path` into Busy or StorageFailed; other errors pass through unchanged."""
     try:
         with database_errors(path):
             yield
@@ -101,7 +101,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def database_errors(path: Path) -> Iterator[None]:
-    """`storage_errors` of SQLite only."""
+    """As `storage_errors`, for SQLite's errors only."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -115,14 +115,14 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
 
 
-def _seen(path: Path) -> str | None:
-    """What is wrong with the file at `path`, or with where it lies; None where nothing is to be seen."""
+def _visible_fault(path: Path) -> str | None:
+    """What is wrong with the file at `path` or its folder; None if nothing is visibly wrong."""
     folder = path.parent
     try:
         if not folder.is_dir() or not path.exists():
             return _ERRNO[errno.ENOENT]
         system = os.statvfs(folder)
-        os.close(os.open(os.devnull, os.O_RDONLY))  # never the database itself: closing it would drop SQLite's locks
+        os.close(os.open(os.devnull, os.O_RDONLY))  # never open the database itself: closing drops SQLite's locks
     except OSError as error:
         return _ERRNO.get(error.errno or 0)
     if system.f_flag & os.ST_RDONLY:
@@ -133,14 +133,14 @@ def _seen(path: Path) -> str | None:
         return _DENIED
     if not system.f_bavail:
         return _FULL
-    return _tried(path)
+    return _write_fault(path)
 
 
-def _tried(path: Path) -> str | None:
-    """What the system says when something is written there: SQLite doesn't tell a quota from a broken disk."""
+def _write_fault(path: Path) -> str | None:
+    """The system's reason for refusing a trial write: SQLite can't tell a quota from a broken disk."""
     try:
         with tempfile.TemporaryFile(dir=path.parent) as file:
-            file.write(bytes(_TRIED))
+            file.write(bytes(_TRIAL_BYTES))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -148,4 +148,4 @@ def _tried(path: Path) -> str | None:
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     there = (path, path.with_name(path.name + "-wal"))
     largest = max((file.stat().st_size for file in there if file.exists()), default=0)
-    return _ERRNO[errno.EFBIG] if limit != resource.RLIM_INFINITY and largest + _TRIED > limit else None
+    return _ERRNO[errno.EFBIG] if limit != resource.RLIM_INFINITY and largest + _TRIAL_BYTES > limit else None

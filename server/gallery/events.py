@@ -1,4 +1,4 @@
-"""What happened to the gallery: the journal's entries as values, and in words."""
+"""The journal's entries as values and as text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ Op = Literal["enrol", "rename", "merge", "split", "remove", "erase", "undo", "bu
 """The operations; `build`, `import` and `migrate` are those of create_db.py, backup.py and migrate_model.py."""
 
 ERASED_NAME = "(erased)"
-"""What the journal calls somebody who was erased."""
+"""The journal's placeholder for the name of an erased person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A change. `subjects`: the people it happened to, by the names they had; `target`: who they became, or got it.
+    """A change. `subjects`: the people changed, by their names at the time; `target`: the resulting person, or the
+    recipient.
 
-    `detail`: counts (see `_TEXTS`); `undone_by`: the event that took it back; `undoable`: `undo` would take it back,
+    `detail`: counts (see `_TEXTS`); `undone_by`: id of the event that undid this one; `undoable`: `undo` can revert it,
     after everything newer.
     """
 
@@ -34,18 +35,18 @@ class Event:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Everybody concerned, each once."""
+        """The names of everybody involved, without duplicates."""
         return tuple(dict.fromkeys((*self.subjects, *((self.target,) if self.target else ()))))
 
     @property
     def text(self) -> str:
-        """In words, for a person to read."""
-        return _TEXTS[self.op](self) if self.op in _TEXTS else self.op  # of a later version
+        """A description for people to read."""
+        return _TEXTS[self.op](self) if self.op in _TEXTS else self.op  # written by a later version
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change that is in force, and the people concerned as they are now (not those gone)."""
+    """An applied change, and the people involved as they are now, without those who are gone."""
 
     event: Event
     people: tuple[PersonRecord, ...]
@@ -53,8 +54,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """Of each picture, in the order given, `template_ids`, none where the person had it, and the copy of it that they
-    had; `event`: None where that was so of all."""
+    """Per picture, in the order given: the new `template_ids` (empty if the person already had the picture) and in
+    `copies` the stored picture it duplicates. `event` is None if nothing was added."""
 
     person: PersonRecord
     template_ids: tuple[tuple[int, ...], ...]
@@ -64,7 +65,7 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
-    """`undone`: what was taken back, the newest first."""
+    """`undone`: the events that were undone, newest first."""
 
     event: Event
     undone: tuple[Event, ...]
@@ -73,8 +74,8 @@ class Undoing:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How much there was of a person who was erased. `journal`: events that lost their content; `sources`: pictures
-    whose files lie in a folder."""
+    """How much was stored about an erased person. `journal`: dropped journal changes; `sources`: pictures whose
+    original files lie in a folder."""
 
     images: int
     templates: int
@@ -85,19 +86,19 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Erasure(Found):
-    """`note`: what of the person is left on the disk, and what to do; empty where nothing is."""
+    """`note`: what is left on the disk and what to do about it; empty if nothing is left."""
 
     event: Event
     note: str
 
     @property
     def complete(self) -> bool:
-        """Nothing is left."""
+        """Whether nothing is left on the disk."""
         return not self.note
 
 
 def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"  # protocol.text has more, and is not for this room
+    return f"{number} {thing}{'' if number == 1 else 's'}"  # protocol.text has more; this package can't import it
 
 
 def _templates(event: Event) -> str:

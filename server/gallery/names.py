@@ -1,4 +1,4 @@
-"""One person, one spelling: how a name is written before it is compared or stored."""
+"""Normalising people's names before they are compared or stored."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from facewire.server.errors import InvalidName
 from facewire.server.names import objection, tidy
 
 LONGEST_NAME = 200
-"""Characters. Beyond any real name, short enough for a log line and a label on a picture."""
+"""Characters: longer than any real name, short enough for a log line and a label on a picture."""
 
 
 def person_name(text: str) -> str:
-    """`text` as a name to give to somebody, see `tidy`.
+    """`text` normalised (see `tidy`) and validated as a name for a person.
 
-    Raises InvalidName with a message for the user where nothing is left, or too much, or what a name can't hold.
+    Raises InvalidName, with a message for the user, if it is empty, too long, or holds a forbidden character.
     """
     name = tidy(text)
     if not name:

@@ -1,4 +1,4 @@
-"""Which implementation keeps a gallery: the one place that decides."""
+"""Chooses the gallery implementation; the only place that does."""
 
 from __future__ import annotations
 
@@ -9,5 +9,6 @@ from facewire.server.gallery.sqlite import SqliteGallery
 
 
 def open_gallery(path: Path) -> Gallery:
-    """The gallery at `path`, to be closed. Raises StartError with one line for the user where there is none of ours."""
+    """Opens the gallery at `path`; the caller closes it. Raises StartError, with one line for the user, if it can't be
+    used."""
     return SqliteGallery.open(path)

@@ -1,8 +1,8 @@
-"""`Gallery`: what the rest of the server asks of whatever keeps the people it knows.
+"""`Gallery`: the interface between the server and whatever stores the people it knows.
 
-Recognition, the albums and the composition root speak to this and to nothing behind it. SQLite's implementation
-(`server.gallery.sqlite`) holds every template in memory; one over a vector database may hold none. So what only such a
-one can answer exactly is marked: where a docstring says "or a sample", those who ask do with a sample.
+Recognition, the albums and the composition root use this and nothing behind it. The SQLite implementation
+(`server.gallery.sqlite`) holds every template in memory; one over a vector database might hold none. Where a docstring
+says "or a sample", an implementation may return a sample and callers must cope with that.
 """
 
 from __future__ import annotations
@@ -20,71 +20,73 @@ from facewire.server.spec import EmbeddingSpec
 
 
 class Gallery(Protocol):
-    """A gallery open for any number of threads.
+    """A gallery, open for any number of threads.
 
-    What changes it is in force for every reader, and on disk, when the method returns; on an error nothing was changed.
-    All of these raise InvalidName, ModelMismatch where the database was rebuilt for another model meanwhile, Busy where
-    another process wrote for too long, and StorageFailed where the disk is full, read-only or broken.
+    A change is visible to every reader, and on disk, when its method returns; on an error nothing was changed. All
+    methods that change the gallery raise InvalidName, ModelMismatch if the database was meanwhile rebuilt for another
+    model, Busy if another process held the write lock for too long, and StorageFailed if the disk is full, read-only or
+    broken.
     """
 
     # ------------------------------------------------------------------------------------------ comparing
 
     @property
     def spec(self) -> EmbeddingSpec:
-        """What its embeddings are; probes must be the same."""
+        """The spec of its embeddings, which probes must share."""
         ...
 
     @property
     def cohort(self) -> Cohort | None:
-        """What its similarities are normalised by, if anything."""
+        """The cohort that normalises its similarities, if any."""
         ...
 
     @property
     def version(self) -> int:
-        """Grows with every published change."""
+        """Increases with every published change."""
         ...
 
     def search(self, embedding: NDArray[np.float32], k: int, *, means: bool = True) -> tuple[Match, ...]:
-        """The `k` people nearest to a probe, most similar first, equals by name: each by their best template or, where
-        that is nearer and unless without `means`, by the mean direction of all of theirs.
+        """The `k` people nearest to a probe, most similar first, ties by name. Each is represented by their best
+        template or, if `means` and if it is nearer, by the mean direction of all their templates.
 
-        `embedding`: (d,) float32 of unit length. Fewer than `k` where fewer are enrolled; none in an empty gallery.
-        Raises ModelMismatch for another dimension, or where another model was seen to have taken over the database;
-        ValueError for a length other than 1, a NaN, or k < 1.
+        `embedding`: (d,) float32 of unit length. Returns fewer than `k` if fewer are enrolled, none for an empty
+        gallery. Raises ModelMismatch for another dimension, or if another model is known to have taken over the
+        database; ValueError for a non-unit length, a NaN, or k < 1.
         """
         ...
 
     def scales(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n,) for (n, d) unit embeddings: their local scales (see `server.comparison`); 1 without a cohort."""
+        """(n,) local scales of (n, d) unit embeddings (see `server.comparison`); 1 without a cohort."""
         ...
 
     def templates(self) -> Templates:
-        """Every template at this instant, read-only, or a sample of them: from these the calibration learns how near
-        the gallery's own people come to each other, and `enrol` finds the person's other pictures."""
+        """Every template at this instant, or a sample of them, read-only. The calibration learns from them how near the
+        gallery's own people come to each other, and `enrol` finds the person's other pictures."""
         ...
 
     def check_current(self) -> None:
-        """Raises ModelMismatch, which says what to do, where the database was seen to be another model's by now."""
+        """Raises ModelMismatch, which says what to do, if another model is known to have taken over the database."""
         ...
 
     # ------------------------------------------------------------------------------------------ reading
 
     def counts(self) -> Counts:
-        """How much is enrolled."""
+        """Numbers of people, pictures and templates enrolled."""
         ...
 
     def people(
         self, offset: int = 0, limit: int | None = None, *, contains: str = ""
     ) -> tuple[tuple[PersonRecord, ...], int]:
-        """A page of everybody by name, and how many there are in all; `contains`: of those with this in their name."""
+        """A page of people sorted by name, and the total number; `contains`: only those whose name contains this
+        text."""
         ...
 
     def person(self, name: str) -> PersonRecord | None:
-        """The person of exactly that name."""
+        """The person with exactly that name."""
         ...
 
     def alike(self, name: str) -> tuple[str, ...]:
-        """Others whose names differ from this one in case and accents only."""
+        """Other people's names that differ from this one only in case and accents."""
         ...
 
     def show(self, name: str, offset: int, limit: int, *, crops: bool) -> tuple[PersonRecord, tuple[KeptTemplate, ...]]:
@@ -92,57 +94,58 @@ class Gallery(Protocol):
         ...
 
     def history(self, limit: int, before: int | None = None, name: str | None = None) -> tuple[tuple[Event, ...], int]:
-        """The newest events before one, and how many there are in all; `name`: only those about who has or had it."""
+        """The newest events before event `before`, and the total number; `name`: only those about whoever has or had
+        it."""
         ...
 
     def trouble(self) -> str:
-        """Why no change would be kept, because the database was deleted or replaced under us; empty where all is well.
-        What is in memory is searched all the same."""
+        """Why changes would not be saved, because the database was deleted or replaced while in use; empty if all is
+        well. Search keeps working from memory."""
         ...
 
     # ------------------------------------------------------------------------------------------ changing
 
     def enrol(self, name: str, pictures: Sequence[NewPicture], *, copies: bool = False) -> Enrolment:
-        """Add pictures to a person, who is added where unknown; all of them or, on an error, none.
+        """Add pictures to a person, creating the person if unknown. On an error none is added.
 
-        A picture that the person has already is left as it is; with `copies` only one of the very same bytes. Raises
-        ValueError for pictures that are none, or an embedding that isn't unit; ModelMismatch for embeddings of another
-        model.
+        A picture that the person already has is skipped; with `copies` only if its bytes are identical. Raises
+        ValueError for an empty list of pictures or an embedding that isn't unit; ModelMismatch for embeddings of
+        another model.
         """
         ...
 
     def rename(self, name: str, to: str) -> Change:
-        """Rename a person. Raises UnknownPerson, and AlreadyExists where the name is taken."""
+        """Rename a person. Raises UnknownPerson, and AlreadyExists if the name is taken."""
         ...
 
     def merge(self, names: Sequence[str], into: str) -> Change:
-        """Everything of `names` becomes `into`'s, and the names are gone. Raises UnknownPerson."""
+        """Move all templates of `names` to `into` and delete the emptied people. Raises UnknownPerson."""
         ...
 
     def split(self, name: str, template_ids: Sequence[int], to: str) -> Change:
-        """Templates of `name` become `to`'s, who is added where unknown. Raises UnknownPerson and UnknownTemplate."""
+        """Move templates from `name` to `to`, who is created if unknown. Raises UnknownPerson and UnknownTemplate."""
         ...
 
     def remove(self, name: str, template_ids: Sequence[int] = ()) -> Change:
-        """Remove templates, or without any the person; the person stays without templates. Raises UnknownPerson and
-        UnknownTemplate."""
+        """Remove templates, or the whole person if no ids are given. A person who loses all templates this way stays.
+        Raises UnknownPerson and UnknownTemplate."""
         ...
 
     def erase(self, name: str) -> Erasure:
-        """Remove a person for good, with what the journal keeps to undo anything with. Raises UnknownPerson."""
+        """Remove a person for good, including everything the journal keeps for undoing. Raises UnknownPerson."""
         ...
 
     def undo(self, count: int = 1, last: int | None = None) -> Undoing:
-        """Take back the newest `count` changes. Raises Conflict where there are fewer, or where the newest is not
-        number `last`."""
+        """Undo the newest `count` changes. Raises Conflict if there are fewer, or if the newest is not number
+        `last`."""
         ...
 
     # ------------------------------------------------------------------------------------------ life
 
     def watch(self) -> None:
-        """From here on follow what other processes change. Call it once."""
+        """Start following other processes' changes. Call it once."""
         ...
 
     def close(self) -> None:
-        """A change under way finishes first. Searching goes on working on what is in memory."""
+        """Waits for a change in progress. Search keeps working from memory afterwards."""
         ...

@@ -1,4 +1,4 @@
-"""What goes into the gallery and what comes out of it. Plain frozen values; no SQL, no index."""
+"""The gallery's input and output: plain frozen values, without SQL or index."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Landmarks = tuple[tuple[float, float], ...]
 @dataclass(frozen=True, slots=True, eq=False)
 class NewTemplate:
     """A face to enrol. `embedding`: (d,) float32 of unit length; `detection`: the detector's confidence, 0 to 1;
-    `crop`: a small JPEG of the face, to be shown."""
+    `crop`: a small JPEG of the face for display."""
 
     embedding: NDArray[np.float32]
     box: Box
@@ -32,10 +32,10 @@ class NewTemplate:
 class NewPicture:
     """A picture to enrol with the faces taken from it (at least one).
 
-    `sha256`: hex digest of the file's bytes; `size_bytes`: their number; `width`, `height`: pixels as shown.
-    `path`: what a match shows as its picture; relative to `source`, the folder it was read from (absolute), where
-    there is one. A picture that came over the wire has no source and no `mtime_ns`. `fingerprint`: what it looks like
-    (server.vision.fingerprint), by which its copies are recognised; None: nobody looked.
+    `sha256`: hex digest of the file's bytes; `size_bytes`: their number; `width`, `height`: pixels as shown. `path`:
+    the picture's name in search results, relative to `source`, the absolute folder it was read from, if any. A picture
+    received over the wire has no source and no `mtime_ns`. `fingerprint`: perceptual hash (server.vision.fingerprint)
+    that recognises copies; None if not computed.
     """
 
     sha256: str
@@ -60,7 +60,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class PersonRecord:
-    """A person with the number of pictures and templates that search can find them by."""
+    """A person with the numbers of their pictures and of templates that search can find them by."""
 
     id: int
     name: str
@@ -71,8 +71,8 @@ class PersonRecord:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A person's stored picture, by its path, that shows the same as another one; `difference`: between the two (see
-    `server.gallery.search.lookalikes`), 0 for the very same bytes."""
+    """A person's stored picture, by path, that shows the same as another one. `difference` between the two: see
+    `server.gallery.search.lookalikes`; 0 for identical bytes."""
 
     path: str
     difference: float
@@ -80,7 +80,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class KeptTemplate:
-    """A template as it is stored; `image`: its picture's path; `created`: when that was enrolled; `crop`: a JPEG."""
+    """A stored template; `image`: its picture's path; `created`: when it was enrolled; `crop`: a JPEG."""
 
     id: int
     image: str
@@ -92,11 +92,11 @@ class KeptTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How near a person is to a probe, by their best template or by the mean direction of all of theirs.
+    """How near a person is to a probe, by their best template or by the mean direction of all their templates.
 
-    `similarity`: cosine, -1 to 1; `distance`: Euclidean between the unit vectors, 0 to 2; `image`: the path of the
-    picture that the best template was taken from. `scale`: of this probe and what it was compared with, from the
-    cohort (see `normalised`); 1 without one.
+    `similarity`: cosine, -1 to 1; `distance`: Euclidean between the unit vectors, 0 to 2; `image`: the path of the best
+    template's picture. `scale`: the probe's scale times the template's or mean's, from the cohort (see `normalised`); 1
+    without a cohort.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Match:
 
     @property
     def normalised(self) -> float:
-        """1: identical; with a cohort, 0: as near as near strangers come. It ranks people and decides."""
+        """The score for ranking and decisions: 1 if identical; with a cohort, 0 if as near as near strangers come."""
         return comparison.normalised(self.similarity, self.scale)
 
 
@@ -125,7 +125,7 @@ class Counts:
 @dataclass(frozen=True, slots=True, eq=False)
 class Templates:
     """Every template at one instant, read-only. `embeddings`: (n, d) float32 of unit length; `person_ids`: (n,);
-    `scales`: (n,), see `Match.scale`: that of two templates is the product of theirs."""
+    `scales`: (n,); the scale of a pair is the product of theirs (see `Match.scale`)."""
 
     embeddings: NDArray[np.float32]
     person_ids: NDArray[np.int64]

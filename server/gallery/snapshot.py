@@ -1,4 +1,4 @@
-"""What search sees: the gallery at one instant, in memory, never changed once built."""
+"""The state that search reads: the gallery at one instant, in memory, immutable."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from facewire.server.names import folded, spellings
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Rows with the names and paths that their ids stand for. `version` grows from snapshot to snapshot; `event`: the
-    newest of the journal that is in it; while `epoch` (see `Store.epoch`) stays, ids stand for the same.
+    """Rows with the names and paths their ids refer to. `version` increases with each snapshot; `event`: id of the
+    newest journal event included; ids keep their meaning while `epoch` (see `Store.epoch`) is unchanged.
     """
 
     version: int
@@ -30,8 +30,8 @@ class Snapshot:
     paths: Mapping[int, str]
 
     def search(self, embedding: NDArray[np.float32], k: int, scale: float, *, means: bool) -> tuple[Match, ...]:
-        """The k nearest people to a probe of this scale, by their templates or also by the `means` of several; equally
-        near ones by name, so that an answer never depends on row order."""
+        """The k people nearest to a probe with this scale, by their templates or, with `means`, also by the mean of
+        several; ties by name, so that an answer never depends on row order."""
         rows = self.rows
         hits = rows.index.search(embedding, k, SPARE_PEOPLE if means else 0)
         if means:
@@ -52,16 +52,16 @@ class Snapshot:
         return tuple(sorted(matches, key=lambda match: (-nearness[match.person_id], match.name))[:k])
 
     def record(self, person_id: int) -> PersonRecord:
-        """One person with their counts."""
+        """A person with their counts."""
         person, mine = self.people[person_id], self.rows.person_ids == person_id
         images = len(np.unique(self.rows.image_ids[mine]))
         return PersonRecord(person.id, person.name, person.created, images, int(np.count_nonzero(mine)))
 
     @cached_property
     def listing(self) -> tuple[PersonRecord, ...]:
-        """Everybody, sorted by name without regard to case, with their counts."""
+        """Everybody with their counts, sorted by name, ignoring case."""
         owners, images_of = self.rows.person_ids, self.rows.image_ids
-        # A picture shown once per person: its rows lie together, or nearly, and one sort finds them all.
+        # A picture counts once per person; one sort brings its rows together.
         order = np.lexsort((images_of, owners))
         fresh = np.diff(images_of[order], prepend=-1) != 0
         fresh |= np.diff(owners[order], prepend=-1) != 0
@@ -72,20 +72,20 @@ class Snapshot:
         )
 
     def containing(self, text: str) -> tuple[PersonRecord, ...]:
-        """Those of the listing whose name has `text` in it, whatever the case and the accents."""
+        """People whose name contains `text`, ignoring case and accents, in the listing's order."""
         wanted = folded(text)
         if not wanted:
             return self.listing
         return tuple(record for record in self.listing if any(wanted in each for each in spellings(record.name)))
 
     def alike(self, name: str) -> tuple[str, ...]:
-        """Others whose names are this one but for case and accents, in their order."""
+        """Other people's names that differ from this one only in case and accents, sorted."""
         wanted = folded(name)
         others = (person.name for person in self.people.values() if folded(person.name) == wanted)
         return tuple(sorted(other for other in others if other != name))
 
     def named(self, names: Iterable[str]) -> tuple[PersonRecord, ...]:
-        """The people of these names, with their counts, in that order; not those whom nobody is called."""
+        """The people with these names and their counts, in that order; unknown names are skipped."""
         by_name = self._ids_by_name
         return tuple(self.record(by_name[name]) for name in names if name in by_name)
 
@@ -95,7 +95,7 @@ class Snapshot:
 
     @cached_property
     def counts(self) -> Counts:
-        """How much there is."""
+        """Numbers of people, pictures and templates."""
         return Counts(people=len(self.people), images=len(self.paths), templates=len(self.rows))
 
 

@@ -1,8 +1,8 @@
 """`SqliteGallery`: a gallery in one SQLite database, searched in memory.
 
-SQLite is the truth; memory holds a snapshot of it, and reading needs nothing else. A change is committed first and then
-published by swapping one reference: a reader has the old snapshot or the new one, whole, and never waits. A crash
-between the two loses nothing, for the next start reads what was committed.
+SQLite is authoritative; memory holds a snapshot of it, which is all that reading needs. A change is first committed and
+then published by swapping one reference: a reader sees either the old snapshot or the new one, and never waits. A crash
+between the two loses nothing, because the next start loads what was committed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Outcome = TypeVar("Outcome")
 
 
 class SqliteGallery:
-    """See `server.gallery.protocol.Gallery` for what isn't said here."""
+    """Implements `server.gallery.protocol.Gallery`; docstrings here only cover what that leaves out."""
 
     def __init__(self, store: Store, path: Path, cohort: Cohort | None) -> None:
         """Use `open` or `create`."""
@@ -49,24 +49,24 @@ class SqliteGallery:
         self.cohort = cohort
         self._scales_file = ScalesFile(path, cohort)
         directions = None if cohort is None else cohort.directions
-        # Somebody was erased: what lies beside the database goes with them.
+        # Erasing a person also deletes the cache beside the database.
         self._writer = Writer(store, path, self._scales_file.measure, directions, forget=self._scales_file.remove)
         self._scales_file.keep(self._snapshot.rows)
         self._path = path
         self._readers = Readers(path, self._writer.footing)
         self._watch: Watch | None = None
-        # Why nothing may be compared with what is enrolled, or None. Replaced as a whole.
+        # Why comparisons are refused (another model took over the database), or None. Replaced as a whole.
         self._moved: str | None = None
 
     @classmethod
     def open(cls, path: Path, *, cohort: Path = COHORT) -> Self:
-        """The gallery at `path`, loaded. Creates no database.
+        """Load the gallery at `path`, which must exist.
 
-        Where `cohort` is of the gallery's embeddings, people are ranked by similarities normalised by it. The scales
-        that takes are read from a file beside the database, or measured (a millisecond for 70 templates) and written.
+        If `cohort` matches the gallery's spec, people are ranked by similarities normalised by it. Scales are read from
+        a file beside the database, or measured (70 templates per millisecond) and written there.
 
-        Raises StartError with one line for the user: missing, not a database, not ours, newer than this version,
-        without a spec, damaged.
+        Raises StartError with one line for the user if the file is missing, not a database, not a gallery, newer than
+        this version, without a spec, or damaged.
         """
         store = Store.open(path)
         try:
@@ -77,7 +77,7 @@ class SqliteGallery:
 
     @classmethod
     def create(cls, path: Path, spec: EmbeddingSpec, *, cohort: Path = COHORT) -> Self:
-        """An empty gallery for embeddings of `spec`. Raises StartError where `path` exists or can't be written."""
+        """Create an empty gallery for embeddings of `spec`. Raises StartError if `path` exists or can't be written."""
         return cls._over(Store.create(path, spec), path, cohort)
 
     @classmethod
@@ -169,9 +169,9 @@ class SqliteGallery:
         return self._changed("remove", lambda store, draft: edits.remove(store, draft, name, template_ids))
 
     def remove_picture(self, name: str, sha256: str) -> PersonRecord:
-        """Remove a person's picture, by its bytes, with its templates; the person stays, even without any.
+        """Remove a person's picture, identified by its hash, with its templates; the person stays even if none is left.
 
-        What the person doesn't have needs no removing. Raises UnknownPerson.
+        Does nothing if the person does not have the picture. Raises UnknownPerson.
         """
         self._writer.change("remove", lambda store, draft: edits.remove_picture(store, draft, name, sha256))
         return self._record(tidy(name))
@@ -186,10 +186,11 @@ class SqliteGallery:
         return Erasure(**asdict(found), event=event, note=note)
 
     def refresh(self) -> bool:
-        """Take in what other processes have committed since; whether there was anything. Readers go on meanwhile.
+        """Load what other processes have committed since the last call; True if there was anything. Readers are not
+        blocked.
 
-        Raises ModelMismatch where another model took over the database; so does every search from then on, until the
-        database is this model's again. Raises Busy and StorageFailed where it can't be read just now.
+        Raises ModelMismatch if another model took over the database; then every search raises it, too, until the
+        database holds this model again. Raises Busy and StorageFailed if the database can't be read at the moment.
         """
         try:
             found = self._writer.refresh()
@@ -200,8 +201,8 @@ class SqliteGallery:
         return found
 
     def watch(self, interval_s: float = WATCH_INTERVAL_S) -> None:
-        """From here on `refresh` by itself, `interval_s` after another process committed or sooner. Call it once."""
-        # What trouble there is has been logged by who found it.
+        """Start a thread that calls `refresh` within `interval_s` of another process's commit. Call it once."""
+        # `trouble` logs what it finds, so there is nothing else to do about it here.
         self._watch = Watch(lambda: self.trouble() or self.refresh(), interval_s)
 
     # ------------------------------------------------------------------------------------------ life

@@ -1,4 +1,4 @@
-"""Looking, now and then, whether another process changed the gallery: one thread, bounded in what it costs."""
+"""A thread that polls for other processes' changes to the gallery, with bounded cost."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from collections.abc import Callable
 from facewire.server.errors import FacewireError
 
 WATCH_INTERVAL_S = 0.5
-"""What another process commits is in force here after at most this long, plus what reading it takes. Looking costs some
-microseconds; doing it at every search instead would let the first one after a change wait until all was read."""
+"""Another process's commit takes effect here within this time, plus the time to read it. A check costs a few
+microseconds; checking at every search instead would make the first search after a change wait for the reload."""
 
 RESTING_SHARE = 10
-"""After a look that took t seconds the next one waits at least so many times t: somebody who commits all the time takes
-a tenth of a core here, not all of it."""
+"""After a check that took t seconds the next one waits at least this many times t: a process that commits continuously
+then costs a tenth of a core here, not a whole one."""
 
 _log = logging.getLogger("facewire.gallery")
 
 
 class Watch:
-    """Calls `look` until closed. What it raises is logged, once while it stays the same, and it is called again."""
+    """Calls `look` until closed. Errors are logged, once per message, and the calls continue."""
 
     def __init__(self, look: Callable[[], object], interval_s: float = WATCH_INTERVAL_S) -> None:
         self._look = look
         self._interval_s = interval_s
         self._closing = threading.Event()
-        self._complaint = ""  # the thread's own
+        self._complaint = ""  # used by the thread only
         self._thread = threading.Thread(target=self._run, name="gallery-watch", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; a look under way finishes first."""
+        """End the thread, after a check in progress."""
         self._closing.set()
         self._thread.join()
 

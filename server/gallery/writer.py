@@ -1,7 +1,7 @@
-"""Committing a change and publishing it: SQLite first, then the snapshot that readers see.
+"""Commits a change and publishes it: SQLite first, then the snapshot that readers see.
 
-What a change touched is read from the journal within its own transaction, where nobody else can write; with it comes
-whatever other processes have written since the last time. So the snapshot is always one that the database had.
+What a change touched is read from the journal within the same transaction, while nobody else can write, together with
+whatever other processes have written since the last time. So every snapshot is a state that the database was in.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _log = logging.getLogger("facewire.gallery")
 
 
 class Writer:
-    """The one connection that writes, and the snapshot that follows it. Thread-safe; writers wait for each other."""
+    """The only writing connection, and the snapshot that follows it. Thread-safe; writers wait for each other."""
 
     def __init__(
         self,
@@ -43,15 +43,15 @@ class Writer:
         directions: Directions | None,
         forget: Callable[[], None],
     ) -> None:
-        """`forget`: rids the disk of what lies beside the database, once somebody was erased.
+        """`forget`: deletes the files beside the database after somebody was erased.
 
-        Raises StartError where templates are damaged."""
+        Raises StartError if templates are damaged."""
         self._store = store
         self._measure = measure
         self._directions = directions
         self._path = path
         self._forget = forget
-        # Guards the connection, and the order in which commits are published. Readers don't take it.
+        # Guards the connection and the order in which commits are published. Readers don't take it.
         self._writing = threading.Lock()
         self._publish(load(store, path, measure, directions))
         self.footing = Footing(path)
@@ -61,14 +61,14 @@ class Writer:
 
     @property
     def snapshot(self) -> Snapshot:
-        """What is in force now."""
+        """The current snapshot."""
         return self._snapshot
 
     def change(self, op: Op, edit: Callable[[Store, Draft], Outcome]) -> tuple[Outcome, Event | None]:
-        """Run `edit` as one event in one transaction; in force, and on disk, when this returns.
+        """Run `edit` as one event in one transaction; visible to readers, and on disk, when this returns.
 
-        What `edit` returns, and the event; None where it changed nothing. Raises what `edit` raises, ModelMismatch
-        where the database was rebuilt for another model, Busy and StorageFailed; nothing is changed then.
+        Returns what `edit` returns, and the event, or None if nothing changed. Raises what `edit` raises, ModelMismatch
+        if the database was rebuilt for another model, Busy and StorageFailed; nothing was changed then.
         """
         with self._writing:
             outcome, event, following = self._committed(op, edit)
@@ -76,7 +76,7 @@ class Writer:
             return outcome, event
 
     def erase(self, name: str) -> tuple[Found, Event, str]:
-        """Remove a person for good; the last says what of them is left on the disk, and is empty where nothing is."""
+        """Erase a person for good; the string says what is left of them on the disk, empty if nothing is."""
         with self._writing:
             found, event, following = self._committed("erase", lambda store, draft: erasing.erase(store, draft, name))
             assert event is not None, "a person was deleted"
@@ -84,7 +84,7 @@ class Writer:
             return found, event, "; ".join(filter(None, (kept, erasing.wipe(self._store, self._path))))
 
     def refresh(self) -> bool:
-        """Take in what other processes have committed; whether there was anything. Raises what `change` raises."""
+        """Load other processes' commits; True if there were any. Raises what `change` raises."""
         with self._writing:
             self.footing.check()
             with storage_errors(self._path), self._store.reading():
@@ -96,12 +96,12 @@ class Writer:
             return True
 
     def close(self) -> None:
-        """Close the database; a writer under way finishes first."""
+        """Close the database, after a writer in progress."""
         with self._writing:
             self._store.close()
 
     def _committed(self, op: Op, edit: Callable[[Store, Draft], Outcome]) -> tuple[Outcome, Event | None, _Following]:
-        """The outcome and the event of a change that was committed, and what is to be published."""
+        """Run and commit a change: its outcome, its event, and the snapshot to publish."""
         self.footing.check()
         with storage_errors(self._path), self._store.transaction() as transaction:
             self._store.require_spec()
@@ -112,12 +112,12 @@ class Writer:
             else:
                 transaction.give_up()
             following = self._following()
-        # Again: what was written to a file that has been deleted meanwhile must not be acknowledged.
+        # Check again: a change written to a file that was meanwhile deleted must not be acknowledged.
         self.footing.check()
         return outcome, event, following
 
     def _following(self) -> _Following:
-        """The snapshot of what the transaction sees, and whether somebody was erased since the last one."""
+        """The snapshot of the transaction's state, and whether somebody was erased since the previous one."""
         same = self._store.epoch() == self._snapshot.epoch
         delta = read_delta(self._store, self._snapshot.event) if same else None
         if delta is None:
@@ -125,7 +125,8 @@ class Writer:
         return applied(self._snapshot, delta), delta.erased
 
     def _publish(self, snapshot: Snapshot, erased: bool = False) -> str:
-        """Let readers see `snapshot`; what is left on the disk of somebody erased. By one thread at a time."""
+        """Make `snapshot` visible to readers; returns what is left on the disk of an erased person. One thread at a
+        time."""
         self._snapshot = snapshot
         if erased:
             try:
@@ -138,7 +139,7 @@ class Writer:
 
 
 def load(store: Store, path: Path, measure: Measure, directions: Directions | None) -> Snapshot:
-    """What is committed: rows, people and paths of one instant. Raises StartError where templates are damaged."""
+    """The committed state: rows, people and paths at one instant. Raises StartError if templates are damaged."""
     try:
         with store.reading():
             return _read(store, measure, directions)
@@ -147,7 +148,7 @@ def load(store: Store, path: Path, measure: Measure, directions: Directions | No
 
 
 def _read(store: Store, measure: Measure, directions: Directions | None, after: Snapshot | None = None) -> Snapshot:
-    """Everything anew, in the caller's transaction."""
+    """Load everything, in the caller's transaction."""
     return Snapshot(
         version=after.version + 1 if after else 1,
         event=journal.newest(store),

@@ -31,7 +31,7 @@ from facewire.server.settings import DEFAULT_DB
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code."""
+    """Run the command; returns the exit code."""
     options = _parser().parse_args(argv)
     db = options.db.resolve()
 
@@ -46,12 +46,12 @@ def _save(options: argparse.Namespace, db: Path) -> str:
     target = options.file.absolute()
     if target.exists() and not options.overwrite:
         raise StartError(f"{target} exists already: choose another name, or --overwrite it", exit_code=2)
-    return f"{target}: {_said(save(db, target))}"
+    return f"{target}: {_described(save(db, target))}"
 
 
 def _check(options: argparse.Namespace, db: Path) -> str:
     _refuse_foreign(options.file)
-    return f"{options.file} is whole: {_said(check(options.file))}"
+    return f"{options.file} is whole: {_described(check(options.file))}"
 
 
 def _restore(options: argparse.Namespace, db: Path) -> str:
@@ -65,7 +65,7 @@ def _restore(options: argparse.Namespace, db: Path) -> str:
     with build_lock(db):
         existed = db.exists()
         content = restore(source, db, other_spec=options.other_model, keep=lambda: save(db, before))
-    lines = [f"{db} is restored: {_said(content)}"]
+    lines = [f"{db} is restored: {_described(content)}"]
     if existed:
         lines.append(f"  what was there before is in {before}: delete it once you don't need it")
         lines.append("  whoever was erased since the copy was made is back: erase them again")
@@ -102,7 +102,7 @@ _COMMANDS = {"save": _save, "check": _check, "restore": _restore, "export": _exp
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Raises StartError for files of other programs, and for a whole copy where an export is asked for."""
+    """Raises StartError for other programs' files, and for any file that is not SQLite."""
     if not path.is_file():
         return
     known = explain(path)
@@ -113,7 +113,7 @@ def _refuse_foreign(path: Path) -> None:
             raise StartError(f"{path} is neither a copy of a gallery nor an export", exit_code=2)
 
 
-def _said(content: Content) -> str:
+def _described(content: Content) -> str:
     counts = content.counts
     newest = f", the newest of {content.newest}" if content.newest else ""
     return (

@@ -1,4 +1,4 @@
-"""What the commands that work on a database share: one at a time, and failures said in one line."""
+"""Shared by the commands that work on a database: an exclusive lock, and one-line error messages."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from facewire.server.storage import in_words
 
 
 def exit_code(name: str, db: Path, work: Callable[[], int], *, afterwards: str) -> int:
-    """Do the work of a command; its exit code. `afterwards`: how the database is left where something fails."""
+    """Run a command's `work`; returns the exit code. `afterwards`: the state of the database after a failure."""
     try:
         return work()
     except StartError as error:
         print(printable(f"{name}: {error}"), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        raise  # nobody reads what is printed: no fault of the gallery's
+        raise  # the reader of our output is gone: not the gallery's fault
     except (FacewireError, OSError, sqlite3.Error) as error:
         print(printable(f"{name}: {in_words(error, db)}; {afterwards}"), file=sys.stderr)
         return 3
@@ -31,10 +31,10 @@ def exit_code(name: str, db: Path, work: Callable[[], int], *, afterwards: str) 
 
 @contextmanager
 def build_lock(db: Path) -> Iterator[None]:
-    """Hold the right to build `db`. Raises StartError, which names the process, where another holds it.
+    """Hold the exclusive right to build `db`. Raises StartError, which names the process, if another one holds it.
 
-    The kernel frees the lock when its process ends, however it ends. The file stays: were it removed, two processes
-    could hold locks on two files of one name.
+    The kernel releases the lock when its process ends for any reason. The file stays: if it were deleted, two processes
+    could lock two different files of the same name.
     """
     path = db.with_name(db.name + "-lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,11 +1,11 @@
 """Build or update a gallery from a folder of people: `python scripts/create_db.py FOLDER`.
 
-One sub-folder per person, their pictures at any depth below it; underscores in a folder's name are shown as spaces.
-Run again, it reads only what is new or changed; interrupted, it goes on where it was. The database changes in one step
-at the end: Ctrl-C, or worse, leaves the old one, and a server that has it open takes the new people in by itself.
+One sub-folder per person, with pictures at any depth below it; underscores in its name are shown as spaces. A second
+run reads only new and changed files; an interrupted run is resumed. The database changes in one step at the end: after
+Ctrl-C or a crash the old one is intact, and a server that has it open picks up the new people by itself.
 
-Exit codes: 0 people of the folder are in the database, 2 usage error, 3 nothing could be enrolled or something
-failed, 130 Ctrl-C.
+Exit codes: 0 people of the folder are in the database, 2 usage error, 3 nothing could be enrolled or a failure, 130
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from facewire.server.vision.weights import MissingWeights
 
 
 def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_analyser) -> int:
-    """Run the command; the exit code."""
+    """Run the command; returns the exit code."""
     options = _parser().parse_args(argv)
     db = options.db.absolute()
     try:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
 
 def _run(options: argparse.Namespace, db: Path, open_engine: EngineOpener) -> int:
     folder = _folder(options.folder)
-    # A link to the database stays a link: what it points to is built.
+    # A symbolic link to the database is kept: the build goes to its target.
     db = db.resolve()
     db.parent.mkdir(parents=True, exist_ok=True)
     with build_lock(db):
@@ -99,7 +99,8 @@ def _require_pictures(found: Scan, folder: Path) -> None:
 
 
 def _model(options: argparse.Namespace, enrolled: EmbeddingSpec | None, db: Path) -> str:
-    """The model asked for, else the database's own; refused early where the two differ, before any weights load."""
+    """The requested model, or the database's own; raises StartError early, before loading weights, if the two
+    differ."""
     asked: str | None = options.model
     if enrolled is None or options.rebuild:
         return asked or (enrolled.model if enrolled else DEFAULT_MODEL)
@@ -111,7 +112,7 @@ def _model(options: argparse.Namespace, enrolled: EmbeddingSpec | None, db: Path
 
 
 def _opened(open_engine: EngineOpener, vision: VisionSettings, *, chosen: bool) -> Engine:
-    """`chosen`: no gallery says yet which model it must be."""
+    """`chosen`: no existing gallery dictates the model."""
     try:
         return open_engine(vision)
     except MissingWeights as error:

@@ -36,12 +36,12 @@ from facewire.server.vision.engine import Engine
 from facewire.server.vision.opening import open_analyser
 
 ROUNDS = 5
-"""How often what was enrolled during the last round is embedded before giving up: the first round takes hours, the
-second seconds, the third nothing."""
+"""Attempts to catch up with faces enrolled during the previous round: the first round takes hours, the second seconds,
+the third finds nothing."""
 
 
 def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_analyser) -> int:
-    """Run the command; the exit code."""
+    """Run the command; returns the exit code."""
     options = _parser().parse_args(argv)
     db = options.db.resolve()
     afterwards = "what was embedded is kept, and the gallery is as it was"
@@ -88,7 +88,7 @@ def _back(options: argparse.Namespace, db: Path, store: Store, open_engine: Engi
     if before is None:
         raise StartError(f"{db} has no other model to go back to (--status shows what it has)", exit_code=2)
     respec = Respec(store, before)
-    if not respec.lacking():  # nobody was enrolled since: no network is needed
+    if not respec.lacking():  # nobody was enrolled since, so no network is needed
         return _switch(options, db, respec)
     with closing(open_engine(replace(unhurried(vision_settings(options)), model=before.model))) as engine:
         if engine.spec != before:
@@ -118,13 +118,13 @@ def _migrate(options: argparse.Namespace, db: Path, respec: Respec, old: Embeddi
         try:
             return _switch(options, db, respec)
         except Incomplete:
-            continue  # enrolled while we embedded
+            continue  # more were enrolled while we embedded
     raise StartError("people are enrolled faster than they are embedded: stop enrolling, and run it again")
 
 
 def _some_unseen(options: argparse.Namespace, db: Path, respec: Respec, report: Report) -> int:
     log = db.with_name(db.name + ".not-migrated.txt")
-    with replacing(log) as fresh:  # which only its owner may read
+    with replacing(log) as fresh:  # readable by its owner only
         fresh.write_text("".join(unseen.line for unseen in report.unseen), encoding="utf-8", errors="backslashreplace")
     print(printable(f"  each of them and the reason: {log}"))
     if options.leave_behind and not options.prepare:

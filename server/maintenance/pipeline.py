@@ -1,4 +1,5 @@
-"""Many pictures at once: looked at by a pool of threads, embedded in batches behind it, kept in transactions."""
+"""Processes many pictures: a pool of threads detects faces, which are embedded in batches and stored in
+transactions."""
 
 from __future__ import annotations
 
@@ -17,30 +18,30 @@ from facewire.server.vision.engine import Engine
 from facewire.server.vision.opening import VisionSettings
 
 EngineOpener = Callable[[VisionSettings], Engine]
-"""Opens what finds and embeds faces; raises StartError where its weights are missing."""
+"""Opens the engine that finds and embeds faces; raises StartError if its weights are missing."""
 
 DEFAULT_JOBS = min(4, cores())
-"""Decoding and finding a face take a quarter of what embedding it takes, so a few threads keep that busy on any
+"""Decoding and detection take a quarter of the time of embedding, so a few threads keep the embedder busy on any
 machine; more would only take cores from it."""
 
 BATCH = 8
-"""Faces embedded at once: the runtime's largest batch, beyond which a face gets no cheaper."""
+"""Faces embedded at once: the runtime's largest batch, beyond which the cost per face no longer falls."""
 
 TRANSACTION = 256
-"""Pictures written at once at most: some 600 KB."""
+"""Maximum number of pictures written at once: about 600 KB."""
 
 WRITE_EVERY_S = 2.0
-"""What a kill -9 may cost in work to do again."""
+"""The most work, in seconds, that a kill -9 may lose."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def in_parallel(look: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Generator[Result, None, None]:
-    """What `look` makes of every item, in their order, so that two builds of one folder give the same database.
+    """The results of `look` in the items' order, so that two builds of one folder give the same database.
 
-    At most 4 items a job are begun and not yet taken, which bounds memory however slow the taker is. Leaving early
-    (Ctrl-C, an error) waits for those under way and begins no other.
+    At most 4 items per job are started but not yet consumed, which bounds memory even if the consumer is slow. Leaving
+    early (Ctrl-C, an error) waits for running calls and starts no others.
     """
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="look")
     try:
@@ -56,19 +57,19 @@ def in_parallel(look: Callable[[Item], Result], items: Iterable[Item], jobs: int
 
 
 class Batches(Generic[Item, Result]):
-    """Gathers items into batches to embed, and what comes of them into transactions. For one thread."""
+    """Groups items into batches to embed, and the results into transactions. For one thread."""
 
     def __init__(
         self, embed: Callable[[Sequence[Item]], Iterable[Result]], keep: Callable[[Sequence[Result]], None]
     ) -> None:
-        """`embed`: called with BATCH items at most; `keep`: commits what it is given."""
+        """`embed`: called with at most BATCH items; `keep`: commits the results it is given."""
         self._embed, self._keep = embed, keep
         self._waiting: list[Item] = []
         self._embedded: list[Result] = []
         self._kept_at = time.monotonic()
 
     def add(self, item: Item) -> None:
-        """Take one more, which may embed a batch, and keep what was embedded."""
+        """Add an item; embeds a batch when full, and commits results when due."""
         self._waiting.append(item)
         if len(self._waiting) >= BATCH:
             self._embed_waiting()
@@ -76,7 +77,7 @@ class Batches(Generic[Item, Result]):
             self._keep_embedded()
 
     def finish(self) -> None:
-        """Embed and keep the rest."""
+        """Embed and commit the rest."""
         self._embed_waiting()
         self._keep_embedded()
 
@@ -93,6 +94,6 @@ class Batches(Generic[Item, Result]):
 
 
 def progress_bar(total: int, unit: str) -> tqdm[NoReturn]:
-    """On stderr, with rate and time left; now and then where nobody watches it move."""
+    """A progress bar on stderr with rate and time left; updated rarely if stderr is not a terminal."""
     interval = 0.1 if sys.stderr.isatty() else 10
     return tqdm(total=total, disable=not total, unit=f" {unit}", mininterval=interval, file=sys.stderr)

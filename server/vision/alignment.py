@@ -1,4 +1,4 @@
-"""Cutting a face out of a picture the way a network was trained to see it."""
+"""Crops a face from a picture the way its network was trained to see it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from facewire.server.vision.image import Pixels
 
 
 def whole_box(image: Pixels) -> Box:
-    """The box of a picture that is a face and nothing else."""
+    """The box of a picture that shows nothing but a face."""
     height, width = image.shape[:2]
     return 0.0, 0.0, float(width), float(height)
 
 
 def square_crop(image: Pixels, box: Box, margin: float, size: tuple[int, int]) -> Pixels:
-    """The box made square (its longer side), grown by `margin` of that side in all, resized to (width, height) `size`.
+    """The box extended to a square of its longer side, enlarged by `margin` of that side in all, and resized to `size`
+    (width, height).
 
-    Where the square leaves the picture, the border pixels are repeated: FaceNet's own training crops were clipped, and
-    black bars move an embedding more than blurred edges do. Shrinking averages areas, so nothing aliases.
+    Where the square extends beyond the picture, border pixels are repeated: FaceNet's training crops were clipped, and
+    black bars change an embedding more than smeared edges do. Shrinking averages areas, to prevent aliasing.
     """
     x, y, width, height = box
     side = max(width, height) * (1 + margin)
@@ -30,7 +31,7 @@ def square_crop(image: Pixels, box: Box, margin: float, size: tuple[int, int]) -
         min(max(top, 0), picture_height - 1) : min(max(bottom, 1), picture_height),
         min(max(left, 0), picture_width - 1) : min(max(right, 1), picture_width),
     ]
-    # One row and one column are inside at least, also of a square that lies wholly outside.
+    # At least one row and column are inside, even if the square lies entirely outside.
     most = bottom - top - 1
     above, below, before, behind = (
         min(max(0, by), most) for by in (-top, bottom - picture_height, -left, right - picture_width)

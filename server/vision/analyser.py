@@ -1,4 +1,4 @@
-"""A picture file -> faces -> embeddings and emotions: the vision room as the rest of the server sees it."""
+"""A picture file -> faces -> embeddings and emotions: the vision package's interface to the rest of the server."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ from facewire.server.vision.upright import upright
 
 @dataclass(frozen=True, slots=True)
 class FoundFace:
-    """A face, and what the networks will be shown of it: it upright. `emotion_crop` is None where no emotion was asked
-    for."""
+    """A face and its upright crops for the networks. `emotion_crop` is None if no emotion was requested."""
 
     box: Box
     landmarks: Landmarks
@@ -38,7 +37,7 @@ class FoundFace:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture's size in pixels as shown, its faces (largest first), and what the steps took."""
+    """A decoded picture's size in pixels as shown, its faces (largest first), and the duration of each step."""
 
     width: int
     height: int
@@ -48,15 +47,15 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What the networks say of one face; `embedding` is (d,) float32 of unit length."""
+    """The networks' outputs for one face; `embedding` is (d,) float32 of unit length."""
 
     embedding: Floats
     emotion: Emotion | None
 
 
 class Analyser:
-    """Thread-safe. Pictures are decoded in processes of their own, detection runs on the caller's thread, the networks
-    on the batcher's."""
+    """Thread-safe. Decoding runs in child processes, detection on the caller's thread, the networks on the
+    batcher's."""
 
     def __init__(
         self,
@@ -68,7 +67,7 @@ class Analyser:
         *,
         queue_capacity: int = DEFAULT_CAPACITY,
     ) -> None:
-        """The analyser closes `decoder`, which others may use as long."""
+        """The analyser closes `decoder`; others may use it until then."""
         self.spec: EmbeddingSpec = embedder.spec
         self.decoder = decoder
         self._detector = detector
@@ -92,37 +91,39 @@ class Analyser:
         return Picture(photo.width, photo.height, faces, {step: took * 1000 for step, took in timing.items()})
 
     def features(self, faces: Sequence[FoundFace], abandoned: Abandoned = never) -> list[Features]:
-        """Embedding and, where `faces` was asked for them, emotion of each face; batched with those of other callers.
+        """Embedding of each face and, for faces prepared with `emotion`, its emotion; batched with other callers'
+        faces.
 
-        Raises Busy when too many faces wait, TimedOut when `abandoned` became true first.
+        Raises Busy if too many faces are waiting, TimedOut if `abandoned` became true first.
         """
         if faces and abandoned():
             raise TimedOut("nobody waits for this any more")
         return self._batcher.run(faces, abandoned)
 
     def cut(self, data: bytes, face: Detection) -> Pixels:
-        """What the embedder is shown of a face that was found in this picture before. Raises InvalidImage."""
+        """The embedder's crop of a face that was found in this picture earlier. Raises InvalidImage."""
         return self._embedder.crop(*upright(self.decoder.photo(data, self._limits).pixels, face))
 
     def fingerprint(self, data: bytes) -> bytes:
-        """What a picture file looks like (see `server.vision.fingerprint`). Raises InvalidImage."""
+        """The perceptual hash of a picture file (see `server.vision.fingerprint`). Raises InvalidImage."""
         return fingerprint_of(self.decoder, data, self._limits)
 
     def quality(self, face: engine.Face, picture: engine.Picture) -> FaceQuality:
-        """How well a face of a picture can be seen; two milliseconds."""
+        """Measures how clearly a face can be seen; takes two milliseconds."""
         quality = quality_of(face.crop, face.box, face.landmarks, picture.width, picture.height)
         known = self.spec.crop.kind == "square" and self._detector.sure > 0
         return looked_at(quality, face.crop, face.detection) if known else quality
 
     def templates(self, crops: Sequence[Pixels], probes: Floats | None = None) -> Floats:
-        """(n, d) unit-length embeddings for enrolment, which may cost two forward passes a face; one less where the
-        crops' `probes` are at hand."""
+        """(n, d) unit-length embeddings for enrolment, which may take two forward passes per face; one less if the
+        crops' `probes` are given."""
         return self._embedder.templates(crops, probes)
 
     def enrolments(self, faces: Sequence[engine.Face], abandoned: Abandoned = never) -> Floats:
-        """`templates` of faces, (n, d), through the batcher: while clients wait for it, and are served meanwhile.
+        """`templates` of faces, (n, d), through the batcher: for use while clients are being served.
 
-        A few faces at a time, so that others' faces get into the batches in between. Raises what `features` raises.
+        Submits a few faces at a time, so that others' faces get into the batches in between. Raises what `features`
+        raises.
         """
         rows = [np.zeros((0, self.spec.dimension), np.float32)]
         for start in range(0, len(faces), _ENROLLED_AT_ONCE):
@@ -140,16 +141,16 @@ class Analyser:
         return mean_directions(rows.reshape(self.spec.template_views, len(faces), -1))
 
     def probes(self, crops: Sequence[Pixels]) -> Floats:
-        """(n, d) unit-length embeddings of probes, past the batcher: for scripts, which do their own batching."""
+        """(n, d) unit-length embeddings of probes, bypassing the batcher: for scripts, which do their own batching."""
         return self._embedder.probes(crops)
 
     def warm_up(self) -> None:
-        """One real pass through every network: nobody's first request pays for it. Other batch sizes than 1 cost 20 ms
-        more when they first occur, which is less than warming them all would delay the start (0.7 s)."""
+        """One real pass through every network, so that the first request doesn't pay for it. Batch sizes other than 1
+        cost 20 ms more when they first occur; warming them all would delay the start by 0.7 s."""
         self._pass()
 
     def check(self) -> float:
-        """One real inference, in milliseconds."""
+        """Run one real inference; returns its milliseconds."""
         begun = time.perf_counter()
         self._pass()
         return (time.perf_counter() - begun) * 1000
@@ -168,8 +169,8 @@ class Analyser:
     def _cut_out(
         self, data: bytes, photo: Photo, detections: Sequence[Detection], emotion: bool
     ) -> tuple[FoundFace, ...]:
-        """The faces in pixels of the whole picture. Where it was decoded at reduced scale, a face that has fewer pixels
-        there than its network is shown comes from the whole picture, which is decoded once for all of them."""
+        """The faces in pixels of the whole picture. If the picture was decoded at reduced scale, faces smaller there
+        than the network's input are cropped from the full-size picture, which is decoded once for all of them."""
         if photo.factor == 1:
             return tuple(self._found(photo.pixels, face, emotion) for face in detections)
         whole: Pixels | None = None

@@ -1,6 +1,7 @@
-"""Does what was cut out look like a face, and is the face covered? Of a crop, two linear discriminants and dark eyes.
+"""Does a crop look like a face, and is the face covered? Two linear discriminants, and a test for dark eyes.
 
-`data/models/appearance.npz` has them; scripts/train_appearance.py makes it, and data/models/README.md says from what.
+The discriminants are in `data/models/appearance.npz`, made by scripts/train_appearance.py; data/models/README.md names
+the training data.
 """
 
 from __future__ import annotations
@@ -18,23 +19,24 @@ from facewire.server.vision.image import Pixels
 MODEL = MODELS / "appearance.npz"
 
 SIDE, GRID = 64, 8
-"""Pixels a side at which a crop is looked at, and cells a side of its colours."""
+"""Side in pixels at which a crop is examined, and number of colour cells per side."""
 
 EYES_SIDE = 160
 EYES = (np.s_[50:78, 46:76], np.s_[50:78, 84:114])
 CHEEKS = np.s_[80:112, 48:112]
-"""Pixels a side at which eyes are looked at, and where they lie in a crop: YuNet's boxes put them within a tenth."""
+"""Side in pixels at which eyes are examined, and where eyes and cheeks are: YuNet's boxes are accurate to a tenth."""
 
 DARK = 0.5
-"""Of the cheeks' median. LFW's eyes, brows and shadows reach it in a third of those places at most."""
+"""Share of the cheeks' median luminance below which a pixel is dark. In LFW, eyes, brows and shadows take up at most a
+third of the eye regions."""
 
 Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Discriminant:
-    """`mean` and `deviation` of the features, `weights` of what deviates, and the value (`origin`) of an average plain
-    face. Values are in units of the way from there to the average of the others: 0 is a plain face, 1 is not."""
+    """`mean` and `deviation` of the features, `weights` of the standardised features, and `origin`: the value of an
+    average plain face. Values are scaled so that 0 is the average plain face and 1 the average of the other class."""
 
     mean: Vector
     deviation: Vector
@@ -47,8 +49,9 @@ class Discriminant:
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """`unlike`: 0 as faces are, 1 as drawings and patterns; `cloth`: 0 plain, 1 with something over mouth and nose;
-    `dark_eyes`: the share of the lesser eye's surroundings that is darker than half the cheeks, 0 to 1."""
+    """`unlike`: 0 for a face, 1 for a drawing or pattern; `cloth`: 0 for a plain face, 1 with something over mouth and
+    nose; `dark_eyes`: the share of an eye's surroundings that is darker than half the cheeks, 0 to 1, the lower of both
+    eyes' values."""
 
     unlike: float
     cloth: float
@@ -56,14 +59,14 @@ class Appearance:
 
 
 def appearance_of(crop: Pixels) -> Appearance:
-    """Of a face's square crop with 15 % margin, upright, (h, w, 3) RGB; half a millisecond."""
+    """For an upright, square crop of a face with 15 % margin, (h, w, 3) RGB; takes half a millisecond."""
     unlike, cloth = _discriminants()
     seen = features(crop)
     return Appearance(unlike.value(seen), cloth.value(seen), dark_eyes(crop))
 
 
 def dark_eyes(crop: Pixels) -> float:
-    """See Appearance. By the face's own cheeks, so that dark skin is no dark glass."""
+    """See Appearance. Relative to the face's own cheeks, so that dark skin is not mistaken for dark glasses."""
     small = cv2.resize(crop, (EYES_SIDE, EYES_SIDE), interpolation=cv2.INTER_AREA)
     light = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 2)
     half = DARK * float(np.median(light[CHEEKS]))
@@ -71,7 +74,7 @@ def dark_eyes(crop: Pixels) -> float:
 
 
 def features(crop: Pixels) -> Vector:
-    """Histograms of oriented gradients (Dalal and Triggs, 2005) and the colours of a grid."""
+    """Histograms of oriented gradients (Dalal and Triggs, 2005) and the colours of a grid of cells."""
     small = cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     gradients = np.asarray(_hog().compute(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))).ravel()
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)

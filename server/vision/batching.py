@@ -1,8 +1,9 @@
-"""Faces of all connections share the networks: one bounded queue, one thread, batches of what is there.
+"""All connections' faces share the networks: one bounded queue, one thread, batches of whatever is waiting.
 
-A batch starts as soon as the networks are free, so a lone client never waits for company; while one batch runs the next
-one gathers. Every picture that waits has a share of it, so a crowd of faces holds nobody up. Who can't be served in
-time is told at once; work whose client has gone, or has waited too long, is dropped before it is computed.
+A batch starts as soon as the networks are free, so a single client never waits for a batch to fill; while one batch
+runs, the next is collected. Every waiting picture gets a share of the batch, so a group photo blocks nobody. Requests
+that can't be served in time are refused immediately; work whose client has gone, or has waited too long, is dropped
+before it is computed.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from facewire.server.errors import Busy, TimedOut
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
-DEFAULT_CAPACITY = 256  # faces computed before one that is asked for: about four seconds of work on two cores
-_FIRST_GUESS_MS = 20.0  # a face on two AVX2 cores, until the first batch has been timed
-_NEWEST = 0.3  # of a batch's time a face, in the running mean: a few batches' worth
+DEFAULT_CAPACITY = 256  # faces ahead of a request: about four seconds of work on two cores
+_FIRST_GUESS_MS = 20.0  # per face on two AVX2 cores, until the first batch was timed
+_NEWEST = 0.3  # weight of the newest batch in the moving average of time per face: averages a few batches
 
 Abandoned = Asker
-"""Whether nobody waits for the work any more, and what else those who wait may be asked and told."""
+"""Tells whether nobody waits for the work any more, and receives progress (see `Asker`)."""
 
 never = Asker()
-"""The work is always wanted."""
+"""For work that is never abandoned."""
 
 
 @dataclass(slots=True, eq=False)
 class _Job(Generic[Item, Outcome]):
-    """The faces of one picture. `outcomes` fills in order; the future is done when it is full."""
+    """The faces of one picture. `outcomes` fills in order; the future completes when it is full."""
 
     items: Sequence[Item]
     asker: Asker
@@ -48,7 +49,7 @@ class _Job(Generic[Item, Outcome]):
 
 
 class Batcher(Generic[Item, Outcome]):
-    """`compute` turns up to `largest` items into as many outcomes; only the batcher's own thread calls it."""
+    """`compute` maps up to `largest` items to one outcome each; only the batcher's own thread calls it."""
 
     def __init__(
         self,
@@ -72,10 +73,10 @@ class Batcher(Generic[Item, Outcome]):
         self._thread.start()
 
     def run(self, items: Sequence[Item], abandoned: Asker = never) -> list[Outcome]:
-        """The outcomes of `items`, in order; waits for them, no longer than `abandoned` does.
+        """Waits for the outcomes of `items`, in order, for as long as `abandoned` allows.
 
-        Raises Busy at once when it would have to wait for too many or too long, TimedOut when it did. A job is never
-        refused by an empty queue, however many faces its picture shows.
+        Raises Busy immediately if the wait would be too long or too many faces are ahead, TimedOut if the wait was too
+        long. An empty queue accepts any job, however many faces its picture has.
         """
         if not items:
             return []
@@ -83,14 +84,15 @@ class Batcher(Generic[Item, Outcome]):
         with self._changed:
             if self._closed:
                 raise Busy("the server is stopping", retry_after_ms=1000)
-            self._refuse_what_is_too_late(job)
+            self._refuse_if_too_late(job)
             self._jobs.append(job)
             self._waiting += len(items)
             self._changed.notify()
         return self._outcomes(job)
 
-    def _refuse_what_is_too_late(self, job: _Job[Item, Outcome]) -> None:
-        """Called with the lock held. A crowd goes ahead of a small picture with as many faces as that one has."""
+    def _refuse_if_too_late(self, job: _Job[Item, Outcome]) -> None:
+        """Called with the lock held. A large job only counts as many faces ahead of a small one as the small one
+        has."""
         ahead = sum(min(other.left, len(job.items)) for other in self._jobs)
         wait_s = ahead * self._item_ms / 1000
         if ahead >= self._capacity or wait_s > job.asker.left():
@@ -103,16 +105,16 @@ class Batcher(Generic[Item, Outcome]):
                 return job.future.result(None if left == math.inf else min(max(0.0, left), threading.TIMEOUT_MAX))
             except TimeoutError:
                 if job.future.done():
-                    return job.future.result()  # it came between the two, or the error is the network's own
+                    return job.future.result()  # it just completed, or the network itself raised TimeoutError
             with self._changed:
-                # It may have proceeded meanwhile. What is being computed has moved the limit when it began: past that
-                # too, the network hangs, and the thread that waits here is not to hang with it.
+                # The deadline may have moved: it does when a batch with this job starts. If that deadline has passed
+                # too, the network hangs, and the waiting thread must not hang with it.
                 if job.asker() and not job.future.done():
                     self._drop(job, TimedOut(_TOO_LATE))
 
     @property
     def waiting(self) -> int:
-        """Faces in the queue now."""
+        """The number of faces in the queue."""
         return self._waiting
 
     @property
@@ -121,7 +123,7 @@ class Batcher(Generic[Item, Outcome]):
         return not self._closed
 
     def close(self) -> None:
-        """Refuses what waits, finishes the batch under way and ends the thread."""
+        """Refuses queued jobs, finishes the current batch and ends the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -135,8 +137,8 @@ class Batcher(Generic[Item, Outcome]):
                 self._finish(batch)
 
     def _next_batch(self) -> list[tuple[_Job[Item, Outcome], Item]] | None:
-        """Up to `largest` faces: of every job as many, in order of arrival, and then what there is room for; None once
-        closed. Jobs that have had their share go behind the others."""
+        """Up to `largest` faces: first an equal share from every job, in order of arrival, then more until the batch is
+        full; None once closed. Jobs that were served move to the end of the queue."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._closed)
             if self._closed:
@@ -152,11 +154,11 @@ class Batcher(Generic[Item, Outcome]):
                 for job in list(self._jobs):
                     self._take_from(job, min(most, self._largest - len(batch)), batch)
             served = {id(job) for job, _ in batch}
-            self._jobs = deque(sorted(self._jobs, key=lambda job: id(job) in served))  # stable: in order otherwise
+            self._jobs = deque(sorted(self._jobs, key=lambda job: id(job) in served))  # stable: else by arrival
             return batch
 
     def _take_from(self, job: _Job[Item, Outcome], most: int, batch: list[tuple[_Job[Item, Outcome], Item]]) -> None:
-        """Moves up to `most` of a job's faces into the batch; called with the lock held."""
+        """Moves up to `most` of a job's faces into the batch. Called with the lock held."""
         count = min(most, job.left)
         batch.extend((job, item) for item in job.items[job.taken : job.taken + count])
         job.taken += count
@@ -175,7 +177,7 @@ class Batcher(Generic[Item, Outcome]):
         begun = self._clock()
         try:
             outcomes = self._compute([item for _, item in batch])
-        except Exception as error:  # noqa: BLE001 - a bug in a network must reach those who wait, and the thread must live
+        except Exception as error:  # noqa: BLE001 - a network's bug must reach the waiting callers, not end the thread
             with self._changed:
                 for job in _jobs_of(batch):
                     if not job.future.done():
@@ -194,7 +196,7 @@ class Batcher(Generic[Item, Outcome]):
 
 
 def _jobs_of(batch: Sequence[tuple[_Job[Item, Outcome], Item]]) -> list[_Job[Item, Outcome]]:
-    """Every job that has faces in it, once."""
+    """Every job with faces in the batch, once."""
     return list({id(job): job for job, _ in batch}.values())
 
 

@@ -1,7 +1,7 @@
-"""Converted networks on disk, so that TensorFlow is needed once and not at every start.
+"""Caches converted networks on disk, so that TensorFlow is needed only once and not at every start.
 
-An entry is a folder named by a digest of all that it depends on. It is written beside its place and renamed into it:
-a reader sees a whole entry or none, and of two processes that build the same one the second keeps the first one's.
+An entry is a folder named by a digest of everything it depends on. It is written to a temporary folder and renamed: a
+reader sees a complete entry or none, and if two processes build the same entry, the first one's is kept.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def default_cache_dir() -> Path:
 
 
 def cache_key(*parts: str) -> str:
-    """Twenty hex digits that change when any part does."""
+    """Twenty hex digits that change whenever a part changes."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
 def cached_folder(root: Path, key: str, build: Callable[[Path], None]) -> Path:
-    """The entry's folder, filled by `build(folder)` unless it is there. Raises StartError when it can't be written."""
+    """The entry's folder; `build(folder)` fills it if it does not exist. Raises StartError if it can't be written."""
     entry = root / key
     if entry.is_dir():
         return entry
@@ -42,7 +42,7 @@ def cached_folder(root: Path, key: str, build: Callable[[Path], None]) -> Path:
         build(staging)
         staging.rename(entry)
     except OSError as error:
-        if not entry.is_dir():  # else another process was first, and its entry is as good as ours
+        if not entry.is_dir():  # else another process was first, and its entry is equivalent
             raise StartError(f"{entry} can't be written ({error})") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Files that end too early: is all of the picture there, and if not, what share of it is missing?"""
+"""Detects truncated files, and estimates what share of the picture is missing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from facewire.protocol.jpeg import END, PROGRESSIVE, SCAN, segments
 Pixels = NDArray[np.uint8]
 
 TOLERATED = 0.01
-"""The share of a picture that may be missing: a few rows of pixels at an edge, which no viewer refuses a photo for."""
+"""Share of a picture that may be missing: a few rows of pixels at an edge, for which no viewer refuses a photo."""
 
-_BLOCK = 16  # pixels: a JPEG is coded in squares of 8 or 16
+_BLOCK = 16  # pixels: a JPEG is coded in blocks of 8 or 16
 JPEG_END = b"\xff\xd9"
 _JUNK = b"\x5a\xa5\x33\xcc" * 64
 
 
 @dataclass(frozen=True, slots=True)
 class JpegEnd:
-    """Where a JPEG's last scan ends (`at`), whether END follows, how many scans there are, and whether the brightness
-    is there to its last bit: progressive files begin with a coarse picture."""
+    """Where a JPEG's last scan ends (`at`), whether END follows (`marked`), the number of scans, and whether luminance
+    is complete to its last bit (`fine`): progressive files start with a coarse picture."""
 
     at: int
     marked: bool
@@ -32,7 +32,7 @@ class JpegEnd:
 
 
 def jpeg_end(data: bytes) -> JpegEnd:
-    """The end of a JPEG, of however much is there of it."""
+    """Finds the end of a JPEG, even if it is truncated."""
     progressive, fine, scans, after = False, False, 0, 2
     for segment in segments(data):
         if segment.marker == END:
@@ -40,22 +40,22 @@ def jpeg_end(data: bytes) -> JpegEnd:
         progressive |= segment.marker == PROGRESSIVE
         if segment.marker == SCAN:
             scans += 1
-            # It ends with: the first and the last coefficient, and how many bits came before and are still to come
+            # A scan header ends with the first and last coefficient, then the bits already sent and those still to
+            # come.
             first, last, bits = data[segment.end - 3 : segment.end]
             fine |= first > 0 and last == 63 and bits & 0x0F == 0
         after = segment.end
-    # Behind the last whole segment: pixels, if that was a scan, or else a segment that is cut off. A file half copied
-    # may end in zeros, which would be read as pixels; then comes, perhaps, the first of two bytes.
+    # After the last complete segment: pixels, if that was a scan, else a truncated segment. A partly copied file may
+    # end in zeros, which would be decoded as pixels, and before them perhaps the first byte of a marker.
     pixels = len(data.rstrip(b"\0").rstrip(b"\xff"))
     return JpegEnd(max(after, pixels) if scans else after, False, scans, fine or not progressive)
 
 
 def jpeg_missing(data: bytes, end: JpegEnd, decode: Callable[[bytes], Pixels | None], scale: int) -> float | None:
-    """The share of a JPEG that is not in the file, 0 to 1; None where nothing can be decoded.
+    """The share of a JPEG's pixels missing from the file, 0 to 1; None if nothing can be decoded.
 
-    Where pixels are missing libjpeg fills the rest with grey, and says nothing. So the file is decoded twice: as it is,
-    and with a few wrong bytes behind it. These are passed over where the picture was complete before them; where it was
-    not, they show as the first pixels that are missing.
+    libjpeg fills missing pixels with grey, without an error. So the file is decoded twice: as it is, and with a few
+    junk bytes appended. If the picture was complete they are ignored; otherwise they change the first missing pixels.
     """
     pixels = data[: end.at]
     one, other = decode(pixels + JPEG_END), decode(pixels + _JUNK + JPEG_END)
@@ -66,7 +66,7 @@ def jpeg_missing(data: bytes, end: JpegEnd, decode: Callable[[bytes], Pixels | N
         return 0.0
     height, width = int(differ.shape[0]), int(differ.shape[1])
     block = max(1, _BLOCK // scale)
-    # Where blocks meet, colours run over the edge by a pixel: count from the next block's beginning.
+    # Where blocks meet, colours bleed over the edge by a pixel: count from the start of the next block.
     half = max(1, block // 2)
     top = min(height - 1, -(-int(differ.any(axis=1).argmax()) // half) * half)
     columns = differ[top : top + block].any(axis=0)
@@ -76,8 +76,8 @@ def jpeg_missing(data: bytes, end: JpegEnd, decode: Callable[[bytes], Pixels | N
 
 
 def container_missing(data: bytes) -> float:
-    """The share that is missing of a file that says how long it is, in its head (WebP) or its boxes (HEIF, AVIF, JPEG
-    2000); 0 where all is there, or nothing can be said of the picture's share."""
+    """The missing share of a file that declares its length, in its header (WebP) or its boxes (HEIF, AVIF, JPEG 2000);
+    0 if it is complete, or if the pixels' share is unknown."""
     if data[:4] == b"RIFF":
         return _missing(len(data), 8 + int.from_bytes(data[4:8], "little"))
     at = 0
@@ -98,6 +98,6 @@ def _missing(there: int, claimed: int) -> float:
 
 
 def told(missing: float) -> str:
-    """What is said of a picture of which that share is missing."""
+    """The error message for a picture with that share missing."""
     percent = max(1, round(100 * missing))
     return f"the file is cut off or damaged: about {percent} % of the picture is missing; copy it again"

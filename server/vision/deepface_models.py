@@ -1,7 +1,8 @@
-"""DeepFace and TensorFlow, and the only module that imports them; inside functions: a start from the cache needs none.
+"""The only module that imports DeepFace and TensorFlow, and only inside functions: a start from the cache needs
+neither.
 
-DeepFace finds its home in the environment, which is the whole process's: nothing here changes it. A download is given
-the whole path of its target; a model that is loaded is told another home for that long, under a lock.
+DeepFace reads its home folder from the environment, which belongs to the whole process and is never changed here.
+Downloads get an absolute path as their target; while a model is loaded, DeepFace is given another home, under a lock.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from facewire.server.vision.runtime import BATCH_SIZES, Floats, Network
 from facewire.server.vision.weights import BrokeOff
 
 _STDERR = 2  # the file descriptor
-_SERVERS_FAULT = 500  # statuses from here on
-_alone = threading.RLock()  # guards what is the whole process's: DeepFace's home, and where output goes
+_SERVERS_FAULT = 500  # HTTP statuses from here on
+_alone = threading.RLock()  # guards process-wide state: DeepFace's home, and where output goes
 EMOTION_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 
 @contextmanager
 def _deepface_home(home: Path) -> Iterator[None]:
-    """DeepFace's models ask one function where their weights lie; meanwhile it answers `home`."""
+    """Replaces the function that tells DeepFace's models where their weights are, so that it returns `home`."""
     from deepface.commons import folder_utils
 
     with _alone:
@@ -49,7 +50,8 @@ def _deepface_home(home: Path) -> Iterator[None]:
 
 @contextmanager
 def _no_greetings() -> Iterator[None]:
-    """Around what imports or starts TensorFlow: it greets on the file descriptor itself, beyond any setting."""
+    """Silences TensorFlow while it is imported or started: it writes to the file descriptor itself, whatever its
+    settings."""
     with _alone:
         sys.stderr.flush()
         kept = os.dup(_STDERR)
@@ -63,18 +65,18 @@ def _no_greetings() -> Iterator[None]:
 
 
 def download(name: str, urls: Sequence[str], home: Path) -> None:
-    """DeepFace's own download, with its progress on stderr, into `home`/.deepface/weights; any number at a time.
+    """DeepFace's own download, with its progress on stderr, into `home`/.deepface/weights. Safe to run concurrently.
 
-    Raises ValueError when it fails, in the form of BrokeOff where another try may succeed, and OSError.
+    Raises OSError, or ValueError on failure, as its subclass BrokeOff if a retry may succeed.
     """
     from deepface.commons import weight_utils
 
-    # DeepFace joins a name to its own folder, of which a whole path leaves nothing.
+    # DeepFace joins the name to its own folder; an absolute path overrides that.
     target = home / ".deepface" / "weights" / name
     target.parent.mkdir(parents=True, exist_ok=True)
     packed = Path(urls[0].partition("?")[0]).suffix
     try:
-        if packed == ".zip":  # which DeepFace would unpack into its own folder
+        if packed == ".zip":  # DeepFace would unpack it into its own folder
             archive = weight_utils.download_weights_if_necessary(f"{target}.zip", list(urls))
             shutil.unpack_archive(archive, target.parent)
         else:
@@ -87,7 +89,7 @@ def download(name: str, urls: Sequence[str], home: Path) -> None:
 
 
 def _explained(cause: BaseException) -> tuple[str, bool]:
-    """Why a download failed, and whether another try may succeed: not where nobody answered, or somebody said no."""
+    """Why a download failed, and whether a retry may succeed: not if the server can't be reached, or refused."""
     import requests
     from gdown import DownloadError
     from urllib3.exceptions import MaxRetryError
@@ -102,7 +104,7 @@ def _explained(cause: BaseException) -> tuple[str, bool]:
             return "no connection could be made", False
         return "the connection broke off", True
     status = re.search(r"status code (\d{3})$", said)
-    if status:  # DeepFace's words
+    if status:  # DeepFace's wording
         return f"the answer was status {status[1]}", int(status[1]) >= _SERVERS_FAULT
     if isinstance(cause, DownloadError | EOFError):
         return said.rstrip(".") or "it broke off", True
@@ -110,7 +112,7 @@ def _explained(cause: BaseException) -> tuple[str, bool]:
 
 
 def weights_addresses(task: str, model: str, attribute: str) -> list[str]:
-    """Where DeepFace fetches a model's weights from; `attribute` names the constant beside its client class."""
+    """The addresses DeepFace downloads a model's weights from; `attribute`: the constant in the module of its class."""
     found = getattr(_client_module(task, model)[0], attribute, None)
     if found is None:
         return []
@@ -118,8 +120,8 @@ def weights_addresses(task: str, model: str, attribute: str) -> list[str]:
 
 
 def _client_module(task: str, model: str) -> tuple[ModuleType, str]:
-    """The module of DeepFace's class for a model, and the class's name: of TensorFlow where that is installed, else of
-    its ONNX engine. DeepFace's own choice would be PyTorch on some machines, with weights in a third format."""
+    """The module and name of DeepFace's class for a model: the TensorFlow one if that is installed, else the ONNX one.
+    DeepFace itself would choose PyTorch on some machines, with weights in a third format."""
     import importlib
 
     from deepface.modules import modeling
@@ -132,8 +134,8 @@ def _client_module(task: str, model: str) -> tuple[ModuleType, str]:
 
 
 def keras_model(card: ModelCard, weights: Path) -> Any:
-    """DeepFace's Keras network of a FaceNet with these weights; where the card names `maps`, those are its second
-    output. Raises StartError when the file does not fit."""
+    """DeepFace's Keras network of a FaceNet with these weights; if the card names `maps`, those are its second output.
+    Raises StartError if the file does not match."""
     model = _client("facial_recognition", card.name, card.weights_file, weights).model
     if card.maps is None:
         return model
@@ -143,9 +145,9 @@ def keras_model(card: ModelCard, weights: Path) -> Any:
 
 
 def tensorflow_network(model: Any, height: int, width: int, head: Network | None = None) -> Network:
-    """A Keras network as a `tf.function` of fixed batch sizes: six times as fast as calling it as DeepFace does.
+    """A Keras network as a `tf.function` with bounded batch sizes: six times as fast as calling it as DeepFace does.
 
-    Of several outputs the first is given; with `head`, each row is followed by what that makes of the second.
+    Returns the first of several outputs; with `head`, each row is followed by the head's output for the second.
     """
     import tensorflow as tf
 
@@ -166,7 +168,7 @@ def tensorflow_network(model: Any, height: int, width: int, head: Network | None
 
 
 def tensorflow_version() -> str | None:
-    """Without importing it; None where it is not installed."""
+    """The installed version, without importing TensorFlow; None if it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -176,16 +178,16 @@ def tensorflow_version() -> str | None:
 
 
 class DeepFaceEmbedder:
-    """A model as DeepFace crops, resizes and feeds it; for the models that we have no measured recipe for."""
+    """A model cropped, resized and normalised as in DeepFace; for models without a measured recipe of ours."""
 
     def __init__(self, card: ModelCard, weights: Path) -> None:
         self._client = _client("facial_recognition", card.name, card.file_like(weights), weights)
-        self._one_at_a_time = threading.Lock()  # guards the client: SFace's, OpenCV's, keeps its layers' outputs inside
+        self._one_at_a_time = threading.Lock()  # guards the client: SFace's OpenCV network stores its activations
         width, height = card.input_size
         self._size = (height, width)
 
     def crop(self, image: Pixels, face: Detection) -> Pixels:
-        """The box, turned until the eyes are level, as DeepFace's extract_face does it; RGB of any size."""
+        """The face's box, rotated until the eyes are level, as DeepFace's extract_face does it; RGB of any size."""
         from deepface.models.Detector import FacialAreaRegion
         from deepface.modules import detection
 
@@ -205,7 +207,7 @@ class DeepFaceEmbedder:
         return np.asarray(found.img, np.uint8)
 
     def forward(self, crops: Sequence[Pixels]) -> Floats:
-        """(n, d), not yet of unit length."""
+        """(n, d) embeddings, not of unit length."""
         from deepface.modules import preprocessing
 
         inputs = [preprocessing.resize_image(crop[:, :, ::-1], self._size) for crop in crops]
@@ -215,7 +217,7 @@ class DeepFaceEmbedder:
 
 
 class DeepFaceEmotion:
-    """DeepFace's Emotion network: (n, 1, 48, 48) grey in 0..1 -> (n, 7) logarithms of its probabilities."""
+    """DeepFace's Emotion network: (n, 1, 48, 48) grey in 0..1 -> (n, 7) log-probabilities."""
 
     def __init__(self, network: Network) -> None:
         """`network`: (n, 48, 48, 1) -> (n, 7) probabilities."""
@@ -234,7 +236,7 @@ def keras_emotion_network(weights: Path) -> Network:
 
 
 def _client(task: str, name: str, weights_file: str, weights: Path) -> Any:
-    """DeepFace's model, loaded from a file that lies anywhere."""
+    """DeepFace's model, loaded from any file."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as home, _deepface_home(Path(home)):
@@ -242,7 +244,7 @@ def _client(task: str, name: str, weights_file: str, weights: Path) -> Any:
         link.parent.mkdir(parents=True)
         link.symlink_to(weights.resolve())
         try:
-            # Not by build_model: its cache goes by name alone and would ignore another file of the same model.
+            # Not with build_model: its cache is keyed by name alone and would ignore another file of the same model.
             module, client = _client_module(task, name)
             with _no_greetings():
                 return getattr(module, client)()

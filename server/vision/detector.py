@@ -1,8 +1,8 @@
-"""YuNet: where the faces are. The network runs on OpenVINO; its outputs are decoded here.
+"""YuNet, the face detector. The network runs on OpenVINO; its outputs are decoded here.
 
 Source: "YuNet: A Tiny Millisecond-level Face Detector" (Wu et al., 2023) and the 2023mar weights of OpenCV's model zoo.
 OpenCV's own FaceDetectorYN is the oracle in the tests; it is not thread-safe, takes 1.3 times as long on two cores and,
-in OpenCV 5, cannot share them with other threads.
+in OpenCV 5, can't share them with other threads.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ Box = tuple[float, float, float, float]
 Landmarks = tuple[tuple[float, float], ...]
 
 MIN_SCORE = 0.6  # finds a face in each of LFW's 13,233 pictures (FACTS); YuNet's usual 0.9 misses some
-NMS_OVERLAP = 0.3  # YuNet's own: two boxes that share more are one face
+NMS_OVERLAP = 0.3  # YuNet's own: boxes that overlap more are the same face
 STRIDES = (8, 16, 32)
-HEADS = ("cls", "obj", "bbox", "kps")  # what the network says of a cell of each stride: 1, 1, 4 and 10 numbers
-COARSE_SIDE = 640  # every picture is looked at at no more than this first; big faces are found here and only here
-COARSE_SEES = 96  # a face this high there needs no second look, which may see another face in a large cheek or eye
+HEADS = ("cls", "obj", "bbox", "kps")  # outputs per cell of each stride: 1, 1, 4 and 10 numbers
+COARSE_SIDE = 640  # every picture is first searched at this side at most; only this search finds large faces
+COARSE_SEES = 96  # a face this high there is not searched again: a finer search may see faces in a large cheek or eye
 SHAPE_STEP = 64  # canvas sides are rounded up to this (YuNet needs 32): fewer shapes, fewer first-time costs
-SMALL_SIDE = 160  # a picture smaller than this is enlarged: a tiny picture is mostly one tiny face
-FRAME = 0.25  # once more with this much border: a face that fills the picture has no outline
-CLOSE_UP = 0.3  # of the picture's longer side: beside a face so high there is no larger one that the border would show
-CLOSE_SIDE = 192  # a face that fills the picture is seen at this, in a millisecond
-CLOSE_SCORE = 0.7  # what it must reach beside smaller faces
-SEAM = 256  # pixels, at the scale of the search, that two tiles share: larger faces are found at the coarse scale
-TILES = 16  # of one picture unless told otherwise
+SMALL_SIDE = 160  # smaller pictures are enlarged: a tiny picture usually shows one tiny face
+FRAME = 0.25  # border for another search: a face that fills the picture has no outline
+CLOSE_UP = 0.3  # of the longer side: if a face is this high, there is no larger one for the border to reveal
+CLOSE_SIDE = 192  # longer side for finding a face that fills the picture; takes a millisecond
+CLOSE_SCORE = 0.7  # minimum score for it beside smaller faces
+SEAM = 256  # pixels at the search scale that two tiles share: larger faces are found at the coarse scale
+TILES = 16  # default maximum per picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,18 @@ class Detection:
         return self.box[2] * self.box[3]
 
     def scaled(self, factor: float) -> Self:
-        """The same face in a picture `factor` times as large."""
+        """The same face in a picture enlarged by `factor`."""
         x, y, width, height = (value * factor for value in self.box)
         points = tuple((px * factor, py * factor) for px, py in self.landmarks)
         return replace(self, box=(x, y, width, height), landmarks=points)
 
 
 class Detector(Protocol):
-    """Finds faces in RGB pixels, largest first; any thread may call.
+    """Finds faces in RGB pixels, largest first; thread-safe.
 
-    `enough`: the longer side, in pixels, beyond which a picture shows it no more faces (of an elongated one, see
-    `server.vision.image.decode_photo`). `sure`: the score from which a
-    face stands upright; with less, its landmarks may lie.
+    `enough`: longer side in pixels beyond which a larger picture yields no more faces (for elongated pictures, see
+    `server.vision.image.decode_photo`). `sure`: score from which a face is certainly upright; below it, its landmarks
+    may be wrong.
     """
 
     name: str
@@ -73,27 +73,27 @@ class Detector(Protocol):
     def detect(self, image: Pixels) -> list[Detection]: ...
 
     def glance(self, image: Pixels) -> list[Detection]:
-        """Faces in a picture of some hundred pixels, at the least cost."""
+        """Faces in a picture of a few hundred pixels, as cheaply as possible."""
         ...
 
 
 class YuNet:
-    """`canvas`: the longest side, in pixels, at which a picture is searched; faces of about 10 px there are found.
+    """`canvas`: longest side, in pixels, at which a picture is searched; faces of about 10 px there are found.
 
     A picture more than ELONGATED times as long as wide is searched at the scale of one that is as wide and ELONGATED
-    times as long: in tiles of `canvas`, at most `tiles` of them.
+    times as long: in up to `tiles` tiles of size `canvas`.
     """
 
     name = "yunet"
-    sure = 0.925  # half of LFW's faces reach it, and of 1,300 that stood on their heads or lay on their side none
+    sure = 0.925  # reached by half of LFW's faces, and by none of 1,300 that were upside down or on their side
 
     def __init__(self, weights: Path, canvas: int, tiles: int = TILES) -> None:
-        """`weights`: the ONNX file. Raises StartError when it is damaged."""
+        """`weights`: the ONNX file. Raises StartError if it is damaged."""
         model = runtime.reshape(runtime.read_model(weights), (1, 3, -1, -1))
         names = [[f"{head}_{stride}" for head in HEADS] for stride in STRIDES]
         model = runtime.fed_rgb_bytes(runtime.merge_heads(model, names, sigmoids=2))
-        # Exact: in bfloat16 boxes are off by pixels, and an eighth of the smallest faces is not found.
-        # One thread a stream: several pictures at a time win more than one picture on several threads.
+        # Exact: bfloat16 shifts boxes by pixels and misses an eighth of the smallest faces. One thread per stream:
+        # processing several pictures in parallel beats several threads per picture.
         self._graph = runtime.OpenVinoGraph(model, streams=cores(), threads=cores(), exact=True)
         self.enough = canvas
         self._tiles = tiles
@@ -113,18 +113,18 @@ class YuNet:
         return sorted(faces, key=lambda face: (-face.area, face.box))
 
     def glance(self, image: Pixels) -> list[Detection]:
-        """The faces that one look at (h, w, 3) pixels finds as they are, in no order: for small pictures."""
+        """Faces found by a single search of (h, w, 3) pixels at their own scale, unordered: for small pictures."""
         return [_detection(row) for row in _without_overlaps(self._search(image, 1.0))]
 
     def _sides(self, longest: int) -> list[int]:
-        """The sizes to search at. A large picture is searched twice: at COARSE_SIDE for large faces, which the network
-        misses when it sees them much larger than those it was trained on, and at the canvas for small ones."""
+        """The longer sides to search at. A large picture is searched twice: at COARSE_SIDE for large faces, which the
+        network misses if they are much larger than those it was trained on, and at the canvas for small ones."""
         coarse = max(SMALL_SIDE, min(longest, COARSE_SIDE, self.enough))
         fine = min(longest, self.enough)
         return [coarse, fine] if fine > coarse else [coarse]
 
     def _search_framed(self, image: Pixels, side: int) -> NDArray[np.float32]:
-        """With a border, the longer side then `side` pixels."""
+        """Searches with a border added and the longer side scaled to `side` pixels."""
         height, width = image.shape[:2]
         down, right = round(height * FRAME), round(width * FRAME)
         framed = cv2.copyMakeBorder(image, down, down, right, right, cv2.BORDER_CONSTANT)
@@ -134,8 +134,8 @@ class YuNet:
         return rows
 
     def _search_tiled(self, image: Pixels, scale: float) -> NDArray[np.float32]:
-        """As `_search`; what is longer than the canvas at this scale, tile by tile along its longer side. A face is
-        taken from the tile to whose share of the picture its middle belongs, so none is found twice."""
+        """As `_search`, but a picture longer than the canvas at this scale is searched in tiles along its longer side.
+        A face is taken from the tile whose share of the picture contains its centre, so none is found twice."""
         axis = int(image.shape[1] > image.shape[0])
         length, tile, seam = image.shape[axis], round(self.enough / scale), round(SEAM / scale)
         if length <= tile or tile <= 2 * seam:
@@ -154,7 +154,7 @@ class YuNet:
         return np.concatenate(found)
 
     def _search(self, image: Pixels, scale: float) -> NDArray[np.float32]:
-        """(n, 15): box, five landmarks, score of all that looks like a face at this scale, in the picture's pixels."""
+        """(n, 15) faces at this scale: box, five landmarks and score, in the picture's pixels."""
         height, width = (max(1, round(side * scale)) for side in image.shape[:2])
         if (height, width) != image.shape[:2]:
             filtering = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -167,8 +167,8 @@ class YuNet:
 
 
 def _decoded(cells: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """What the network says of every cell of a canvas, (cells, 16), as (n, 15) rows in canvas pixels: of those that
-    reach MIN_SCORE box, five landmarks and score."""
+    """Decodes the network's output (cells, 16) for a canvas into (n, 15) rows in canvas pixels: box, five landmarks and
+    score of the cells that reach MIN_SCORE."""
     score = np.sqrt(cells[:, 0] * cells[:, 1])
     chosen = np.flatnonzero(score >= MIN_SCORE)
     if not len(chosen):
@@ -190,12 +190,12 @@ def _rounded_up(side: int) -> int:
 
 
 def _too_small(rows: NDArray[np.float32], coarse_scale: float) -> NDArray[np.float32]:
-    """The faces that the coarse search was not meant to find."""
+    """The faces that the coarse search is not meant to find."""
     return np.asarray(rows[rows[:, 3] * coarse_scale < COARSE_SEES], np.float32)
 
 
 def _close_ups(rows: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Of what the border showed, the faces that fill the picture."""
+    """Of the faces found with a border, those that fill the picture."""
     large = rows[:, 2:4].max(axis=1) >= min(shape) / 2 if len(rows) else np.zeros(0, np.bool_)
     return np.asarray(rows[large & (rows[:, 14] >= CLOSE_SCORE)], np.float32)
 

@@ -1,8 +1,8 @@
-"""dlib, and the only module that imports it: a recogniser and a detector that need nothing but a package index.
+"""The only module that imports dlib: an embedder and a detector that need nothing but a package index.
 
-The network expects faces turned upright by dlib's own five landmarks (corners of the eyes, base of the nose), which
-dlib's shape predictor finds inside a box of the kind that dlib's own detector draws. Boxes in this project are
-YuNet's, so they are translated both ways by the median relation of the two on LFW (`_BOX_*`).
+The network expects faces aligned by dlib's own five landmarks (corners of the eyes, base of the nose), which dlib's
+shape predictor finds inside a box like those of dlib's own detector. Boxes in this project are YuNet's, so they are
+converted in both directions by the median relation between the two on LFW (`_BOX_*`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from facewire.server.vision.runtime import Floats
 
 CHIP_SIZE = 150
 CHIP_PADDING = 0.25
-_UPSAMPLED_BELOW = 640  # dlib's detector sees faces from 80 px up: smaller pictures are doubled first, so from 40 px
+_UPSAMPLED_BELOW = 640  # dlib's detector needs faces of 80 px: smaller pictures are doubled, so 40 px suffice
 
 
 def import_dlib() -> Any:
-    """The module. Raises StartError when it is not installed."""
+    """The module. Raises StartError if it is not installed."""
     try:
         import dlib
     except ImportError as error:
@@ -36,15 +36,15 @@ def import_dlib() -> Any:
 
 
 class DlibEngine:
-    """dlib's 128-d ResNet. Raw outputs have lengths near 1.4 and are compared by Euclidean distance in dlib; at unit
-    length the order of neighbours is the cosine's, which LFW pairs show to be no worse."""
+    """dlib's 128-d ResNet. Its raw outputs have lengths near 1.4 and dlib compares them by Euclidean distance; at unit
+    length neighbours are ordered by cosine, which is no worse on LFW's pairs."""
 
     def __init__(self, network: Path, five_landmarks: Path) -> None:
         dlib = import_dlib()
         self._dlib = dlib
         self._network = dlib.face_recognition_model_v1(str(network))
         self._predictor = dlib.shape_predictor(str(five_landmarks))
-        self._one_at_a_time = threading.Lock()  # guards the network: a dlib network keeps its activations inside
+        self._one_at_a_time = threading.Lock()  # guards the network: dlib networks store their activations
 
     def crop(self, image: Pixels, face: Detection) -> Pixels:
         rectangle = self._dlib.rectangle(*_dlib_corners(face.box))
@@ -59,20 +59,20 @@ class DlibEngine:
 
 
 class DlibDetector:
-    """dlib's frontal detector (HOG) for machines without YuNet: faces from 40 px up that look at the camera."""
+    """dlib's frontal detector (HOG), for machines without YuNet: faces of at least 40 px that look at the camera."""
 
     name = "dlib"
     sure = 0.0  # it finds upright faces only
-    enough = 1920  # it would search larger pictures too, at seconds each, for faces nobody sees at arm's length
+    enough = 1920  # larger pictures would take seconds each, for faces too small to see at arm's length
 
     def __init__(self, landmarks: Path) -> None:
         dlib = import_dlib()
         self._dlib = dlib
         self._predictor = dlib.shape_predictor(str(landmarks))
-        self._per_thread = threading.local()  # dlib's detector object keeps its pyramid inside
+        self._per_thread = threading.local()  # dlib's detector object stores its image pyramid
 
     def detect(self, image: Pixels) -> list[Detection]:
-        """Every face, largest first; `score` is squeezed from dlib's margin into 0..1."""
+        """All faces, largest first; `score` maps dlib's margin to 0..1 with a sigmoid."""
         if not hasattr(self._per_thread, "detector"):
             self._per_thread.detector = self._dlib.get_frontal_face_detector()
         pixels = np.ascontiguousarray(image)
@@ -82,27 +82,27 @@ class DlibDetector:
         return sorted(faces, key=lambda face: (-face.area, face.box))
 
     def glance(self, image: Pixels) -> list[Detection]:
-        """The same."""
+        """As `detect`."""
         return self.detect(image)
 
     def _detection(self, pixels: Pixels, rectangle: Any, margin: float) -> Detection:
         shape = self._predictor(pixels, rectangle)
         points = np.array([(shape.part(index).x, shape.part(index).y) for index in range(68)], np.float64)
-        # In the picture's left-to-right order, as YuNet: the person's right eye first.
+        # From left to right in the picture, like YuNet: the person's right eye first.
         chosen = (points[36:42].mean(axis=0), points[42:48].mean(axis=0), points[30], points[48], points[54])
         landmarks = tuple((float(x), float(y)) for x, y in chosen)
         return Detection(_yunet_box(rectangle), landmarks, float(1 / (1 + np.exp(-4 * margin))))
 
 
-# Medians over 405 LFW faces that both detectors find: dlib's square is 0.87 of YuNet's height and sits 0.035 of it
-# lower; YuNet's box is 0.758 as wide as it is high.
+# Medians over 405 LFW faces found by both detectors: the side of dlib's square is 0.87 of YuNet's height and its centre
+# 0.035 of it lower; YuNet's boxes are 0.758 times as wide as high.
 _BOX_SIDE = 0.87
 _BOX_DROP = 0.035
 _BOX_ASPECT = 0.758
 
 
 def _dlib_corners(box: Box) -> tuple[int, int, int, int]:
-    """YuNet's box as left, top, right, bottom of the square that dlib's detector would draw."""
+    """Left, top, right, bottom of the square that dlib's detector would give for YuNet's box."""
     x, y, width, height = box
     half = height * _BOX_SIDE / 2
     middle_x, middle_y = x + width / 2, y + height / 2 + height * _BOX_DROP
@@ -110,7 +110,7 @@ def _dlib_corners(box: Box) -> tuple[int, int, int, int]:
 
 
 def _yunet_box(rectangle: Any) -> Box:
-    """dlib's square as the box that YuNet would draw."""
+    """The box that YuNet would give for dlib's square."""
     height = rectangle.height() / _BOX_SIDE
     width = height * _BOX_ASPECT
     middle_x = (rectangle.left() + rectangle.right()) / 2

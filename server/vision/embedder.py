@@ -1,4 +1,4 @@
-"""Faces -> embeddings of unit length, as one EmbeddingSpec says."""
+"""Face crops -> embeddings of unit length, as an EmbeddingSpec defines them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from facewire.server.vision.runtime import Floats, Network
 
 
 class Engine(Protocol):
-    """How one family of models sees a face."""
+    """A family of models: how it crops and embeds faces."""
 
     def crop(self, image: Pixels, face: Detection) -> Pixels:
-        """What the network is shown of `face`, as RGB pixels; cheap, on the thread that decoded the picture."""
+        """The network's input for `face`, as RGB pixels; cheap, runs on the thread that decoded the picture."""
 
     def forward(self, crops: Sequence[Pixels]) -> Floats:
-        """(n, d) raw outputs, one forward pass a crop; whatever else the pass tells of the face follows, (n, d + e)."""
+        """(n, d) raw outputs, one forward pass per crop; (n, d + e) if the pass has e further outputs per face."""
 
 
 class FaceNetEngine:
-    """FaceNet on a square crop; `normalisation` is the spec's."""
+    """FaceNet on a square crop, normalised as in the spec."""
 
     def __init__(self, spec: EmbeddingSpec, network: Network) -> None:
         self._spec = spec
@@ -41,31 +41,33 @@ class FaceNetEngine:
 
 
 class Embedder:
-    """An engine under a spec. `probes` costs one forward pass a face, `templates` the spec's `template_views`."""
+    """An engine with its spec. Per face, `probes` takes one forward pass and `templates` the spec's
+    `template_views`."""
 
     def __init__(self, spec: EmbeddingSpec, engine: Engine) -> None:
         self.spec = spec
         self._engine = engine
 
     def crop(self, image: Pixels, face: Detection) -> Pixels:
-        """The engine's crop."""
+        """As the engine's crop."""
         return self._engine.crop(image, face)
 
     def probes(self, crops: Sequence[Pixels]) -> Floats:
-        """(n, d) unit-length float32."""
+        """(n, d) unit-length float32 embeddings."""
         return self.look(crops)[0]
 
     def look(self, crops: Sequence[Pixels]) -> tuple[Floats, Floats]:
-        """`probes`, and what else the same pass tells, (n, e): logits where an emotion head rides on it, or e is 0."""
+        """`probes`, and the pass's further outputs, (n, e): the logits of an attached emotion head; e is 0 without
+        one."""
         if not crops:
             return np.zeros((0, self.spec.dimension), np.float32), np.zeros((0, 0), np.float32)
         embeddings, others = np.split(self._engine.forward(crops), [self.spec.dimension], axis=1)
         return unit_rows(embeddings), others
 
     def templates(self, crops: Sequence[Pixels], probes: Floats | None = None) -> Floats:
-        """(n, d) unit-length float32; with two views the mean direction of the face and its mirror image.
+        """(n, d) unit-length float32; with two views, the mean direction of the face and its mirror image.
 
-        `probes`: those of the same crops, where they were computed already.
+        `probes`: embeddings of the same crops, if already computed.
         """
         plain = self.probes(crops) if probes is None else probes
         if self.spec.template_views == 1 or not crops:
@@ -74,17 +76,17 @@ class Embedder:
 
 
 def mirrored(crop: Pixels) -> Pixels:
-    """Left and right changed."""
+    """The crop flipped horizontally."""
     return np.ascontiguousarray(crop[:, ::-1])
 
 
 def mean_directions(views: Floats) -> Floats:
-    """(views, n, d) unit vectors -> (n, d): each face's mean direction, of unit length."""
+    """(views, n, d) unit vectors -> (n, d): the unit mean direction of each face."""
     return views[0] if len(views) == 1 else unit_rows(views.sum(axis=0))
 
 
 def unit_rows(rows: NDArray[np.float32]) -> Floats:
-    """Every row divided by its Euclidean length."""
+    """Each row divided by its Euclidean length."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
 
@@ -94,7 +96,7 @@ def _centred(batch: Floats) -> Floats:
 
 
 def _standardised(batch: Floats) -> Floats:
-    """Each picture by its own mean and deviation, the latter floored as facenet's `prewhiten` does."""
+    """Each picture standardised by its own mean and deviation, the latter floored as in facenet's `prewhiten`."""
     axes = (1, 2, 3)
     pixels = np.prod(batch.shape[1:])
     deviation = np.maximum(batch.std(axis=axes, keepdims=True), 1.0 / np.sqrt(pixels))

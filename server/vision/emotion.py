@@ -1,4 +1,4 @@
-"""What a face expresses: our own network (`data/models`, trained by scripts/train_emotion.py) and how it is fed."""
+"""Reads facial expressions with our own network (`data/models`, trained by scripts/train_emotion.py)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from facewire.server.vision.runtime import Floats, Network
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """From logits to chances that are right as often as they say.
+    """Converts logits to calibrated probabilities.
 
-    `temperatures`: (pixels a side of the square that a face was cut from, what its logits are divided by), rising;
-    between two of them the logarithms are interpolated, beyond the first and the last nothing changes. Below a
-    confidence of `certain_at` an answer is not called certain.
+    `temperatures`: ascending (side in pixels of the square a face was cut from, divisor of its logits); interpolated in
+    logarithms between two points, constant beyond the first and last. An answer with a confidence below `certain_at` is
+    not called certain.
     """
 
     temperatures: tuple[tuple[float, float], ...]
@@ -34,7 +34,7 @@ class Calibration:
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:
-        """As emotion.json has it, under `temperature` and `certain_at`. Raises ValueError, KeyError or TypeError."""
+        """From `temperature` and `certain_at` in emotion.json. Raises ValueError, KeyError or TypeError."""
         points = sorted((float(side), float(temperature)) for side, temperature in fields["temperature"].items())
         return cls(tuple(points), float(fields["certain_at"]))
 
@@ -46,11 +46,12 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class HeadSpec:
-    """How the head in `onnx`, which rides on a recognition network, is read beside the network of its own.
+    """How to use the emotion head in `onnx`, which is attached to a recognition network, together with the emotion
+    network.
 
-    It reads `maps` (a layer's name) of `model`. Of the logits, those of the head count by `weight` and the network's by
-    the rest; their sum has a calibration of its own. A picture that is a face and nothing else is shown to the model on
-    `whole` times its side, its edge going on beyond it.
+    It reads layer `maps` of `model`. The head's logits have weight `weight`, the network's the rest; their sum has its
+    own calibration. A picture that shows nothing but a face is given to the model on a square of `whole` times its
+    side, with its edges repeated.
     """
 
     onnx: Path
@@ -63,12 +64,12 @@ class HeadSpec:
 
 @dataclass(frozen=True, slots=True)
 class EmotionSpec:
-    """How the network in `onnx` is fed and read.
+    """The input and output of the network in `onnx`.
 
-    `labels` are its outputs in order. A face is a square whose side is `side` times the longer side of the detector's
-    box and whose middle lies `down` sides below the box's, as grey `input_size` x `input_size` pixels in 0..1. The
-    logits of the face and its mirror image are averaged. With a `head`, which only some recognition models can carry,
-    its calibration holds instead.
+    `labels`: its outputs in order. A face is a square with a side of `side` times the longer side of the detector's
+    box, centred `down` of that longer side below the box's centre, as `input_size` x `input_size` grey pixels in 0..1.
+    The logits of the face and its mirror image are averaged. With a `head`, which only some recognition models support,
+    the head's calibration applies instead.
     """
 
     name: str
@@ -82,7 +83,8 @@ class EmotionSpec:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the JSON file beside the network. Raises StartError where one is missing or not the other's."""
+        """Read the JSON file beside the network. Raises StartError if either is missing or they don't belong
+        together."""
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
             spec = cls(
@@ -123,7 +125,7 @@ def _check(network: Path, sha256: str, described_by: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Emotion:
-    """`label` is the likeliest of `scores` (which sum to 1), `confidence` its score, `certain`: see EmotionSpec."""
+    """`label` is the likeliest of `scores` (which sum to 1), `confidence` its score; `certain`: see Calibration."""
 
     label: str
     confidence: float
@@ -133,27 +135,27 @@ class Emotion:
 
 @dataclass(frozen=True, slots=True)
 class FaceCrop:
-    """What the network is shown of a face: (1, size, size) grey `pixels` in 0..1, cut from `side` pixels a side."""
+    """The network's input for a face: (1, size, size) grey `pixels` in 0..1, cut from a square of `side` pixels."""
 
     pixels: Floats
     side: float
 
 
 class EmotionReader:
-    """Cuts faces for the network and reads its answer; as safe to share between threads as the network is."""
+    """Crops faces for the network and interprets its output; thread-safe if the network is."""
 
     def __init__(self, spec: EmotionSpec, network: Network) -> None:
         self.spec = spec
         self._network = network
 
     def crop(self, image: Pixels, box: Box) -> FaceCrop:
-        """The face in a detector's box of an RGB or grey picture."""
+        """The crop for a detector's box, from an RGB or grey picture."""
         x, y, width, height = box
         down = self.spec.down * max(width, height)
         return self._view(image, (x, y + down, width, height), self.spec.side)
 
     def whole(self, image: Pixels) -> FaceCrop:
-        """A picture that is a face and nothing else, as FER2013's and RAF-DB's are."""
+        """The crop of a picture that shows nothing but a face, like those of FER2013 and RAF-DB."""
         return self._view(image, whole_box(image), 1.0)
 
     def _view(self, image: Pixels, box: Box, side: float) -> FaceCrop:
@@ -164,16 +166,17 @@ class EmotionReader:
         return FaceCrop(pixels, max(1.0, side * max(box[2:])))
 
     def read(self, faces: Sequence[FaceCrop], hints: Floats | None = None) -> list[Emotion]:
-        """The emotions of `faces`, in their order; `hints` as in `probabilities`."""
+        """The emotions of `faces`, in order; `hints` as in `probabilities`."""
         if not faces:
             return []
         certain_at = self.calibration(self._head_of(hints) is not None).certain_at
         return [self._emotion(row, certain_at) for row in self.probabilities(faces, hints)]
 
     def probabilities(self, faces: Sequence[FaceCrop], hints: Floats | None = None) -> NDArray[np.float64]:
-        """(n, 7) calibrated probabilities; the mirrored view is averaged in, since faces have no handedness.
+        """(n, 7) calibrated probabilities, averaged with the mirrored view, as expressions are independent of left and
+        right.
 
-        `hints`: the logits (n, 7) of the head that rode on the recognition network; of no columns where none did.
+        `hints`: (n, 7) logits of the head attached to the recognition network; (n, 0) if there is none.
         """
         crops = np.stack([face.pixels for face in faces])
         both = self._network(np.concatenate([crops, crops[..., ::-1]])).astype(np.float64)
@@ -186,11 +189,11 @@ class EmotionReader:
         return np.asarray(raised / raised.sum(1, keepdims=True), np.float64)
 
     def calibration(self, riding: bool) -> Calibration:
-        """Of the answers, where a head rides on the recognition network and where none does."""
+        """The calibration with a head attached to the recognition network, or without one."""
         return (self.spec.head if riding and self.spec.head else self.spec).calibration
 
     def _head_of(self, hints: Floats | None) -> HeadSpec | None:
-        """The head whose logits `hints` are, if any."""
+        """The head that `hints` come from, if any."""
         return self.spec.head if hints is not None and hints.shape[1] else None
 
     def _emotion(self, row: NDArray[np.float64], certain_at: float) -> Emotion:

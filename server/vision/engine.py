@@ -1,4 +1,4 @@
-"""What those who hand pictures to `server.vision.analyser.Analyser` need of it, so that tests can stand in for it."""
+"""The part of `server.vision.analyser.Analyser` that offline commands and albums use, so that tests can replace it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facewire.server.vision.quality import FaceQuality
 
 
 class Face(Protocol):
-    """A face as the analyser finds it. `box`: x, y, w, h; `landmarks`: five points; both in pixels as shown."""
+    """A detected face. `box`: x, y, w, h; `landmarks`: five points; both in pixels of the picture as shown."""
 
     @property
     def box(self) -> Box: ...
@@ -39,14 +39,14 @@ class Picture(Protocol):
 
 
 class Engine(Protocol):
-    """Pictures to faces to templates. Thread-safe."""
+    """Finds and embeds faces. Thread-safe."""
 
     @property
     def spec(self) -> EmbeddingSpec: ...
 
     @property
     def decoder(self) -> Decoder:
-        """The door through which all pictures go."""
+        """Decodes all pictures."""
         ...
 
     def faces(self, data: bytes) -> Picture:
@@ -54,19 +54,19 @@ class Engine(Protocol):
         ...
 
     def quality(self, face: Face, picture: Picture) -> FaceQuality:
-        """How well a face of a picture can be seen."""
+        """Measures how clearly a face can be seen."""
         ...
 
     def fingerprint(self, data: bytes) -> bytes:
-        """What a picture looks like, by which copies of it are recognised. Raises InvalidImage."""
+        """A perceptual hash that recognises copies of a picture. Raises InvalidImage."""
         ...
 
     def cut(self, data: bytes, face: Detection) -> NDArray[np.uint8]:
-        """What the network is shown of a face that was found in this picture before. Raises InvalidImage."""
+        """The network's input for a face that was found in this picture earlier. Raises InvalidImage."""
         ...
 
     def templates(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """(n, d) float32 of unit length."""
+        """(n, d) float32 embeddings of unit length, as enrolled."""
         ...
 
     def close(self) -> None: ...

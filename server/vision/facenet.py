@@ -1,4 +1,4 @@
-"""A FaceNet's weights file -> an embedder: converted once into OpenVINO's format, or run by TensorFlow."""
+"""Opens a FaceNet's weights as an embedder: converted once to OpenVINO's format, or run by TensorFlow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger("facewire.vision")
 def open_facenet(
     card: ModelCard, weights: WeightsFile, with_runtime: Runtime, cache_dir: Path, head: Path | None
 ) -> Embedder:
-    """`head`: the network to ride on it, where this is the FaceNet that it was trained on. Raises StartError."""
+    """`head`: the emotion head to attach, if this is the FaceNet it was trained on. Raises StartError."""
     opened = _in_tensorflow if with_runtime == "tensorflow" else _in_openvino
     network, name = opened(card, weights, cache_dir, head)
     spec = card.spec(name)
@@ -53,7 +53,7 @@ def _in_openvino(card: ModelCard, weights: WeightsFile, cache_dir: Path, head: P
 
 
 def _fitting(head: Path | None, card: ModelCard, weights: WeightsFile, name: str, *, has_maps: bool) -> Path | None:
-    """The head, unless the network under it is not the one that it was trained on."""
+    """The head, or None if the network is not the one it was trained on."""
     if head is None or (has_maps and name == canonical(card)):
         return head
     log.warning(
@@ -65,8 +65,8 @@ def _fitting(head: Path | None, card: ModelCard, weights: WeightsFile, name: str
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """An entry of the cache. `network`: an IR file whose outputs are the embedding and, with `has_maps`, the card's
-    maps; `identity`: what the spec names it by."""
+    """A cache entry. `network`: an IR file whose outputs are the embedding and, if `has_maps`, the card's maps;
+    `identity`: the sha256 that stands for it in the spec."""
 
     network: Path
     identity: str
@@ -74,7 +74,7 @@ class Converted:
 
 
 def converted(card: ModelCard, weights: WeightsFile, cache_dir: Path) -> Converted:
-    """A FaceNet as OpenVINO IR, from the cache or into it. Raises StartError."""
+    """A FaceNet as OpenVINO IR, converted unless it is cached. Raises StartError."""
 
     def build(folder: Path) -> None:
         log.info("converting %s once; later starts take it from %s", card.name, cache_dir)
@@ -98,7 +98,7 @@ def _damaged(folder: Path, card: ModelCard) -> StartError:
 
 
 def _read(card: ModelCard, weights: Path) -> Any:
-    """The network as an OpenVINO model. Raises StartError where the file does not hold the card's network."""
+    """The network as an OpenVINO model. Raises StartError if the file does not hold the card's network."""
     if weights.suffix == ".h5":
         return runtime.convert_keras(deepface_models.keras_model(card, weights))
     width, height = card.input_size

@@ -1,7 +1,7 @@
-"""What a picture looks like, in 192 bytes: the same for its copies in other formats, qualities and sizes.
+"""A perceptual hash of 192 bytes: similar for copies of a picture in other formats, qualities and sizes.
 
-The mean colours of an 8x8 grid laid over the picture as shown.
-`server.gallery.search.lookalikes` says when two are the same.
+The mean colours of an 8x8 grid laid over the picture as shown. `server.gallery.search.lookalikes` decides when two
+match.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from facewire.server.vision.image import ImageLimits, Pixels
 GRID = 8
 
 ENOUGH_PX = 8 * GRID
-"""The longer side at least, where a JPEG is decoded at reduced scale: 8 pixels a cell average what reducing rounds."""
+"""Minimum longer side when a JPEG is decoded at reduced scale: 8 pixels per cell average out the rounding."""
 
 
 def fingerprint_of(decoder: Decoder, data: bytes, limits: ImageLimits) -> bytes:
@@ -24,6 +24,6 @@ def fingerprint_of(decoder: Decoder, data: bytes, limits: ImageLimits) -> bytes:
 
 
 def fingerprint(pixels: Pixels) -> bytes:
-    """Of (height, width, 3) uint8 RGB: GRID x GRID x 3 bytes, rows from the top."""
+    """(height, width, 3) uint8 RGB -> GRID x GRID x 3 bytes, rows from the top."""
     cells = cv2.resize(pixels, (GRID, GRID), interpolation=cv2.INTER_AREA)
     return np.asarray(cells, np.uint8).tobytes()

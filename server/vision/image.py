@@ -1,7 +1,7 @@
 """Bytes of a picture file -> RGB pixels as shown, under byte and pixel limits.
 
-One reader a format, whatever was asked before: OpenCV for JPEG, which it can also decode at a half or a quarter of its
-size, Pillow for the others (docs/decisions/0037). protocol/formats.py says which formats there are.
+One reader per format: OpenCV for JPEG, which it can also decode at a half or a quarter of its size, Pillow for the
+others (docs/decisions/0037). protocol/formats.py lists the formats.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from facewire.server.vision.webp import webp_size
 Pixels = NDArray[np.uint8]
 
 Room = Callable[[tuple[int, ...]], Pixels | None]
-"""An array of a shape, to decode into where that saves copying the pixels there; None: there is no room for it."""
+"""Returns an array of the given shape to decode into, which saves a copy; None if there is not enough room."""
 
-ELONGATED = 2  # times as long as wide: what photographs are at most, and panoramas more
+ELONGATED = 2  # length to width: at most this in photographs, more in panoramas
 
 MEGAPIXEL = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What one picture may cost. 100 megapixels is more than any phone takes, and 300 MB of memory once decoded."""
+    """Limits for one picture. 100 megapixels is more than any phone takes, and 300 MB of memory once decoded."""
 
     max_bytes: int = 32 * 1024 * 1024
     max_pixels: int = setting(
@@ -44,8 +44,8 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file claims to hold: the key of its format (protocol/formats.py); `width` and `height` in pixels as shown;
-    `orientation`: how to turn what is stored, as EXIF counts."""
+    """A file's declared content: `format`: key of its format (protocol/formats.py); `width` and `height` in pixels as
+    shown; `orientation`: EXIF's value for the stored pixels."""
 
     format: str
     width: int
@@ -55,7 +55,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A decoded picture, perhaps at reduced scale: `width` and `height` are those of the whole picture as shown, and
+    """A decoded picture, possibly at reduced scale: `width` and `height` are those of the full-size picture as shown,
     about `factor` times those of `pixels`."""
 
     pixels: Pixels
@@ -65,20 +65,21 @@ class Photo:
 
 
 def decode_image(data: bytes, limits: ImageLimits) -> Pixels:
-    """The picture as shown, (height, width, 3) uint8 RGB; of several the first, or the one the file calls its main one.
+    """The picture as shown, (height, width, 3) uint8 RGB; if there are several, the first, or the one marked as
+    primary.
 
-    Grey, 16-bit, CMYK and transparent pictures become 8-bit RGB. A file that lacks only its end is read.
+    Grey, 16-bit, CMYK and transparent pictures become 8-bit RGB. A file that lacks only its very end is accepted.
 
-    Raises InvalidImage, with the reason, for anything that is not a whole picture within the limits.
+    Raises InvalidImage, with the reason, for anything but a complete picture within the limits.
     """
     return _decoded(data, read_header(data, limits), 1)
 
 
 def decode_photo(data: bytes, limits: ImageLimits, enough: int, into: Room | None = None) -> Photo:
     """As `decode_image`, but a JPEG whose longer side is at least twice `enough` pixels is decoded at a half, a quarter
-    or an eighth of its size, as long as `enough` are left: 12 megapixels at a half take 28 ms instead of 65.
+    or an eighth of its size, keeping at least `enough`: 12 megapixels at a half take 28 ms instead of 65.
 
-    A picture more than ELONGATED times as long as wide counts as that long: or a panorama would keep few of its
+    A picture more than ELONGATED times as long as wide is treated as that long, because a panorama would keep too few
     rows."""
     header = read_header(data, limits)
     factor = reduction(header, enough)
@@ -90,14 +91,14 @@ def decode_photo(data: bytes, limits: ImageLimits, enough: int, into: Room | Non
 
 
 def reduction(header: Header, enough: int) -> int:
-    """By what factor `decode_photo` reduces a picture."""
+    """The factor by which `decode_photo` reduces a picture."""
     longest = min(max(header.width, header.height), ELONGATED * min(header.width, header.height))
     return max((f for f in _REDUCED if longest >= f * enough), default=1) if header.format == "JPEG" else 1
 
 
 def read_header(data: bytes, limits: ImageLimits) -> Header:
-    """What the file claims, before a pixel is decoded (0.05 ms). Raises InvalidImage for what is no picture, or one
-    over the limits."""
+    """The file's declared content, without decoding a pixel (0.05 ms). Raises InvalidImage for an unsupported format,
+    or a picture over the limits."""
     check_bytes(data, limits)
     form = format_of(data)
     if form is None:
@@ -110,7 +111,7 @@ def read_header(data: bytes, limits: ImageLimits) -> Header:
 
 
 def check_bytes(data: bytes, limits: ImageLimits) -> None:
-    """Raises InvalidImage for no bytes, and for too many."""
+    """Raises InvalidImage for empty data, or more bytes than the limit."""
     if not data:
         raise InvalidImage(f"the image is empty: send the bytes of a picture file ({NAMES})")
     if len(data) > limits.max_bytes:
@@ -118,7 +119,7 @@ def check_bytes(data: bytes, limits: ImageLimits) -> None:
 
 
 def check_pixels(header: Header, limits: ImageLimits) -> None:
-    """Raises InvalidImage for what claims more than the limit."""
+    """Raises InvalidImage if the header declares more pixels than the limit."""
     if header.width * header.height > limits.max_pixels:
         raise InvalidImage(
             f"the image claims {header.width}x{header.height} pixels, "
@@ -136,7 +137,7 @@ def _header(data: bytes, form: str) -> Header:
     return Header(form, *((height, width) if lies(orientation) else (width, height)), orientation)
 
 
-_SUBFILE_TYPE = 254  # of a TIFF's first picture; 1: a smaller copy of another one
+_SUBFILE_TYPE = 254  # tag of a TIFF's first picture; value 1: a smaller copy of another one
 
 
 def _decoded(data: bytes, header: Header, factor: int, into: Room | None = None) -> Pixels:
@@ -150,11 +151,11 @@ _REDUCED = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
-_FILLS = (128, 65)  # what becomes of the zeros that libjpeg puts where pixels are missing: in any JPEG, and in CMYK
+_FILLS = (128, 65)  # the values of libjpeg's zeros for missing pixels: in any JPEG, and in CMYK
 
 
 def _jpeg(data: bytes, factor: int, into: Room | None) -> Pixels:
-    """The pixels as they are stored."""
+    """The pixels as stored."""
     pixels = _by_opencv(data, factor, into)
     filled = pixels is not None and any((pixels[-1, -1] == fill).all() for fill in _FILLS)
     if pixels is not None and not filled and data.endswith(JPEG_END):
@@ -172,12 +173,12 @@ def _jpeg(data: bytes, factor: int, into: Room | None) -> Pixels:
     if missing > TOLERATED:
         raise InvalidImage(told(missing))
     pixels = _by_opencv(data[: end.at] + JPEG_END, factor)
-    assert pixels is not None  # it was decoded to see what is missing
+    assert pixels is not None  # jpeg_missing decoded it
     return pixels
 
 
 def _by_opencv(data: bytes, factor: int, into: Room | None = None) -> Pixels | None:
-    """RGB, not turned; None where the file is cut off or damaged. Raises MemoryError."""
+    """RGB pixels as stored, without EXIF rotation; None if the file is truncated or damaged. Raises MemoryError."""
     flags = _REDUCED.get(factor, cv2.IMREAD_COLOR_RGB) | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -187,17 +188,17 @@ def _by_opencv(data: bytes, factor: int, into: Room | None = None) -> Pixels | N
         return None
     if image is None:
         return None
-    if factor > 1:  # OpenCV reduces only into BGR; swapping what is left costs 0.7 ms for 3 megapixels
+    if factor > 1:  # OpenCV reduces only to BGR; converting the reduced picture costs 0.7 ms for 3 megapixels
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=into(image.shape) if into else None)
     return np.asarray(image, dtype=np.uint8)
 
 
 JPEG_QUALITY = 92
-"""Of stored face crops."""
+"""For stored face crops."""
 
 
 def jpeg_bytes(pixels: Pixels) -> bytes:
-    """RGB pixels as a JPEG file, to be kept and shown."""
+    """RGB pixels as a JPEG file, for storage and display."""
     done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
         raise ValueError(f"no JPEG can be made of {pixels.shape}")

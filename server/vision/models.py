@@ -1,6 +1,6 @@
-"""The models `--model` takes: which file holds each one's weights, and how each must be fed.
+"""The models that `--model` accepts: their weights files and their preprocessing.
 
-Facenet512, Facenet and Dlib are fed as their networks were trained, whatever DeepFace does by default (FACTS: its
+Facenet512, Facenet and Dlib are fed as their networks were trained, regardless of DeepFace's defaults (FACTS: its
 default costs FaceNet 2.7 points of accuracy on LFW). The others get DeepFace's own preprocessing.
 """
 
@@ -14,13 +14,13 @@ from facewire.server.errors import StartError
 from facewire.server.spec import Crop, EmbeddingSpec
 
 DEFAULT_MODEL = "Facenet512"
-FALLBACK_MODEL = "Dlib"  # its weights come from the package index, so it works where nothing else can be fetched
+FALLBACK_MODEL = "Dlib"  # its weights come from the package index, so it works without any other download
 
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
 DEEPFACE_EMOTION_FILE = "facial_expression_model_weights.h5"
 DEEPFACE_EMOTION_ONNX = "facial_expression_model_weights.onnx"
 
-# Files whose content is known. FaceNet's are only recorded in the spec: releases differ in how they store the floats.
+# Files with known content. FaceNet's are only recorded in the spec: releases differ in how they store the floats.
 KNOWN_SHA256 = {
     YUNET_FILE: "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
     "dlib_face_recognition_resnet_model_v1.dat": "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
@@ -28,19 +28,19 @@ KNOWN_SHA256 = {
     "shape_predictor_68_face_landmarks.dat": "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
 }
 
-# The margin and the mean of two mirrored views for templates: docs/accuracy.md and FACTS ("What FaceNet must be fed").
+# The margin, and the mean of two mirrored views for templates: docs/accuracy.md and FACTS ("What FaceNet must be fed").
 _FACENET_CROP = Crop("square", 0.15)
 _DEEPFACE_CROP = Crop("deepface", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A model before its weights are known; `family` says which engine runs it.
+    """A model without its weights; `family`: the engine that runs it.
 
-    `onnx_file`: the same network as an ONNX file, where `weights_file` is one that only TensorFlow reads.
-    `maps`: the Keras layer whose feature maps the emotion head reads (data/models/README.md); None: no head fits.
-    `maps_relu`: the same layer in an ONNX file, where layers may have lost their names: it is the n-th ReLU, from 1, of
-    so many channels, as (channels, n).
+    `onnx_file`: the same network as an ONNX file, if `weights_file` can only be read by TensorFlow. `maps`: the Keras
+    layer whose feature maps the emotion head reads (data/models/README.md); None: no head fits. `maps_relu`: the same
+    layer in an ONNX file, where layers may have lost their names: (channels, n) is the n-th ReLU, from 1, with that
+    many channels.
     """
 
     name: str
@@ -58,15 +58,15 @@ class ModelCard:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The names that its weights may have, the one to prefer first."""
+        """Possible names of its weights file, the preferred one first."""
         return (self.onnx_file, self.weights_file) if self.onnx_file else (self.weights_file,)
 
     def file_like(self, weights: Path) -> str:
-        """The name that DeepFace knows a file of this format by."""
+        """DeepFace's name for a weights file of this format."""
         return next(name for name in self.files if Path(name).suffix == weights.suffix)
 
     def spec(self, weights_sha256: str) -> EmbeddingSpec:
-        """What the embeddings of this model with these very weights mean."""
+        """The spec of this model's embeddings with these weights."""
         return EmbeddingSpec(
             model=self.name,
             weights_sha256=weights_sha256,
@@ -130,7 +130,8 @@ MODELS = {card.name: card for card in _CARDS}
 
 
 def model_card(name: str) -> ModelCard:
-    """The card of a model by DeepFace's name for it, in any case. Raises StartError (exit code 2) for others."""
+    """The card of a model, by DeepFace's name for it, ignoring case. Raises StartError (exit code 2) for unknown
+    names."""
     for card in _CARDS:
         if card.name.casefold() == name.casefold():
             return card

@@ -1,4 +1,4 @@
-"""Settings -> an Analyser: finds the weights, converts a network once, and puts the room together."""
+"""Opens an Analyser from its settings: finds the weights, converts a network once, and wires the parts together."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ log = logging.getLogger("facewire.vision")
 
 @dataclass(frozen=True, slots=True)
 class VisionSettings:
-    """What the vision room can be told. `canvas`: the longest side, in pixels, at which a picture is searched; `tiles`:
+    """Settings of the vision package. `canvas`: the longest side, in pixels, at which a picture is searched; `tiles`:
     see `YuNet`."""
 
     model: str = DEFAULT_MODEL
@@ -81,7 +81,7 @@ class VisionSettings:
 
 
 def open_analyser(settings: VisionSettings) -> Analyser:
-    """Everything loaded, nothing warmed. Raises StartError with what to do next."""
+    """An analyser with all networks loaded but not warmed up. Raises StartError, which says what to do next."""
     finder = WeightsFinder(
         settings.weights_dir, deepface_models.download if settings.downloads else None, settings.mirror
     )
@@ -91,11 +91,11 @@ def open_analyser(settings: VisionSettings) -> Analyser:
             f"--runtime tensorflow is for Facenet512 and Facenet; {card.name} has one runtime", exit_code=2
         )
     own = EmotionSpec.load(EMOTION_MODEL) if settings.emotion == "facewire" else None
-    # Files are found, and fetched, on this thread: Ctrl-C reaches no other, and progress is shown one by one.
+    # Files are found and downloaded on this thread: Ctrl-C reaches no other, and progress is shown one file at a time.
     open_detector = _detector(settings, finder)
     with ExitStack() as on_failure:
-        decoder = on_failure.enter_context(closing(Decoder(settings.decoding)))  # which starts meanwhile
-        with ThreadPoolExecutor(2) as aside:  # compiling a network takes one core some tenths of a second
+        decoder = on_failure.enter_context(closing(Decoder(settings.decoding)))  # starts in the background
+        with ThreadPoolExecutor(2) as aside:  # compiling a network keeps one core busy for some tenths of a second
             opening_detector = aside.submit(open_detector)
             weights = find_weights(card, finder, settings.runtime)
             opening_emotions = aside.submit(_emotions(settings, finder, own))
@@ -112,7 +112,7 @@ def open_analyser(settings: VisionSettings) -> Analyser:
 def open_embedder(
     card: ModelCard, settings: VisionSettings, finder: WeightsFinder, emotions: EmotionSpec | None = None
 ) -> Embedder:
-    """A recognition model and, where it can carry it, the head of `emotions`. Raises MissingWeights or StartError."""
+    """A recognition model with the head of `emotions`, if it supports that. Raises MissingWeights or StartError."""
     return _open_found(card, find_weights(card, finder, settings.runtime), settings, finder, emotions)
 
 
@@ -130,8 +130,7 @@ def _open_found(
 
 
 def find_weights(card: ModelCard, finder: WeightsFinder, with_runtime: Runtime = "openvino") -> WeightsFile:
-    """The file with a recognition model's weights, in a format that can be read here. Raises MissingWeights or
-    StartError."""
+    """A recognition model's weights file, in a format readable on this machine. Raises MissingWeights or StartError."""
     names = (card.weights_file,) if with_runtime == "tensorflow" else card.files
     name = choose(names, finder, tensorflow=_has_tensorflow(), onnx_too=card.family == "facenet")
     attributes = {"Facenet": "FACENET128_WEIGHTS", "Facenet512": "FACENET512_WEIGHTS", "Dlib": "WEIGHT_URL"}
@@ -145,7 +144,8 @@ def _has_tensorflow() -> bool:
 
 
 def hint_of_better_weights(spec: EmbeddingSpec, settings: VisionSettings, db: Path) -> str | None:
-    """What to do where a gallery was built with the fallback, and the default model's weights have come since."""
+    """A suggestion to migrate, if the gallery was built with the fallback and the default model's weights are now
+    available."""
     if spec.model != FALLBACK_MODEL:
         return None
     if WeightsFinder(settings.weights_dir, None).first(model_card(DEFAULT_MODEL).files) is None:
@@ -158,7 +158,7 @@ def hint_of_better_weights(spec: EmbeddingSpec, settings: VisionSettings, db: Pa
 
 @dataclass(frozen=True, slots=True)
 class _Opening:
-    """What an embedder is made of; `head` is the network to ride on it, if any."""
+    """What an embedder is built from; `head`: the emotion head to attach, if any."""
 
     card: ModelCard
     weights: WeightsFile
@@ -184,7 +184,7 @@ _EMBEDDERS: dict[str, Callable[[_Opening], Embedder]] = {"facenet": _facenet, "d
 
 
 def _detector(settings: VisionSettings, finder: WeightsFinder) -> Callable[[], Detector]:
-    """What opens the detector, its file found."""
+    """Finds the detector's file; returns the function that opens it."""
     if settings.detector == "dlib":
         return _dlib_detector(finder)
     try:
@@ -198,7 +198,7 @@ def _detector(settings: VisionSettings, finder: WeightsFinder) -> Callable[[], D
 
 
 def open_yunet(settings: VisionSettings, finder: WeightsFinder) -> YuNet:
-    """YuNet with the canvas of `settings`. Raises MissingWeights or StartError."""
+    """YuNet with the canvas and tiles of `settings`. Raises MissingWeights or StartError."""
     return YuNet(_find_yunet(finder).path, settings.canvas, settings.tiles)
 
 
@@ -213,7 +213,7 @@ def _dlib_detector(finder: WeightsFinder) -> Callable[[], Detector]:
 def _emotions(
     settings: VisionSettings, finder: WeightsFinder, own: EmotionSpec | None
 ) -> Callable[[], EmotionReader | None]:
-    """What opens the emotions, their file found."""
+    """Finds the emotion network's file; returns the function that opens it."""
     if settings.emotion == "deepface":
         addresses = partial(deepface_models.weights_addresses, "facial_attribute", "Emotion", "WEIGHTS_URL")
         names = (DEEPFACE_EMOTION_ONNX, DEEPFACE_EMOTION_FILE)

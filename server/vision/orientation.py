@@ -1,4 +1,4 @@
-"""How a picture must be turned to be seen as it was meant: EXIF's orientation, 1 to 8."""
+"""Turning a picture as EXIF's orientation (1 to 8) demands."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Pixels = NDArray[np.uint8]
 
 UPRIGHT = 1
 _TAG = 0x0112
-_FORMATS = {3: "H", 4: "L"}  # of the tag's value: EXIF wants a short, some programs write a long
-_LONGEST = 1000  # entries of a directory that are looked at
+_FORMATS = {3: "H", 4: "L"}  # types of the tag's value: EXIF requires a short, some programs write a long
+_LONGEST = 1000  # maximum number of directory entries read
 
 
 def exif_orientation(exif: bytes) -> int:
-    """Of an EXIF block, with or without its first six bytes "Exif"; 1 where it says none, or is damaged: that is no
-    reason to refuse the picture."""
+    """The orientation in an EXIF block, with or without its six-byte prefix "Exif"; 1 if it is missing or damaged,
+    which is no reason to refuse the picture."""
     exif = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
@@ -31,13 +31,13 @@ def exif_orientation(exif: bytes) -> int:
             if tag == _TAG and kind in _FORMATS:
                 (value,) = struct.unpack_from(order + _FORMATS[kind], exif, entry + 8)
                 return value if 1 <= value <= 8 else UPRIGHT
-    except struct.error:  # it is cut off
+    except struct.error:  # truncated
         return UPRIGHT
     return UPRIGHT
 
 
 def png_exif(data: bytes) -> bytes:
-    """The EXIF block of a PNG, which may lie before or behind the pixels; empty where there is none."""
+    """The EXIF block of a PNG, which may be before or after the pixels; empty if there is none."""
     at = 8
     for _ in range(_MOST_CHUNKS):
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
@@ -49,16 +49,16 @@ def png_exif(data: bytes) -> bytes:
     return b""
 
 
-_MOST_CHUNKS = 65_536  # 32 MB in pieces of 8 KB, as libpng writes them, are 4,096
+_MOST_CHUNKS = 65_536  # 32 MB in chunks of 8 KB, as libpng writes them, are 4,096
 
 
 def lies(orientation: int) -> bool:
-    """Does turning swap width and height?"""
+    """Whether turning swaps width and height."""
     return orientation >= 5
 
 
 def turned(pixels: Pixels, orientation: int) -> Pixels:
-    """The (height, width, 3) pixels as they are meant to be seen."""
+    """The (height, width, 3) pixels turned as the orientation demands."""
     if orientation == UPRIGHT:
         return pixels
     if orientation in _FLIPS:

@@ -1,4 +1,4 @@
-"""Pillow's readers, one a format: opened by name, and damaged files told from whole ones."""
+"""Pillow's readers, one per format, opened by name; tells damaged files from intact ones."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from facewire.server.vision.webp import webp_mended
 
 Pixels = NDArray[np.uint8]
 
-# Pillow has a limit of its own, 179 megapixels. Ours is checked before a pixel is decoded.
+# Pillow's own limit is 179 megapixels. Ours is checked before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
-# Called by name, not looked for: Image.open asks every format that some module has registered by now.
+# Readers are called by name: Image.open tries every format that any module has registered.
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
@@ -45,18 +45,20 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG2000": Jpeg2KImageFile,
     "PPM": PpmImageFile,
 }
-UPRIGHT_BY_READER = ("TIFF", "HEIF")  # these readers turn the picture themselves, size and all
+UPRIGHT_BY_READER = ("TIFF", "HEIF")  # these readers turn the picture themselves, including its size
 
 _PARSERS_RAISE = (
     *(OSError, SyntaxError, ValueError, EOFError, RuntimeError),
     *(TypeError, LookupError, AttributeError, ArithmeticError, struct.error, zlib.error),
 )
-"""On damaged bytes. Only libraries are called within `damage`, so that no bug of ours is called damage."""
+"""Exceptions for damaged bytes. Only library calls are made within `damage`, so that no bug of ours is reported as
+damage."""
 
 
 @contextmanager
 def damage(what: str, data: bytes) -> Iterator[None]:
-    """What a reader raises becomes InvalidImage, with the share of the file that is missing, or else `what`."""
+    """Converts a reader's exception to InvalidImage, with the share of the file that is missing or, if unknown,
+    `what`."""
     try:
         yield
     except _PARSERS_RAISE as error:
@@ -65,14 +67,14 @@ def damage(what: str, data: bytes) -> Iterator[None]:
 
 
 def opened(data: bytes, form: str) -> ImageFile.ImageFile:
-    """The file's reader, which has read its header. To be called within `damage`."""
+    """The file's reader, after reading the header. Call within `damage`."""
     if form == "WEBP":
         data = webp_mended(data)
     return _READERS[form](io.BytesIO(data))
 
 
 def read(data: bytes, form: str) -> Pixels:
-    """The RGB pixels as they are stored, or as shown where UPRIGHT_BY_READER. Raises InvalidImage."""
+    """The RGB pixels as stored, or as shown for UPRIGHT_BY_READER. Raises InvalidImage."""
     with damage("the image can't be decoded: the file is cut off or damaged", data), opened(data, form) as image:
         by_rows = form in _BY_ROWS and [tile.codec_name for tile in image.tile] != ["libtiff"]
         try:
@@ -81,16 +83,16 @@ def read(data: bytes, form: str) -> Pixels:
             if not by_rows:
                 raise
             missing = _rows_missing(image)
-            if missing > TOLERATED or form == "TIFF":  # which its reader turns only when it has come to the end
+            if missing > TOLERATED or form == "TIFF":  # TIFF's reader turns the picture only at the end
                 raise InvalidImage(told(missing)) from error
         return _rgb(image)
 
 
-_BY_ROWS = ("PNG", "GIF", "BMP", "PPM", "TIFF")  # formats of which a reader has read some rows when it fails
+_BY_ROWS = ("PNG", "GIF", "BMP", "PPM", "TIFF")  # formats whose readers have decoded some rows when they fail
 
 
 def _rows_missing(image: ImageFile.ImageFile) -> float:
-    """After a failed load, the share of rows that the reader never came to, which are empty."""
+    """After a failed load, the share of rows that the reader never reached, which are empty."""
     image.tile = []
     rows = np.asarray(image).reshape(image.height, -1)
     empty = image.info.get("transparency", 0) if image.format == "GIF" else 0
@@ -101,7 +103,7 @@ def _rgb(image: Image.Image) -> Pixels:
     image.info.pop("transparency", None)  # of a palette; Pillow would warn that it is lost
     if image.mode.startswith("I;16"):
         return _grey((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):  # of no known range
+    if image.mode in ("I", "F"):  # the range of values is unknown
         grey = np.nan_to_num(np.asarray(image, np.float64))
         low, high = float(grey.min()), float(grey.max())
         return _grey(((grey - low) * (255 / max(high - low, 1.0))).astype(np.uint8))

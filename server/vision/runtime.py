@@ -1,4 +1,4 @@
-"""OpenVINO, and the only module that imports it: compiled networks that any thread may call."""
+"""The only module that imports OpenVINO: compiled, thread-safe networks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from facewire.server.errors import StartError
 
 Floats = NDArray[np.float32]
 
-# A batch is computed in parts of these sizes, so that a few shapes serve every number of faces: nothing is compiled
-# while clients wait, and memory stays flat. A face costs 37 ms of an AVX2 core alone, 33 in any larger part and no less
-# beyond 8: five as 4 + 1 take 170 ms; padded to 8 they would take 264.
+# A batch is split into parts of these sizes, so that a few shapes serve every number of faces: nothing is compiled
+# while clients wait, and memory stays flat. A face costs 37 ms of an AVX2 core alone, 33 in any larger part, and no
+# less beyond 8: five as 4 + 1 take 170 ms; padded to 8 they would take 264.
 BATCH_SIZES = (1, 2, 4, 8)
 
 
 class Network(Protocol):
-    """A forward pass: (n, ...) in, (n, d) out, for any n >= 1 and from any thread."""
+    """A forward pass: (n, ...) in, (n, d) out, for any n >= 1. Thread-safe."""
 
     def __call__(self, batch: NDArray[Any]) -> Floats: ...
 
@@ -36,11 +36,11 @@ _first_use = threading.Lock()  # guards OpenVINO's own first-use tables: see _co
 
 
 def _core() -> openvino.Core:
-    """The process's one Core: every model is read and compiled with it.
+    """The process's only Core: every model is read and compiled with it.
 
-    OpenVINO's bindings fill tables at their first inference. Whoever fills one waits for Python's lock while holding
-    C++'s, and a second thread that comes then holds Python's and waits for C++'s: both wait for ever. So the first
-    caller infers once, and all others wait here meanwhile; 15 ms, once.
+    OpenVINO's bindings fill tables at their first inference. The thread that does so waits for the GIL while holding a
+    C++ lock; a second thread then holds the GIL and waits for the C++ lock: a deadlock. So the first caller runs one
+    inference while all others wait here; 15 ms, once.
     """
     with _first_use:
         return _opened()
@@ -56,10 +56,10 @@ def _opened() -> openvino.Core:
 
 
 class OpenVinoGraph:
-    """A compiled graph. `streams` calls run at a time, sharing `threads` threads; more callers wait their turn.
+    """A compiled graph. `streams` calls run in parallel, sharing `threads` threads; further callers wait.
 
-    `exact`: in float32 on every processor. Otherwise in bfloat16 where the processor has it (AMX, AVX512-BF16): FaceNet
-    takes a fifth of the time then, and its embeddings agree with those in float32 to a cosine of 0.9999.
+    `exact`: compute in float32 on every processor. Otherwise bfloat16 is used if the processor supports it (AMX,
+    AVX512-BF16): FaceNet then takes a fifth of the time, and its embeddings agree with float32's to a cosine of 0.9999.
     """
 
     def __init__(self, model: openvino.Model, *, streams: int, threads: int, exact: bool = False) -> None:
@@ -67,14 +67,14 @@ class OpenVinoGraph:
         if exact:
             config["INFERENCE_PRECISION_HINT"] = openvino.Type.f32
         self._compiled = _core().compile_model(model, "CPU", config)
-        # An infer request serves one caller at a time: callers take one out and put it back.
+        # An infer request serves one caller at a time, so callers borrow one from this queue.
         self._requests: queue.LifoQueue[Any] = queue.LifoQueue(maxsize=streams)
         for _ in range(streams):
             self._requests.put(self._compiled.create_infer_request())
         self.output_names = [name for output in model.outputs for name in sorted(output.get_names())[:1]]
 
     def run(self, batch: NDArray[Any]) -> list[Floats]:
-        """Every output of one forward pass, copied out of the runtime's buffers."""
+        """All outputs of one forward pass, copied from the runtime's buffers."""
         request = self._requests.get()
         try:
             outputs = request.infer([np.ascontiguousarray(batch)], share_inputs=True, share_outputs=False)
@@ -84,13 +84,13 @@ class OpenVinoGraph:
 
 
 class Graph(Protocol):
-    """Anything that computes a batch: (n, ...) to its outputs."""
+    """Computes a batch: (n, ...) -> its outputs."""
 
     def run(self, batch: NDArray[Any]) -> list[Floats]: ...
 
 
 class OpenVinoNetwork:
-    """A graph with one input and one output, fed in fixed batch sizes."""
+    """A graph with one input, run in fixed batch sizes; only its first output is used."""
 
     def __init__(self, graph: Graph, batch_sizes: Sequence[int] = BATCH_SIZES) -> None:
         self._graph = graph
@@ -108,7 +108,7 @@ class OpenVinoNetwork:
 
 
 def read_model(path: Path) -> openvino.Model:
-    """An ONNX or OpenVINO IR file. Raises StartError when the file is damaged."""
+    """Reads an ONNX or OpenVINO IR file. Raises StartError if it is damaged."""
     try:
         return _core().read_model(path)
     except RuntimeError as error:
@@ -116,8 +116,8 @@ def read_model(path: Path) -> openvino.Model:
 
 
 def convert_keras(model: object) -> openvino.Model:
-    """A Keras model as an OpenVINO one, its batch dimension free; of several outputs, vectors come before maps: the
-    converter puts them as it meets them."""
+    """A Keras model as an OpenVINO one with a free batch dimension; of several outputs, vectors come before maps, as
+    the converter's order is arbitrary."""
     _core()
     converted = openvino.convert_model(model)
     results = sorted(converted.get_results(), key=lambda result: result.get_output_partial_shape(0).rank.get_length())
@@ -125,10 +125,10 @@ def convert_keras(model: object) -> openvino.Model:
 
 
 def convert_onnx(path: Path, maps_relu: tuple[int, int] | None) -> openvino.Model:
-    """An ONNX file of a network as `convert_keras` gives it. `maps_relu`: which layer is the second output, (n, h, w,
-    channels), as (channels, which ReLU of so many, from 1); without such a layer there is one output.
+    """A network's ONNX file, converted like `convert_keras`. `maps_relu`: (channels, n) makes the n-th ReLU, from 1,
+    with that many channels the second output, (n, h, w, channels); without such a layer there is one output.
 
-    Raises StartError when the file is damaged.
+    Raises StartError if the file is damaged.
     """
     model = read_model(path)
     embedding = model.output(0).get_node().input_value(0)
@@ -152,7 +152,7 @@ def _maps(model: openvino.Model, maps_relu: tuple[int, int] | None) -> list[Any]
 
 
 def takes(model: openvino.Model, fed: Sequence[int], given: Sequence[int]) -> bool:
-    """Whether a model takes arrays of this shape, and its first output is of that shape."""
+    """Whether the model accepts input of shape `fed`, and its first output has shape `given`."""
     shapes = model.input(0).get_partial_shape(), model.output(0).get_partial_shape()
     return all(
         shape.compatible(openvino.PartialShape(list(want))) for shape, want in zip(shapes, (fed, given), strict=True)
@@ -160,23 +160,23 @@ def takes(model: openvino.Model, fed: Sequence[int], given: Sequence[int]) -> bo
 
 
 def save_model(model: openvino.Model, path: Path) -> None:
-    """Writes IR (`path` is the .xml, weights beside it) with float16 weights: half the file; the embeddings of FaceNet
-    agree with the float32 ones to a cosine of 3e-6."""
+    """Writes IR (`path`: the .xml; the weights go beside it) with float16 weights: half the size; FaceNet's embeddings
+    agree with float32's to a cosine of 1 - 3e-6."""
     openvino.save_model(model, path, compress_to_fp16=True)
 
 
 def reshape(model: openvino.Model, shape: Sequence[int]) -> openvino.Model:
-    """The same model with another input shape; -1 leaves a dimension free."""
+    """Changes the model's input shape; -1 leaves a dimension free."""
     model.reshape(list(shape))
     return model
 
 
 def merge_heads(model: openvino.Model, outputs: Sequence[Sequence[str]], sigmoids: int) -> openvino.Model:
-    """The model with one output (1, n, channels) for many: each row of `outputs` names branches from one feature map,
-    whose channels are put side by side, and rows follow each other along n.
+    """The model with its outputs merged into one, (1, n, channels): each row of `outputs` names branches of one feature
+    map, whose channels are concatenated; rows follow each other along n.
 
-    A branch is a 1x1 convolution and a 3x3 one within each channel; of one to ten channels each, they leave most of a
-    vector register empty. Of the result's channels the first `sigmoids` go through a sigmoid. Numerically the same.
+    A branch is a 1x1 convolution followed by a depthwise 3x3 one; with one to ten channels each, they leave most of a
+    vector register empty. The first `sigmoids` channels of the result go through a sigmoid. Numerically identical.
     """
     named = {name: output.get_node() for output in model.outputs for name in output.get_names()}
     levels = [ops.reshape(ops.transpose(_merged(named, row), [0, 2, 3, 1]), [1, -1, _channels(named, row)], False)
@@ -187,7 +187,7 @@ def merge_heads(model: openvino.Model, outputs: Sequence[Sequence[str]], sigmoid
 
 
 def _merged(named: dict[str, Any], names: Sequence[str]) -> Any:
-    """(1, channels, height, width): what the branches compute between their feature map and their layout."""
+    """(1, channels, height, width): the merged branches' output, before it is reshaped."""
     branches = [_layers(named[name]) for name in names]
     wide, wide_bias, narrow, narrow_bias = ([branch[place].input_value(1) for branch in branches] for place in range(4))
     # A depthwise convolution of one channel is stored as an ordinary one.
@@ -216,8 +216,8 @@ def _channels(named: dict[str, Any], names: Sequence[str]) -> int:
 
 
 def fed_rgb_bytes(model: openvino.Model) -> openvino.Model:
-    """A model of (n, 3, h, w) float32 BGR pictures, fed (n, h, w, 3) uint8 RGB ones: the order of channels goes into
-    the first convolution's weights, and the layout is the one that convolutions want anyway."""
+    """Converts a model of (n, 3, h, w) float32 BGR pictures to take (n, h, w, 3) uint8 RGB: the channel order is folded
+    into the first convolution's weights, and the layout is the one convolutions prefer anyway."""
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
     steps.input().preprocess().reverse_channels()
@@ -228,10 +228,10 @@ def fed_rgb_bytes(model: openvino.Model) -> openvino.Model:
 def open_network(
     path: Path, *, head: Path | None = None, threads: int | None = None, exact: bool = False
 ) -> OpenVinoNetwork:
-    """The network in an ONNX or IR file, its first dimension a free batch size; `exact`: see OpenVinoGraph.
+    """The network in an ONNX or IR file, with a free batch size as its first dimension; `exact`: see OpenVinoGraph.
 
-    Of several outputs only the first is computed; with `head`, a network that reads the second, each row of the first
-    is followed by the head's: one graph, one pass.
+    Of several outputs only the first is computed. With `head`, a network that reads the second output, each row of the
+    first is followed by the head's output: one graph, one pass.
     """
     model = read_model(path)
     if len(model.outputs) > 1:
@@ -253,5 +253,5 @@ def _followed(model: openvino.Model, head: openvino.Model | None) -> openvino.Mo
 
 
 def version() -> str:
-    """The library's version: a part of every cache key."""
+    """The library's version, part of every cache key."""
     return str(openvino.__version__)

@@ -1,4 +1,4 @@
-"""What serving needs of an analyser, so that tests can stand in for one."""
+"""The part of an analyser that serving requests needs, so that tests can replace it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from facewire.server.vision.runtime import Floats
 
 
 class ServingEngine(Engine, Protocol):
-    """An `Engine` whose faces can be embedded for many clients at once. Thread-safe; see `Analyser`."""
+    """An `Engine` that also embeds faces for many clients at once. Thread-safe; see `Analyser`."""
 
     def faces(self, data: bytes, *, emotion: bool = False) -> Picture:
         """Decode and detect; `emotion`: prepare the faces for reading emotions, too. Raises InvalidImage and Busy."""
@@ -23,9 +23,9 @@ class ServingEngine(Engine, Protocol):
         ...
 
     def enrolments(self, faces: Sequence[Face], abandoned: Abandoned = never) -> Floats:
-        """(n, d) float32 of unit length, as enrolled faces are embedded. Raises Busy and TimedOut."""
+        """(n, d) float32 embeddings of unit length, for enrolment. Raises Busy and TimedOut."""
         ...
 
     def check(self) -> float:
-        """One real inference, in milliseconds."""
+        """Run one real inference; returns its milliseconds."""
         ...

@@ -1,9 +1,9 @@
-"""Finds faces whichever way up they are: the picture is turned until their eyes stand above their mouths.
+"""Finds faces in any orientation: the picture is turned until their eyes are above their mouths.
 
-YuNet was trained on upright faces. It still finds half of those that lie on their side and nearly all that stand on
-their heads, but with lower scores and landmarks that lie: eyes where the mouth is. So a face that it isn't sure of is
-looked at again from other sides, on a small patch around it; and a picture in which nothing was found is looked at as
-a whole from its other three sides. What that finds and costs: docs/decisions/0039.
+YuNet was trained on upright faces. It still finds half of those that lie on their side and nearly all that are upside
+down, but with lower scores and wrong landmarks: eyes where the mouth is. So a face with a low score is examined again
+in several orientations, on a small patch around it; and a picture without a face that scores TURNED_SCORE is searched
+again in the other three orientations. docs/decisions/0039 has results and costs.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ from facewire.server.vision.image import Pixels
 from facewire.server.vision.upright import STEP, Surroundings, moved, roll, turn_of
 
 PATCH, ROOM = 192, 2.6
-"""What is looked at again: pixels a side, and its side in longer sides of the face's box."""
+"""The patch examined again: its side in pixels, and in longer sides of the face's box."""
 
 DOUBTFUL = 0.88
-"""A face found with less may be turned anyhow; from here to the detector's `sure` it may only be on its head, or lean
-the way its landmarks say."""
+"""Below this score a face may be in any orientation; from here to the detector's `sure` it can only be upside down, or
+lean the way its landmarks say."""
 
 LEANS = 8
-"""Degrees of roll from which landmarks, which say a third of the truth here, are taken for a sign of 45 degrees."""
+"""Degrees of roll from which landmarks, which show a third of the true angle here, are taken as a sign of 45
+degrees."""
 
 BETTER = 0.02
-"""By so much another side's score must beat the upright one's on the same patch: as seen from the side it was found,
-LFW's faces score within 0.02 of the best."""
+"""Another orientation's score must exceed the upright one's on the same patch by this much: in the orientation they
+were found in, LFW's faces score within 0.02 of the best."""
 
 NEVER_WORSE = 0.05
-"""A turned face may score so much less on its patch than it did upright in the picture, among other neighbours."""
+"""A turned face may score this much less on its patch than it did in the picture, with other surroundings."""
 
 TURNED_SCORE = 0.75
-"""The least score of a face that isn't upright: of 2,700 pictures of no face, the other looks find one more."""
+"""Minimum score of a face that isn't upright: in 2,700 pictures without a face, the extra searches find one more."""
 
 MOST_DOUBTED = 32
-"""Faces of one picture that are looked at again, the largest first: of a turned crowd they are enough to tell."""
+"""Faces of one picture that are examined again, the largest first: enough to detect a turned group photo."""
 
 _TURN = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
@@ -49,18 +50,18 @@ _BACK = {
     180: lambda width, height: [[-1, 0, width], [0, -1, height]],
     270: lambda width, height: [[0, -1, width], [1, 0, 0]],
 }
-"""From a picture that was turned clockwise to the picture, of which width and height are."""
+"""Maps a picture turned clockwise back to the original, which has the given width and height."""
 
 
 class AnyWayUp:
-    """A detector that finds turned faces where another finds upright ones. Thread-safe if that is."""
+    """Wraps a detector of upright faces to find turned ones, too. Thread-safe if that detector is."""
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
         self.name, self.enough, self.sure = detector.name, detector.enough, detector.sure
 
     def detect(self, image: Pixels) -> list[Detection]:
-        """Every face, largest first, in pixels of `image`; `server.vision.upright` turns them upright."""
+        """All faces, largest first, in pixels of `image`; `server.vision.upright` turns them upright."""
         found = self._detector.detect(image)
         faces = [self._settled(image, face) for face in found[:MOST_DOUBTED]] + found[MOST_DOUBTED:]
         sides = {90 * round(turn_of(face.landmarks) / 90) % 360 for face in faces} - {0}
@@ -71,14 +72,14 @@ class AnyWayUp:
         return found if faces == found else sorted(_apart(faces), key=lambda face: (-face.area, face.box))
 
     def glance(self, image: Pixels) -> list[Detection]:
-        """As the detector's own: upright faces only."""
+        """As the wrapped detector's: upright faces only."""
         return self._detector.glance(image)
 
     def _seen_from(self, side: int, image: Pixels, known: Sequence[Detection]) -> list[Detection]:
-        """The faces that are found in the picture turned clockwise by `side`, and only there."""
+        """Faces found only in the picture turned clockwise by `side` degrees."""
         height, width = image.shape[:2]
         back = np.array(_BACK[side](width, height), np.float64)
-        turned = np.asarray(cv2.rotate(image, _TURN[side]), np.uint8)  # NumPy's views have strides that dlib refuses
+        turned = np.asarray(cv2.rotate(image, _TURN[side]), np.uint8)  # dlib rejects the strides of NumPy's views
         sure = [face for face in known if face.score >= TURNED_SCORE]
         faces = []
         for face in (moved(face, back) for face in self._detector.detect(turned) if face.score >= TURNED_SCORE):
@@ -87,7 +88,7 @@ class AnyWayUp:
         return [face for face in faces if face and face.score >= TURNED_SCORE]
 
     def _settled(self, image: Pixels, face: Detection) -> Detection:
-        """The face, turned if it is; the very same where it stands upright."""
+        """The face as seen in its best orientation; the same object if it is upright."""
         if face.score >= self.sure:
             return face
         if face.score >= DOUBTFUL:
@@ -100,11 +101,11 @@ class AnyWayUp:
         return best if best and turned and turn_of(best.landmarks) else face
 
     def _best(self, looks: dict[int, Detection]) -> Detection | None:
-        """Of what was seen from several sides the most certain, upright if that is as good."""
+        """The look with the best score, with a preference for upright."""
         return max(looks.items(), key=lambda look: look[1].score + BETTER * (look[0] == 0))[1] if looks else None
 
     def _looks(self, image: Pixels, box: Box, sides: Sequence[int] = range(0, 360, STEP)) -> dict[int, Detection]:
-        """By side (degrees clockwise), what is found where the box is, in pixels of `image`."""
+        """By orientation (degrees clockwise): the face found at the box, in pixels of `image`."""
         around = Surroundings(image, box, ROOM, PATCH)
         seen = {}
         for side in sides:
@@ -121,7 +122,7 @@ def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _in_the_middle(box: Box) -> bool:
-    """Is this the face that the patch was cut around, and not its neighbour?"""
+    """Whether this is the face that the patch was cut around, and not a neighbour."""
     x, y, width, height = box
     side = PATCH / ROOM
     away = math.hypot(x + width / 2 - PATCH / 2, y + height / 2 - PATCH / 2)
@@ -129,7 +130,7 @@ def _in_the_middle(box: Box) -> bool:
 
 
 def _apart(faces: Sequence[Detection]) -> list[Detection]:
-    """Of those that overlap the most certain one."""
+    """The face with the best score of each overlapping group."""
     kept: list[Detection] = []
     for face in sorted(faces, key=lambda face: -face.score):
         if all(_overlap(face.box, other.box) < NMS_OVERLAP for other in kept):

@@ -1,7 +1,7 @@
-"""Which way up a face is, and turning it: networks see it upright, boxes and landmarks stay in the picture's pixels.
+"""Turns faces upright for the networks; boxes and landmarks stay in the picture's pixels.
 
-A face's landmarks alone say how it is turned. So whatever is kept of a face (a template in a gallery, a face of an
-album) can be cut out upright again, and nothing else needs to be stored.
+A face's landmarks alone determine its rotation. So any stored face (a template in a gallery, a face of an album) can be
+cropped upright again without storing anything else.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from facewire.server.vision.detector import Box, Detection, Landmarks
 from facewire.server.vision.image import Pixels
 
 STEP = 45
-"""Degrees between two ways up: YuNet and FaceNet both bear half of that."""
+"""Degrees between two orientations: YuNet and FaceNet both tolerate half of that."""
 
 UPRIGHT = 30
-"""Degrees of roll up to which a face is left as it is, as every face was before faces were turned."""
+"""Degrees of roll up to which a face is left unturned, as all faces were before turning was introduced."""
 
 LANDMARKS = 5
 
 AROUND = 2.0
-"""Side of the picture that is turned, in longer sides of the box: more than any network is shown."""
+"""Side of the area that is turned, in longer sides of the box: more than any network's input covers."""
 
 LARGEST = 800
-"""Its side in pixels at most: a face of 400 has more than any network is shown, and turning more takes time."""
+"""Maximum side of that area in pixels: a face of 400 px exceeds every network's input, and turning more takes time."""
 
 
 def roll(landmarks: Landmarks) -> float:
-    """Degrees, -180 to 180, by which a face must be turned clockwise for its eyes to stand above its mouth."""
+    """Degrees, -180 to 180, by which to turn a face clockwise so that its eyes are above its mouth."""
     right_eye, left_eye, _, right_mouth, left_mouth = np.array(landmarks, np.float64)
     x, y = (right_mouth + left_mouth) - (right_eye + left_eye)
     return math.degrees(math.atan2(x, y))
 
 
 def turn_of(landmarks: Landmarks) -> int:
-    """Degrees clockwise, a multiple of STEP from 0 to 315, by which a face is turned before a network sees it.
+    """Degrees clockwise, a multiple of STEP from 0 to 315, by which a face is turned for the networks.
 
-    0 up to UPRIGHT degrees of roll, and likewise for quarters: people lean their heads in turned pictures, too. 0 as
-    well where there aren't the five landmarks that would tell, as in a gallery that came from elsewhere.
+    0 up to UPRIGHT degrees of roll, and likewise around quarter turns: people lean their heads in turned pictures, too.
+    Also 0 without the five landmarks that are needed, as in a gallery that came from elsewhere.
     """
     if len(landmarks) != LANDMARKS:
         return 0
@@ -55,8 +55,8 @@ def turn_of(landmarks: Landmarks) -> int:
 
 
 def upright(image: Pixels, face: Detection) -> tuple[Pixels, Detection]:
-    """Pixels in which `face` stands upright, and the face in them: `image` and `face` themselves up to UPRIGHT degrees
-    of roll, otherwise the part of the picture around the face, turned."""
+    """Pixels that show `face` upright, and the face in them: `image` and `face` themselves up to UPRIGHT degrees of
+    roll, otherwise the turned area around the face."""
     degrees = turn_of(face.landmarks)
     if degrees == 0:
         return image, face
@@ -67,13 +67,13 @@ def upright(image: Pixels, face: Detection) -> tuple[Pixels, Detection]:
 
 
 class Surroundings:
-    """The square around a box, to be looked at from any side; `size` pixels wide, which show `around` longer sides of
-    the box. Beyond the picture its edge goes on."""
+    """The square around a box, to be turned to any angle; `size` pixels wide, covering `around` longer sides of the
+    box. Beyond the picture, its border pixels are repeated."""
 
     def __init__(self, image: Pixels, box: Box, around: float, size: int) -> None:
         x, y, width, height = box
         self._half = max(1, size // 2)
-        # Turned by 45 degrees, the corners come from here. Even sides, so that quarter turns move whole pixels.
+        # The source of the corners when turned by 45 degrees. Even sides, so that quarter turns move whole pixels.
         self._base_half = math.ceil(self._half * math.sqrt(2))
         side = max(2, round(max(width, height) * around * self._base_half / self._half))
         left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
@@ -83,10 +83,11 @@ class Surroundings:
         self._to_base = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
 
     def turned(self, degrees: int) -> tuple[Pixels, NDArray[np.float64]]:
-        """The square turned clockwise about its middle, and the similarity (2, 3) from the picture's pixels to its."""
+        """The square turned clockwise about its centre, and the (2, 3) similarity from the picture's pixels to its
+        own."""
         turn = about((0, 0), degrees)[:, :2]
         shift = self._half - turn @ np.full(2, self._base_half)
-        # Coordinates count from the corner of a pixel, OpenCV's from its middle.
+        # Our coordinates start at a pixel's corner, OpenCV's at its centre.
         warp = np.column_stack([turn, turn @ np.full(2, 0.5) + shift - 0.5])
         size = (2 * self._half, 2 * self._half)
         pixels = cv2.warpAffine(self._pixels, warp, size, borderMode=cv2.BORDER_REPLICATE)
@@ -95,15 +96,15 @@ class Surroundings:
 
 
 def about(middle: tuple[float, float], degrees: float) -> NDArray[np.float64]:
-    """The similarity (2, 3) that turns clockwise by `degrees` about a point."""
+    """The (2, 3) similarity that turns clockwise by `degrees` about a point."""
     angle = math.radians(degrees)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]).round(15)
     return np.column_stack([turn, np.array(middle) - turn @ np.array(middle)])
 
 
 def moved(face: Detection, matrix: NDArray[np.float64]) -> Detection:
-    """The face after a similarity (2, 3). A box has no angle: turned by an odd multiple of 45 degrees, it becomes the
-    square of its longer side around the same middle."""
+    """The face after a (2, 3) similarity. Boxes are axis-aligned: turned by an odd multiple of 45 degrees, a box
+    becomes the square of its longer side around the same centre."""
     x, y, width, height = face.box
     middle = matrix[:, :2] @ (x + width / 2, y + height / 2) + matrix[:, 2]
     degrees = round(math.degrees(math.atan2(matrix[1, 0], matrix[0, 0])))

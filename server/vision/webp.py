@@ -1,14 +1,14 @@
-"""The outline of a WebP file: what libwebp must not be left to find out."""
+"""The structure of a WebP file, as far as it must be checked before libwebp."""
 
 from __future__ import annotations
 
-_PIXELS = (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANMF")  # chunks without which the picture is not whole
-_MENDED = 1024 * 1024  # bytes that may be missing: no metadata is larger
+_PIXELS = (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANMF")  # the picture is incomplete without these chunks
+_MENDED = 1024 * 1024  # maximum of missing bytes to make up for: no metadata is larger
 
 
 def webp_size(data: bytes) -> tuple[int, int]:
-    """The width and height that a WebP claims; (0, 0) where it is cut off before. Pillow's reader takes memory for them
-    as soon as it is opened."""
+    """The declared width and height; (0, 0) if the file is truncated before them. Pillow's reader allocates memory for
+    them as soon as it is opened."""
     kind = data[12:16]
     if kind == b"VP8X":
         return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
@@ -19,9 +19,9 @@ def webp_size(data: bytes) -> tuple[int, int]:
 
 
 def webp_mended(data: bytes) -> bytes:
-    """A WebP that ends within what follows its pixels, with zeros for what is missing; any other as it is.
+    """A WebP truncated after its pixels, zero-filled to its full length; any other file unchanged.
 
-    What follows is metadata, or a byte that only makes the length even. libwebp reads no file that is too short.
+    What follows the pixels is metadata, or a padding byte. libwebp rejects truncated files.
     """
     if 8 + int.from_bytes(data[4:8], "little") <= len(data):
         return data

@@ -1,8 +1,8 @@
-"""Where the file of a network comes from.
+"""Finds or downloads the file of a network's weights.
 
-In this order: `--weights-dir`; DeepFace's own folder (`$DEEPFACE_HOME/.deepface/weights`, by default below the home
-folder); an installed package that carries the file (face_recognition_models: dlib's); a download, by DeepFace's own
-code, into a folder of its own from which only a whole and right file is moved into place.
+In this order: `--weights-dir`; DeepFace's own folder (`$DEEPFACE_HOME/.deepface/weights`, by default in the home
+folder); an installed package that contains the file (face_recognition_models: dlib's); a download with DeepFace's own
+code, into a temporary folder from which only a complete and correct file is moved into place.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from facewire.server.vision.models import KNOWN_SHA256
 
 log = logging.getLogger("facewire.weights")
 
-# (file name, addresses to try, a DeepFace home to download into) -> raises ValueError or OSError when nothing came
+# (file name, addresses to try, DeepFace home to download into); raises ValueError or OSError on failure
 Download = Callable[[str, Sequence[str], Path], None]
 
 INSTALL_TENSORFLOW = 'pip install "facewire[tensorflow]" (in a checkout: make setup TENSORFLOW=1)'
-CARRIERS = ("face_recognition_models",)  # packages that hold weights in their folder `models`
+CARRIERS = ("face_recognition_models",)  # packages with weights in their folder `models`
 
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TRIES = 3
-_PAUSE_S = 1.0  # before the second try, and twice as long before the third
+_PAUSE_S = 1.0  # before the second try; twice as long before the third
 
 
 class BrokeOff(ValueError):
-    """A download that failed, and may not when it is tried again."""
+    """A failed download that may succeed when retried."""
 
 
 class MissingWeights(StartError):
-    """The file is nowhere and can't be fetched: the one failure where going on without it may be right."""
+    """The file was not found and can't be downloaded: the only failure that callers may recover from."""
 
     def __init__(self, message: str, *, file: str) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class MissingWeights(StartError):
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """A file that is there, with the sha256 of its bytes."""
+    """An existing file, with the sha256 of its bytes."""
 
     path: Path
     sha256: str
@@ -58,16 +58,16 @@ class WeightsFile:
 
 @dataclass(frozen=True, slots=True)
 class WeightsFinder:
-    """Looks in the places above. `mirror`: a base address that replaces the built-in ones, for closed networks."""
+    """Searches the places above. `mirror`: a base URL that replaces the built-in addresses, for closed networks."""
 
     weights_dir: Path | None
     download: Download | None
     mirror: str | None = None
 
     def find(self, name: str, addresses: Callable[[], Sequence[str]] = tuple) -> WeightsFile:
-        """The file `name`, fetched if it must be. `addresses` is asked only when it is nowhere on this machine.
+        """The file `name`, downloaded if necessary. `addresses` is only called if it is not on this machine.
 
-        Raises MissingWeights when it is nowhere and can't be fetched, StartError when it is not the file it should be.
+        Raises MissingWeights if it is not found and can't be downloaded, StartError if its content is wrong.
         """
         for folder in self.places():
             path = folder / name
@@ -79,11 +79,11 @@ class WeightsFinder:
         raise self._missing(name, urls, "it is not on this machine")
 
     def first(self, names: Sequence[str]) -> str | None:
-        """Which of `names` is on this machine: by the order of places, and in one place by theirs."""
+        """The first of `names` found on this machine, ordered by place, then by name."""
         return next((name for folder in self.places() for name in names if (folder / name).is_file()), None)
 
     def places(self) -> list[Path]:
-        """The folders looked at, in order."""
+        """The folders searched, in order."""
         given = [self.weights_dir, self.weights_dir / ".deepface" / "weights"] if self.weights_dir else []
         return [*given, deepface_home() / ".deepface" / "weights", *_carrier_folders()]
 
@@ -108,7 +108,7 @@ class WeightsFinder:
         return checked(target, name)
 
     def _download(self, name: str, urls: Sequence[str], staging: Path) -> None:
-        """Raises OSError, or ValueError with the reason in words."""
+        """Raises OSError, or ValueError with the reason for the user."""
         assert self.download is not None
         for number in range(1, _TRIES):
             log.info("fetching %s from %s", name, urls[0])
@@ -133,10 +133,10 @@ class WeightsFinder:
 
 
 def choose(names: Sequence[str], finder: WeightsFinder, *, tensorflow: bool, onnx_too: bool) -> str:
-    """Of the names that one network's weights may have, the preferred first, the one to look for.
+    """The name to look for among the possible names of one network's weights, preferred first.
 
-    `tensorflow`: whether it is installed, and so reads .h5. `onnx_too`: an ONNX file serves beside TensorFlow, and does
-    not only stand in for it. Raises StartError where there is only a file that nothing here reads.
+    `tensorflow`: whether it is installed, so that .h5 files are readable. `onnx_too`: an ONNX file may be used even if
+    TensorFlow is installed. Raises StartError if there is only a file that can't be read here.
     """
     keras = [name for name in names if name.endswith(".h5")]
     others = [name for name in names if name not in keras]
@@ -149,12 +149,12 @@ def choose(names: Sequence[str], finder: WeightsFinder, *, tensorflow: bool, onn
 
 
 def deepface_home() -> Path:
-    """DeepFace's own rule for its home."""
+    """DeepFace's home folder, by DeepFace's own rule."""
     return Path(os.environ.get("DEEPFACE_HOME", Path.home()))
 
 
 def checked(path: Path, name: str) -> WeightsFile:
-    """The file with its sha256. Raises StartError when it is empty, or known and not what it should be."""
+    """The file with its sha256. Raises StartError if it is empty, or known and its content is wrong."""
     if path.stat().st_size == 0:
         raise StartError(f"{path} is empty: delete it, and it is fetched again")
     with path.open("rb") as file:
@@ -168,8 +168,8 @@ def checked(path: Path, name: str) -> WeightsFile:
 
 
 def _check_download(path: Path, name: str) -> None:
-    """Raises ValueError for what is not the whole file, or another: `checked` would have a file deleted that is about
-    to go anyway. Of FaceNet's no hash is known, but both of its formats tell a file that was cut off."""
+    """Raises ValueError for an incomplete or wrong file; `checked` would advise deleting a file that is temporary
+    anyway. FaceNet's files have no known hash, but both of their formats reveal truncation."""
     try:
         checked(path, name)
         with path.open("rb") as file:
@@ -185,7 +185,7 @@ def _check_download(path: Path, name: str) -> None:
 
 
 def _hdf5_length(begins: bytes) -> int:
-    """How many bytes long a file is by its superblock, whose versions keep that in different places. Raises
+    """A file's length according to its superblock, whose versions store it at different offsets. Raises
     struct.error."""
     at = {0: 40, 1: 44}.get(begins[len(_HDF5)], 28)
     return int(struct.unpack_from("<Q", begins, at)[0])

@@ -1,9 +1,9 @@
-"""Other people, as a yardstick: how near strangers come to a face decides what a similarity to it is worth.
+"""The cohort: other people's embeddings, to measure how close strangers come to a face.
 
-FaceNet crowds some groups of people together: at one raw similarity, two Asian women or two children are taken for each
-other many times as often as two white men. So a similarity is held against those that both its faces have to the
-nearest members of a cohort of other people, as speaker verification does (AS-norm, Matejka et al. 2017). The cohort
-that is shipped is a model of people, not people: see data/models/README.md.
+FaceNet places some groups of people close together: at the same raw similarity, two Asian women or two children are
+confused many times as often as two white men. So a similarity is measured relative to those of both faces to their
+nearest members of a cohort of other people, as speaker verification does (AS-norm, Matejka et al. 2017). The shipped
+cohort is a statistical model of people, not people: see data/models/README.md.
 """
 
 from __future__ import annotations
@@ -31,39 +31,40 @@ BLOCK_ROWS = 1024
 
 
 NEAR = 2.0
-"""Deviations above the mean of the nearest. Of what was tried (docs/decisions/0010), this keeps groups most alike, and
-separates LFW's people better than the raw similarity does; z-scores do worse."""
+"""Standard deviations above the mean of the nearest members. Of the values tried (docs/decisions/0010), this one
+equalises groups best, and separates LFW's people better than the raw similarity does; z-scores do worse."""
 
 LARGEST_REACH = 0.55
-"""Faces whose near strangers are further away are all treated alike: near strangers ask for more similarity, none less.
-Without it LFW's official pairs lose 1.5 points of TAR at FAR 0.1 %; with it, half a point (docs/decisions/0010)."""
+"""Upper limit of the reach: near strangers raise the similarity required, distant ones never lower it. Without the
+limit LFW's official pairs lose 1.5 points of TAR at FAR 0.1 %; with it, half a point (docs/decisions/0010)."""
 
 SMALLEST_REACH = 0.05
-"""Reach of a face that lies on top of the cohort, which no real one does: FairFace's children have 0.2 and more."""
+"""Lower limit of the reach, for a face that coincides with a member. No real face does: FairFace's children have 0.2 or
+more."""
 
 
 SAMPLE = 128
-"""Members that propose directions; all of them are held to UNSPANNED."""
+"""Members from which the directions are computed; all members are then checked against UNSPANNED."""
 
 UNSPANNED = 1e-4
-"""Of the members' squared length, what may lie outside those directions. Facenet512's 512 numbers span 49 dimensions:
-outside lie 0.00002 of a face's and 0.00005 of a member's, which is their model's rounding."""
+"""Share of the members' squared length that may lie outside the directions. Facenet512's 512 numbers span 49
+dimensions: 0.00002 of a face and 0.00005 of a member lie outside, which is rounding in their model."""
 
 
 class Statistics(NamedTuple):
-    """Of embeddings' similarities to their nearest cohort members: `mean` and `deviation`, float32, one of each."""
+    """`mean` and `deviation` (both float32, (n,)) of n embeddings' similarities to their nearest cohort members."""
 
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
 
 
 class Cohort:
-    """Members to compare with; immutable, for any number of threads."""
+    """Cohort members to compare with; immutable and thread-safe."""
 
     def __init__(self, members: NDArray[np.float32], nearest: int) -> None:
-        """`members`: (m, d) float32 unit rows; `nearest`: how many of them count, fewer than m.
+        """`members`: (m, d) float32 unit rows; `nearest`: the number of nearest members that count, fewer than m.
 
-        `directions`: those that hold most of faces, for galleries to search in.
+        `directions`: those that hold most of a face, for galleries to search in.
         """
         if not 1 <= nearest < len(members):
             raise ValueError(f"{nearest} of {len(members)} members can't be the nearest")
@@ -75,9 +76,9 @@ class Cohort:
 
     @classmethod
     def load(cls, path: Path, spec: EmbeddingSpec) -> Self | None:
-        """The cohort in `path`, or None where there is none, or one of other embeddings than `spec`'s.
+        """The cohort in `path`, or None if there is no file or it belongs to another spec than `spec`.
 
-        Raises StartError where the file is damaged.
+        Raises StartError if the file is damaged.
         """
         if not path.is_file():
             return None
@@ -94,12 +95,12 @@ class Cohort:
 
     @property
     def fingerprint(self) -> str:
-        """Names what its scales depend on besides the embeddings."""
+        """Identifies everything the scales depend on besides the embeddings."""
         constants = self._digest, self._nearest, NEAR, SMALLEST_REACH, LARGEST_REACH, SAMPLE, UNSPANNED
         return hashlib.sha256(repr(constants).encode()).hexdigest()
 
     def statistics(self, embeddings: NDArray[np.float32]) -> Statistics:
-        """Of (n, d) unit embeddings: mean and deviation, (n,) each, of the similarities to the nearest members."""
+        """For (n, d) unit embeddings: mean and deviation of the similarities to their nearest members, (n,) each."""
         check_unit(embeddings, len(self._axes))
         blocks = [self._of_block(embeddings[at : at + BLOCK_ROWS]) for at in range(0, len(embeddings), BLOCK_ROWS)]
         if not blocks:
@@ -119,8 +120,8 @@ class Cohort:
 
 
 def spanned(members: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(d, r) orthonormal columns, the fewest directions in which members (m, d) lie but for UNSPANNED of them, and what
-    of the members lies there, (m, r): a product costs r instead of d a pair. Where r is no half of d at most: all d."""
+    """Orthonormal basis (d, r) that holds all but UNSPANNED of the energy of members (m, d), and their coordinates in
+    it, (m, r): a comparison then costs r operations instead of d. Uses all d dimensions if r > d/2."""
     dimension = members.shape[1]
     some = members[:: max(1, len(members) // SAMPLE)].astype(np.float64)
     powers, mixtures = np.linalg.eigh(some @ some.T)  # ascending
@@ -134,19 +135,19 @@ def spanned(members: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
 
 
 def measure_by(cohort: Cohort | None) -> Measure:
-    """What people are ranked by: similarity held against the cohort, or plain similarity where a spec has none."""
+    """The scales that people are ranked by; all 1 without a cohort, which ranks by plain similarity."""
     return unscaled if cohort is None else cohort.scales
 
 
 def local_scales(statistics: Statistics) -> NDArray[np.float32]:
-    """The square root of how far (1 - similarity) a face's near strangers are: those NEAR deviations above the nearest
-    members' mean, from SMALLEST_REACH to LARGEST_REACH."""
+    """The square root of the reach, the distance (1 - similarity) to a face's near strangers: NEAR deviations above the
+    nearest members' mean, limited to SMALLEST_REACH to LARGEST_REACH."""
     reach = 1 - statistics.mean - NEAR * statistics.deviation
     return np.sqrt(np.asarray(np.clip(reach, SMALLEST_REACH, LARGEST_REACH), np.float32))
 
 
 def members_of(stored: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
-    """Members drawn from the Gaussians of scripts/train_cohort.py: the same ones at every start."""
+    """Members drawn from the Gaussians of scripts/train_cohort.py; the same at every start."""
     choice = np.random.default_rng(int(stored["seed"]))
     factors = stored["factors"].astype(np.float32) * stored["factor_scales"].astype(np.float32)[:, None]
     ends = np.cumsum(stored["ranks"].astype(np.int64))

@@ -1,7 +1,7 @@
-"""Search: from an embedding to the best template of each of the nearest people.
+"""Search: finds the best template of each of the people nearest to an embedding.
 
-An index is immutable; a changed gallery gets another one. `ExactIndex` compares with every template and is the oracle
-of every faster index; what they all end with, the exact comparison of a few candidates, is `nearest_people`.
+An index is immutable; a changed gallery gets a new one. `ExactIndex` compares with every template and is the oracle for
+every faster index. All of them finish with `nearest_people`, the exact comparison of a few candidates.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from facewire.server.comparison import nearness
 from facewire.server.errors import ModelMismatch
 
 UNIT_TOLERANCE = 1e-3
-"""How far from 1 an embedding's length may be: float32 and bf16 rounding stay below 1e-5, a forgotten normalisation
-does not."""
+"""Maximum deviation of an embedding's length from 1: float32 and bf16 rounding stay below 1e-5, a forgotten
+normalisation does not."""
 
 BLOCK_ROWS = 4096
 """Rows compared at once in float64: 16 MB at 512 dimensions."""
@@ -25,9 +25,9 @@ BLOCK_ROWS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A person's best template: its row, the person's id, the cosine, the row's scale, and what ranked it.
+    """A person's best template: its row, the person's id, the cosine, the row's scale, and the score that ranked it.
 
-    `nearness`: see `server.comparison`; the similarity less 1 where no scales are used.
+    `nearness`: see `server.comparison`; similarity - 1 if no scales are used.
     """
 
     row: int
@@ -38,14 +38,14 @@ class Hit:
 
 
 class Index(Protocol):
-    """What the gallery asks of an index."""
+    """The interface of a search index."""
 
     def search(self, embedding: NDArray[np.float32], k: int, spare: int = 0) -> tuple[Hit, ...]:
         """The `k` nearest people by `Hit.nearness`, nearest first, each with their best template.
 
-        People whose nearness equals the k-th's are all there, so there may be more than `k`: who of them is named
-        is the caller's choice. About `spare` more follow, who need not be the very next. Raises ModelMismatch for
-        another dimension, ValueError for a vector that is not unit.
+        May return more than `k`: everybody tied with the k-th is included, and the caller chooses among them. Roughly
+        `spare` extra people follow, not necessarily the next nearest. Raises ModelMismatch for another dimension,
+        ValueError for a vector that is not unit.
         """
         ...
 
@@ -55,27 +55,28 @@ class Index(Protocol):
 
 
 def check_unit(embeddings: NDArray[np.float32], dimension: int) -> None:
-    """Hold (d,) or (n, d) embeddings to the gallery's contract; nothing is repaired.
+    """Check (d,) or (n, d) embeddings against the gallery's contract; nothing is repaired.
 
-    Another dimension is another model: ModelMismatch. A length other than 1, or a NaN, is an engine's bug: ValueError.
+    Another dimension means another model: ModelMismatch. A length other than 1, or a NaN, is a bug in the engine:
+    ValueError.
     """
     if embeddings.ndim not in (1, 2) or embeddings.shape[-1] != dimension:
         raise ModelMismatch(f"the gallery's embeddings have {dimension} dimensions, not {embeddings.shape}")
     lengths = np.linalg.norm(embeddings, axis=-1)
-    # Written so that NaN fails too: every comparison with it is false.
+    # Phrased so that NaN fails too: every comparison with NaN is false.
     if not np.all(np.abs(lengths - 1.0) <= UNIT_TOLERANCE):
         raise ValueError("an embedding must have unit length and no NaN")
 
 
 def check_query(embedding: NDArray[np.float32], dimension: int, k: int) -> None:
-    """Raises what `Index.search` says it raises."""
+    """Raises the errors documented at `Index.search`."""
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
     check_unit(embedding, dimension)
 
 
 class ExactIndex:
-    """Every template compared: one matrix product, then a closer look at the few that may win."""
+    """Compares every template: one matrix product, then a more precise comparison of the few candidates."""
 
     def __init__(
         self,
@@ -83,13 +84,13 @@ class ExactIndex:
         person_ids: NDArray[np.int64],
         scales: NDArray[np.float32] | None = None,
     ) -> None:
-        """`embeddings`: (n, d) float32, C-contiguous, unit rows, not written to from here on; `person_ids`: (n,);
-        `scales`: (n,) positive, by default 1 (see `Rows`)."""
+        """`embeddings`: (n, d) float32, C-contiguous, unit rows, not modified afterwards; `person_ids`: (n,); `scales`:
+        (n,) positive, 1 by default (see `Rows`)."""
         self._embeddings = embeddings
         self._person_ids = person_ids
         self._scales = np.ones(len(person_ids), np.float32) if scales is None else scales
-        # Two float32 dot products of unit vectors each err by at most d * eps, the division adds an eps; see
-        # `_candidates`.
+        # The errors of two float32 dot products of unit vectors are at most d * eps each; the division adds one eps.
+        # See `_candidates`.
         self._error = (2 * embeddings.shape[1] + 8) * float(np.finfo(np.float32).eps)
 
     def __len__(self) -> int:
@@ -106,13 +107,13 @@ class ExactIndex:
         return nearest_people(self._embeddings, self._person_ids, self._scales, rows, embedding, k)
 
     def _candidates(self, coarse: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-        """Rows that hold the best template of each of the k nearest people, and few others.
+        """Rows that contain the best template of each of the k nearest people, and few others.
 
-        The t most similar rows are enough as soon as they show k people: whoever is not among them is further away.
-        The float32 product differs in its last bits with a row's place in the matrix, so rows within its error count.
+        The t most similar rows suffice once they cover k people: everybody else is further away. The last bits of the
+        float32 product depend on a row's position in the matrix, so rows within its rounding error are included.
         """
         slack = self._error / float(self._scales.min())
-        take = 4 * k  # LFW has 2.3 pictures a person: mostly enough at once
+        take = 4 * k  # usually enough at once: LFW has 2.3 pictures per person
         while take < len(coarse):
             cut = np.partition(coarse, len(coarse) - take)[len(coarse) - take]
             if len(np.unique(self._person_ids[coarse >= cut])) >= k:
@@ -129,7 +130,7 @@ def nearest_people(
     embedding: NDArray[np.float32],
     k: int,
 ) -> tuple[Hit, ...]:
-    """The `k` nearest people among some rows (at least one), as `Index.search` gives them. A row may come twice."""
+    """The `k` nearest people among the given rows (at least one), as `Index.search` returns them. Rows may repeat."""
     similarities = _similarities(embeddings, rows, embedding)
     near = nearness(similarities.astype(np.float64), scales[rows].astype(np.float64))
     best = _best_per_person(person_ids, rows, near)
@@ -150,7 +151,7 @@ def nearest_people(
 def _similarities(
     embeddings: NDArray[np.float32], rows: NDArray[np.int64], embedding: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Cosines summed in float64 and rounded once: equal templates get equal similarities, wherever they lie."""
+    """Cosines summed in float64 and rounded once: equal templates get equal similarities, wherever they are stored."""
     probe = embedding.astype(np.float64)
     blocks = (rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS))
     exact = np.concatenate([embeddings[block].astype(np.float64) @ probe for block in blocks])
@@ -160,7 +161,7 @@ def _similarities(
 def _best_per_person(
     person_ids: NDArray[np.int64], rows: NDArray[np.int64], nearness: NDArray[np.float64]
 ) -> NDArray[np.intp]:
-    """Positions in `rows`: one per person, the earliest of their best, nearest first."""
+    """Positions in `rows`, one per person: their best row, the earliest if tied; nearest first."""
     order = np.lexsort((rows, -nearness))
     _, first = np.unique(person_ids[rows[order]], return_index=True)
     first.sort()

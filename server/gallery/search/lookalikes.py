@@ -1,9 +1,9 @@
-"""Telling a picture that is there already, only re-encoded or resized, from another picture of the same person.
+"""Tells a re-encoded or resized copy of a stored picture from another picture of the same person.
 
-By their fingerprints (`server.vision.fingerprint`): the mean absolute difference of their cells, as a share of their
-contrast. Measured on LFW: 7,218 copies of 802 pictures (JPEG down to quality 30, WebP, PNG, 0.25 to 2 times the size)
-differ by at most 0.112, at most 0.091 but for copies of a quarter of the size; of 59,305 pairs of pictures of one
-person two are nearer than 0.12, both the same photograph enrolled twice, and the nearest that isn't is at 0.187.
+The difference of two fingerprints (`server.vision.fingerprint`) is the mean absolute difference of their cells,
+relative to their contrast. Measured on LFW: 7,218 copies of 802 pictures (JPEG down to quality 30, WebP, PNG, 0.25 to 2
+times the size) differ by at most 0.112, or 0.091 without the copies of a quarter of the size. Of 59,305 pairs of
+pictures of one person two are below 0.12, both the same photograph enrolled twice; the closest other pair is at 0.187.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ SAME = 0.12
 """The largest difference between copies of one picture."""
 
 LEAST_CONTRAST = 8.0
-"""Levels of 255. Nearly flat pictures are told apart by what they differ in, not by a share of next to nothing."""
+"""Grey levels, of 255. Flatter pictures are treated as having this contrast: dividing by almost nothing would inflate
+their differences."""
 
 
 class Lookalikes:
-    """Some pictures' fingerprints, by the order in which they were added. For one thread."""
+    """Fingerprints of pictures, numbered in the order added. Not thread-safe."""
 
     def __init__(self) -> None:
         self._prints = bytearray()
 
     def add(self, fingerprint: bytes) -> None:
-        """Raises ValueError for what is no fingerprint."""
+        """Raises ValueError unless `fingerprint` has LENGTH bytes."""
         self._prints += _checked(fingerprint)
 
     def find(self, fingerprint: bytes) -> int | None:
-        """The number of the most alike picture that shows the same, if any. Raises ValueError."""
+        """The number of the most similar picture that shows the same, if any. Raises ValueError."""
         found = self.nearest(fingerprint)
         return found[0] if found else None
 
     def nearest(self, fingerprint: bytes) -> tuple[int, float] | None:
-        """The same, with the difference, SAME at most. Raises ValueError."""
+        """As `find`, with the difference, at most SAME. Raises ValueError."""
         if not self._prints:
             return None
         all_cells = np.frombuffer(self._prints, np.uint8).reshape(-1, LENGTH).astype(np.float32)

@@ -1,7 +1,7 @@
-"""The gallery's templates in memory: one float32 matrix, and whose each row is.
+"""The gallery's templates in memory: one float32 matrix plus the owner of each row.
 
-`Rows` never change for whoever holds them. Enrolling yields new `Rows` that share the old ones' memory: the new rows
-are written behind the last row that anybody can see.
+`Rows` are immutable for their holders. Enrolling creates new `Rows` that share the old ones' memory: the new rows are
+written after the last row visible to anybody.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from facewire.server.gallery.search.directions import Directions, DirectionsInde
 from facewire.server.gallery.search.index import ExactIndex, Index, check_unit
 
 SPARE_SHARE = 4
-"""A full matrix is copied into one larger by a quarter: a copy per row, spread over many enrolments, stays cheap, and
-memory that nothing was written to yet is not resident."""
+"""A full matrix is copied into one that is larger by a quarter: the cost per enrolment stays low, and memory that was
+never written to is not resident."""
 
 SPARE_ROWS = 256
-"""Room in a small or empty gallery: half a megabyte at 512 dimensions."""
+"""Spare rows in a small or empty gallery: half a megabyte at 512 dimensions."""
 
 
 class Chunk(NamedTuple):
-    """Some rows on their way in. `embeddings`: (m, d) float32; the ids: one per row."""
+    """A batch of rows to add. `embeddings`: (m, d) float32; the ids: one per row."""
 
     embeddings: NDArray[np.float32]
     template_ids: Sequence[int]
@@ -38,12 +38,12 @@ Measure = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def unscaled(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The measure without a cohort: people are ranked by similarity."""
+    """The measure without a cohort: all scales are 1, so people are ranked by similarity."""
     return np.ones(len(embeddings), np.float32)
 
 
 class _Arena:
-    """Room for `capacity` rows, of which the first `used` are written. Only a writer touches it, one at a time."""
+    """Memory for `capacity` rows, of which the first `used` are written. Only used by the writer, one at a time."""
 
     def __init__(self, capacity: int, dimension: int, measure: Measure, directions: Directions | None) -> None:
         self.capacity = capacity
@@ -52,7 +52,7 @@ class _Arena:
         self.directions = directions
         self.embeddings = np.empty((capacity, dimension), dtype=np.float32)
         self.scales = np.empty(capacity, dtype=np.float32)
-        # As they are searched: a direction's numbers of everybody lie together.
+        # Stored by direction, the order in which search reads them.
         self.columns = np.empty((directions.height if directions else 0, capacity), dtype=np.float32)
         self.ids = np.empty((3, capacity), dtype=np.int64)
 
@@ -69,7 +69,7 @@ class _Arena:
         self.used = end
 
     def sort(self) -> None:
-        """Bring the rows into the order of their template ids."""
+        """Sort the rows by template id."""
         order = np.argsort(self.ids[0, : self.used], kind="stable")
         self.embeddings[: self.used] = self.embeddings[order]
         self.scales[: self.used] = self.scales[order]
@@ -77,8 +77,8 @@ class _Arena:
         self.ids[:, : self.used] = self.ids[:, order]
 
     def with_ids(self, rows: int) -> _Arena:
-        """The first `rows` rows with ids that may be written to. The embeddings are shared, and the room behind them is
-        the new one's: nothing can be added to this arena any more."""
+        """The first `rows` rows with ids that may be modified. The embeddings are shared, and the new arena takes over
+        the spare capacity: nothing can be added to the old one afterwards."""
         heir = _Arena(0, self.embeddings.shape[1], self.measure, self.directions)
         heir.embeddings, heir.scales, heir.columns = self.embeddings, self.scales, self.columns
         heir.ids = self.ids.copy()
@@ -90,10 +90,11 @@ class _Arena:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Read-only views. `embeddings`: (n, d) float32, C-contiguous, unit rows; the ids: (n,) int64, templates ascending.
+    """Read-only views. `embeddings`: (n, d) float32, C-contiguous, unit rows; the ids: (n,) int64, ascending by
+    template.
 
-    `scales`: (n,) float32, positive: (1 - similarity) / scale ranks templates; measured once, when a row comes in.
-    `columns`: (r + 2, n), see `Directions.columns`; without directions there are none, and no row of them.
+    `scales`: (n,) float32, positive, measured once when a row is added; templates are ranked by (1 - similarity) /
+    scale. `columns`: (r + 2, n), see `Directions.columns`; (0, n) without directions.
     """
 
     embeddings: NDArray[np.float32]
@@ -113,10 +114,10 @@ class Rows:
         measure: Measure = unscaled,
         directions: Directions | None = None,
     ) -> Self:
-        """`count` rows out of `chunks`, each written straight to its place, so that memory holds them once.
+        """Loads `count` rows from `chunks`, writing each straight to its place, so that memory holds them only once.
 
-        With `directions` they are searched in those. Raises ModelMismatch or ValueError (see `check_unit`) on rows that
-        can't be compared.
+        With `directions`, search uses them. Raises ModelMismatch or ValueError (see `check_unit`) on rows that can't be
+        compared.
         """
         arena = _Arena(count + count // SPARE_SHARE + SPARE_ROWS, dimension, measure, directions)
         for chunk in chunks:
@@ -129,27 +130,28 @@ class Rows:
 
     @property
     def index(self) -> Index:
-        """The fastest search among them."""
+        """The fastest index over these rows."""
         directions = self._arena.directions
         if directions is None:
             return ExactIndex(self.embeddings, self.person_ids, self.scales)
         return DirectionsIndex(self.embeddings, self.person_ids, self.scales, self.columns, directions)
 
     def appended(self, chunk: Chunk) -> Self:
-        """These rows and the chunk's. One writer at a time; readers of older rows are not disturbed."""
+        """These rows plus the chunk's. One writer at a time; readers of older rows are unaffected."""
         check_unit(chunk.embeddings, self.embeddings.shape[1])
         arena = self._arena
         total = len(self) + len(chunk.embeddings)
-        # Rows behind ours belong to newer Rows, so a second branch from here gets memory of its own.
+        # Rows after ours belong to newer Rows, so a second branch from here gets its own memory.
         if arena.used != len(self) or total > arena.capacity:
             arena = self._copied(np.ones(len(self), bool), coming=total - len(self), spare=total // SPARE_SHARE)
         arena.write(chunk)
         return self._view(arena)
 
     def edited(self, touched: NDArray[np.int64], current: Chunk) -> Self:
-        """These rows with the `touched` templates (ascending ids) as they are now: `current`, less those that are gone.
+        """These rows with the `touched` templates (ascending ids) replaced by their `current` state; those missing
+        there were deleted.
 
-        One writer at a time; readers of older rows are not disturbed. The ids of the result ascend.
+        One writer at a time; readers of older rows are unaffected. The result's ids ascend.
         """
         if not len(touched):
             return self
@@ -166,7 +168,7 @@ class Rows:
         return self._view(arena)
 
     def _relabelled(self, rows: NDArray[np.int64], current: Chunk) -> Self:
-        """The same templates, some of which are of other pictures or people now."""
+        """The same templates, some of which now belong to other pictures or people."""
         arena = self._arena.with_ids(len(self))
         arena.ids[1, rows] = current.image_ids
         arena.ids[2, rows] = current.person_ids
@@ -176,7 +178,8 @@ class Rows:
         rows = np.flatnonzero(keep)
         kept, dimension = len(rows), self.embeddings.shape[1]
         arena = _Arena(kept + coming + spare, dimension, self._arena.measure, self._arena.directions)
-        # 100,000 rows: take 25 ms, compress or a mask 400 ms. "clip", because "raise" would go through a second buffer.
+        # 100,000 rows: take needs 25 ms, compress or a mask 400 ms. "clip", because "raise" copies through a second
+        # buffer.
         np.take(self.embeddings, rows, axis=0, out=arena.embeddings[:kept], mode="clip")
         arena.scales[:kept] = self.scales[rows]
         arena.columns[:, :kept] = self.columns[:, rows]

@@ -1,8 +1,8 @@
-"""Local scales beside their database, in `people.db-index`, so that the next start has them at once.
+"""Caches local scales beside the database, in `people.db-index`, for the next start.
 
-Holding a template against the cohort takes 0.014 ms: a million take a quarter of a minute. The file is only ever a
-shortcut: it says of which cohort its scales are, knows embeddings by a 64-bit hash of all their bits, and one that is
-damaged or of another cohort counts as none.
+Measuring a template against the cohort takes 0.014 ms: 14 s for a million. The file is only a cache: it names the
+cohort of its scales, identifies embeddings by a 64-bit hash of all their bits, and is ignored if it is damaged or
+belongs to another cohort.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from facewire.server.gallery.search.rows import Rows
 from facewire.server.gallery.storage.connection import INDEX_SUFFIX
 
 FRESH_ROWS = 512
-"""So many templates that the file lacks are measured anew at each start (10 ms) before it is written again."""
+"""Templates missing from the file before it is written again; fewer are measured at each start (10 ms)."""
 
 HASHED_ROWS = 4096
 """Embeddings hashed at once: 16 MB at 512 dimensions."""
@@ -31,7 +31,7 @@ _log = logging.getLogger("facewire.gallery")
 
 
 class _Known(NamedTuple):
-    """Ascending hashes of embeddings, and the scale of each."""
+    """Ascending hashes of embeddings, and their scales."""
 
     keys: NDArray[np.uint64]
     scales: NDArray[np.float32]
@@ -41,12 +41,12 @@ _NOBODY = _Known(np.zeros(0, np.uint64), np.zeros(0, np.float32))
 
 
 class _Unusable(Exception):
-    """Why a file is not used."""
+    """Why the file can't be used."""
 
 
 class ScalesFile:
-    """Scales, those of the last start remembered; without a cohort all are 1, and there is no file. For one gallery,
-    one writer at a time."""
+    """Measures scales, or looks them up if the last start measured them. Without a cohort all are 1, and there is no
+    file. For one gallery, one writer at a time."""
 
     def __init__(self, db: Path, cohort: Cohort | None) -> None:
         self._path = db.with_name(db.name + INDEX_SUFFIX)
@@ -56,7 +56,7 @@ class ScalesFile:
         self._fresh = 0
 
     def measure(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n,) scales of (n, d) unit embeddings; those of known ones are looked up."""
+        """(n,) scales of (n, d) unit embeddings; known ones are looked up."""
         keys, scales = self._known
         if not len(keys):
             self._fresh += len(embeddings)
@@ -71,8 +71,8 @@ class ScalesFile:
         return found
 
     def keep(self, rows: Rows) -> None:
-        """Write what is known of `rows`, where much of it was not in the file, and remember it no longer: what comes
-        from here on is mostly new. A failure to write is logged."""
+        """Write the scales of `rows`, if many were missing from the file, and drop the lookup table: embeddings from
+        now on are mostly new. A failure to write is logged."""
         if self._cohort and self._fresh >= FRESH_ROWS and len(rows) >= FRESH_ROWS:
             try:
                 self._write(rows)
@@ -86,8 +86,8 @@ class ScalesFile:
             np.savez(file, cohort=np.array(self._cohort), keys=keys, scales=rows.scales[first])
 
     def remove(self) -> None:
-        """Forget everybody, here and on the disk, with what writers that were killed left. Raises OSError where a file
-        can't be deleted."""
+        """Delete all cached scales, in memory and on disk, including leftovers of killed writers. Raises OSError if a
+        file can't be deleted."""
         self._known = _NOBODY
         for path in self._path.parent.glob(f"{glob.escape(self._path.name)}*"):
             path.unlink(missing_ok=True)
@@ -106,7 +106,7 @@ class ScalesFile:
 
 
 def _checked(known: _Known) -> _Known:
-    """Raises _Unusable where these can't be ascending hashes and a scale of each."""
+    """Raises _Unusable unless these are ascending hashes with one scale each."""
     keys, scales = known
     whole = _is(keys, np.uint64, (len(keys),)) and _is(scales, np.float32, keys.shape)
     if not whole or not ((scales > 0) & (scales <= 1)).all() or not (keys[1:] > keys[:-1]).all():
@@ -119,7 +119,8 @@ def _is(array: NDArray[Any], dtype: type[np.generic], shape: tuple[int, ...]) ->
 
 
 def _hashes(embeddings: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """(n,) for (n, d): multiply-add of all bits modulo 2^64. Of a million vectors two are alike once in 40 million."""
+    """(n,) for (n, d): multiply-add of all bits modulo 2^64. The chance of any collision among a million vectors is 1
+    in 40 million."""
     factors = np.random.default_rng(0).integers(0, 2**64, embeddings.shape[1], np.uint64, endpoint=False) | np.uint64(1)
     bits = np.ascontiguousarray(embeddings).view(np.uint32)
     blocks = [bits[at : at + HASHED_ROWS].astype(np.uint64) @ factors for at in range(0, len(bits), HASHED_ROWS)]

@@ -1,4 +1,4 @@
-"""What lies beside a database file: whether it is the database's, and what becomes of it otherwise."""
+"""Files beside a database: whether they belong to it, and moving them aside if they don't."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from facewire.server.gallery.storage.lineage import is_foreign, log_of
 
 _SET_ASIDE = "-set-aside-"
 
-# A process of its own, because closing the file drops every lock that a process has on it, SQLite's with them. It locks
-# bytes that each SQLite connection has a share of, until its input ends. All of them for itself: it succeeds where
-# nobody has the database open, and keeps everybody out. A share of some: SQLite's last connection takes itself for one
-# of several. The answer: the header's format versions (2: uses a write-ahead log).
+# A separate process, because closing the file drops every lock that a process holds on it, including SQLite's. It locks
+# bytes of which every SQLite connection holds a shared lock, until its stdin closes. "all" locks them exclusively: it
+# succeeds only if nobody has the database open, and keeps everybody out. "share" takes some shared locks, so SQLite's
+# last connection believes that others remain. It prints the header's format versions (2: uses a write-ahead log).
 _HOLD = """
 import fcntl, os, sys
 file = os.open(sys.argv[1], os.O_RDWR)
@@ -36,23 +36,24 @@ _log = logging.getLogger("facewire.gallery")
 
 
 class _Alone(NamedTuple):
-    """Nobody has the database open, and nobody can open it. `in_wal_mode`: a rollback journal can't be its own."""
+    """The exclusive lock is held: nobody has the database open. `in_wal_mode`: a rollback journal can't belong to
+    it."""
 
     in_wal_mode: bool
 
 
 def settle(path: Path) -> None:
-    """Before the database at `path` is opened: a log or a journal of another database is moved aside, never replayed.
+    """Before opening the database at `path`, move aside a log or journal of another database, so it is never replayed.
 
-    Raises StartError where that can't be done; the database must not be opened then.
+    Raises StartError if that is impossible; the database must not be opened then.
     """
-    path = path.resolve()  # what lies beside a link is nobody's
+    path = path.resolve()  # files beside a symbolic link are ignored
     try:
         if not (_has_journal(path) or is_foreign(path, unmarked=True)):
             return
         with _alone(path) as alone:
             if alone is not None:
-                # Again: only now can nobody be in the middle of writing.
+                # Check again: only now is it certain that nobody is in the middle of writing.
                 if is_foreign(path, unmarked=True):
                     set_aside(path, "-wal", "-shm")
                 if alone.in_wal_mode and _has_journal(path):
@@ -71,7 +72,8 @@ def settle(path: Path) -> None:
 
 
 def set_aside(path: Path, *suffixes: str) -> None:
-    """Rename what lies beside `path` under these suffixes, so that no database takes it for its own. Raises OSError."""
+    """Rename the files beside `path` with these suffixes, so that no database takes them for its own. Raises
+    OSError."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     for suffix in suffixes:
         there = path.with_name(path.name + suffix)
@@ -92,21 +94,21 @@ def _has_journal(path: Path) -> bool:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[_Alone | None]:
-    """Keeps everybody else from the database for as long as the block takes; None where somebody has it open."""
+    """Locks everybody else out of the database for the duration of the block; yields None if somebody has it open."""
     with _holding(path, "all") as versions:
         yield _Alone(versions == b"0202") if versions else None
 
 
 @contextmanager
 def unfolded(path: Path) -> Iterator[None]:
-    """Whoever closes the database within leaves its log as it is, instead of folding it into the file at its end."""
+    """Closing the database within the block leaves its log in place instead of checkpointing it into the file."""
     with _holding(path, "share"):
         yield
 
 
 @contextmanager
 def _holding(path: Path, what: Literal["all", "share"]) -> Iterator[bytes]:
-    """Locks the database's bytes; empty where that can't be."""
+    """Locks the database's bytes; yields an empty value if that is impossible."""
     command = [sys.executable, "-I", "-S", "-c", _HOLD, str(path), what]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as holder:
         assert holder.stdin is not None

@@ -1,8 +1,8 @@
-"""Opening a database file: whose it is, how it is spoken to, and what lies beside it.
+"""Opening a database file: checking that it is ours, configuring the connection, and handling the files beside it.
 
-Durability: WAL with synchronous=FULL, so a commit has reached the disk when it returns, and what was acknowledged
-survives a crash of the process and of the machine. It costs one fsync an enrolment, a millisecond or a few; NORMAL
-would save it and lose the last commits with the power.
+Durability: WAL with synchronous=FULL, so a commit has reached the disk when it returns, and acknowledged changes
+survive a crash of the process or the machine. It costs one fsync per enrolment, a few milliseconds at most; NORMAL
+would save it and lose the last commits in a power failure.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from facewire.server.gallery.storage.foreign import explain
 from facewire.server.spec import EmbeddingSpec
 
 OWNER_ONLY = 0o600
-"""Faces and names: for nobody else on the machine to read."""
+"""Faces and names: only the owner may read them."""
 
 _EVERYBODY = 0o007
 
 _log = logging.getLogger("facewire.gallery")
 
 BUSY_TIMEOUT_MS = 30_000
-"""How long a writer waits for another process's transaction. create_db's last one, the longest there is, moves 200,000
+"""How long a writer waits for another process's transaction. The longest one, the last of create_db, moves 200,000
 templates in a few seconds."""
 
 
 INDEX_SUFFIX = "-index"
-"""What the file of scales is called after its database (see search.scales_file)."""
+"""Suffix of the file of scales, appended to the database's name (see search.scales_file)."""
 
 
 def discard_companions(path: Path) -> None:
-    """Remove what a database of ours that is no longer at `path`, and that nobody needs, left beside it."""
+    """Remove the files that a database of ours, no longer at `path` and no longer needed, left beside it."""
     for suffix in ("-wal", "-shm", "-journal", INDEX_SUFFIX):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def clear_place(path: Path) -> None:
-    """Make `path`, where no database is, ready for a new one. The log of one that was deleted there is set aside, for
-    it may hold what nobody else has; its index, of faces that somebody meant to delete, goes. Raises OSError."""
+    """Prepare `path`, where no database exists, for a new one. The log of a deleted database is set aside, as it may
+    hold the only copy of its data; the index, with faces that somebody meant to delete, is removed. Raises OSError."""
     set_aside(path, "-wal", "-shm", "-journal")
     path.with_name(path.name + INDEX_SUFFIX).unlink(missing_ok=True)
 
 
 def prepare_file(path: Path) -> None:
-    """An empty file for a new database that only its owner may read; SQLite makes its log as private as the file is.
+    """Create an empty file for a new database, readable by its owner only; SQLite gives its log the same permissions.
     Raises OSError."""
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, OWNER_ONLY))
 
 
 def tighten(path: Path) -> None:
-    """Take a database, and what lies beside it, away from everybody who is neither its owner nor in its group.
+    """Remove other users' access to a database and the files beside it.
 
-    A group may have been given it on purpose; everybody has it where an older version made it.
+    Group access stays, as it may be intended; older versions created files readable by everybody.
     """
     path = path.resolve()
     for suffix in ("", "-wal", "-shm", INDEX_SUFFIX):
@@ -75,24 +75,24 @@ def tighten(path: Path) -> None:
 
 
 def connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
-    """Open `path`; "rwc" creates it where it is missing.
+    """Open `path`; "rwc" creates it if it is missing.
 
-    In autocommit mode, so that transactions begin and end where this package says, and nowhere else.
+    In autocommit mode, so that this package alone decides where transactions begin and end.
     """
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
 
 
 def configure(connection: sqlite3.Connection) -> None:
-    """What a connection doesn't remember from the file. Only for files known to be ours: it reads them."""
+    """Set the options that a file does not store. Only for galleries of ours, as it reads the file."""
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA recursive_triggers = ON")  # as sqlite_utils sets it, whenever it comes to be used
+    connection.execute("PRAGMA recursive_triggers = ON")  # sqlite_utils sets it on first use
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: it was somebody's face
+    connection.execute("PRAGMA secure_delete = ON")  # overwrite deleted data: it was somebody's face
 
 
 def use_log(connection: sqlite3.Connection) -> None:
-    """Have the file use a write-ahead log, which it remembers; copies, for one, use none."""
+    """Switch the file to a write-ahead log, a setting it stores; backup copies, for example, are stored without one."""
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute("PRAGMA journal_mode = WAL")
 
@@ -120,7 +120,7 @@ def _not_ours(path: Path, kind: str) -> StartError:
 
 
 def current_spec(connection: sqlite3.Connection, path: Path) -> tuple[int, EmbeddingSpec]:
-    """The id and the spec that the gallery names as its own. Raises StartError where it names none that we can read."""
+    """The id and value of the gallery's spec. Raises StartError if it has none that this version can read."""
     row = connection.execute(f"SELECT id, json FROM specs WHERE id = {schema.CURRENT_SPEC_ID}").fetchone()
     if row is None:
         raise StartError(f"{path} names no model, its creation was interrupted: delete it and run scripts/create_db.py")

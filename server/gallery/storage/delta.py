@@ -1,4 +1,4 @@
-"""What changed on disk since a snapshot was taken: read from the journal, applied to the snapshot."""
+"""What changed on disk since a snapshot was taken: read from the journal and applied to the snapshot."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _CHANGED = "SELECT row_id FROM changes WHERE event_id > ? AND tbl = ?"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delta:
-    """Everything that events up to `event` touched, as it is now; None stands for what is gone.
+    """The current state of everything touched by events up to `event`; None marks deleted rows.
 
-    `touched`: ids of templates, ascending; `templates`: those of them that there are. `erased`: somebody was erased,
-    so nothing may be kept of what is gone.
+    `touched`: ids of templates, ascending; `templates`: those that still exist. `erased`: a person was erased, so no
+    trace of deleted rows may be kept.
     """
 
     event: int
@@ -37,7 +37,8 @@ class Delta:
 
 
 def read_delta(store: Store, since: int) -> Delta | None:
-    """What events after `since` touched, in the caller's transaction; None where the journal doesn't know any more.
+    """What events after `since` touched, within the caller's transaction; None if the journal no longer goes back that
+    far.
 
     Raises ValueError on templates of the wrong length.
     """
@@ -65,7 +66,7 @@ def read_delta(store: Store, since: int) -> Delta | None:
 
 
 def applied(snapshot: Snapshot, delta: Delta) -> Snapshot:
-    """The snapshot as it is after the delta. Raises ModelMismatch or ValueError on templates that can't be compared."""
+    """The snapshot with the delta applied. Raises ModelMismatch or ValueError on templates that can't be compared."""
     return replace(
         snapshot,
         version=snapshot.version + 1,

@@ -1,7 +1,7 @@
-"""The changes that people make to a gallery, as SQL: within the caller's transaction and event.
+"""Users' changes to a gallery, as SQL within the caller's transaction and event.
 
-A template and its picture are always one person's: who moves a template moves its picture along, or a copy of its row
-where other faces of the picture stay behind.
+A template and its picture always belong to the same person: moving a template moves its picture, or a copy of the
+picture's row if other faces of the picture stay with the previous person.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from facewire.server.gallery.storage.store import Store, Written
 from facewire.server.names import did_you_mean, folded, harmless, tidy
 
 _SAME_FACE = "b.image_id = a.image_id AND b.x = a.x AND b.y = a.y AND b.w = a.w AND b.h = a.h"
-"""Templates `a` and `b` are of one face: more than one where another model's stand beside the current one's."""
+"""Templates `a` and `b` show the same face: a face has several if templates of another model are stored, too."""
 
 
 def require(store: Store, name: str) -> Person:
-    """The person of exactly that name, which may be older than the rule for names. Raises UnknownPerson, which names
-    some that come near."""
+    """The person with exactly that name, which may predate the rules for names. Raises UnknownPerson, with similar
+    names in the message."""
     person = store.person(tidy(name)) or store.person(name)
     if person is None:
         names = (person.name for person in store.people())
@@ -30,8 +30,8 @@ def require(store: Store, name: str) -> Person:
 
 
 def meant(store: Store, name: str) -> Person:
-    """The person of that name or else, where it is one only, of one that is the same but for case and accents. To look
-    at, not to change. Raises UnknownPerson."""
+    """The person with that name or, failing that, the only one whose name differs in case and accents. For lookups, not
+    for changes. Raises UnknownPerson."""
     wanted = folded(tidy(name))
     if store.person(tidy(name)) is None:
         alike = [person for person in store.people() if folded(person.name) == wanted]
@@ -43,8 +43,8 @@ def meant(store: Store, name: str) -> Person:
 def enrol(
     store: Store, draft: Draft, name: str, pictures: Sequence[NewPicture], *, copies: bool = False
 ) -> list[Written | Copy]:
-    """Add pictures to a person, who is added where unknown. Of a picture that they have, in whatever format and size,
-    nothing is written; with `copies` only of one of the very same bytes."""
+    """Add pictures to a person, who is created if unknown. A picture they already have, in any format or size, is
+    skipped; with `copies` only one with identical bytes."""
     person = store.ensure_person(person_name(name))
     added = [_added(store, person, picture, copies=copies) for picture in pictures]
     ids = [one.template_ids for one in added if isinstance(one, Written)]
@@ -65,7 +65,7 @@ def _added(store: Store, person: Person, picture: NewPicture, *, copies: bool) -
 
 
 def rename(store: Store, draft: Draft, name: str, to: str) -> None:
-    """Call a person otherwise. Raises UnknownPerson and AlreadyExists."""
+    """Rename a person. Raises UnknownPerson and AlreadyExists."""
     person, new = require(store, name), person_name(to)
     if person.name == new:
         raise AlreadyExists(f"{new} is called that already")
@@ -77,7 +77,7 @@ def rename(store: Store, draft: Draft, name: str, to: str) -> None:
 
 
 def merge(store: Store, draft: Draft, names: Sequence[str], into: str) -> None:
-    """Everything of `names` becomes `into`'s. Raises UnknownPerson, and InvalidName for a person and themselves."""
+    """Move all templates of `names` to `into`. Raises UnknownPerson, and InvalidName if `into` is among `names`."""
     target = require(store, into)
     sources = {person.id: person for person in (require(store, name) for name in names)}
     if target.id in sources:
@@ -91,8 +91,8 @@ def merge(store: Store, draft: Draft, names: Sequence[str], into: str) -> None:
 
 
 def split(store: Store, draft: Draft, name: str, template_ids: Sequence[int], to: str) -> None:
-    """Templates of `name` become `to`'s, who is added where unknown. Raises UnknownPerson, UnknownTemplate,
-    InvalidName."""
+    """Move templates from `name` to `to`, who is created if unknown. Raises UnknownPerson, UnknownTemplate, and
+    InvalidName if the two are the same person."""
     person = require(store, name)
     _require_templates(store, person, template_ids)
     target = store.ensure_person(person_name(to))
@@ -105,7 +105,7 @@ def split(store: Store, draft: Draft, name: str, template_ids: Sequence[int], to
 
 
 def remove(store: Store, draft: Draft, name: str, template_ids: Sequence[int]) -> None:
-    """Remove templates, or without any the person. Raises UnknownPerson and UnknownTemplate."""
+    """Remove templates, or the whole person if no ids are given. Raises UnknownPerson and UnknownTemplate."""
     person = require(store, name)
     _require_templates(store, person, template_ids)
     draft.subjects.append(person)
@@ -120,7 +120,7 @@ def remove(store: Store, draft: Draft, name: str, template_ids: Sequence[int]) -
 
 
 def remove_picture(store: Store, draft: Draft, name: str, sha256: str) -> None:
-    """Remove a person's picture, by its bytes, with its templates. Raises UnknownPerson."""
+    """Remove a person's picture, identified by its hash, with its templates. Raises UnknownPerson."""
     person = require(store, name)
     image_id = store.image_id(person.id, sha256)
     draft.subjects.append(person)
@@ -136,7 +136,7 @@ def _templates_of(store: Store, person_id: int) -> list[int]:
 
 
 def _template_count(store: Store, person_id: int) -> int:
-    """Those that search finds the person by."""
+    """The number of templates that search can find the person by."""
     query = "SELECT count(*) FROM templates WHERE person_id = ? AND spec_id = (SELECT value FROM meta WHERE key = ?)"
     return int(store.execute(query, (person_id, "spec_id")).fetchone()[0])
 
@@ -154,7 +154,7 @@ def _with_twins(store: Store, template_ids: Iterable[int]) -> list[int]:
 
 
 def _move(store: Store, template_ids: Sequence[int], target: Person) -> None:
-    """Give templates, and their pictures, to another person, who may have the same bytes already."""
+    """Move templates and their pictures to another person, who may already have a picture with the same bytes."""
     moving: dict[int, list[int]] = {}
     for template_id in template_ids:
         row = store.execute("SELECT image_id FROM templates WHERE id = ?", (template_id,)).fetchone()
@@ -176,7 +176,8 @@ def _move(store: Store, template_ids: Sequence[int], target: Person) -> None:
 
 
 def _hand_over(store: Store, template_id: int, image_id: int, target: Person) -> None:
-    """Move one template to a picture of the target; where that has the very face, one of the two is enough."""
+    """Move one template to a picture of the target; it is dropped if the picture already has a template of that
+    face."""
     has_it = (
         "SELECT 1 FROM templates a JOIN templates b ON b.image_id = ? AND b.id <> a.id AND b.spec_id = a.spec_id"
         " AND b.x = a.x AND b.y = a.y AND b.w = a.w AND b.h = a.h WHERE a.id = ? AND a.image_id <> ?"

@@ -1,4 +1,4 @@
-"""Removing a person for good: from the tables, the journal, SQLite's free pages and its write-ahead log."""
+"""Erasing a person for good: from the tables, the journal, SQLite's free pages and its write-ahead log."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from facewire.server.gallery.storage.store import Store
 _PENDING = "wipe_pending"
 
 PATIENCE_MS = 5_000
-"""How long other processes' reading is waited for before the answer says that it is not complete. Ours take less."""
+"""How long to wait for other processes' readers before reporting the erasure as incomplete. Our own readers take
+less."""
 
 
 def erase(store: Store, draft: Draft, name: str) -> Found:
-    """Delete a person with everything that was kept of them, in the caller's transaction. Raises UnknownPerson.
+    """Delete a person and all data about them, in the caller's transaction. Raises UnknownPerson.
 
-    The journal forgets what everybody's changes could be undone with, for a merge or a split may have left this
-    person's templates anywhere in it.
+    The journal loses the undo data of all people, because merges and splits may have left this person's templates
+    anywhere in it.
     """
     person = require(store, name)
     mine = "SELECT id FROM templates WHERE person_id = ?"
@@ -39,15 +40,15 @@ def erase(store: Store, draft: Draft, name: str) -> Found:
 
 
 def is_pending(store: Store) -> bool:
-    """Whether somebody was erased and `wipe` didn't come to its end: it was killed, or another process was reading."""
+    """Whether an erasure's `wipe` did not complete: it was killed, or another process was reading."""
     return store.execute("SELECT 1 FROM meta WHERE key = ?", (_PENDING,)).fetchone() is not None
 
 
 def wipe(store: Store, path: Path) -> str:
-    """Write the database anew without what was deleted, and empty the write-ahead log; outside any transaction.
+    """Rewrite the database without deleted data, and empty the write-ahead log; outside any transaction.
 
-    SQLite overwrites what it deletes (secure_delete), but may leave older copies where it moved rows between pages.
-    Empty when everything is gone; otherwise what is left, and what to do.
+    SQLite overwrites deleted data (secure_delete), but may leave older copies where it moved rows between pages.
+    Returns an empty string if everything is gone; otherwise what is left, and what to do.
     """
     store.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
     try:

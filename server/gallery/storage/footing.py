@@ -1,7 +1,7 @@
-"""The files that an open database stands on: are they still those at its path?
+"""Detects that an open database's files were deleted, replaced or overwritten.
 
-A file that was deleted or replaced goes on existing for whoever has it open, and takes everything that is written to it
-along when they close it. So what opened a database looks, before it acknowledges a change and now and then.
+A deleted or replaced file lives on for whoever has it open, and everything written to it is lost when they close it. So
+a process with an open database checks before it acknowledges a change, and from time to time.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _log = logging.getLogger("facewire.gallery")
 
 
 class _Content(NamedTuple):
-    """Changes when somebody writes to the file."""
+    """Changes whenever somebody writes to the file."""
 
     size: int
     mtime_ns: int
 
 
 class Footing:
-    """The database at a path with its log, as they were opened. Thread-safe."""
+    """The identity of a database's files as they were when it was opened. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        """Once a connection has read from the database: then its log is there."""
+        """Create it after a connection has read from the database: only then does its log exist."""
         self._path = path
-        there = path.resolve()  # a link may come to lead to another file; what lies beside it is nobody's
+        there = path.resolve()  # a link may change its target; files beside the link are ignored
         self._files = {
             file: _identity(file)
             for file in (path, there.with_name(there.name + "-wal"), there.with_name(there.name + "-shm"))
@@ -41,11 +41,11 @@ class Footing:
         self._looking = threading.Lock()  # guards the two below
         self._content = _content(path)
         self._overwritten = False
-        self._said = ""  # replaced whole; two threads may say the same twice
+        self._said = ""  # replaced as a whole; two threads may log the same message twice
 
     def trouble(self) -> str:
-        """What became of the files, and what to do; empty while nothing did. The log has it once. Takes microseconds,
-        more after the file has changed."""
+        """What happened to the files, and what to do; empty if nothing did. Each message is logged once. Takes
+        microseconds, more if the file has changed."""
         trouble = self._looked()
         if trouble and trouble != self._said:
             _log.error("%s", trouble)
@@ -55,15 +55,15 @@ class Footing:
         return trouble
 
     def check(self) -> None:
-        """Raises StorageFailed where a change would not be kept."""
+        """Raises StorageFailed if a change would be lost."""
         trouble = self.trouble()
         if trouble:
             raise StorageFailed(trouble)
 
     @contextmanager
     def leaving(self) -> Iterator[None]:
-        """The connections are to be closed within; what was put over the file stays as it is. (SQLite sees for itself
-        when it was deleted or replaced.)"""
+        """Close the connections within this block; a file copied over the database stays as it is. (SQLite itself
+        detects a deleted or replaced file.)"""
         self.trouble()
         if not self._overwritten:
             yield

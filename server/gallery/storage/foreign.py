@@ -1,4 +1,4 @@
-"""Files of other face recognisers that get handed in: recognised by their first bytes and tables, never loaded."""
+"""Recognises files of other face recognition programs by their first bytes and tables; never loads them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _INSTEAD = (
 
 
 def explain(path: Path) -> str | None:
-    """What a file of another program is and what to do instead, for the end of an error message; None for any other.
+    """What another program's file is and what to do instead, as the end of an error message; None for any other file.
 
-    Raises OSError where it can't be read.
+    Raises OSError if it can't be read.
     """
     with path.open("rb") as file:
         beginning = file.read(len(SQLITE_MARK))

@@ -1,4 +1,4 @@
-"""Writing and reading the journal, and taking back what it says. SQL only; the caller brings the transaction."""
+"""Writing, reading and undoing the journal's events. SQL only, within the caller's transaction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facewire.server.gallery.storage.journal_schema import OPEN_EVENT
 from facewire.server.gallery.storage.store import Store, now
 
 UNDO_DAYS = 30
-"""How long what was changed or removed is kept to be taken back. The event itself stays in the journal."""
+"""How long the previous state of changed rows is kept for undoing. The event itself stays in the journal."""
 
 _UNDOABLE: frozenset[Op] = frozenset(("enrol", "rename", "merge", "split", "remove", "build", "import"))
 
@@ -23,18 +23,18 @@ _EVENT = "SELECT id, at, op, detail, undone_by, undoable FROM events"
 
 @dataclass(slots=True)
 class Draft:
-    """An event under way: what its transaction notes down about it."""
+    """An event in progress: what its transaction records about it."""
 
     id: int
     subjects: list[Person] = field(default_factory=list)
     target: Person | None = None
     detail: dict[str, int] = field(default_factory=dict)
     keep_empty: bool = False
-    """Write the event even where no row changed."""
+    """Keep the event even if no row changed."""
 
 
 def begin(store: Store, op: Op) -> Draft:
-    """Open an event, which every change belongs to until `finish`. Forgets what is too old to be taken back."""
+    """Open an event, to which all changes belong until `finish`. Drops undo data that is too old."""
     _forget_old(store)
     cursor = store.execute(
         "INSERT INTO events (at, op, undoable) VALUES (?, ?, ?) RETURNING id", (now(), op, op in _UNDOABLE)
@@ -45,23 +45,23 @@ def begin(store: Store, op: Op) -> Draft:
 
 
 def opened(store: Store) -> Draft | None:
-    """The event that an earlier process opened and left open, in a database that nobody else uses."""
+    """The event that an earlier process left open, in a database that nobody else uses."""
     row = store.execute("SELECT value FROM meta WHERE key = ?", (OPEN_EVENT,)).fetchone()
     return Draft(int(row[0])) if row else None
 
 
 def reopen(store: Store, draft: Draft) -> None:
-    """Let changes of this transaction belong to an event of an earlier one, until `close`."""
+    """Attribute this transaction's changes to an earlier transaction's event, until `close`."""
     store.execute("INSERT INTO meta (key, value) VALUES (?, ?)", (OPEN_EVENT, draft.id))
 
 
 def close(store: Store) -> None:
-    """End what `reopen` began."""
+    """Undo `reopen`."""
     store.execute("DELETE FROM meta WHERE key = ?", (OPEN_EVENT,))
 
 
 def drop_net_zero(store: Store, draft: Draft) -> None:
-    """Drop net-zero changes: rows that the event both added and removed, and nobody ever saw."""
+    """Drop net-zero changes: rows that the event both added and removed, which no reader ever saw."""
     store.execute(
         "DELETE FROM changes WHERE event_id = ? AND (tbl, row_id) IN"
         " (SELECT tbl, row_id FROM changes WHERE event_id = ? AND kind = 'delete')",
@@ -70,7 +70,7 @@ def drop_net_zero(store: Store, draft: Draft) -> None:
 
 
 def finish(store: Store, draft: Draft) -> bool:
-    """Close the event. False where nothing was changed: then there is none, and nothing to commit."""
+    """Close the event. Returns False and deletes the event if nothing changed; there is nothing to commit then."""
     store.execute("DELETE FROM meta WHERE key = ?", (OPEN_EVENT,))
     changed = store.execute("SELECT EXISTS (SELECT 1 FROM changes WHERE event_id = ?)", (draft.id,)).fetchone()[0]
     if not changed and not draft.keep_empty:
@@ -88,22 +88,22 @@ def finish(store: Store, draft: Draft) -> bool:
 
 
 def newest(store: Store) -> int:
-    """The number of the newest event; 0 where there is none."""
+    """The newest event's id; 0 if there is none."""
     return int(store.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()[0])
 
 
 def floor(store: Store) -> int:
-    """Events up to this one have no changes any more."""
+    """Id of the newest event whose changes were dropped."""
     return int(store.execute("SELECT value FROM meta WHERE key = 'journal_floor'").fetchone()[0])
 
 
 def event(store: Store, event_id: int) -> Event:
-    """One event that there is."""
+    """An existing event."""
     return _event(store, store.execute(f"{_EVENT} WHERE id = ?", (event_id,)).fetchone())
 
 
 def history(store: Store, limit: int, before: int | None, name: str | None) -> tuple[tuple[Event, ...], int]:
-    """The newest events before one, and how many there are in all; `name`: only those about who has or had it."""
+    """The newest events before event `before`, and the total number; `name`: only those about whoever has or had it."""
     about, parameters = "", list[object]()
     if name is not None:
         about = (
@@ -119,15 +119,15 @@ def history(store: Store, limit: int, before: int | None, name: str | None) -> t
 
 
 def inserted(store: Store, draft: Draft, table: str) -> int:
-    """How many rows of a table the event has added."""
+    """The number of rows the event has inserted into a table."""
     query = "SELECT count(*) FROM changes WHERE event_id = ? AND tbl = ? AND kind = 'insert'"
     return int(store.execute(query, (draft.id, table)).fetchone()[0])
 
 
 def undo(store: Store, draft: Draft, count: int, last: int | None) -> list[Event]:
-    """Take back the newest `count` changes that may be, as part of the event `draft`; what they were, newest first.
+    """Undo the newest `count` undoable changes as part of the event `draft`; returns their events, newest first.
 
-    Raises Conflict where there are fewer, or where `last` is no longer the newest of them.
+    Raises Conflict if there are fewer, or if `last` is no longer the newest of them.
     """
     rows = store.execute(
         "SELECT id FROM events WHERE undoable AND undone_by IS NULL AND id < ? ORDER BY id DESC LIMIT ?",
@@ -153,7 +153,7 @@ def undo(store: Store, draft: Draft, count: int, last: int | None) -> list[Event
 
 
 def forget_content(store: Store, event_id: int) -> None:
-    """Drop what rows were before an event that can't be taken back (again); which rows those were stays."""
+    """Drop the old rows of an event that can't be undone (any more); the list of rows it changed stays."""
     for table in store.watched_tables():
         store.execute(
             f"DELETE FROM old_{table} WHERE change_id IN (SELECT id FROM changes WHERE event_id = ?)", (event_id,)
@@ -161,7 +161,7 @@ def forget_content(store: Store, event_id: int) -> None:
 
 
 def forget_before(store: Store, event_id: int) -> int:
-    """Drop everything that events before this one could be undone with; the number of changes that were dropped."""
+    """Drop the undo data of all events before this one; returns the number of changes dropped."""
     store.execute("UPDATE events SET undoable = 0 WHERE undoable AND id < ?", (event_id,))
     dropped = store.execute("DELETE FROM changes WHERE event_id < ?", (event_id,)).rowcount
     store.execute("UPDATE meta SET value = ? WHERE key = 'journal_floor'", (event_id - 1,))
@@ -169,7 +169,7 @@ def forget_before(store: Store, event_id: int) -> int:
 
 
 def forget_names(store: Store, person_id: int) -> None:
-    """Strike out somebody's name, and those of people merged into them, wherever the journal has it."""
+    """Overwrite a person's name, and the names of people merged into them, everywhere in the journal."""
     store.execute(
         "WITH RECURSIVE who (id) AS (SELECT ? UNION"
         " SELECT merged.person_id FROM who"
@@ -182,7 +182,7 @@ def forget_names(store: Store, person_id: int) -> None:
 
 
 def _take_back(store: Store, event_id: int) -> None:
-    """Undo an event's changes, the last one first: each finds the rows as they were just after it."""
+    """Undo an event's changes, the last one first: each finds the rows in the state it left them in."""
     columns = store.watched_tables()
     query = "SELECT id, tbl, row_id, kind FROM changes WHERE event_id = ? ORDER BY id DESC"
     for change_id, table, row_id, kind in store.execute(query, (event_id,)).fetchall():
@@ -208,7 +208,7 @@ def _forget_old(store: Store) -> None:
 
 
 def _people_of(store: Store, numbers: Sequence[int]) -> list[Person]:
-    """Everybody whom these events concern, by every name they have there."""
+    """Everybody these events concern, once per name they have there."""
     query = "SELECT person_id, name FROM event_people WHERE event_id = ? ORDER BY position"
     found = dict.fromkeys(row for number in numbers for row in store.execute(query, (number,)).fetchall())
     return [Person(person_id, name, "") for person_id, name in found]

@@ -1,10 +1,10 @@
 """The journal's tables, and the triggers that fill it.
 
-Triggers, so that no way to change a row forgets to say so: not a cascade, not create_db's transaction, not tomorrow's
-operation. A change outside an event is refused by the database itself (`changes.event_id` would be NULL).
+Triggers catch every way to change a row: cascades, create_db's transaction and future operations. The database itself
+refuses a change outside an event (`changes.event_id` would be NULL).
 
-`changes` says which row of which table was inserted, updated or deleted in which event; `old_people` and so on keep
-what the row was before, for as long as the event may be undone.
+`changes` records which row of which table was inserted, updated or deleted in which event; `old_people` and so on keep
+the row's previous state for as long as the event can be undone.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from __future__ import annotations
 import sqlite3
 
 TABLES = (
-    # op: the operation. detail: JSON, counts for the event's text. undone_by: the event that took this one back.
-    # undoable: its rows are still in the journal, and it may be taken back as far as its kind is concerned.
+    # op: the operation. detail: JSON, counts for the event's text. undone_by: the event that undid this one. undoable:
+    # its kind of operation can be undone, and its rows are still in the journal.
     """CREATE TABLE events (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         at TEXT NOT NULL, op TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '{}',
         undone_by INTEGER REFERENCES events(id), undoable INTEGER NOT NULL DEFAULT 0)""",
     "CREATE INDEX events_undoable ON events (id) WHERE undoable AND undone_by IS NULL",
-    # Names as they were, so that the journal can be read after a renaming. No foreign key: people go, it stays.
+    # Names at the time, so that the journal stays readable after a rename. No foreign key: it outlives the people.
     """CREATE TABLE event_people (
         event_id INTEGER NOT NULL REFERENCES events(id), position INTEGER NOT NULL,
         role TEXT NOT NULL CHECK (role IN ('subject', 'target')), person_id INTEGER NOT NULL, name TEXT NOT NULL,
@@ -32,16 +32,16 @@ TABLES = (
         tbl TEXT NOT NULL, row_id INTEGER NOT NULL,
         kind TEXT NOT NULL CHECK (kind IN ('insert', 'update', 'delete')))""",
     "CREATE INDEX changes_by_event ON changes (event_id)",
-    # Events up to the floor have no changes any more: who knows nothing newer must read everything anew.
+    # The changes of events up to the floor were dropped: whoever knows nothing newer must reload everything.
     "INSERT INTO meta (key, value) VALUES ('journal_floor', 0)",
 )
 
 OPEN_EVENT = "open_event"
-"""The key in `meta` of the event that changes belong to; only there within a transaction."""
+"""The key in `meta` that holds the open event's id; only present within a transaction."""
 
 
 def watch(connection: sqlite3.Connection, table: str) -> None:
-    """Journal a table that has an integer primary key `id`; once more after it got another column."""
+    """Journal a table with an integer primary key `id`. Call again after adding a column."""
     columns = _columns(connection, table)
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS old_{table}"
@@ -59,7 +59,7 @@ def watch(connection: sqlite3.Connection, table: str) -> None:
 
 
 def watched(connection: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
-    """The columns of every table that is journaled, by table."""
+    """The journaled tables with their columns."""
     query = "SELECT substr(name, 5) FROM sqlite_master WHERE type = 'table' AND name LIKE 'old!_%' ESCAPE '!'"
     return {table: _columns(connection, table) for (table,) in connection.execute(query).fetchall()}
 

@@ -1,12 +1,12 @@
-"""Which write-ahead log belongs to which database file.
+"""Decides which write-ahead log belongs to which database file.
 
-SQLite replays whatever log lies beside a database. After a crash that is how nothing is lost, but where somebody has
-put another file in the database's place it writes the old gallery over the new one. Neither file names the other. So
-every transaction of ours leaves a mark in the database: 16 random bytes of its own, and the mark that it found. A log
-belongs to a file whose mark is one of the log's, or the one that the log's first transaction found: the file is then
-a state that the log goes on from. docs/decisions/0045 says why it is done so.
+SQLite replays whatever log lies beside a database. That recovers data after a crash, but if another file was put in the
+database's place, it writes the old gallery over the new one. Neither file names the other. So each of our transactions
+leaves a mark in the database: 16 random bytes of its own, and the previous transaction's mark. A log belongs to a file
+if the file's mark is one of the log's marks, or the one that preceded the log's first transaction: the log then
+continues from the file's state. docs/decisions/0045 gives the reasons.
 
-A mark is a row of a table `meta (key, value)`.
+The mark is stored as a row of the table `meta (key, value)`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 _KEY = "lineage"
-_SIGN = b"\x00FWLOG\x00\x01"  # what a mark is recognised by in the bytes of a page
+_SIGN = b"\x00FWLOG\x00\x01"  # identifies a mark among the bytes of a page
 _SIZE = 16
-_NOTHING = bytes(_SIZE)  # found by a database's first transaction
+_NOTHING = bytes(_SIZE)  # the previous mark of a database's first transaction
 
 _HEADER = 32  # of a log; https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 _FRAME_HEADER = 24
@@ -32,12 +32,12 @@ _MAGIC = (0x377F0682, 0x377F0683)
 
 _LOOKS = 3
 _PAUSE_S = 0.02
-"""Another process may be writing while we look: only what three looks agree on counts. Rarely needed."""
+"""Another process may be writing while we read, so a mismatch counts only if three attempts find it. Rarely needed."""
 
 
 def advance(connection: sqlite3.Connection, after: bytes | None = None) -> None:
-    """Give the database a new mark, in the caller's transaction. `after`: the state that it follows; by default its
-    own."""
+    """Give the database a new mark, in the caller's transaction. `after`: the mark of the state it continues from; by
+    default the current one."""
     found = mark(connection) if after is None else after
     marks = secrets.token_bytes(_SIZE) + (found or _NOTHING)
     value = _SIGN + marks + _sum_of(marks)
@@ -45,8 +45,8 @@ def advance(connection: sqlite3.Connection, after: bytes | None = None) -> None:
 
 
 def mark(connection: sqlite3.Connection) -> bytes | None:
-    """The mark of the newest transaction that the connection sees; None in a database of before there were marks, or
-    where it is damaged."""
+    """The mark of the newest transaction visible to the connection; None if the database is older than marks, or
+    damaged."""
     value = _value(connection)
     return None if value is None or not _is_sound(value) else value[len(_SIGN) : len(_SIGN) + _SIZE]
 
@@ -57,7 +57,7 @@ def _value(connection: sqlite3.Connection) -> bytes | None:
 
 
 def _is_sound(value: bytes) -> bool:
-    """A power failure may leave half of one mark and half of another."""
+    """False if a power failure left half of one mark and half of another."""
     marks, kept = value[len(_SIGN) : len(_SIGN) + 2 * _SIZE], value[len(_SIGN) + 2 * _SIZE :]
     return value.startswith(_SIGN) and len(marks) == 2 * _SIZE and kept == _sum_of(marks)
 
@@ -67,12 +67,12 @@ def _sum_of(marks: bytes) -> bytes:
 
 
 def begin(connection: sqlite3.Connection) -> None:
-    """Mark a database of before there were marks, in the file itself. Outside any transaction."""
+    """Write the first mark to a database that has none, in the file itself. Outside any transaction."""
     if mark(connection) is not None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if mark(connection) is None:  # another process may have been quicker than our lock
+        if mark(connection) is None:  # another process may have done it before we got the lock
             advance(connection)
         connection.execute("COMMIT")
     finally:
@@ -82,19 +82,19 @@ def begin(connection: sqlite3.Connection) -> None:
 
 
 def log_of(path: Path) -> Path:
-    """Where the write-ahead log of the database at `path` lies: beside the file itself, where that is a link."""
+    """The path of the write-ahead log of the database at `path`; for a symbolic link, beside its target."""
     there = path.resolve()
     return there.with_name(there.name + "-wal")
 
 
 def is_foreign(path: Path, *, unmarked: bool) -> bool:
-    """Whether the log beside the database at `path` holds changes, and none that go on from what the file holds.
+    """Whether the log beside the database at `path` has committed changes that do not continue from the file's state.
 
-    `unmarked`: also where it holds no mark at all beside a file that has one. It is then of another database of before
-    there were marks or, which nobody can tell, of this one by another program's hand.
+    `unmarked`: also if the log has no mark at all but the file has. Such a log belongs to another database that is
+    older than marks or, indistinguishably, was written to this database by another program.
 
-    Writes nothing, and opens the database by SQLite only: closing it otherwise would drop the locks that this process
-    may have on it. Raises OSError.
+    Writes nothing, and opens the database through SQLite only: closing it in any other way would drop this process's
+    locks on it. Raises OSError.
     """
     for look in range(_LOOKS):
         if look:
@@ -111,7 +111,7 @@ def _disagree(path: Path, *, unmarked: bool) -> bool:
     marks = _marks_in(log_of(path))
     if marks is None:
         return False
-    if own is None:  # of before there were marks: its log has none either, or begins with the very first
+    if own is None:  # older than marks: its log has none either, or starts with the very first
         return bool(marks) and all(found != _NOTHING for _, found in marks)
     if not marks:
         return unmarked
@@ -119,9 +119,9 @@ def _disagree(path: Path, *, unmarked: bool) -> bool:
 
 
 def _own_mark(path: Path) -> tuple[bool, bytes | None]:
-    """Whether the file can be read without its log, and its mark. One torn by a crash can't: its log mends it.
+    """Whether the file is readable without its log, and its mark. A file torn by a crash is not: its log repairs it.
 
-    A file that is no database at all has no mark: no crash does that to a header.
+    A file that is not a database has no mark: no crash damages a header like that.
     """
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
@@ -133,9 +133,9 @@ def _own_mark(path: Path) -> tuple[bool, bytes | None]:
 
 
 def _marks_in(log: Path) -> list[tuple[bytes, bytes]] | None:
-    """(own, found) of every mark in the log's committed frames; None where nothing is committed in it.
+    """(own, previous) mark pairs in the log's committed frames; None if nothing is committed in it.
 
-    Read and never mapped: it may be cut short meanwhile, which ends a process that has it mapped.
+    Read instead of mapped: the log may be truncated meanwhile, which crashes a process that has it mapped.
     """
     try:
         with log.open("rb") as file:
@@ -151,10 +151,10 @@ def _committed_marks(log: BinaryIO) -> list[tuple[bytes, bytes]] | None:
     (page_size,) = struct.unpack_from(">I", header, 8)
     size, salts = _FRAME_HEADER + page_size, header[16:24]
     marks, pending, committed = list[tuple[bytes, bytes]](), list[tuple[bytes, bytes]](), False
-    # Frames of other salts are left over from before the log was begun anew.
+    # Frames with other salts are left over from before the log was restarted.
     while len(frame := log.read(size)) == size and frame[8:16] == salts:
         pending += _marks(frame)
-        if frame[4:8] != bytes(4):  # the last of a transaction
+        if frame[4:8] != bytes(4):  # the last frame of a transaction
             marks += pending
             pending, committed = [], True
     return marks if committed else None

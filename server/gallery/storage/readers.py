@@ -1,4 +1,4 @@
-"""Connections for reading what is on disk, beside the one that writes: who reads never waits for who writes."""
+"""Connections for reading, separate from the writer's: readers never wait for writers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facewire.server.gallery.storage.footing import Footing
 from facewire.server.gallery.storage.store import Store
 
 IDLE = 4
-"""Connections kept open while nobody reads: half a millisecond and 100 KB each."""
+"""Idle connections kept open: half a millisecond to open and 100 KB each."""
 
 
 class Readers:
@@ -26,9 +26,8 @@ class Readers:
 
     @contextmanager
     def reading(self) -> Iterator[Store]:
-        """A store, everything read from which is of one instant. Raises StartError and StorageFailed where the
-        database is gone."""
-        self._footing.check()  # or the next connection would be to another database
+        """A store whose reads all see the same instant. Raises StartError and StorageFailed if the database is gone."""
+        self._footing.check()  # otherwise the next connection would open another database
         store = self._take()
         try:
             with store.reading():
@@ -37,7 +36,7 @@ class Readers:
             self._give_back(store)
 
     def close(self) -> None:
-        """Close those that nobody uses, and the others as they come back."""
+        """Close the idle connections now, and the others when they are returned."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []

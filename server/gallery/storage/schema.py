@@ -1,7 +1,7 @@
-"""The tables, and how an older database becomes today's. Handed a connection in autocommit mode; opens nothing.
+"""The tables, and upgrading an older database. Works on a connection in autocommit mode; opens nothing.
 
-A database's `user_version` is the number of migrations it has seen. A migration, once released, never changes:
-append another.
+A database's `user_version` is the number of migrations applied to it. A released migration never changes: append
+another one.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from collections.abc import Callable, Sequence
 from facewire.server.gallery.storage import journal_schema
 
 APPLICATION_ID = int.from_bytes(b"FWGL", "big")
-"""Marks a SQLite file as a facewire gallery (`PRAGMA application_id`), so that nobody else's is taken for one."""
+"""Identifies a SQLite file as a facewire gallery (`PRAGMA application_id`), to tell it from other programs' files."""
 
 CURRENT_SPEC_ID = "(SELECT value FROM meta WHERE key = 'spec_id')"
-"""In a query: the id of the spec that the gallery is of. Templates of other specs may stand beside its own."""
+"""SQL for the id of the gallery's current spec. Templates of other specs may be stored beside its own."""
 
 Migration = Callable[[sqlite3.Connection], None]
 
 _FIRST_TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
-    # Specs by id, because another model's templates will stand beside the current one's while it takes over.
+    # Specs by id, because both models' templates are stored during a migration to another model.
     "CREATE TABLE specs (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, json TEXT NOT NULL)",
-    # AUTOINCREMENT: an id is never used again, so a journal, an index file or a client may remember it.
+    # AUTOINCREMENT: ids are never reused, so a journal, an index file or a client may store them.
     "CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL)",
-    # source: the folder that path is relative to; NULL for a picture that came over the wire.
+    # source: the folder that path is relative to; NULL for a picture received over the wire.
     """CREATE TABLE images (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         person_id INTEGER NOT NULL REFERENCES people(id) ON DELETE CASCADE,
@@ -36,7 +36,7 @@ _FIRST_TABLES = (
         UNIQUE (person_id, sha256))""",
     "CREATE INDEX images_by_path ON images (source, path)",
     "CREATE INDEX images_by_sha256 ON images (sha256)",
-    # person_id here too: a template may be moved to another person than the rest of its picture (a group photo).
+    # person_id: the picture's (see storage.edits), repeated here so that loading templates needs no join.
     # embedding: float32, little endian. landmarks: JSON, [[x, y], ...].
     """CREATE TABLE templates (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -66,7 +66,7 @@ def _create_journal(connection: sqlite3.Connection) -> None:
 
 
 def _create_crops(connection: sqlite3.Connection) -> None:
-    # id: the template's. A table of its own, so that loading the embeddings doesn't read past pictures.
+    # id: the template's. A separate table, so that loading the embeddings doesn't read past the JPEGs.
     connection.execute(
         "CREATE TABLE crops (id INTEGER PRIMARY KEY REFERENCES templates(id) ON DELETE CASCADE, jpeg BLOB NOT NULL)"
     )
@@ -74,7 +74,7 @@ def _create_crops(connection: sqlite3.Connection) -> None:
 
 
 def _add_fingerprints(connection: sqlite3.Connection) -> None:
-    # What the picture looks like (server.vision.fingerprint); NULL where nobody looked.
+    # Perceptual hash (server.vision.fingerprint); NULL if not computed.
     connection.execute("ALTER TABLE images ADD COLUMN fingerprint BLOB")
     journal_schema.watch(connection, "images")
 
@@ -83,28 +83,28 @@ MIGRATIONS: tuple[Migration, ...] = (_create_tables, _create_journal, _create_cr
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """The number of migrations that the database has seen. Raises sqlite3.DatabaseError where it is no database."""
+    """The number of migrations applied. Raises sqlite3.DatabaseError if it is not a database."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
 
 
 def is_gallery(connection: sqlite3.Connection) -> bool:
-    """Whether the database is one of ours. Raises sqlite3.DatabaseError where it is no database."""
+    """Whether the database is one of ours. Raises sqlite3.DatabaseError if it is not a database."""
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     return bool(mark == APPLICATION_ID)
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Bring the database to the newest version, each migration in a transaction of its own.
+    """Apply all pending migrations, each in its own transaction.
 
-    Safe to repeat, to interrupt, and to run from several processes at once: what a transaction finds done, it leaves.
+    Safe to repeat, to interrupt, and to run in several processes at once: each transaction skips what is already done.
     """
     for number, migration in enumerate(migrations, start=1):
         if version_of(connection) >= number:
             continue
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if version_of(connection) < number:  # another process may have been quicker than our lock
+            if version_of(connection) < number:  # another process may have done it before we got the lock
                 migration(connection)
                 connection.execute(f"PRAGMA user_version = {number}")
             connection.execute("COMMIT")

@@ -1,4 +1,4 @@
-"""Looking at one person as they are on disk."""
+"""Reads one person and their templates from disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facewire.server.gallery.storage.store import Store
 def shown(
     store: Store, name: str, offset: int, limit: int, *, crops: bool
 ) -> tuple[PersonRecord, tuple[KeptTemplate, ...]]:
-    """A person and a page of their templates, by id; in the caller's transaction. Raises UnknownPerson."""
+    """A person and a page of their templates, sorted by id; in the caller's transaction. Raises UnknownPerson."""
     person = meant(store, name)
     images, templates = store.execute(
         f"SELECT count(DISTINCT image_id), count(*) FROM templates WHERE person_id = ? AND spec_id = {CURRENT_SPEC_ID}",

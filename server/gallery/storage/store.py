@@ -44,24 +44,24 @@ LITTLE_ENDIAN = np.dtype("<f4")
 
 
 class Written(NamedTuple):
-    """The ids that a picture and its templates got."""
+    """The ids assigned to a picture and its templates."""
 
     image_id: int
     template_ids: tuple[int, ...]
 
 
 class Transaction:
-    """One under way."""
+    """A transaction in progress."""
 
     given_up = False
 
     def give_up(self) -> None:
-        """Roll it back at its end, without an error."""
+        """Roll the transaction back at its end, without an error."""
         self.given_up = True
 
 
 class Store:
-    """One connection to one gallery. Not safe for threads by itself: whoever shares it brings a lock."""
+    """One connection to one gallery. Not thread-safe: threads that share it need a lock."""
 
     def __init__(self, connection: sqlite3.Connection, spec: EmbeddingSpec, spec_id: int) -> None:
         """Use `open` or `create`."""
@@ -72,9 +72,9 @@ class Store:
 
     @classmethod
     def open(cls, path: Path, *, another: bool = False) -> Self:
-        """The gallery at `path`, migrated. Raises StartError; creates nothing.
+        """Open the gallery at `path` and migrate it. Raises StartError; creates nothing.
 
-        `another`: this process has it open already, so what lies beside it has been looked at.
+        `another`: this process has it open already, so the files beside it were checked.
         """
         if not path.is_file():
             raise StartError(
@@ -101,7 +101,7 @@ class Store:
 
     @classmethod
     def create(cls, path: Path, spec: EmbeddingSpec) -> Self:
-        """An empty gallery at `path`. Raises StartError where something is there already or nothing can be."""
+        """Create an empty gallery at `path`. Raises StartError if the path exists or can't be written."""
         if path.exists():
             raise StartError(f"{path} exists already", exit_code=2)
         try:
@@ -110,7 +110,7 @@ class Store:
             return cls._filled(connect(path, "rw"), spec)
         except sqlite3.Error as error:
             reason = reason_of(error, path) or str(error)
-            path.unlink()  # or what was not finished would be taken for a damaged gallery
+            path.unlink()  # an unfinished file would be mistaken for a damaged gallery
             raise StartError(f"cannot create {path}: {reason}") from error
         except OSError as error:
             raise StartError(f"cannot create {path}: {os_reason(error)}") from error
@@ -124,7 +124,7 @@ class Store:
             store = cls(connection, spec, spec_id=0)
             with store.transaction():
                 store.adopt_spec(spec)
-            # From here on the file by itself is a gallery, and bears a mark.
+            # From here on the file alone is a complete gallery with a mark.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error:
             connection.close()
@@ -133,19 +133,19 @@ class Store:
 
     @cached_property
     def _db(self) -> Database:
-        # Here, not above: sqlite_utils brings pandas along where that is installed, 0.4 s and 40 MB that a server which
-        # only reads its gallery need not wait for.
+        # Imported here because sqlite_utils imports pandas if installed, 0.4 s and 40 MB that a server which only reads
+        # its gallery can do without.
         from sqlite_utils import Database
 
         return Database(self._connection, execute_plugins=False)
 
     def close(self) -> None:
-        """Give the connection back. What was committed is on disk already."""
+        """Close the connection. Committed changes are on disk already."""
         self._connection.close()
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Everything read inside is of one instant. Waits for nobody and holds up nobody."""
+        """All reads inside see the same instant. Neither waits for nor blocks anybody."""
         self.execute("BEGIN DEFERRED")
         try:
             yield
@@ -154,8 +154,8 @@ class Store:
 
     @contextmanager
     def transaction(self, after: bytes | None = None) -> Iterator[Transaction]:
-        """All or nothing. Waits for other writers (see `connect`), which BEGIN IMMEDIATE makes it do at the start.
-        `after`: the mark that it follows, see `lineage`.
+        """Commits on success, rolls back on an error. BEGIN IMMEDIATE makes it wait for other writers at the start (see
+        `connect`). `after`: mark of the state it continues from, see `lineage`.
 
         People, pictures and templates can only be changed within an event of the journal (see `journal`).
         """
@@ -170,7 +170,7 @@ class Store:
             self._connection.rollback()
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
-        """Run one statement of this package's own SQL."""
+        """Execute a statement of this package's own SQL."""
         return self._connection.execute(sql, parameters)
 
     def mark(self) -> bytes | None:
@@ -178,7 +178,7 @@ class Store:
         return lineage.mark(self._connection)
 
     def adopt_spec(self, spec: EmbeddingSpec) -> None:
-        """Make `spec` the gallery's, in the caller's transaction."""
+        """Make `spec` the gallery's current spec, in the caller's transaction."""
         cursor = self.execute(
             "INSERT INTO specs (fingerprint, json) VALUES (?, ?)"
             " ON CONFLICT (fingerprint) DO UPDATE SET json = excluded.json RETURNING id",
@@ -189,9 +189,9 @@ class Store:
         self.spec = spec
 
     def require_spec(self) -> None:
-        """Hold the gallery on disk to the spec this store was opened with, in the caller's transaction.
+        """Check that the gallery on disk still has this store's spec, in the caller's transaction.
 
-        Another process may have rebuilt or migrated it for another model since. Raises ModelMismatch.
+        Another process may have rebuilt or migrated it for another model meanwhile. Raises ModelMismatch.
         """
         query = f"SELECT id, fingerprint, json FROM specs WHERE id = {schema.CURRENT_SPEC_ID}"
         row = self.execute(query).fetchone()
@@ -201,24 +201,25 @@ class Store:
                 f"the database was moved from {self.spec.model} to {now} since it was opened: start the server again,"
                 " and it answers with the new model"
             )
-        self._spec_id = int(row[0])  # another number where a backup was restored
+        self._spec_id = int(row[0])  # the id changes when a backup is restored
 
     def epoch(self) -> str:
-        """Changes where ids may mean other things than before: a backup was restored, another spec took over."""
+        """A token that changes whenever ids may change their meaning: a backup was restored, or another spec took
+        over."""
         row = self.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
         return str(row[0]) if row else ""
 
     def begin_epoch(self) -> None:
-        """Make every process that has this gallery open read all of it again; in the caller's transaction."""
+        """Make every process that has this gallery open reload all of it; in the caller's transaction."""
         self._db.table("meta").upsert({"key": "epoch", "value": secrets.token_hex(8)}, pk="key")
 
     def person(self, name: str) -> Person | None:
-        """The person of exactly that name."""
+        """The person with exactly that name."""
         row = self.execute("SELECT id, name, created FROM people WHERE name = ?", (name,)).fetchone()
         return Person(*row) if row else None
 
     def ensure_person(self, name: str) -> Person:
-        """The person of that name, added where there was none, in the caller's transaction."""
+        """The person with that name, created if unknown, in the caller's transaction."""
         cursor = self.execute(
             "INSERT INTO people (name, created) VALUES (?, ?)"
             " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id, name, created",
@@ -227,15 +228,16 @@ class Store:
         return Person(*cursor.fetchone())
 
     def watched_tables(self) -> dict[str, tuple[str, ...]]:
-        """The columns of every table that is journaled, by table."""
+        """The journaled tables with their columns."""
         if not self._watched:
             self._watched = journal_schema.watched(self._connection)
         return self._watched
 
     def add_picture(self, person_id: int, picture: NewPicture) -> Written | None:
-        """Write a picture and its templates, in the caller's transaction. None where the person has these bytes.
+        """Write a picture and its templates, in the caller's transaction. None if the person already has a picture with
+        these bytes.
 
-        Raises ModelMismatch or ValueError (see `check_unit`) on an embedding that doesn't belong here.
+        Raises ModelMismatch or ValueError (see `check_unit`) on an embedding that doesn't fit this gallery.
         """
         if not picture.templates:
             raise ValueError(f"{picture.path} brings no template")
@@ -271,13 +273,13 @@ class Store:
         self.execute("DELETE FROM images WHERE id = ?", (image_id,))
 
     def image_id(self, person_id: int, sha256: str) -> int | None:
-        """The person's picture with these bytes."""
+        """The id of the person's picture with these bytes."""
         query = "SELECT id FROM images WHERE person_id = ? AND sha256 = ?"
         row = self.execute(query, (person_id, sha256)).fetchone()
         return int(row[0]) if row else None
 
     def lookalike(self, person_id: int, fingerprint: bytes) -> Copy | None:
-        """The person's picture that shows the same as one of this fingerprint, in whatever format and size."""
+        """The person's picture that shows the same as the one with this fingerprint, in any format and size."""
         query = "SELECT path, fingerprint FROM images WHERE person_id = ? AND fingerprint IS NOT NULL"
         paths, seen = [], Lookalikes()
         for path, known in self.execute(query, (person_id,)):
@@ -287,7 +289,7 @@ class Store:
         return None if found is None else Copy(paths[found[0]], found[1])
 
     def counts(self) -> Counts:
-        """What the gallery holds now, on disk."""
+        """Numbers of people, pictures and templates on disk."""
         people, images = (self._db.table(name).count for name in ("people", "images"))
         return Counts(people, images, self.template_count())
 
@@ -305,7 +307,7 @@ class Store:
         return int(self.execute(query, (self._spec_id,)).fetchone()[0])
 
     def template_chunks(self, where: str = "true", parameters: Sequence[object] = ()) -> Iterator[Chunk]:
-        """Every template of the current spec, by id. Raises ValueError on one of the wrong length."""
+        """Every template of the current spec, sorted by id. Raises ValueError on one of the wrong length."""
         query = f"SELECT id, image_id, person_id, embedding FROM templates WHERE spec_id = ? AND {where} ORDER BY id"
         cursor = self.execute(query, (self._spec_id, *parameters))
         width = self.spec.dimension * LITTLE_ENDIAN.itemsize
@@ -318,5 +320,5 @@ class Store:
 
 
 def now() -> str:
-    """This second, ISO 8601 in UTC."""
+    """The current time, ISO 8601 in UTC, in seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,8 +1,8 @@
-"""Whole copies of a gallery: taken while it is in use, and put back in one transaction while it is in use.
+"""Complete copies of a gallery: taken while it is in use, and restored in one transaction while it is in use.
 
-SQLite's own backup copies the pages of one instant, whoever writes meanwhile. A restored gallery gets a new epoch, so
-every process that has it open reads all of it again, and ids that were ever given, before or after the copy was made,
-are not given to anybody else.
+SQLite's backup copies the pages as of one instant, even if somebody writes meanwhile. A restored gallery gets a new
+epoch, so every process that has it open reloads all of it, and ids that were assigned before or after the copy was made
+are never reused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RESTORING = "-restoring"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a checked copy holds. `newest`: when its last change was made, ISO 8601, or None."""
+    """The content of a verified copy. `newest`: when the newest picture was enrolled, ISO 8601, or None."""
 
     spec: EmbeddingSpec
     counts: Counts
@@ -37,9 +37,9 @@ class Content:
 
 
 def save(db: Path, target: Path) -> Content:
-    """Copy the gallery at `db` to `target`, which appears under its name only once it is whole and checked.
+    """Copy the gallery at `db` to `target`, which appears only once it is complete and verified.
 
-    Raises StartError, sqlite3.Error or OSError; there is no `target` then, or still the old one.
+    Raises StartError, sqlite3.Error or OSError; `target` then does not exist, or is unchanged.
     """
     if not db.is_file():
         raise StartError(f"no database at {db}", exit_code=2)
@@ -59,7 +59,7 @@ def save(db: Path, target: Path) -> Content:
 
 
 def check(path: Path) -> Content:
-    """Hold a copy to everything that a gallery must be: ours, of this version or older, whole, of a readable spec.
+    """Verify that a copy is an intact gallery of this version or older, with a readable spec.
 
     Writes nothing to it. Raises StartError, which says what is wrong.
     """
@@ -68,7 +68,7 @@ def check(path: Path) -> Content:
     log = path.with_name(path.name + "-wal")
     if log.exists() and log.stat().st_size:
         raise StartError(f"{path} is in use, or was copied with its log: take copies with scripts/backup.py save")
-    # immutable: nobody writes to a copy, and no -wal or -shm shall appear beside it.
+    # immutable: nobody writes to a copy, and no -wal or -shm file may appear beside it.
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
         try:
@@ -84,11 +84,10 @@ def check(path: Path) -> Content:
 
 
 def restore(source: Path, db: Path, *, other_spec: bool, keep: Callable[[], object]) -> Content:
-    """Put the gallery of `source` in the place of the one at `db`, if any, in one transaction, even while it is served.
+    """Replace the gallery at `db`, if any, by the one in `source`, in one transaction, even while it is being served.
 
-    `other_spec`: even where the two are of different models. `keep`: called before anything is changed, once it is
-    known that everything else is in order. The caller holds the build's lock. Raises StartError, sqlite3.Error or
-    OSError; the gallery is as it was then.
+    `other_spec`: allow different models. `keep`: called just before anything is changed, after all checks have passed.
+    The caller holds the build lock. Raises StartError, sqlite3.Error or OSError; the gallery is then unchanged.
     """
     content = check(source)
     ready = db.with_name(db.name + RESTORING)
@@ -109,7 +108,7 @@ def restore(source: Path, db: Path, *, other_spec: bool, keep: Callable[[], obje
 
 
 def _prepare(source: Path, ready: Path, db: Path | None, *, other_spec: bool) -> None:
-    """A copy of `source` at `ready`, migrated, of a new epoch, and aware of the ids that `db` has given."""
+    """Copy `source` to `ready`, migrate it, give it a new epoch, and reserve the ids that `db` has assigned."""
     with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as copied:
         _copy(copied, ready)
     with closing(sqlite3.connect(ready)) as connection:
@@ -137,17 +136,17 @@ def _prepare(source: Path, ready: Path, db: Path | None, *, other_spec: bool) ->
 
 
 def _copy(source: sqlite3.Connection, path: Path) -> None:
-    """The pages of one instant as a file of its own, on disk when this returns."""
+    """Copy the pages as of one instant to a new file, which is on disk when this returns."""
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, OWNER_ONLY))
     with closing(sqlite3.connect(path)) as target:
         source.backup(target)
-        # A single file: a copy that is moved elsewhere must not miss its log.
+        # A single file: a copy that is moved elsewhere must not lose its log.
         target.execute("PRAGMA journal_mode = DELETE")
     fsync_path(path)
 
 
 def _set_apart(path: Path) -> None:
-    """A copy goes on from no log of the gallery it was made of, should it ever lie beside one."""
+    """Give the copy a mark of its own, so that it never matches a log of the gallery it was made from."""
     with closing(sqlite3.connect(path, isolation_level=None)) as copy:
         copy.execute("BEGIN IMMEDIATE")
         lineage.advance(copy)

@@ -1,4 +1,5 @@
-"""People and their templates in files that any program can read: JSON and npz (docs/portable-format.md). No pickle."""
+"""Exports people and templates to files that any program can read, and imports them: JSON and npz, no pickle
+(docs/portable-format.md)."""
 
 from __future__ import annotations
 
@@ -27,18 +28,18 @@ from facewire.server.spec import EmbeddingSpec
 FORMAT, VERSION = "facewire-people", 1
 PEOPLE_FILE, ARRAYS_FILE = "people.json", "templates.npz"
 LARGEST_JSON = 2**30
-"""Bytes: some two million templates. What is larger is not read."""
+"""Bytes, enough for about two million templates. Larger files are rejected."""
 
 _IMAGE = ("id", "sha256", "size", "path", "source", "width", "height", "created", "fingerprint")
 
 
 class Unreadable(FacewireError):
-    """An export that isn't one, or is damaged; the message says how."""
+    """Not an export, or a damaged one; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """How much was written, or read; `present`: pictures that the gallery had already."""
+    """How much was written or read; `present`: pictures that the gallery already had."""
 
     people: int
     images: int
@@ -47,9 +48,10 @@ class Portion:
 
 
 def export(store: Store, folder: Path, names: Sequence[str] = ()) -> Portion:
-    """Write everybody, or the people of these names, to `folder`, which must not exist yet; it appears whole.
+    """Write everybody, or the people with these names, to `folder`, which must not exist; it appears only when
+    complete.
 
-    Raises StartError for a name that nobody has or a folder that is there, OSError.
+    Raises StartError for an unknown name or an existing folder, OSError.
     """
     if folder.exists():
         raise StartError(f"{folder} exists already: name a new folder", exit_code=2)
@@ -57,7 +59,7 @@ def export(store: Store, folder: Path, names: Sequence[str] = ()) -> Portion:
         people, embeddings, crops = _collected(store, [tidy(name) for name in names])
     document = {"format": FORMAT, "version": VERSION, "spec": json.loads(store.spec.to_json()), "people": people}
     folder.parent.mkdir(parents=True, exist_ok=True)
-    room = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))  # for the owner only
+    room = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))  # readable by the owner only
     try:
         (room / PEOPLE_FILE).write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
         lengths = np.array([len(crop) for crop in crops], dtype=np.int64)
@@ -121,10 +123,10 @@ def read_spec(folder: Path) -> EmbeddingSpec:
 
 
 def import_into(store: Store, folder: Path) -> Portion:
-    """Enrol everybody of an export, in one transaction and one event, which can be undone.
+    """Enrol everybody in an export, in one transaction and one event, which can be undone.
 
-    Pictures that a person has already are left as they are. Raises Unreadable, ModelMismatch where the export is of
-    another spec; nothing is changed then.
+    Pictures that a person already has are skipped. Raises Unreadable, or ModelMismatch if the export has another spec;
+    nothing was changed then.
     """
     document = _document(folder)
     spec = _spec(document)

@@ -1,1 +1,1 @@
-"""create_db.py, by idea: the folder, what is known of it, reading and embedding, the skip log, the lock."""
+"""Building a gallery from a folder: scanning, planning, reading and embedding pictures, staging, and the skip log."""

@@ -1,4 +1,4 @@
-"""One build: look at what is new in a folder, embed it, and put it into the database in one step."""
+"""One build: embed the new pictures of a folder, and add them to the database in one transaction."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from facewire.server.maintenance.build.staging import Staging
 from facewire.server.vision.engine import Engine
 
 MOST_GONE = 0.5
-"""The share of a folder's pictures that may leave at once without a --force: more looks like the wrong folder."""
+"""The share of a folder's pictures that may disappear at once without --force: more suggests the wrong folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A build as asked for. `folder` and `db` are absolute; `jobs`: threads that decode and detect.
+    """The options of a build. `folder` and `db` are absolute; `jobs`: threads that decode and detect.
 
-    `prune`: pictures gone from the folder leave the database; unless by `force`, only where that looks intended.
-    `accept`: what no picture is skipped for, of the quality gate's reasons; `all`: the gate is open.
+    `prune`: remove pictures that are gone from the folder, unless that looks like a mistake; `force` skips that check.
+    `accept`: reasons of the quality gate to ignore; `all` disables the gate.
     """
 
     folder: Path
@@ -44,23 +44,23 @@ class Request:
 
     @property
     def source(self) -> str:
-        """The folder as its pictures are enrolled under."""
+        """The folder, as stored with its pictures."""
         return str(self.folder)
 
 
 def build(request: Request, found: Scan, before: Sequence[Enrolled], engine: Engine) -> Report:
-    """Bring the database up to the folder. The caller holds the build's lock.
+    """Update the database from the folder. The caller holds the build lock.
 
-    `found`: what the folder holds; `before`: the pictures that the database has. Until the last step nothing that a
-    reader sees has changed. Raises StartError, ModelMismatch, OSError or sqlite3.Error where it can't be done,
-    KeyboardInterrupt on Ctrl-C; the database is as it was then.
+    `found`: the folder's files; `before`: the pictures in the database. Readers see no change until the last step.
+    Raises StartError, ModelMismatch, OSError or sqlite3.Error on failure, KeyboardInterrupt on Ctrl-C; the database is
+    then unchanged.
     """
     begun = time.monotonic()
     plan = Plan(request.source, [] if request.rebuild else before, found.files)
     report = Report(skipped=list(found.skipped), left_out=found.left_out, pruned=request.prune)
     with closing(Staging(request.db, engine.spec)) as staging, ExitStack() as opened:
         relinks = collect(request.folder, engine, plan, staging, report, jobs=request.jobs, accept=request.accept)
-        # Only now: looking at pictures may take hours, in which a database can be deleted or replaced.
+        # Opened only now: processing pictures may take hours, in which the database may be deleted or replaced.
         target = opened.enter_context(closing(Store.open(request.db))) if request.db.exists() else None
         _leave_out_mislabels(request, engine, staging, target, report)
         staged = staging.pictures()
@@ -89,7 +89,7 @@ def build(request: Request, found: Scan, before: Sequence[Enrolled], engine: Eng
 def _leave_out_mislabels(
     request: Request, engine: Engine, staging: Staging, target: Store | None, report: Report
 ) -> None:
-    """Take back new pictures that match another person and none of their own; tell of those that have no other."""
+    """Drop new pictures that match another person and none of their own; report doubtful ones and keep them."""
     leaving: list[int] = []
     for suspect in suspects(staging, engine.spec, None if request.rebuild else target):
         if suspect.elsewhere.is_doubt or not request.accept.isdisjoint({"all", "nearer_to_another"}):
@@ -101,7 +101,8 @@ def _leave_out_mislabels(
 
 
 def check_prune(found: Scan, gone: int, enrolled: int) -> None:
-    """Raises StartError where what is gone may only be out of sight: a disk not mounted, a folder closed to us."""
+    """Raises StartError if the pictures may only be out of sight: a disk not mounted, or a folder without read
+    permission."""
     if not found.files:
         raise StartError("the folder is empty: nothing is removed, unless --force says that it is meant", exit_code=2)
     closed = [skip.path for skip in found.skipped if skip.reason is Reason.UNREADABLE]
@@ -118,9 +119,10 @@ def check_prune(found: Scan, gone: int, enrolled: int) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ctrl-C waits: it then either finds the old database or, after this, the finished new one, and can say which."""
+    """Ignores Ctrl-C within the block: an interrupt finds either the old database or the finished new one, and can say
+    which."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is interrupted
+        yield  # only the main thread receives the interrupt
         return
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -1,4 +1,4 @@
-"""Looking at the files of a folder, and staging the faces that may be enrolled."""
+"""Reads a folder's files and stages the faces that may be enrolled."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from facewire.server.vision.engine import Engine
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file whose bytes the person has enrolled."""
+    """A file whose bytes are enrolled for this person."""
 
     file: FoundFile
     sha256: str
@@ -31,7 +31,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ready:
-    """A file whose face may be enrolled."""
+    """A file with a face that may be enrolled."""
 
     file: FoundFile
     chosen: Chosen
@@ -43,8 +43,8 @@ Outcome = Skipped | Known | Ready
 def collect(
     folder: Path, engine: Engine, plan: Plan, staging: Staging, report: Report, *, jobs: int, accept: Collection[str]
 ) -> list[Relink]:
-    """Stage every new and changed picture; what only moved or was touched is returned. `report` gets what was skipped,
-    and whose face seems to be covered."""
+    """Stage every new and changed picture; returns those that were only moved or touched. Adds skipped pictures, and
+    those with a face that seems covered, to `report`."""
     left = staging.pictures()
     resumed = {picture.image_id for picture in plan.resume(left)}
     staging.forget([picture.image_id for picture in left if picture.image_id not in resumed])
@@ -63,7 +63,7 @@ def collect(
     waiting = plan.waiting()
     batches = Batches(embed, staging.add)
     relinks = list[Relink]()
-    # Closed, so that on Ctrl-C no thread is still looking when the staging database is closed.
+    # closing: on Ctrl-C no thread may still be working when the staging database is closed.
     with progress_bar(len(waiting), "pictures") as bar, closing(in_parallel(look, waiting, jobs)) as outcomes:
         for outcome in outcomes:
             match _settled(outcome, plan):
@@ -87,9 +87,9 @@ def look_at(
     holds: Callable[[str, str], bool],
     accept: Collection[str] = (),
 ) -> Outcome:
-    """Read a file and choose its face; what can't be used becomes a reason, never an exception.
+    """Read a file and choose its face; a file that can't be used gives a reason, never an exception.
 
-    `holds`: whether a person has a picture of this sha256 enrolled; `accept`: see `quality_gate.shortcomings`.
+    `holds`: whether a person has a picture with this sha256; `accept`: see `quality_gate.shortcomings`.
     """
     try:
         data = (folder / file.path).read_bytes()
@@ -113,7 +113,7 @@ def _skipped(file: FoundFile, refused: Refused) -> Skipped:
 
 
 def _settled(outcome: Outcome, plan: Plan) -> Skipped | Relink | Ready:
-    """Two files of one run may bring the same bytes; only here, file after file, can that be seen."""
+    """Detects duplicates within this run, which is only possible here, where files are handled one by one."""
     match outcome:
         case Known(file, sha256):
             return plan.recognise(file, sha256)

@@ -1,4 +1,4 @@
-"""What a folder of people holds: a sub-folder per person, pictures at any depth below it."""
+"""Scans a folder of people: a sub-folder per person, pictures at any depth below it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from facewire.server.gallery.names import person_name
 from facewire.server.maintenance.build.report import Reason, Skipped
 
 LARGEST_FILE = 64 * 1024 * 1024
-"""Bytes, twice what the decoder takes by default. What is larger isn't even read: every job may hold such a file."""
+"""Bytes, twice the decoder's default limit. Larger files are not even read: each job may hold one in memory."""
 
 Place = tuple[int, int]
-"""Device and inode: what a directory is, whatever it is called."""
+"""Device and inode, which identify a directory under any name."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file to look at. `path`: relative to the folder, with forward slashes; `person`: the name it stands for."""
+    """A file to process. `path`: relative to the folder, with forward slashes; `person`: the name its sub-folder stands
+    for."""
 
     person: str
     path: str
@@ -32,14 +33,14 @@ class FoundFile:
 
 @dataclass(slots=True)
 class Scan:
-    """A folder's files by path, what was passed over, and how much that is nobody's picture: service files."""
+    """A folder's files, the skipped ones, and counts of ignored service files."""
 
     files: list[FoundFile] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
 
     def add(self, looked: FoundFile | Skipped) -> None:
-        """Put a file where it belongs."""
+        """Add a file to the right list."""
         if isinstance(looked, FoundFile):
             self.files.append(looked)
         else:
@@ -47,10 +48,10 @@ class Scan:
 
 
 def scan(folder: Path) -> Scan:
-    """Look through `folder`, in the order of names. Raises OSError where the folder itself can't be read.
+    """Scan `folder`, sorted by name. Raises OSError if the folder itself can't be read.
 
-    Links are followed, but into no directory twice for one person, nor up to `folder` or above: that ends loops.
-    Service folders and files (@eaDir, .DS_Store, ._x.jpg) are counted, and not looked at.
+    Links are followed, but no directory is visited twice for one person, and neither `folder` nor its parents are: that
+    prevents loops. Service folders and files (@eaDir, .DS_Store, ._x.jpg) are counted but not read.
     """
     found = Scan()
     above = {_place(directory) for directory in (folder.resolve(), *folder.resolve().parents)}
@@ -87,10 +88,10 @@ def _scan_person(folder: Path, top: Path, person: str, above: set[Place], found:
 
 
 def _look(path: Path, name: str, person: str) -> FoundFile | Skipped:
-    """Judge a file by its name and what the directory says of it. Only what isn't called like a picture is opened."""
+    """Classify a file by name and directory entry. It is only opened if its name doesn't look like a picture's."""
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for somebody to write
+        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would block until somebody writes
             return Skipped(name, Reason.SPECIAL)
         if not looks_like_a_picture(path):
             return Skipped(name, Reason.KIND)
@@ -119,7 +120,7 @@ def _visible(directory: Path, left_out: LeftOut) -> Iterator[os.DirEntry[str]]:
 def _is_directory(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, or into a directory that is closed to us
+    except OSError:  # a link to itself, or to a directory without read permission
         return False
 
 

@@ -1,4 +1,4 @@
-"""What a build asks of a gallery on disk: its pictures, its templates, and what looks like a mistake in it."""
+"""Queries of a build: the gallery's pictures and templates, and likely mistakes in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from facewire.server.spec import EmbeddingSpec
 
 
 class Enrolled(NamedTuple):
-    """A picture as the gallery remembers it. `source` and `mtime_ns` are None for one that came over the wire."""
+    """A picture as stored in the gallery. `source` and `mtime_ns` are None for one received over the wire."""
 
     image_id: int
     person: str
@@ -29,14 +29,14 @@ class Enrolled(NamedTuple):
 
 
 class Before(NamedTuple):
-    """A gallery as a build finds it: no spec and no pictures where there is none yet."""
+    """The gallery before a build: no spec and no pictures if it does not exist yet."""
 
     spec: EmbeddingSpec | None
     pictures: list[Enrolled]
 
 
 def look_into(db: Path) -> Before:
-    """What is at `db`. Raises StartError where that is something else than a gallery, which is never overwritten."""
+    """Read the gallery at `db`. Raises StartError if the file is anything but a gallery, which is never overwritten."""
     if not db.exists():
         return Before(None, [])
     with closing(Store.open(db)) as store:
@@ -44,7 +44,7 @@ def look_into(db: Path) -> Before:
 
 
 class Held(NamedTuple):
-    """Templates of the current spec: (n, d), and of each its picture and its person."""
+    """Templates of the current spec: embeddings (n, d), and the picture and person of each."""
 
     embeddings: NDArray[np.float32]
     image_ids: NDArray[np.int64]
@@ -52,7 +52,7 @@ class Held(NamedTuple):
 
 
 def held(store: Store) -> Held:
-    """Every template, by id."""
+    """Every template, sorted by id."""
     names = {person.id: person.name for person in store.people()}
     chunks = list(store.template_chunks())
     return Held(
@@ -63,7 +63,7 @@ def held(store: Store) -> Held:
 
 
 def enrolled_pictures(store: Store) -> Iterator[Enrolled]:
-    """Every picture, by id."""
+    """Every picture, sorted by id."""
     query = (
         "SELECT i.id, p.name, i.source, i.path, i.size, i.mtime_ns, i.sha256, i.fingerprint"
         " FROM images i JOIN people p ON p.id = i.person_id ORDER BY i.id"
@@ -72,7 +72,7 @@ def enrolled_pictures(store: Store) -> Iterator[Enrolled]:
 
 
 def shared_pictures(store: Store, source: str) -> Iterator[tuple[str, str]]:
-    """(path, name of the other person) for every picture of `source` whose bytes are another person's too."""
+    """(path, other person's name) for every picture of `source` whose bytes are also enrolled for another person."""
     query = (
         "SELECT mine.path, p.name FROM images mine"
         " JOIN images other ON other.sha256 = mine.sha256 AND other.person_id <> mine.person_id"
@@ -82,7 +82,7 @@ def shared_pictures(store: Store, source: str) -> Iterator[tuple[str, str]]:
 
 
 def names_alike(store: Store, names: Set[str]) -> list[tuple[str, ...]]:
-    """People who have one name but for case and accents, one of them in `names`, by name."""
+    """Groups of people whose names differ only in case and accents, with at least one in `names`; sorted."""
     groups: dict[str, list[str]] = {}
     for person in store.people():
         groups.setdefault(folded(person.name), []).append(person.name)

@@ -1,6 +1,6 @@
-"""New pictures that match somebody else: held against everybody, in the database and in the folder, before they move.
+"""Finds new pictures that match another person, in the database or the folder, before they are moved to the database.
 
-By the threshold that a server of the finished gallery would decide by, at its usual error rate.
+Uses the threshold that a server of the finished gallery would use, at its default error rate.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from facewire.server.settings import DEFAULT_FPIR
 from facewire.server.spec import EmbeddingSpec
 
 MOST = 5_000_000_000
-"""Comparisons: a minute or two. Two people's pictures in one folder are for smaller galleries to find."""
+"""Comparisons: a minute or two. Larger builds are not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Suspect:
 
 
 def suspects(staging: Staging, spec: EmbeddingSpec, target: Store | None) -> Iterator[Suspect]:
-    """The staged pictures that match somebody else and nobody of their own name, by path. `target`: the database that
-    they go to, where anything of it stays."""
+    """The staged pictures that match somebody else and nobody of their own name, sorted by path. `target`: the database
+    they will move to; None if nothing in it stays."""
     new = staging.held()
     if not new.names or not has_prior(spec.model):
         return

@@ -1,4 +1,4 @@
-"""The folder held against the gallery: what there is to do, and what one picture means for another."""
+"""Compares the folder with the gallery: which files are new, changed, moved, gone or duplicates."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ T = TypeVar("T")
 
 
 class Plan:
-    """Which files are new, changed, moved or gone, and which pictures are already there under another name.
+    """Which files are new, changed, moved or gone, and which pictures are already enrolled under another name.
 
-    Settled file by file, as their bytes are read. `holds` is safe from any thread, the rest is for one.
+    Decided file by file, as their bytes are read. `holds` is thread-safe, everything else is for one thread.
     """
 
     def __init__(self, source: str, enrolled: Iterable[Enrolled], files: Iterable[FoundFile]) -> None:
-        """`source`: the folder, absolute, as pictures of it are enrolled; `files`: what lies in it now."""
+        """`source`: the folder, absolute, as stored with its pictures; `files`: its current files."""
         self.source = source
         self._files = {file.path: file for file in files}
         self._by_path: dict[str, Enrolled] = {}
@@ -43,25 +43,25 @@ class Plan:
         self._superseded: set[int] = set()
 
     def has_path(self, path: str) -> bool:
-        """Whether some bytes of that path are enrolled, if not today's."""
+        """Whether a picture is enrolled under that path, possibly with other bytes."""
         return path in self._by_path
 
     def unchanged(self) -> int:
-        """The number of files that are enrolled as they are."""
+        """The number of unchanged enrolled files."""
         return sum(map(self.is_unchanged, self._files.values()))
 
     def is_unchanged(self, file: FoundFile) -> bool:
-        """Whether path, size and time are those of an enrolled picture, so that its bytes need not be read."""
+        """Whether path, size and time match an enrolled picture, so that its bytes need not be read."""
         known = self._by_path.get(file.path)
         return known is not None and (known.size_bytes, known.mtime_ns) == (file.size_bytes, file.mtime_ns)
 
     def holds(self, person: str, sha256: str) -> bool:
-        """Whether the person has a picture of these bytes enrolled."""
+        """Whether the person has a picture with these bytes."""
         return (person, sha256) in self._by_bytes
 
     def resume(self, staged: Iterable[Enrolled]) -> list[Enrolled]:
-        """Take over what an interrupted build staged, as far as its files are still the same and wanted; those that
-        were taken over. Their files need not be looked at again."""
+        """Take over pictures staged by an interrupted build whose files are unchanged and still wanted; returns them.
+        Their files need not be processed again."""
         return [picture for picture in staged if self._take_over(picture)]
 
     def _take_over(self, staged: Enrolled) -> bool:
@@ -77,13 +77,14 @@ class Plan:
         return True
 
     def waiting(self) -> list[FoundFile]:
-        """The files to look at: neither enrolled as they are nor taken over."""
+        """The files to process: neither enrolled unchanged nor taken over."""
         return [file for file in self._files.values() if not self.is_unchanged(file) and file.path not in self._settled]
 
     def claim(self, file: FoundFile, sha256: str, fingerprint: bytes | None) -> Skipped | None:
-        """Take a picture for `file`; or the reason why not, where the person has it, or gets it in this run, already.
+        """Claim a picture for `file`; returns the reason to skip it if the person already has it, or gets it in this
+        run.
 
-        A picture whose file is gone is superseded by its re-encoded or resized copy.
+        An enrolled picture whose file is gone is superseded by its re-encoded or resized copy.
         """
         first = self._claimed.setdefault((file.person, sha256), file.path)
         if first != file.path:
@@ -100,7 +101,7 @@ class Plan:
         return None
 
     def recognise(self, file: FoundFile, sha256: str) -> Relink | Skipped:
-        """What to do about a file whose bytes the person has: it was touched, moved, or is a second copy."""
+        """Handle a file whose bytes the person has already: it was touched, moved, or is a second copy."""
         known = self._by_bytes[file.person, sha256]
         if (known.source, known.path) != (self.source, file.path) and self._stands(known):
             return Skipped(file.path, Reason.SAME, known.path)
@@ -111,13 +112,14 @@ class Plan:
         return Relink(known.image_id, self.source, file.path, file.mtime_ns)
 
     def superseded(self) -> list[int]:
-        """Ids of enrolled pictures whose files are gone and that this run brings again in another format or size."""
+        """Ids of enrolled pictures whose files are gone and which this run replaces by a copy in another format or
+        size."""
         return sorted(self._superseded - self._relinked)
 
     def gone(self, unusable: Collection[str]) -> list[Enrolled]:
-        """Enrolled pictures of the folder that it no longer has under any name, once every file has been looked at.
+        """Enrolled pictures of the folder that are no longer in it under any name, after every file was processed.
 
-        `unusable`: paths that were passed over in the folder. What lies there, or below, can't be called gone.
+        `unusable`: skipped paths in the folder. Pictures at or below them are not considered gone.
         """
         return [
             picture
@@ -132,7 +134,7 @@ class Plan:
         return len(self._by_path)
 
     def _stands(self, known: Enrolled) -> bool:
-        """Whether the picture's own file is still there as it was enrolled."""
+        """Whether the picture's own file still exists as enrolled."""
         if known.source is None:
             return False
         if known.source == self.source:
@@ -142,9 +144,10 @@ class Plan:
 
 
 def preview(folder: Path, plan: Plan, found: Scan, *, prune: bool) -> list[str]:
-    """What a build would do, for the user, by names, sizes and times, and by bytes only where a picture may have moved.
+    """What a build would do, as lines for the user. Compares names, sizes and times, and bytes only where a picture may
+    have moved.
 
-    Raises OSError where a file can't be read.
+    Raises OSError if a file can't be read.
     """
     waiting = plan.waiting()
     gone = plan.gone({skip.path for skip in found.skipped})
@@ -170,7 +173,7 @@ def preview(folder: Path, plan: Plan, found: Scan, *, prune: bool) -> list[str]:
 
 
 class _Alike(Generic[T]):
-    """Values by what their pictures look like."""
+    """Values indexed by their pictures' fingerprints."""
 
     def __init__(self) -> None:
         self._prints, self._values = Lookalikes(), list[T]()

@@ -1,4 +1,4 @@
-"""What a build says of its pictures: why one was skipped, the summary, and the log beside the database."""
+"""The results of a build: why pictures were skipped, the summary, and the log beside the database."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from facewire.server.gallery.records import Counts
 from facewire.server.recognition.quality_gate import COVERED
 
 ALIKE_LISTED = 10
-"""Of the names that look like one; the summary stays a summary."""
+"""Maximum number of similar names listed, to keep the summary short."""
 
 
 class Reason(StrEnum):
-    """One per skipped file; the summary counts by these. The last ones are the quality gate's: see --accept."""
+    """Why a file was skipped; the summary counts by reason. From TOO_SMALL on they come from the quality gate: see
+    --accept."""
 
     STRAY = "beside the people's folders, not in one"
     NAME = "name that can't be used"
@@ -49,12 +50,12 @@ GATED = tuple(
         *(Reason.PARTLY_OUTSIDE, Reason.NOT_A_FACE, Reason.ELSEWHERE),
     )
 )
-"""What may be accepted all the same, in the protocol's words."""
+"""Reasons that --accept can ignore, in the protocol's words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """`path`: relative to the folder given; `detail`: what the reason alone doesn't say."""
+    """`path`: relative to the given folder; `detail`: details that the reason alone doesn't give."""
 
     path: str
     reason: Reason
@@ -62,15 +63,16 @@ class Skipped:
 
     @property
     def line(self) -> str:
-        """The reason as the log has it."""
+        """The reason as written to the log."""
         return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
 
 
 @dataclass(slots=True)
 class Report:
-    """What a build did, for the summary and the skip log. `gone`: paths enrolled that the folder no longer has, and
-    `pruned` whether they left the database; `doubts`: new pictures that match another person, and what is said of it;
-    `alike`: names that differ in case and accents only; `covered`: new pictures whose face seems to be covered.
+    """What a build did, for the summary and the skip log. `gone`: enrolled paths that are no longer in the folder, and
+    `pruned` whether they were removed from the database; `doubts`: new pictures that match another person, with the
+    message; `alike`: names that differ only in case and accents; `covered`: new pictures with a face that seems
+    covered.
     """
 
     new: int = 0
@@ -88,7 +90,7 @@ class Report:
     left_out: LeftOut = field(default_factory=LeftOut)
 
     def log_lines(self) -> list[tuple[str, str]]:
-        """(path, what there is to say of it)."""
+        """(path, message) pairs."""
         return [
             *((skip.path, skip.line) for skip in self.skipped),
             *((path, f"gone from the folder; {self._fate}") for path in self.gone),
@@ -102,7 +104,7 @@ class Report:
         return "removed" if self.pruned else "stays enrolled"
 
     def summary(self) -> str:
-        """A line of totals, and one for every kind of skipped file."""
+        """One line of totals, and one for every kind of skipped file."""
         held = self.counts
         lines = [
             f"{counted_people(held.people)}, {counted(held.images, 'picture')}, {counted(held.templates, 'template')}"
@@ -140,20 +142,20 @@ def _how_to_prune(pruned: bool) -> str:
 
 
 def log_path(db: Path) -> Path:
-    """Where the skip log of a database lies."""
+    """The path of a database's skip log."""
     return db.with_name(db.name + ".skipped.txt")
 
 
 def write_log(path: Path, lines: Sequence[tuple[str, str]]) -> None:
-    """One line a file, the path, a tab, the reason, sorted by path; no file where there is nothing to say."""
+    """One line per file: the path, a tab, the reason; sorted by path. Without lines the file is deleted."""
     if not lines:
         path.unlink(missing_ok=True)
         return
     text = "".join(f"{_one_field(name)}\t{_one_field(reason)}\n" for name, reason in sorted(lines))
-    with replacing(path) as fresh:  # which only its owner may read
+    with replacing(path) as fresh:  # readable by its owner only
         fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _one_field(text: str) -> str:
-    """File names may hold the very characters that part fields and lines."""
+    """Escape tabs and line breaks, which file names may contain."""
     return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

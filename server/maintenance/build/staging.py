@@ -1,13 +1,13 @@
-"""A gallery built aside and moved into place at once.
+"""A staging database, built beside the gallery and merged into it in one transaction.
 
-A build collects its new pictures in a database of its own, beside the one it is for. Nobody else reads that one, and
-what a run that dies leaves there the next run goes on with. At the end everything moves in a single SQLite transaction.
+A build collects its new pictures in a separate database beside its target. Nobody else reads it, and an interrupted run
+leaves it for the next one to resume. At the end everything moves in a single SQLite transaction.
 
 Why not `os.replace` over an existing database: a server that has the old one open keeps its `-wal` and `-shm` files
-under the same names. SQLite would replay that log into the new file, or the server would go on committing
-enrolments to a file that no longer has a name; no order of unlinking and renaming closes both gaps at every instant.
-In a transaction, readers keep the whole old state until they look again, enrolments made meanwhile stay, and a crash
-leaves either all of it or none. Where there is no database yet, there is nobody to disturb, and the file is renamed.
+under the same names. SQLite would replay that log into the new file, or the server would continue to commit enrolments
+to a file that no longer has a name; no order of unlinking and renaming closes both gaps at every instant. With a
+transaction, readers see the complete old state until they refresh, enrolments made meanwhile stay, and a crash leaves
+either all of it or none. If there is no database yet, nobody can have it open, and the file is renamed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SUFFIX = "-building"
 
 @dataclass(frozen=True, slots=True)
 class Relink:
-    """A picture that is enrolled already was found under this name; only its whereabouts change."""
+    """An enrolled picture that was found under this path; only its location changes."""
 
     image_id: int
     source: str
@@ -43,23 +43,24 @@ class Relink:
 
 
 class Staging:
-    """The new pictures of one build. One thread, and one build per database: the caller holds a lock."""
+    """The new pictures of one build. For one thread, and one build per database: the caller holds a lock."""
 
     def __init__(self, target: Path, spec: EmbeddingSpec) -> None:
-        """Begin beside `target`, or go on with what an interrupted build of the same spec left there.
+        """Start beside `target`, or resume what an interrupted build of the same spec left there.
 
-        Raises StartError where nothing can be written.
+        Raises StartError if it can't be written.
         """
         self._target = target
         self._path = target.with_name(target.name + SUFFIX)
         self._closed = False
         self._store = _left_over(self._path, spec) or _begun(target, self._path, spec)
-        # One event for the whole build, open until the end: where the file becomes the database, it is its journal.
+        # One event for the whole build, open until the end: if this file becomes the database, it is that one's
+        # journal.
         with self._store.transaction():
             self._event = journal.opened(self._store) or journal.begin(self._store, "build")
 
     def forget(self, image_ids: Sequence[int]) -> None:
-        """Take pictures of this build back, and people who have no other in it."""
+        """Remove pictures from this build, and people who have no other picture in it."""
         if not image_ids:
             return
         with self._store.transaction():
@@ -77,7 +78,7 @@ class Staging:
         return list(enrolled_pictures(self._store))
 
     def add(self, batch: Sequence[tuple[str, NewPicture]]) -> None:
-        """Keep pictures with their people's names."""
+        """Store pictures under their people's names."""
         with self._store.transaction():
             for name, picture in batch:
                 self._store.add_picture(self._store.ensure_person(name).id, picture)
@@ -90,12 +91,12 @@ class Staging:
         *,
         rebuild: bool = False,
     ) -> None:
-        """Put everything into the target in one step. `discard` is still to be called.
+        """Move everything into the target in one transaction. Call `discard` afterwards.
 
-        `target`: the database, where the caller has it open. A picture replaces the one of other bytes under the same
-        path and source. `removed`: ids of pictures of the target that go, and with them whoever has none left.
-        `rebuild`: nothing of the target stays, its spec neither. Raises ModelMismatch where the target holds another
-        spec, sqlite3.Error or OSError where it can't be written; it is unchanged then.
+        `target`: the database, if the caller has it open. A picture replaces one with other bytes under the same path
+        and source. `removed`: ids of pictures to remove from the target, along with people who have no picture left.
+        `rebuild`: replace the target's whole content, including its spec. Raises ModelMismatch if the target has
+        another spec, sqlite3.Error or OSError if it can't be written; it is then unchanged.
         """
         if target is not None:
             self._shut()
@@ -108,10 +109,10 @@ class Staging:
                 _finish(self._store, self._event)
             self._shut()
             clear_place(self._target)
-            put_in_place(self._path, self._target)  # closing folded the write-ahead log into the file
+            put_in_place(self._path, self._target)  # closing checkpointed the write-ahead log into the file
 
     def close(self) -> None:
-        """Leave what was not moved, or could not be, for the next build; an empty staging database goes."""
+        """Keep what was not moved for the next build to resume; an empty staging database is deleted."""
         if self._closed:
             return
         empty = not self._store.counts().images
@@ -120,7 +121,7 @@ class Staging:
             discard_leftover(self._target)
 
     def discard(self) -> None:
-        """Remove the staging database. What was not moved is lost; the target stays as it is."""
+        """Delete the staging database. Anything not moved is lost; the target is unaffected."""
         self._shut()
         discard_leftover(self._target)
 
@@ -148,14 +149,14 @@ class Staging:
 
 
 def discard_leftover(target: Path) -> None:
-    """Remove what a build for `target` left that did not come to its end. Only with the build's lock held."""
+    """Delete what an interrupted build for `target` left behind. The caller holds the build lock."""
     staging = target.with_name(target.name + SUFFIX)
     staging.unlink(missing_ok=True)
     discard_companions(staging)
 
 
 def _left_over(path: Path, spec: EmbeddingSpec) -> Store | None:
-    """What an interrupted build left at `path`, if this one can use it."""
+    """The staging database that an interrupted build left at `path`, if this build can use it."""
     if not path.is_file():
         return None
     try:
@@ -174,7 +175,7 @@ def _begun(target: Path, path: Path, spec: EmbeddingSpec) -> Store:
 
 
 def _remove(target: Store, image_ids: Sequence[int]) -> None:
-    """Pictures, and the people who had no others."""
+    """Remove pictures, and people who had no others."""
     gone = (json.dumps(list(image_ids)),)
     owners = target.execute(
         "SELECT DISTINCT person_id FROM main.images WHERE id IN (SELECT value FROM json_each(?))", gone
@@ -189,10 +190,10 @@ def _remove(target: Store, image_ids: Sequence[int]) -> None:
 
 
 def _empty(target: Store, event: Draft) -> None:
-    """Remove everybody; what was before can't be brought back, for it may be of another model."""
+    """Remove everybody; this can't be undone, as the data may be another model's."""
     for table in ("templates", "images", "people"):
         target.execute(f"DELETE FROM main.{table}")
-    # Not the specs: their ids must not come to mean others while somebody has the gallery open.
+    # Keep the specs: their ids must not change meaning while somebody has the gallery open.
     target.execute("DELETE FROM main.meta WHERE key IN ('spec_id', 'previous_spec_id')")
     target.begin_epoch()
     journal.forget_before(target, event.id)
@@ -211,7 +212,7 @@ def _relink(target: Store, relinks: Sequence[Relink]) -> None:
             "UPDATE main.images SET source = ?, path = ?, mtime_ns = ? WHERE id = ?",
             (relink.source, relink.path, relink.mtime_ns, relink.image_id),
         )
-    # Two files may have changed places, so this waits until every row has its new one.
+    # Two files may have swapped names, so conflicts are removed only after every row has its new path.
     for relink in relinks:
         target.execute(
             "DELETE FROM main.images WHERE source = ? AND path = ? AND id <> ?",
@@ -220,7 +221,7 @@ def _relink(target: Store, relinks: Sequence[Relink]) -> None:
 
 
 def _insert_built(target: Store) -> None:
-    """Rows of `built` into `main`: people by name, pictures and templates under new ids."""
+    """Copy rows from `built` to `main`: people by name, pictures and templates under new ids."""
     target.execute(
         "INSERT INTO main.people (name, created) SELECT name, created FROM built.people WHERE true ORDER BY id"
         " ON CONFLICT DO NOTHING"
@@ -230,7 +231,7 @@ def _insert_built(target: Store) -> None:
         " WHERE b.source = images.source AND b.path = images.path AND b.sha256 <> images.sha256)"
     )
     first_free = (_last_id(target, "images"),)
-    # Somebody may have enrolled the same bytes while we built: theirs stay, ours are not joined below.
+    # Somebody may have enrolled the same bytes during the build: their rows stay, and ours are not joined below.
     own = _columns(target, "images", but=("id", "person_id"))
     target.execute(
         f"INSERT INTO main.images (id, person_id, {', '.join(own)})"
@@ -256,12 +257,12 @@ def _insert_built(target: Store) -> None:
 
 
 def _last_id(target: Store, table: str) -> int:
-    """The highest that was ever given."""
+    """The highest id ever assigned."""
     query = "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = ?"
     return int(target.execute(query, (table,)).fetchone()[0])
 
 
 def _columns(target: Store, table: str, but: Sequence[str]) -> list[str]:
-    """The columns of a built table that are copied as they are; both databases are of this version."""
+    """The columns that are copied unchanged from a built table; both databases are of this version."""
     names = (str(row[1]) for row in target.execute(f"PRAGMA built.table_info({table})"))
     return [name for name in names if name not in but]

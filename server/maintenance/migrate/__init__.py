@@ -1,1 +1,1 @@
-"""migrate_model.py, by idea: seeing an enrolled face again, and embedding all of them."""
+"""Moving a gallery to another model: finding each enrolled face again, and embedding it."""

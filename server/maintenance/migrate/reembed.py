@@ -1,4 +1,4 @@
-"""All faces that another model lacks, seen again and embedded, in steps that a crash can't undo."""
+"""Embeds all faces that lack a template of another model, committing as it goes, so that a crash loses little."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.engine import Engine
 
 PAGE = 512
-"""Faces read at once; with their crops some 5 MB."""
+"""Faces read at once; with their crops about 5 MB."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What one run did. `unseen`: faces that can't be embedded by the new model."""
+    """The results of one run. `unseen`: faces that the new model can't embed."""
 
     originals: int = 0
     crops: int = 0
@@ -30,14 +30,14 @@ class Report:
 
     @property
     def embedded(self) -> int:
-        """Faces."""
+        """The number of faces embedded."""
         return self.originals + self.crops
 
 
 def reembed(respec: Respec, old: EmbeddingSpec, engine: Engine, jobs: int) -> Report:
-    """Embed every face that has no template of the new spec, those enrolled meanwhile too.
+    """Embed every face that has no template of the new spec, including those enrolled meanwhile.
 
-    Every two seconds what is done is committed: interrupted at any instant, the next run goes on from there.
+    Commits every two seconds: a run interrupted at any instant can be resumed.
     """
     report = Report()
 

@@ -1,7 +1,7 @@
-"""Another model for the same people: its templates beside the current ones, and the step from one to the other.
+"""Templates of a second model beside the current ones, and the switch between the two.
 
-A template of the other spec is a row of its own, of the same picture and the same box (a twin). Searches read only
-those of the current spec, which is one row in `meta`: so the switch is one small transaction, and so is the way back.
+A template of the other spec is a separate row with the same picture and box. Searches read only templates of the
+current spec, which is one row in `meta`: so switching, and switching back, is one small transaction.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _LACKS = (
     " AND NOT EXISTS (SELECT 1 FROM templates o WHERE o.spec_id = ? AND o.image_id = t.image_id"
     " AND o.x = t.x AND o.y = t.y AND o.w = t.w AND o.h = t.h)"
 )
-"""Templates `t` of the current spec whose face has none of spec `?` yet."""
+"""Templates `t` of the current spec whose face has no template of spec `?` yet."""
 
 
 class Incomplete(Exception):
-    """Faces lack a template of the other spec; `count` says how many."""
+    """Faces lack a template of the other spec; `count`: how many."""
 
     def __init__(self, count: int) -> None:
         super().__init__(f"{count} {'face has' if count == 1 else 'faces have'} no template of the other model")
@@ -42,7 +42,7 @@ class Incomplete(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EnrolledFace:
-    """A template's face, and where it can be seen: the picture's file, if it came from one, or the stored crop."""
+    """A template's face, and where to find its pixels: the picture's file, if it came from one, or the stored crop."""
 
     template_id: int
     person: str
@@ -56,7 +56,8 @@ class EnrolledFace:
 
 
 class Respec:
-    """From the current spec of a gallery to `spec`. One thread; one at a time: the caller holds the build's lock."""
+    """Moves a gallery from its current spec to `spec`. For one thread; one at a time: the caller holds the build
+    lock."""
 
     def __init__(self, store: Store, spec: EmbeddingSpec) -> None:
         self._store = store
@@ -71,12 +72,12 @@ class Respec:
         self._event: Draft | None = None
 
     def lacking(self) -> int:
-        """The number of faces still to be embedded."""
+        """The number of faces still to embed."""
         query = f"SELECT count(*) FROM templates t WHERE {_LACKS}"
         return int(self._store.execute(query, (self._spec_id,)).fetchone()[0])
 
     def faces(self, after: int, count: int) -> list[EnrolledFace]:
-        """At most `count` faces still to be embedded, by template id, from beyond `after`."""
+        """Up to `count` faces still to embed, sorted by template id, starting after `after`."""
         rows = self._store.execute(
             "SELECT t.id, p.name, i.source, i.path, i.sha256, t.x, t.y, t.w, t.h, t.landmarks, t.detection, c.jpeg"
             " FROM templates t JOIN images i ON i.id = t.image_id JOIN people p ON p.id = t.person_id"
@@ -86,17 +87,17 @@ class Respec:
         return [_face(row) for row in rows]
 
     def add(self, embedded: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
-        """Keep embeddings of this spec for faces, by the ids of their templates. Faces gone meanwhile are left out."""
+        """Store embeddings of this spec, given as (template id, embedding). Faces deleted meanwhile are skipped."""
         with self._store.transaction(), self._within_event():
             for template_id, embedding in embedded:
                 check_unit(embedding, self.spec.dimension)
                 self._add(template_id, embedding.astype(LITTLE_ENDIAN).tobytes())
 
     def switch(self, *, leave_behind: bool = False) -> int:
-        """Make this spec the current one, in one transaction; the number of faces that lack a template of it.
+        """Make this spec the current one, in one transaction; returns the number of faces without a template of it.
 
-        They stay in the database and are not found any more. Raises Incomplete where there are some, unless told to
-        `leave_behind`. Events before can't be undone any more: their rows are of the other spec.
+        Those stay in the database but are no longer found. Raises Incomplete if there are any, unless `leave_behind`.
+        Earlier events can't be undone any more: their rows belong to the other spec.
         """
         with self._store.transaction():
             lacking = self.lacking()
@@ -128,14 +129,14 @@ class Respec:
             )
 
     def _agree(self) -> None:
-        """Let the other spec's templates follow what happened to the current ones' people and pictures meanwhile."""
+        """Apply changes of people and pictures since they were embedded to the other spec's templates."""
         self._store.execute(
             "UPDATE templates SET person_id = (SELECT i.person_id FROM images i WHERE i.id = templates.image_id)"
             " WHERE spec_id = ? AND person_id <> (SELECT i.person_id FROM images i WHERE i.id = templates.image_id)",
             (self._spec_id,),
         )
         previous = self._store.execute("SELECT value FROM meta WHERE key = 'previous_spec_id'").fetchone()
-        if previous != (self._spec_id,):  # on the way back, faces that were left behind are there to be found again
+        if previous != (self._spec_id,):  # when switching back, faces that were left behind must be findable again
             self._store.execute(
                 "DELETE FROM templates WHERE spec_id = ? AND NOT EXISTS (SELECT 1 FROM templates t"
                 f" WHERE t.spec_id = {CURRENT_SPEC_ID} AND t.image_id = templates.image_id"
@@ -149,7 +150,7 @@ class Respec:
 
     @contextmanager
     def _within_event(self) -> Iterator[None]:
-        """All that one run adds is one event in the journal."""
+        """Everything one run adds is one event in the journal."""
         if self._event is None:
             draft = journal.begin(self._store, "migrate")
             yield
@@ -162,7 +163,7 @@ class Respec:
 
 
 def specs(store: Store) -> list[tuple[EmbeddingSpec, int, str]]:
-    """Every spec that the gallery has templates of, or is of: how many, and "current", "previous" or ""."""
+    """Every spec that has templates or is in use: with the number of templates, and "current", "previous" or ""."""
     roles = dict(store.execute("SELECT value, key FROM meta WHERE key IN ('previous_spec_id', 'spec_id')").fetchall())
     words = {"spec_id": "current", "previous_spec_id": "previous"}
     rows = store.execute(
@@ -176,12 +177,13 @@ def specs(store: Store) -> list[tuple[EmbeddingSpec, int, str]]:
 
 
 def previous_spec(store: Store) -> EmbeddingSpec | None:
-    """The spec before the last switch, while its templates are kept."""
+    """The spec before the last switch, as long as its templates are kept."""
     return next((spec for spec, _, role in specs(store) if role == "previous"), None)
 
 
 def forget_others(store: Store) -> int:
-    """Delete the templates of every spec but the current one: there is no way back then. How many there were."""
+    """Delete the templates of every spec but the current one, after which no switch back is possible; returns how
+    many."""
     with store.transaction():
         draft = journal.begin(store, "migrate")
         removed = store.execute(f"DELETE FROM templates WHERE spec_id <> {CURRENT_SPEC_ID}").rowcount

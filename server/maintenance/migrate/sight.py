@@ -1,4 +1,4 @@
-"""Seeing an enrolled face again: in its picture's file where that is still the same, else in the crop that was kept."""
+"""Finds an enrolled face again: in its picture's file if that is unchanged, else in the stored crop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """A face as the new network is shown it; `original`: from the picture itself."""
+    """A face as the new network's input; `original`: cut from the picture itself."""
 
     face: EnrolledFace
     crop: Pixels
@@ -30,19 +30,19 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A face that can't be shown to the new network, and why."""
+    """A face that could not be found again, and why."""
 
     face: EnrolledFace
     reason: str
 
     @property
     def line(self) -> str:
-        """For the log: person, path, reason."""
+        """A log line: person, path, reason."""
         return f"{self.face.person}\t{self.face.path}\t{self.reason}\n"
 
 
 def see(face: EnrolledFace, old: EmbeddingSpec, engine: Engine) -> Seen | Unseen:
-    """Look a face up; what is in the way becomes a reason, never an exception."""
+    """Find a face again; a failure gives a reason, never an exception."""
     found = _in_the_file(face, engine)
     if isinstance(found, Seen):
         return found
@@ -74,13 +74,13 @@ def _in_the_file(face: EnrolledFace, engine: Engine) -> Seen | str:
 def _in_the_crop(face: EnrolledFace, crop: bytes, old: EmbeddingSpec, engine: Engine) -> Pixels | None:
     if old.crop.kind == "square":
         return engine.cut(crop, within_square_crop(face, old))
-    # Aligned by the model's own rules: where the face is in it, only looking tells.
+    # Aligned by the model's own rules, so the face's position is unknown and must be detected.
     picture = engine.faces(crop)
     return picture.faces[face_meant(picture)].crop if picture.faces else None
 
 
 def within_square_crop(face: EnrolledFace, spec: EmbeddingSpec) -> Detection:
-    """Where a face is in the crop that `server.vision.alignment.square_crop` made of it for `spec`, upright."""
+    """The position of a face in the upright crop that `server.vision.alignment.square_crop` made of it for `spec`."""
     x, y, width, height = face.box
     side = max(width, height) * (1 + spec.crop.margin)
     left, top = x + width / 2 - side / 2, y + height / 2 - side / 2

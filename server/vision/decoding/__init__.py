@@ -1,5 +1,5 @@
-"""The one door through which strangers' picture bytes are decoded: child processes that may crash, loop or grow.
+"""Decodes untrusted picture files, in child processes that may crash, loop or use too much memory.
 
-`decoder.Decoder` is what the server holds. In its children (nursery, child) `reading` looks at the bytes: structure
-first (guards), then the header, then the pixels, by the functions of `server.vision.image`.
+The server uses `decoder.Decoder`. Its child processes (nursery, child) read the bytes with `reading`: first the
+structure (guards), then the header, then the pixels, with the functions of `server.vision.image`.
 """

@@ -1,4 +1,4 @@
-"""How much memory all pictures being decoded, or decoded and still in use, may take together."""
+"""The total memory that all pictures being decoded, or decoded and still in use, may take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from facewire.server.errors import Busy
 
 
 class Grant:
-    """A part of the budget, of the thread that took it; give it back with `shrink(0)`."""
+    """A share of the budget, owned by the thread that took it; release it with `shrink(0)`."""
 
     def __init__(self, budget: Budget, amount: int) -> None:
         self._budget = budget
@@ -17,32 +17,33 @@ class Grant:
         self.owner = threading.get_ident()
 
     def shrink(self, to: int) -> None:
-        """Gives back what is over `to`, for those who wait. Harmless when repeated."""
+        """Releases everything above `to`. Idempotent."""
         self._budget.free(self, to)
 
 
 class Budget:
-    """Thread-safe; served in the order of asking, so that a large picture is not passed by for ever."""
+    """Thread-safe. Requests are granted in order, so that a large picture does not starve."""
 
     def __init__(self, total: int) -> None:
         self._total = total
-        # Guards the two below and every grant's amount. Reentrant (as a Condition is of itself): the garbage collector
-        # may free a picture in the midst of `take`.
+        # Guards the two below and every grant's amount. Reentrant (as a Condition's default lock is): the garbage
+        # collector may free a picture in the middle of `take`.
         self._changed = threading.Condition()
         self._granted: set[Grant] = set()
-        self._waiting: deque[int] = deque()  # threads
+        self._waiting: deque[int] = deque()  # thread ids
 
     @property
     def used(self) -> int:
-        """Bytes granted now."""
+        """Bytes currently granted."""
         with self._changed:
             return sum(grant.amount for grant in self._granted)
 
     def take(self, amount: int, patience_s: float) -> Grant:
-        """A grant of `amount`, or of all there is where that is less: the largest picture is decoded alone.
+        """Waits for a grant of `amount`, or of the whole budget if that is less: the largest pictures are decoded
+        alone.
 
-        Where everybody who has memory waits for more, so that nobody would ever give any back, the first goes on all
-        the same. Raises Busy where it isn't free within `patience_s`.
+        If all memory is held by threads that wait for more, so that none would ever be released, the first request is
+        granted anyway. Raises Busy if the memory is not free within `patience_s`.
         """
         amount, me = min(amount, self._total), threading.get_ident()
         with self._changed:
@@ -62,7 +63,7 @@ class Budget:
                 self._changed.notify_all()
 
     def free(self, grant: Grant, to: int) -> None:
-        """See `Grant.shrink`."""
+        """As `Grant.shrink`."""
         with self._changed:
             if to < grant.amount:
                 grant.amount = to

@@ -1,7 +1,8 @@
-"""A child: one picture after the other, until the server hangs up. It holds no network, and no socket but the one.
+"""A child process: decodes one picture after another until the server hangs up. It has no networks, and only one
+socket.
 
-What a picture may take in memory and processor time is set before it is opened, and again when its size is known. The
-kernel holds the child to it; the server holds it to a time on the wall, and kills it.
+Limits on memory and processor time are set before a picture is opened, and again once its size is known. The kernel
+enforces them; the server enforces a wall-clock limit by killing the child.
 """
 
 from __future__ import annotations
@@ -27,24 +28,24 @@ from facewire.server.vision.image import MEGAPIXEL, ImageLimits, Pixels
 MEBIBYTE = 1024 * 1024
 
 LOOKING_CPU_S = 2
-"""Processor time for a header: ten thousand times what the slowest takes."""
+"""Processor time in seconds for a header: ten thousand times what the slowest takes."""
 
 CPU_S_PER_100_MEGAPIXELS = 40
-"""Processor time for the pixels on top of that: twenty times a JPEG's, four times a HEIC's."""
+"""Additional processor time in seconds for the pixels: twenty times a JPEG's, four times a HEIC's."""
 
 WALL_TO_CPU = 8
-"""Time on the wall that the server waits for so much processor time: children share the cores with the networks, and
-the kernel is to end a child that works before the server ends one that only waits."""
+"""Wall-clock time the server allows per unit of processor time: children share the cores with the networks, and the
+kernel should end a busy child before the server ends one that is only waiting."""
 
 _LIBC = ctypes.CDLL(None)
-_M_PERTURB, _ZERO = -6, 255  # glibc's: memory is filled with the complement
+_M_PERTURB, _ZERO = -6, 255  # of glibc: fills memory with the complement
 
 SPARE_BYTES = 64 * MEBIBYTE
-"""Memory that any picture may take besides what is reckoned for it."""
+"""Memory that any picture may take in addition to its estimate."""
 
 
 def serve(channel: socket.socket, reading: ModuleType) -> None:
-    """Answers until the server hangs up; `reading` is `server.vision.decoding.reading`, or stands in for it."""
+    """Answers requests until the server hangs up; `reading` is `server.vision.decoding.reading`, or a test double."""
     child = _Child(channel, reading)
     while True:
         try:
@@ -67,8 +68,8 @@ class _Child:
         self._granted = 0
 
     def answer(self, message: Message, inline: bytes, fds: list[int]) -> Message:
-        """What became of one picture. `fds`: of its file, unless it is `inline`, and of room for its pixels; of more
-        room if that is not enough."""
+        """The answer for one picture. `fds`: its file, unless it is `inline`, and memory for its pixels; more memory is
+        appended if that is not enough."""
         try:
             self._granted = message["room"]
             self._allowed.now(cpu_s=LOOKING_CPU_S, memory=2 * message["length"])
@@ -89,7 +90,7 @@ class _Child:
             return {"hostile": "memory"}
         except cv2.error as error:
             return {"hostile": "memory"} if error.code == cv2.Error.StsNoMem else {"odd": repr(error)}
-        except Exception as error:  # noqa: BLE001 - whatever a parser raises over a stranger's bytes, they are no picture
+        except Exception as error:  # noqa: BLE001 - whatever a parser raises for untrusted bytes, the picture is invalid
             return {"odd": repr(error)[:200]}
 
     def _decode(self, data: bytes, limits: ImageLimits, enough: int | None, fds: list[int]) -> Message:
@@ -107,24 +108,25 @@ class _Child:
         return {"rows": rows, "columns": columns, "factor": photo.factor, "width": photo.width, "height": photo.height}
 
     def _ask_for(self, result: int, memory: int, pixels: int, data: bytes, fds: list[int]) -> None:
-        """Has the server grant what a picture takes, if it is more than it did, and takes no more than twice that."""
+        """Requests memory from the server if the picture needs more than was granted, and limits this process to twice
+        its needs."""
         seconds = cpu_s(pixels)
         if result + memory > self._granted:
             send(self._channel, {"result": result, "memory": memory, "wall_s": WALL_TO_CPU * seconds})
-            _, _, more = receive(self._channel)  # once the budget has room for it
+            _, _, more = receive(self._channel)  # waits until the budget allows it
             fds += more
             self._granted = result + memory
         self._allowed.now(cpu_s=seconds, memory=2 * (len(data) + memory + result))
 
 
 def _part(shared: Pixels, shape: tuple[int, ...]) -> Pixels | None:
-    """Its beginning, in that shape, where it is large enough."""
+    """The first bytes of `shared`, in that shape; None if it is too small."""
     length = math.prod(shape)
     return shared[:length].reshape(shape) if length <= len(shared) else None
 
 
 def cpu_s(pixels: int) -> int:
-    """Processor time that a picture of so many pixels may take."""
+    """Processor time in seconds that a picture with this many pixels may take."""
     return LOOKING_CPU_S + -(-pixels * CPU_S_PER_100_MEGAPIXELS // (100 * MEGAPIXEL))
 
 
@@ -134,21 +136,21 @@ def _read(fd: int, length: int) -> bytes:
 
 
 def _clear_memory(wanted: bool) -> None:
-    """Whether what is allocated comes cleared: where damaged data leave a part of a picture unwritten, nothing of an
-    earlier one may show. It costs a third of a JPEG's decoding, whose decoder writes every pixel in any case."""
+    """Whether allocations are zeroed: if damaged data leave part of a picture unwritten, nothing of an earlier one may
+    show. Zeroing costs a third of a JPEG's decoding time, and a JPEG decoder always writes every pixel."""
     _LIBC.mallopt(_M_PERTURB, _ZERO if wanted else 0)
 
 
 class _Allowed:
-    """What this process may take, beyond what it has taken already."""
+    """Limits this process's resources, relative to what it has used already."""
 
     def __init__(self) -> None:
         self._data = _data_bytes()
 
     def now(self, *, cpu_s: int, memory: int) -> None:
-        """So much processor time from now on, and so many bytes beyond what a fresh child has.
+        """Allow `cpu_s` of processor time from now on, and `memory` bytes more than a fresh child has.
 
-        RLIMIT_DATA counts what is allocated; RLIMIT_AS would count libraries and shared memory too.
+        RLIMIT_DATA counts allocations; RLIMIT_AS would include libraries and shared memory.
         """
         self._set(resource.RLIMIT_CPU, int(time.process_time()) + 1 + cpu_s)
         self._set(resource.RLIMIT_DATA, self._data + SPARE_BYTES + memory)

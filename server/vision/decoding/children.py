@@ -1,4 +1,4 @@
-"""The server's side of its children: starting the nursery, having children forked, ending them."""
+"""The server's side of the child processes: starts the nursery, requests forks from it, and ends children."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from facewire.server.vision.decoding.wire import Ended, channel, receive, send
 READING = "facewire.server.vision.decoding.reading"
 
 _ROOT = Path(__file__).resolve().parents[3]
-_PATIENCE_S = 60.0  # for a process to load its libraries on a busy machine: it takes a sixth of a second
+_PATIENCE_S = 60.0  # for loading libraries on a busy machine; usually a sixth of a second
 
-# Pieces up to the pixels of a 12-megapixel photo at half scale are used again: fresh pages would cost 3 ms. Larger ones
-# go back at once. No small blocks are kept aside, for those would not be cleared (see `child.cleared`).
+# Blocks up to the size of a 12-megapixel photo at half scale are reused: fresh pages would cost 3 ms. Larger ones are
+# returned at once. The cache of small blocks is off, as those would not be zeroed (see `child._clear_memory`).
 _ALLOCATOR = "glibc.malloc.mmap_threshold=16777216:glibc.malloc.trim_threshold=33554432:glibc.malloc.tcache_count=0"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Child:
-    """A process that decodes; for one thread at a time."""
+    """A decoding process; for one thread at a time."""
 
     pid: int
     pidfd: int
     channel: socket.socket
 
     def is_alive(self) -> bool:
-        """Between two pictures: a child that says something then has ended."""
+        """Only between pictures: if the channel is readable then, the child has ended."""
         poll = select.poll()
         poll.register(self.channel, select.POLLIN)
         return not poll.poll(0)
 
     def kill(self) -> None:
-        """Ends it, whatever it is doing."""
+        """Kills the process, whatever it is doing."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         self.channel.close()
@@ -50,22 +50,22 @@ class Child:
 
 
 class Children:
-    """Makes children. Thread-safe. The nursery is started again where it was ended."""
+    """Creates child processes. Thread-safe. Restarts the nursery if it has ended."""
 
     def __init__(self, reading: str = READING) -> None:
-        """Starts the nursery, and doesn't wait for it."""
+        """Starts the nursery without waiting for it."""
         self._reading = reading
-        self._talking = threading.Lock()  # guards all below: one question at a time
+        self._talking = threading.Lock()  # guards everything below: one request at a time
         self._closed = False
         self._start()
 
     @property
     def pid(self) -> int:
-        """The nursery's."""
+        """The nursery's process id."""
         return self._process.pid
 
     def fork(self) -> Child:
-        """A fresh child. Raises StartError where no process can be started, Ended once closed."""
+        """A new child. Raises StartError if no process can be started, Ended once closed."""
         with self._talking:
             if self._closed:
                 raise Ended
@@ -73,7 +73,7 @@ class Children:
                 self._start()
             try:
                 return self._forked()
-            except (Ended, OSError):  # somebody ended it
+            except (Ended, OSError):  # somebody killed the nursery
                 self._end()
             self._start()
             try:
@@ -82,7 +82,7 @@ class Children:
                 raise self._end() from error
 
     def close(self) -> None:
-        """Ends the nursery, and with it every child."""
+        """Ends the nursery and all its children."""
         with self._talking:
             self._closed = True
             if self._running:
@@ -115,9 +115,9 @@ class Children:
         return Child(answer["pid"], pidfd, ours)
 
     def _end(self) -> StartError:
-        """Ends the nursery; what it said last, as an error."""
+        """Ends the nursery; returns an error with the last line of its stderr."""
         self._running = False
-        self._control.close()  # which it takes for the end
+        self._control.close()  # tells it to exit
         try:
             self._process.wait(1.0)
         except subprocess.TimeoutExpired:
@@ -131,7 +131,7 @@ class Children:
 
 
 def _environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """What a process needs to load libraries, and no secret of the server's."""
+    """What a process needs to load libraries, without the server's secrets."""
     theirs = {name: value for name, value in ours.items() if not name.startswith("FACEWIRE_")}
     tunables = [*theirs.get("GLIBC_TUNABLES", "").split(":"), _ALLOCATOR]
     return theirs | {"GLIBC_TUNABLES": ":".join(filter(None, tunables)), "OPENCV_LOG_LEVEL": "SILENT"}

@@ -1,4 +1,4 @@
-"""Pictures that a decoder has crashed on, or ran away with: refused at once when they come again."""
+"""Remembers pictures that crashed a decoder or exceeded its limits, to refuse them at once the next time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import threading
 from collections import Counter, OrderedDict
 
 REMEMBERED = 4096
-"""Pictures: the latest. With a line of text each, half a megabyte."""
+"""Number of pictures, the latest ones; with a line of text each, half a megabyte."""
 
 
 class Culprits:
-    """Thread-safe. Known by length and sha256, so that hardly any other picture is hashed (2 ms for a large photo)."""
+    """Thread-safe. Compares lengths before hashes, so that few other pictures are hashed (2 ms for a large photo)."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
@@ -20,7 +20,7 @@ class Culprits:
         self._lengths: Counter[int] = Counter()
 
     def reason(self, data: bytes) -> str | None:
-        """What was wrong with this picture, if it is one of them."""
+        """Why this picture is refused; None if it is not."""
         with self._changing:
             if not self._lengths[len(data)]:
                 return None
@@ -30,7 +30,7 @@ class Culprits:
         return None if found is None else found[1]
 
     def add(self, data: bytes, reason: str) -> None:
-        """From now on it is refused, for `reason`."""
+        """Refuse this picture from now on."""
         key = hashlib.sha256(data).digest()
         with self._changing:
             if key not in self._reasons:

@@ -1,7 +1,7 @@
-"""The door: bytes of strangers' pictures go in, pixels come out, and nothing that a decoder does can hurt the server.
+"""`Decoder`: untrusted picture bytes in, pixels out, and nothing that a decoder does can harm the server.
 
-A picture is decoded in a child process. Where the child crashes, runs on, or takes more memory than a picture of that
-size may, the caller gets InvalidImage, the child is replaced, and the picture is refused at once from then on.
+A picture is decoded in a child process. If the child crashes, runs too long, or takes more memory than a picture of
+that size may, the caller gets InvalidImage, the child is replaced, and the picture is refused at once from then on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MEBIBYTE = 1024 * 1024
 
 _LOOKING_WALL_S = WALL_TO_CPU * LOOKING_CPU_S
 
-_SMALL = MEBIBYTE  # of pixels and what decoding them takes besides: room that every picture begins with
+_SMALL = MEBIBYTE  # pixels plus memory for decoding them: granted to every picture at first
 
 _REASONS = {
     "crash": "the picture is damaged or hostile: decoding it crashes",
@@ -49,8 +49,8 @@ def _at_least_two() -> int:
 
 @dataclass(frozen=True, slots=True)
 class DecodingSettings:
-    """`processes`: pictures decoded at a time, by default one a core. `memory`: bytes of all pictures that are being
-    decoded or in use. `patience_s`: how long a picture waits for its turn, or for memory, before Busy."""
+    """`processes`: pictures decoded in parallel, by default one per core. `memory`: bytes of all pictures that are
+    being decoded or in use. `patience_s`: how long a picture waits for a process, or for memory, before Busy."""
 
     processes: int = setting(
         default_factory=_at_least_two, flag="--decoders",
@@ -64,12 +64,12 @@ class DecodingSettings:
 
 
 class Decoder:
-    """Thread-safe. The only way from bytes of a picture file to pixels, or to what its header says."""
+    """Thread-safe. The only way to get pixels or header data from picture bytes."""
 
     def __init__(self, settings: DecodingSettings | None = None, *, reading: str = READING) -> None:
-        """Begins to start its processes; `wait_until_ready` or the first picture waits for them.
+        """Starts its processes in the background; `wait_until_ready` or the first picture waits for them.
 
-        `reading`: the module that children read pictures with, for tests.
+        `reading`: the module with which children read pictures, replaceable for tests.
         """
         self._settings = settings or DecodingSettings()
         self._children = Children(reading)
@@ -80,85 +80,87 @@ class Decoder:
 
     @property
     def pids(self) -> list[int]:
-        """Of the processes that wait for a picture; first the one that they are forked from."""
+        """Process ids: first the nursery's, then those of idle children."""
         return [self._children.pid, *self._pool.pids]
 
     @property
     def memory_used(self) -> int:
-        """Bytes of the budget that pictures have now."""
+        """Bytes of the budget currently in use by pictures."""
         return self._budget.used
 
     def wait_until_ready(self) -> None:
-        """Every process started. Raises StartError."""
+        """Waits until every process has started. Raises StartError."""
         self._pool.fill()
 
     def close(self) -> None:
-        """Ends every process; pictures under way are refused with Busy. Pixels handed out stay as they are."""
+        """Ends every process; pictures in progress fail with Busy. Pixels already returned stay valid."""
         self._pool.close()
         self._children.close()
         self._segments.close()
 
     def look(self, data: bytes, limits: ImageLimits) -> Header:
-        """What a file claims to be: its format, width and height as shown; no pixel is decoded. Raises InvalidImage."""
-        said, room = self._asked(data, limits, {"op": "look"})
+        """A file's declared format, and width and height as shown, without decoding a pixel. Raises InvalidImage."""
+        answer, room = self._ask(data, limits, {"op": "look"})
         room.leave()
-        return Header(said["format"], said["width"], said["height"])
+        return Header(answer["format"], answer["width"], answer["height"])
 
     def photo(self, data: bytes, limits: ImageLimits, enough: int | None = None) -> Photo:
-        """The pixels, as `server.vision.image.decode_photo`; `enough` None: the whole picture. They lie in memory of
-        their own, which is freed with the last array that shows them.
+        """The pixels, as from `server.vision.image.decode_photo`; `enough` None: full size. Their memory is freed with
+        the last array that refers to them.
 
-        Raises InvalidImage; Busy where its turn, or memory for it, doesn't come in time.
+        Raises InvalidImage; Busy if no process or memory becomes free in time.
         """
-        said, room = self._asked(data, limits, {"op": "photo", "enough": enough})
-        return Photo(room.pixels(said["rows"], said["columns"]), said["factor"], said["width"], said["height"])
+        answer, room = self._ask(data, limits, {"op": "photo", "enough": enough})
+        return Photo(
+            room.pixels(answer["rows"], answer["columns"]), answer["factor"], answer["width"], answer["height"]
+        )
 
     # ------------------------------------------------------------------------------------------ inside
 
-    def _asked(self, data: bytes, limits: ImageLimits, question: Message) -> tuple[Message, _Room]:
-        """A child's answer, and where the pixels are. Raises InvalidImage and Busy."""
+    def _ask(self, data: bytes, limits: ImageLimits, question: Message) -> tuple[Message, _Room]:
+        """A child's answer, and the memory that holds the pixels. Raises InvalidImage and Busy."""
         check_bytes(data, limits)
         question = question | {"max_bytes": limits.max_bytes, "max_pixels": limits.max_pixels}
         known = self._culprits.reason(data)
         if known is not None:
             raise InvalidImage(known)
-        # A child may be ended by somebody, or by what an earlier picture did to its memory. Twice is no chance.
+        # A child may be killed by somebody, or be broken by an earlier picture. Two crashes are no coincidence.
         for last in (False, True):
             try:
-                said, room = self._ask(data, question)
+                answer, room = self._ask_once(data, question)
             except _Hostile as error:
                 if error.reason != "crash" or last:
-                    raise self._convicted(data, error.reason, proven=error.proven) from None
+                    raise self._refused(data, error.reason, proven=error.proven) from None
             except (StartError, OSError) as error:
                 _log.error("no picture can be decoded now: %s", error)
                 raise Busy("the server can't start a process to decode the picture", retry_after_ms=1000) from error
             else:
                 try:
-                    return self._accepted(data, said), room
+                    return self._success(data, answer), room
                 except InvalidImage:
                     room.leave()
                     raise
         raise AssertionError
 
-    def _ask(self, data: bytes, question: Message) -> tuple[Message, _Room]:
-        """One conversation with one child, which is killed where it fails."""
+    def _ask_once(self, data: bytes, question: Message) -> tuple[Message, _Room]:
+        """One exchange with one child, which is killed on failure."""
         with self._pool.child(self._settings.patience_s) as child, self._file(data) as file:
-            # Room for a small picture goes along: that saves waking each other twice.
+            # Memory for a small picture is sent along, which saves a round trip.
             with self._room(_SMALL, _SMALL) as room:
                 question = question | {"length": len(data), "inline": file is None, "room": _SMALL}
                 fds = [] if file is None else [file.fd]
-                _say(child, question, data if file is None else b"", [*fds, room.segment.fd])
-                said = _heard(child, _LOOKING_WALL_S)
-            while "memory" in said:  # it takes more
+                _send(child, question, data if file is None else b"", [*fds, room.segment.fd])
+                answer = _receive(child, _LOOKING_WALL_S)
+            while "memory" in answer:  # it needs more memory
                 room.leave()
-                with self._room(said["result"], said["result"] + said["memory"]) as room:
-                    _say(child, {}, fds=[room.segment.fd])
-                    said = _heard(child, said["wall_s"])
-            return said, room
+                with self._room(answer["result"], answer["result"] + answer["memory"]) as room:
+                    _send(child, {}, fds=[room.segment.fd])
+                    answer = _receive(child, answer["wall_s"])
+            return answer, room
 
     @contextlib.contextmanager
     def _file(self, data: bytes) -> Iterator[Segment | None]:
-        """A picture in shared memory, as long as the block runs; None for one that is sent along."""
+        """The picture in shared memory while the block runs; None if it is small enough to be sent in the message."""
         if len(data) <= INLINE:
             yield None
             return
@@ -173,8 +175,8 @@ class Decoder:
 
     @contextlib.contextmanager
     def _room(self, length: int, cost: int) -> Iterator[_Room]:
-        """Room for `length` bytes of pixels, whose decoding takes `cost` in all. Raises Busy and OSError; where the
-        block raises, a child may still write to it, and nobody gets it."""
+        """Memory for `length` bytes of pixels; decoding them takes `cost` bytes in all. Raises Busy and OSError. If the
+        block raises, the memory is not reused, because a child may still write to it."""
         grant = self._budget.take(cost, self._settings.patience_s)
         segment = None
         try:
@@ -186,19 +188,19 @@ class Decoder:
             grant.shrink(0)
             raise
 
-    def _accepted(self, data: bytes, said: Message) -> Message:
-        """Raises InvalidImage for what is no answer."""
-        if "invalid" in said:
-            raise InvalidImage(said["invalid"])
-        if "hostile" in said:
-            raise self._convicted(data, said["hostile"])
-        if "odd" in said:
-            _log.info("a picture of %d bytes made its reader raise %s", len(data), said["odd"])
+    def _success(self, data: bytes, answer: Message) -> Message:
+        """The answer, if it is a success. Raises InvalidImage otherwise."""
+        if "invalid" in answer:
+            raise InvalidImage(answer["invalid"])
+        if "hostile" in answer:
+            raise self._refused(data, answer["hostile"])
+        if "odd" in answer:
+            _log.info("a picture of %d bytes made its reader raise %s", len(data), answer["odd"])
             raise InvalidImage("the picture is damaged, or of a kind that is not read here")
-        return said
+        return answer
 
-    def _convicted(self, data: bytes, reason: str, *, proven: bool = True) -> InvalidImage:
-        """The error for its sender; a picture that is `proven` to blame is not looked at again."""
+    def _refused(self, data: bytes, reason: str, *, proven: bool = True) -> InvalidImage:
+        """The error for the sender; a picture that is `proven` hostile is refused from now on."""
         if proven:
             self._culprits.add(data, _REASONS[reason])
         _log.warning("a picture of %d bytes is refused: %s", len(data), _REASONS[reason])
@@ -206,8 +208,8 @@ class Decoder:
 
 
 class _Hostile(Exception):
-    """A picture crashed its child, or ran away with it; `reason`: a word of _REASONS. Not `proven`: the child may only
-    have got no processor."""
+    """A picture crashed its child or exceeded its limits; `reason`: a key of _REASONS. Not `proven`: the child may just
+    not have got a processor."""
 
     def __init__(self, reason: str, *, proven: bool = True) -> None:
         super().__init__(reason)
@@ -215,27 +217,27 @@ class _Hostile(Exception):
         self.proven = proven
 
 
-def _say(child: Child, message: Message, payload: bytes = b"", fds: Sequence[int] = ()) -> None:
+def _send(child: Child, message: Message, payload: bytes = b"", fds: Sequence[int] = ()) -> None:
     try:
         send(child.channel, message, payload, fds)
     except Ended:
         raise _Hostile("crash") from None
 
 
-def _heard(child: Child, wall_s: float) -> Message:
-    """What the child says within `wall_s`. Raises _Hostile."""
+def _receive(child: Child, wall_s: float) -> Message:
+    """The child's answer within `wall_s`. Raises _Hostile."""
     begun = time.monotonic()
     child.channel.settimeout(wall_s)
     try:
         return receive(child.channel)[0]
     except TimeoutError:
         raise _Hostile("time", proven=False) from None
-    except Ended:  # the kernel ends it after an eighth of that time at work
+    except Ended:  # the kernel ends it after an eighth of that time on the processor
         raise _Hostile("time" if time.monotonic() > begun + wall_s / WALL_TO_CPU else "crash") from None
 
 
 class _Room:
-    """Shared memory for a picture's pixels, and its part of the budget."""
+    """Shared memory for a picture's pixels, and its share of the budget."""
 
     def __init__(self, segment: Segment, segments: Segments, grant: Grant) -> None:
         self.segment = segment
@@ -243,13 +245,13 @@ class _Room:
         self._grant = grant
 
     def pixels(self, rows: int, columns: int) -> Pixels:
-        """(rows, columns, 3), which a child has written. With the last array that shows them the room is left."""
+        """(rows, columns, 3), as written by a child. The memory is released with the last array that refers to it."""
         shared = self.segment.mapped(rows * columns * 3)
         self._grant.shrink(self.segment.size)
         weakref.finalize(shared, self.leave).atexit = False
         return np.frombuffer(shared, np.uint8).reshape(rows, columns, 3)
 
     def leave(self) -> None:
-        """For the next picture."""
+        """Release the memory for the next picture."""
         self._segments.give_back(self.segment)
         self._grant.shrink(0)

@@ -1,7 +1,7 @@
-"""What a file is made of, checked before a decoder sees it.
+"""Checks a file's structure before a decoder sees it.
 
-Not whether it is whole, which decoders know better, but what has hurt them: lengths far beyond the file, work without
-end, and parts that no picture needs. Those parts are left out.
+Not whether it is complete, which decoders know better, but for what has hurt decoders: lengths far beyond the file,
+unbounded work, and parts that no picture needs, which are removed.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from facewire.server.errors import InvalidImage
 from facewire.server.vision.image import MEGAPIXEL
 
 MOST_SCANS = 100
-"""Of a progressive JPEG. libjpeg writes 10, encoders that search for the smallest file some 20; every scan, were it of
-40 bytes, visits all of the picture: 5 ms for 100 megapixels at least."""
+"""Of a progressive JPEG. libjpeg writes 10, encoders that minimise file size about 20; each scan, even one of 40 bytes,
+visits the whole picture: at least 5 ms for 100 megapixels."""
 
 MOST_SCANNED = 3000 * MEGAPIXEL
-"""Scans times pixels: 30 scans of the largest picture; some 10 seconds of a core."""
+"""Scans times pixels: 30 scans of the largest picture; about 10 seconds on one core."""
 
 MOST_PARTS = 20_000
 """Segments before a JPEG's pixels, chunks of a PNG or WebP, entries of a TIFF's directory: 32 MiB of PNG in libpng's
-usual 8 KiB pieces are 4,096."""
+usual 8 KiB chunks are 4,096."""
 
 MOST_MISSING = 64 * 1024 * 1024
-"""Bytes that a part may claim beyond the end of a file that is cut off: twice the largest file. A decoder that makes
-room for them can."""
+"""Bytes that a part of a truncated file may claim beyond the file's end: twice the largest file. A decoder that
+allocates them can afford it."""
 
 MOST_STRIPS = 200_000
-"""Of a TIFF: one for each row of the tallest picture that makes sense."""
+"""Of a TIFF: one for each row of the tallest plausible picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a decoder is given, and the bytes that it will need besides the pixels themselves, where we know them."""
+    """The data to give to a decoder, and the bytes it will need besides the pixels, if known."""
 
     data: bytes
     coefficients: int = 0
 
 
 def checked(data: bytes) -> Checked:
-    """A file's structure, by its kind; others, and files cut off within it, go through as they are. Raises
+    """Checks a file's structure by format; other formats, and truncated files, are passed on unchanged. Raises
     InvalidImage."""
     try:
         if data.startswith(b"\xff\xd8"):
@@ -55,13 +55,13 @@ def checked(data: bytes) -> Checked:
             return Checked(_first_frame_of_webp(data))
         if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
             _check_tiff(data)
-    except (struct.error, IndexError):  # a number that we look for lies behind the end
+    except (struct.error, IndexError):  # a field to be checked lies beyond the end
         return Checked(data)
     return Checked(data)
 
 
 def _check_end(data: bytes, end: int) -> None:
-    """Raises InvalidImage for a part that is said to end where no file does."""
+    """Raises InvalidImage for a part that ends further beyond the file than MOST_MISSING."""
     if end > len(data) + MOST_MISSING:
         raise InvalidImage("the picture is damaged or hostile: it claims more bytes than any file has")
 
@@ -84,7 +84,7 @@ class _Frame:
     marker: int
     pixels: int
     components: int
-    samples: float  # a pixel, of all components together
+    samples: float  # per pixel, of all components together
 
 
 def _jpeg(data: bytes) -> Checked:
@@ -94,17 +94,17 @@ def _jpeg(data: bytes) -> Checked:
             frame = _frame(marker, data, at)
         elif marker == _SOS:
             if frame is None or (frame.marker not in _PROGRESSIVE and data[at + 4] == frame.components):
-                return Checked(data)  # one scan has it all, and whatever follows is not read
+                return Checked(data)  # one scan has everything, and what follows is not read
             _check_scans(data, at, frame)
             return Checked(data, round(2 * frame.pixels * frame.samples))
     return Checked(data)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Markers and where they stand, up to the first scan."""
+    """Markers and their offsets, up to the first scan."""
     at = 2
     for _ in range(MOST_PARTS):
-        at = data.find(b"\xff", at)  # as decoders do, which skip what lies between
+        at = data.find(b"\xff", at)  # skips what lies between, as decoders do
         if at < 0:
             return
         while data[at + 1] == 0xFF:
@@ -133,7 +133,7 @@ def _frame(marker: int, data: bytes, at: int) -> _Frame:
 
 def _check_scans(data: bytes, at: int, frame: _Frame) -> None:
     allowed = min(MOST_SCANS, MOST_SCANNED // max(1, frame.pixels))
-    # Quick, and never too few: inside a scan these two bytes can't stand, but they may elsewhere.
+    # Fast, and never too low: these two bytes can't occur inside a scan's data, but may elsewhere.
     if data.count(b"\xff\xda", at) <= allowed:
         return
     scans = _scans(data, at, allowed)
@@ -142,7 +142,7 @@ def _check_scans(data: bytes, at: int, frame: _Frame) -> None:
 
 
 def _scans(data: bytes, at: int, enough: int) -> int:
-    """The scans from `at` up to the picture's end; counting ends with one more than `enough`."""
+    """The number of scans from `at` up to the picture's end; stops counting at `enough` + 1."""
     scans = 0
     while scans <= enough:
         found = _NEXT_MARKER.search(data, at)
@@ -159,8 +159,8 @@ def _scans(data: bytes, at: int, enough: int) -> int:
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NEEDED = frozenset([b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"])
-"""What makes the pixels, and which way up they are. The rest is animation, or text and profiles, which unpack to any
-size."""
+"""Chunks with the pixels and their orientation. The rest is animation, or text and profiles, which may decompress to
+any size."""
 
 
 def _png(data: bytes) -> bytes:
@@ -204,7 +204,7 @@ def _palette(flags: int) -> int:
 
 
 def _behind_blocks(data: bytes, at: int) -> int:
-    """Behind a chain of blocks, each with its length before it, which ends with an empty one."""
+    """The offset after a chain of length-prefixed blocks, which ends with an empty one."""
     while data[at]:
         at += data[at] + 1
     return at + 1
@@ -243,9 +243,9 @@ _LENGTHS = (279, 325)  # tags: bytes of each strip, of each tile
 
 
 def _check_tiff(data: bytes) -> None:
-    """The first directory, which is the picture that is shown."""
+    """Checks the first directory, which is the picture shown."""
     order = "<" if data.startswith(b"II") else ">"
-    if data[2:4] in (b"+\0", b"\0+"):  # with numbers of 8 bytes
+    if data[2:4] in (b"+\0", b"\0+"):  # BigTIFF, with 8-byte offsets
         first, number, entry, inline = 8, struct.Struct(order + "Q"), struct.Struct(order + "HHQ8s"), 8
         count_of = number
     else:

@@ -1,7 +1,7 @@
-"""The process that children are forked from: `python -m server.vision.decoding.nursery FD READING`.
+"""The process that forks the children: `python -m facewire.server.vision.decoding.nursery FD READING`.
 
-It has every library loaded and looks at no picture, so a child costs some milliseconds and little memory of its own,
-and nothing of a picture that came before. It has one thread, and so may fork; the server has many, and may not.
+It has every library loaded and reads no pictures, so a child costs a few milliseconds, little memory of its own, and
+inherits nothing of an earlier picture. It is single-threaded, so it can fork safely; the server is not.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _FIRST_TO_GO = 800  # of 1000
 
 
 def main() -> None:
-    """Forks until the server hangs up, or dies: then the children are killed."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # Ctrl-C reaches all, and the server ends us in time
+    """Forks on request until the server hangs up or dies, then kills the children."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # Ctrl-C reaches every process; the server ends us
         signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=int(sys.argv[1]))
     reading = importlib.import_module(sys.argv[2])
@@ -50,11 +50,11 @@ def main() -> None:
                     os._exit(0)
             children.add(pid)
             os.close(fd)
-            pidfd = os.pidfd_open(pid)  # not yet reaped, so it is this one
+            pidfd = os.pidfd_open(pid)  # not reaped yet, so the id is still this child's
             send(control, {"pid": pid}, fds=[pidfd])
             os.close(pidfd)
     except Ended:
-        for pid in children:  # none of them is reaped, so each is still itself
+        for pid in children:  # none is reaped yet, so no id has been reused
             os.kill(pid, signal.SIGKILL)
         _reap(children, 0)
 
@@ -62,10 +62,10 @@ def main() -> None:
 def _be_a_child(fd: int, reading: ModuleType, libc: ctypes.CDLL) -> None:
     nursery = os.getppid()
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # no stranger's picture in a core file
+    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # no untrusted picture in a core file
     if os.getppid() != nursery:
-        return  # it died in between
-    # What decoders write about damaged pictures is no part of the server's log.
+        return  # the nursery died in between
+    # Decoders' messages about damaged pictures don't belong in the server's log.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
@@ -74,14 +74,14 @@ def _be_a_child(fd: int, reading: ModuleType, libc: ctypes.CDLL) -> None:
 
 
 def _go_first() -> None:
-    """Where memory runs out, the kernel ends a child and not the server."""
+    """Makes the kernel kill a child rather than the server when memory runs out."""
     score = Path("/proc/self/oom_score_adj")
-    if int(score.read_text(encoding="ascii")) < _FIRST_TO_GO:  # to lower it is not ours
+    if int(score.read_text(encoding="ascii")) < _FIRST_TO_GO:  # lowering it needs privileges
         score.write_text(str(_FIRST_TO_GO), encoding="ascii")
 
 
 def _reap(children: set[int], options: int) -> None:
-    """Takes leave of those that have ended, or, without WNOHANG, waits for the end of all."""
+    """Reaps ended children; without WNOHANG, waits for all of them."""
     while children:
         pid, _ = os.waitpid(-1, options)
         if not pid:

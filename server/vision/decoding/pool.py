@@ -1,4 +1,4 @@
-"""A fixed number of children, kept warm; who finds all of them at work waits for a bounded time."""
+"""A fixed number of warm children; callers wait a bounded time for a free one."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from facewire.server.errors import Busy
 from facewire.server.vision.decoding.children import Child, Children
 from facewire.server.vision.decoding.wire import Ended
 
-_RETRY_AFTER_MS = 500  # what a large photo takes
+_RETRY_AFTER_MS = 500  # the duration of a large photo
 
 
 class Pool:
-    """Thread-safe. Children that have ended, for whatever reason, are replaced when one is needed."""
+    """Thread-safe. Children that have ended, for whatever reason, are replaced when needed."""
 
     def __init__(self, size: int, children: Children) -> None:
         self._size = size
         self._children = children
-        self._changed = threading.Condition()  # guards the three below; notified when a place is free, and at the end
+        self._changed = threading.Condition()  # guards the three below; notified when a child is returned, and on close
         self._idle: list[Child] = []
         self._taken = 0
         self._closed = False
 
     def fill(self) -> None:
-        """All children forked. Raises StartError."""
+        """Forks all children. Raises StartError."""
         for _ in range(self._size):
             child = self._children.fork()
             with self._changed:
@@ -33,15 +33,15 @@ class Pool:
 
     @property
     def pids(self) -> list[int]:
-        """Of children that wait for a picture."""
+        """Process ids of idle children."""
         with self._changed:
             return [child.pid for child in self._idle]
 
     @contextlib.contextmanager
     def child(self, patience_s: float) -> Iterator[Child]:
-        """A living child for one picture. It is killed where the block raises, for then it may still be at work.
+        """A living child for one picture. If the block raises, the child is killed, as it may still be working.
 
-        Raises Busy where none is free in time, or the pool is closed; StartError where none can be started.
+        Raises Busy if none becomes free in time, or the pool is closed; StartError if none can be started.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._closed or self._taken < self._size, patience_s):
@@ -64,7 +64,7 @@ class Pool:
                 self._changed.notify()
 
     def close(self) -> None:
-        """Ends the children that wait; those at work end with the nursery."""
+        """Ends idle children; busy ones end with the nursery."""
         with self._changed:
             self._closed = True
             idle, self._idle = self._idle, []

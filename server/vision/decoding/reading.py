@@ -1,4 +1,4 @@
-"""What a child does with a file: its structure, its header, its pixels. Only children import this."""
+"""A child's processing of a file: structure, header, pixels. Only imported in child processes."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from facewire.server.vision.webp import webp_size
 _WHOLE = 1 << 31  # no picture has a side of twice that, so none is reduced
 
 _BYTES_A_PIXEL = 12
-"""What decoding takes besides the result, where we don't know; the child's limit doubles it."""
+"""Estimated memory for decoding, besides the result; the child's limit doubles it."""
 
 _LOOKED_FOR_ITS_END = 4
-"""Copies of the pixels, where a JPEG does not end as it should and is decoded more than once to see what is missing."""
+"""Copies of the pixels for a JPEG that doesn't end properly and is decoded several times to find what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What decoding a picture will take: `result`: bytes of its pixels at most, `memory`: bytes besides them.
-    `cleared`: its decoder may leave pixels unwritten where the data are damaged."""
+    """A picture's decoding and its needs: `result`: maximum bytes of its pixels, `memory`: bytes besides them.
+    `cleared`: memory must be zeroed, because the decoder may leave pixels unwritten if the data are damaged."""
 
     data: bytes
     pixels: int
@@ -41,13 +41,13 @@ class Plan:
 
 
 def look(data: bytes, limits: ImageLimits) -> Header:
-    """A header as shown. Raises InvalidImage."""
+    """The header, with the size as shown. Raises InvalidImage."""
     return read_header(guards.checked(data).data, limits)
 
 
 def before_looking(data: bytes, limits: ImageLimits) -> tuple[int, int]:
-    """Bytes that reading the header takes, and pixels, for a file whose reader makes room for all of them then (WebP);
-    0, 0 for others. Raises InvalidImage for more pixels than the limit."""
+    """(bytes needed to read the header, pixels) for a format whose reader allocates all pixels then (WebP); (0, 0) for
+    others. Raises InvalidImage if the pixels exceed the limit."""
     form = format_of(data)
     if form is None or form.key != "WEBP":
         return 0, 0
@@ -57,7 +57,7 @@ def before_looking(data: bytes, limits: ImageLimits) -> tuple[int, int]:
 
 
 def plan(data: bytes, limits: ImageLimits, enough: int | None) -> Plan:
-    """What `decode` will take. Raises InvalidImage for what need not be tried."""
+    """Plans what `decode` will need. Raises InvalidImage if the picture must not be decoded."""
     safe = guards.checked(data)
     header = read_header(safe.data, limits)
     pixels = header.width * header.height

@@ -1,7 +1,8 @@
-"""Pieces of memory that the server shares with its children: a picture's bytes go over in one, its pixels come back.
+"""Memory shared between the server and its children: a picture's bytes go over in one segment, its pixels come back in
+one.
 
-A few are kept for the next picture: writing to pages that are there costs a third of what new ones do. What a child
-hands over it has written from the first byte to the last, so nothing of an earlier picture is ever seen.
+A few segments are kept for reuse: writing to existing pages costs a third of writing to new ones. Children write every
+byte of what they return, so nothing of an earlier picture is ever visible.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 from dataclasses import dataclass
 
 KEPT_BYTES = 48 * 1024 * 1024
-"""Of all that wait for another use: the pixels of some 12-megapixel photos at half scale, and their files."""
+"""Total size of unused segments kept: the pixels of a few 12-megapixel photos at half scale, and their files."""
 
 _ROUND_TO = 1024 * 1024
 
@@ -25,26 +26,27 @@ class Segment:
     size: int
 
     def mapped(self, length: int) -> mmap.mmap:
-        """The first `length` bytes, which live as long as the mapping does, whatever becomes of the segment."""
+        """Maps the first `length` bytes; the mapping stays valid after the segment is closed."""
         return mapped(self.fd, length)
 
 
 def mapped(fd: int, length: int) -> mmap.mmap:
-    """The first `length` bytes behind a descriptor, all pages at once: one by one they cost four times as much."""
+    """Maps the first `length` bytes of a descriptor, populating all pages at once: page by page costs four times as
+    much."""
     return mmap.mmap(fd, length, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
 
 
 class Segments:
-    """Thread-safe."""
+    """A pool of shared segments. Thread-safe."""
 
     def __init__(self) -> None:
-        # Guards _kept and _closed. Reentrant: the garbage collector may give a segment back in the midst of `lease`.
+        # Guards _kept and _closed. Reentrant: the garbage collector may return a segment in the middle of `lease`.
         self._changing = threading.RLock()
         self._kept: list[Segment] = []
         self._closed = False
 
     def lease(self, length: int) -> Segment:
-        """At least `length` bytes, with anything in them. Raises OSError."""
+        """A segment of at least `length` bytes with arbitrary content. Raises OSError."""
         with self._changing:
             fitting = [segment for segment in self._kept if length <= segment.size <= 8 * length + _ROUND_TO]
             if fitting:
@@ -61,7 +63,7 @@ class Segments:
         return Segment(fd, size)
 
     def give_back(self, segment: Segment) -> None:
-        """It may be used for another picture: no child writes to it any more."""
+        """Make the segment available for another picture: no child writes to it any more."""
         with self._changing:
             if not self._closed and sum(kept.size for kept in self._kept) + segment.size <= KEPT_BYTES:
                 self._kept.append(segment)
@@ -69,11 +71,11 @@ class Segments:
         self.drop(segment)
 
     def drop(self, segment: Segment) -> None:
-        """It is never used again: a child that had to be killed may still have it."""
+        """Never reuse the segment: a child that had to be killed may still have it."""
         os.close(segment.fd)
 
     def close(self) -> None:
-        """Frees what is kept; what is given back later is freed then."""
+        """Frees unused segments; those returned later are freed then."""
         with self._changing:
             self._closed = True
             kept, self._kept = self._kept, []

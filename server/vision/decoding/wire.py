@@ -1,6 +1,6 @@
-"""Messages between the server and its decoding children: a piece of JSON, some bytes, and file descriptors.
+"""Messages between the server and its decoding children: JSON, some bytes, and file descriptors.
 
-Over a socket that keeps messages apart (SOCK_SEQPACKET), so that a message is there as a whole or not at all.
+The socket preserves message boundaries (SOCK_SEQPACKET), so a message arrives complete or not at all.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 INLINE = 64 * 1024
-"""Bytes sent with a message; more travel in shared memory. A photo of a web page fits; a socket holds 200 KiB."""
+"""Bytes sent within a message; larger payloads use shared memory. A web page's photo fits; a socket holds 200 KiB."""
 
 _LENGTH = struct.Struct("<I")
 _LARGEST = _LENGTH.size + 8192 + INLINE
@@ -24,16 +24,16 @@ Message = dict[str, Any]
 
 
 class Ended(Exception):
-    """The other side has gone, or says what can't be understood."""
+    """The other side hung up, or sent an unreadable message."""
 
 
 def channel() -> tuple[socket.socket, socket.socket]:
-    """Both ends."""
+    """Both ends of a new channel."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
 def send(to: socket.socket, message: Mapping[str, object], payload: bytes = b"", fds: Sequence[int] = ()) -> None:
-    """At most INLINE bytes of `payload`. Raises Ended."""
+    """Sends a message with at most INLINE bytes of `payload`. Raises Ended."""
     head = json.dumps(message).encode()
     try:
         socket.send_fds(to, [_LENGTH.pack(len(head)), head, payload], fds)
@@ -42,7 +42,7 @@ def send(to: socket.socket, message: Mapping[str, object], payload: bytes = b"",
 
 
 def receive(source: socket.socket) -> tuple[Message, bytes, list[int]]:
-    """Message, payload, and descriptors that are now the caller's to close. Raises Ended, and TimeoutError."""
+    """Message, payload, and file descriptors, which the caller must close. Raises Ended and TimeoutError."""
     try:
         data, fds, _, _ = socket.recv_fds(source, _LARGEST, _MOST_FDS, socket.MSG_CMSG_CLOEXEC)
     except ConnectionResetError as error:
@@ -53,7 +53,7 @@ def receive(source: socket.socket) -> tuple[Message, bytes, list[int]]:
         message = json.loads(data[_LENGTH.size : start])
         if not isinstance(message, dict):
             raise ValueError(message)
-    except (struct.error, ValueError) as error:  # nothing at all: the other side has hung up
+    except (struct.error, ValueError) as error:  # empty: the other side hung up
         for fd in fds:
             os.close(fd)
         raise Ended from error
