@@ -45,7 +45,7 @@ class Writer:
     ) -> None:
         """`forget`: deletes the files beside the database after somebody was erased.
 
-        Raises StartError if templates are damaged."""
+        Raises StartError if templates are damaged, or if what an erasure left beside the database can't be deleted."""
         self._store = store
         self._measure = measure
         self._directions = directions
@@ -56,8 +56,16 @@ class Writer:
         self._publish(load(store, path, measure, directions))
         self.footing = Footing(path)
         if erasing.is_pending(store):
-            forget()
-            erasing.wipe(store, path)
+            self._complete_erasure()
+
+    def _complete_erasure(self) -> None:
+        """Finish the wiping of an earlier process that was killed, or kept from it."""
+        try:
+            self._forget()
+        except OSError as error:
+            raise StartError(f"what was erased can't be deleted beside {self._path}: {os_reason(error)}") from error
+        if left := erasing.wipe(self._store, self._path):
+            _log.warning("%s", left)
 
     @property
     def snapshot(self) -> Snapshot:

@@ -92,6 +92,8 @@ def _back(options: argparse.Namespace, db: Path, store: Store, open_engine: Engi
         return _switch(options, db, respec)
     with closing(open_engine(replace(unhurried(vision_settings(options)), model=before.model))) as engine:
         if engine.spec != before:
+            if options.leave_behind:
+                return _switch(options, db, respec)
             raise StartError(
                 f"faces enrolled since need {before.model} of spec {before.fingerprint}; these weights and settings are"
                 f" {engine.spec.fingerprint}: name the right --weights-dir, or --leave-behind those faces",

@@ -177,6 +177,8 @@ class Batcher(Generic[Item, Outcome]):
         begun = self._clock()
         try:
             outcomes = self._compute([item for _, item in batch])
+            if len(outcomes) != len(batch):
+                raise RuntimeError(f"{len(batch)} faces have {len(outcomes)} outcomes")
         except Exception as error:  # noqa: BLE001 - a network's bug must reach the waiting callers, not end the thread
             with self._changed:
                 for job in _jobs_of(batch):

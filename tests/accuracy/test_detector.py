@@ -13,7 +13,7 @@ from facewire.server.vision import runtime
 from facewire.server.vision.detector import HEADS, MIN_SCORE, NMS_OVERLAP, STRIDES, Detection, YuNet
 from facewire.server.vision.image import ImageLimits, Pixels, decode_image
 from facewire.server.vision.models import YUNET_FILE
-from facewire.server.vision.opening import VisionSettings
+from facewire.server.vision.opening import VisionSettings, open_analyser
 from facewire.server.vision.weights import WeightsFinder
 
 LFW_PICTURES = 60
@@ -179,6 +179,20 @@ def test_everybody_in_a_panorama_once(yunet: YuNet, lfw: list[Pixels], upright: 
 def test_in_one_tile_a_panorama_is_searched_as_a_whole(weights: Path, yunet: YuNet, lfw: list[Pixels]) -> None:
     picture, places = panorama(yunet, lfw, (9000, 700), 40)
     assert len(YuNet(weights, 1920, tiles=1).detect(picture)) < len(places) / 2
+
+
+def test_the_setting_reaches_the_detector_that_serves(weights_dir: Path, yunet: YuNet, lfw: list[Pixels]) -> None:
+    picture, places = panorama(yunet, lfw, (9000, 700), 40)
+    encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+    found = {}
+    for tiles in (1, 16):
+        analyser = open_analyser(VisionSettings(weights_dir=weights_dir, downloads=False, tiles=tiles, emotion="off"))
+        try:
+            found[tiles] = len(analyser.faces(encoded).faces)
+        finally:
+            analyser.close()
+    assert found[1] < len(places) / 2
+    assert found[16] >= 0.95 * len(places)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (250, 250), (900, 1400)])

@@ -56,7 +56,7 @@ def wipe(store: Store, path: Path) -> str:
         (blocked, _, _) = store.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if not blocked:
             store.execute("DELETE FROM meta WHERE key = ?", (_PENDING,))
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:  # the erasure itself is committed
         return (
             f"old copies may lie in {path.name} a while longer ({error}): erasing again, or somebody else, removes them"
         )
