@@ -126,6 +126,18 @@ def test_what_is_enrolled_after_the_switch_goes_back_too(world: World) -> None:
         assert gallery.search(embedding_of(33), 1)[0].name == "Bob"
 
 
+def test_the_way_back_without_the_old_network_leaves_behind_who_came_since(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert world.migrate("--to", NEW) == 0
+    world.file("Bob", 33).write_bytes(portrait(33))
+    create_db([str(world.folder), "--db", str(world.db)], open_engine=lambda _: SyntheticEngine(model=NEW))
+    assert world.migrate("--back", model=NEW) == 2  # another network than the old model's
+    assert "--leave-behind" in capsys.readouterr().err
+    assert world.migrate("--back", "--leave-behind", model=NEW) == 0
+    assert world.found(OLD) == EVERYBODY
+
+
 def test_corrections_made_while_it_is_prepared_hold_after_the_switch(world: World) -> None:
     assert world.migrate("--to", NEW, "--prepare") == 0
     with SqliteGallery.open(world.db) as gallery:
