@@ -99,7 +99,7 @@ class Session:
         self._end(STOPPING)
 
     def let_go(self) -> None:
-        """Stops waiting for jobs, which resume after the next start. Called when the server stops, after its workers."""
+        """Stops waiting for jobs, which resume after the next start. Called once a stopping server's workers ended."""
         with self._lock:
             followers = list(self._followers)
         for reply in followers:
