@@ -41,7 +41,8 @@ class PoisonGuard:
 
     @contextlib.contextmanager
     def looking_at(self, sha256: str) -> Iterator[None]:
-        """Held while this picture is processed. If the server survives, whatever the result, it is no suspect any more."""
+        """Held while this picture is processed. If the server survives, whatever the result, it ceases to be a
+        suspect."""
         deaths = self._deaths.pop(sha256, 0)
         self._write({**self._deaths, sha256: deaths + 1})
         try:

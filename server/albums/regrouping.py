@@ -26,8 +26,8 @@ class _Now:
 def regroup(db: Database, album: int, store: VectorStore) -> int:
     """Clusters an album. Returns how many faces were reassigned.
 
-    The computation holds no lock and may take minutes. Corrections made meanwhile are kept: faces changed since are left
-    alone, and faces that must stay apart never end up with one person.
+    The computation holds no lock and may take minutes. Corrections made meanwhile are kept: faces changed since are
+    left alone, and faces that must stay apart never end up with one person.
     """
     with db.reading() as reader:
         before = store.of(reader, album)

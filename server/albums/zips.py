@@ -54,8 +54,8 @@ class PhotoZip:
             raise
 
     def photos(self, start: int = 0) -> Iterator[Entry]:
-        """Every file in turn, from the `start`-th on; only one is in memory at a time. Raises OverLimit if they unpack to
-        more than the limit, whatever sizes they declare."""
+        """Every file in turn, from the `start`-th on; only one is in memory at a time. Raises OverLimit if they unpack
+        to more than the limit, whatever sizes they declare."""
         expanded = 0
         for info, name in self.entries[start:]:
             entry = self._entry(info, name)

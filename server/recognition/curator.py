@@ -134,8 +134,8 @@ class Curator:
         )
 
     def _look_at(self, message: Enrol, abandoned: Abandoned) -> tuple[list[tuple[int, Chosen]], list[Rejection]]:
-        """The faces to enrol, with their index in the request, and the rejections. Raises TimedOut once nobody waits any
-        more and, for a single picture, the reason why it can't be enrolled."""
+        """The faces to enrol, with their index in the request, and the rejections. Raises TimedOut once nobody waits
+        any more and, for a single picture, the reason why it can't be enrolled."""
         chosen: list[tuple[int, Chosen]] = []
         rejected: list[Rejection] = []
         alone = message.several == "refuse" and not message.accepts("several_faces")

@@ -41,8 +41,8 @@ class Decider:
         self.fpir = fpir
 
     def verification_threshold(self, fmr: float | None = None) -> float:
-        """The similarity at which two pictures count as the same person: pairs of different people at large exceed it at
-        the rate `fmr`."""
+        """The similarity at which two pictures count as the same person: pairs of different people at large exceed it
+        at the rate `fmr`."""
         return self._priors.at_large.similarity_at(self.fmr if fmr is None else fmr)
 
     def false_match_at_large(self, similarity: float) -> float:

@@ -189,8 +189,8 @@ _AT_LARGE = {
 
 @dataclass(frozen=True, slots=True)
 class Priors:
-    """`enrolled`: for a stranger and somebody enrolled. For the two people of `verify`: `at_large`, any two; `alike`, two
-    of the same sex, age and appearance."""
+    """`enrolled`: for a stranger and somebody enrolled. For the two people of `verify`: `at_large`, any two; `alike`,
+    two of the same sex, age and appearance."""
 
     enrolled: Prior
     at_large: Prior

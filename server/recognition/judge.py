@@ -52,7 +52,8 @@ class Judge:
         return self._decider.threshold(self._calibration.effective_size(), self.offset)
 
     def decide(self, embedding: Floats, k: int) -> Decided:
-        """Who in the gallery is this? `embedding`: a probe's, (d,). Looks up at least `k` people, if there are that many."""
+        """Who in the gallery is this? `embedding`: a probe's, (d,). Looks up at least `k` people, if there are so
+        many."""
         # At least two, because the second person decides between `match` and `ambiguous`.
         matches = self._gallery.search(embedding, max(k, 2))
         relative = [match.normalised for match in matches]
@@ -100,6 +101,6 @@ class Judge:
         return self._decider.threshold(people)
 
     def strangers_exceed(self, rate: float) -> float:
-        """The similarity that pairs of different people exceed at this rate, on the scale of `similarities`. Measured, or
-        derived from a published threshold, which is stricter."""
+        """The similarity that pairs of different people exceed at this rate, on the scale of `similarities`. Measured,
+        or derived from a published threshold, which is stricter."""
         return self._decider.prior.similarity_at(rate)

@@ -27,8 +27,8 @@ WORK = 20_000_000
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A picture that matches another person. `similarity`: to that person's template; `threshold`: for this pair; `own`:
-    the best similarity to its own person's other pictures, None without any."""
+    """A picture that matches another person. `similarity`: to that person's template; `threshold`: for this pair;
+    `own`: the best similarity to its own person's other pictures, None without any."""
 
     name: str
     similarity: float
