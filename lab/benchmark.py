@@ -1,18 +1,18 @@
-"""How fast is it? Everything side by side in one run, each contender in turn, and read as ratios:
+"""Benchmarks facewire against its alternatives, in turns within one run; read the results as ratios:
 
   answers   identity and emotion: the server with one client and with sixteen, DeepFace on TensorFlow and on ONNX
-            Runtime, and the bare network, which is the limit
+            Runtime, and the bare network as the upper bound
   photo     a group photo of 12 megapixels, against DeepFace
-  create    create_db against DeepFace's register
-  search    galleries of 10,000 and 100,000 templates (--large: a million) against NumPy and FAISS
-  start     from the start of the process to the first answer
+  create    create_db, against DeepFace's register
+  search    galleries of 10,000 and 100,000 templates (--large: a million), against NumPy and FAISS
+  start     time from the start of the process to the first answer
   memory    resident memory with sixteen clients over 2,000 requests (--large: 20,000)
 
     python scripts/benchmark.py [--only answers,start] [--quick | --large] [--json] [--chart FILE]
 
-It needs FaceNet's and YuNet's weights and requirements-bench.txt. What is slow to build (DeepFace's networks as ONNX,
-large galleries) is kept in the cache folder for the next run. Exit codes: 0 measured, whether or not the targets are
-met; 2 usage error; 3 something did not start.
+It needs FaceNet's and YuNet's weights and requirements-bench.txt. DeepFace's networks as ONNX and large galleries are
+slow to build, so they are kept in the cache folder for the next run. Exit codes: 0 measured, whether or not the targets
+were met; 2 usage error; 3 something did not start.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from facewire.server.errors import StartError
 from facewire.server.vision.cache import default_cache_dir
 from lab.benchmarking.report import Section, report_json, report_text
 
-# Loaded when asked for: `search` imports faiss, and a run without it should not need it.
+# Imported on demand: `search` imports faiss, which a run without it should not need.
 MODULES = {
     "answers": "answers",
     "photo": "photo",
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Section]:
-    """The sections asked for. Raises NoSuchPicture, StartError, ModuleNotFoundError."""
+    """Measures the requested sections. Raises NoSuchPicture, StartError, ModuleNotFoundError."""
     from lab.benchmarking.bench import Bench
 
     with tempfile.TemporaryDirectory(prefix="facewire-bench-") as room, ExitStack() as open_things:

@@ -1,4 +1,4 @@
-"""Writes docs/commands.md: what `--help` says of every command, so that each flag is documented and none twice.
+"""Writes docs/commands.md, the `--help` output of every command, so that every flag is documented exactly once.
 
 python -m lab.command_reference
 """
@@ -47,7 +47,7 @@ WIDTH = "110"
 
 
 def help_of(program: str, words: str = "") -> str:
-    """What `PROGRAM WORDS --help` prints on a terminal of WIDTH columns."""
+    """The output of `PROGRAM WORDS --help` on a terminal of WIDTH columns."""
     main = import_module(PROGRAMS[program]).main
     sys.argv = [program, *words.split(), "--help"]
     printed = io.StringIO()
@@ -57,7 +57,7 @@ def help_of(program: str, words: str = "") -> str:
 
 
 def page() -> str:
-    """The whole page, as --help has it where nothing is set in the environment."""
+    """The whole page, as --help prints it with no settings in the environment."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("FACEWIRE_", "DEEPFACE_", "XDG_"))
     }
@@ -76,7 +76,7 @@ def _printed() -> str:
 
 
 def main() -> int:
-    """Writes the page, or with --print only shows it; gives the exit code."""
+    """Writes the page, or with --print only prints it; returns the exit code."""
     if sys.argv[1:] == ["--print"]:
         sys.stdout.write(_printed())
     else:

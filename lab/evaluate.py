@@ -1,4 +1,4 @@
-"""Measure what the server's own code scores: `python scripts/evaluate.py emotion --images DIR_OR_TAR --json`.
+"""Evaluates the accuracy of the server's own code: `python scripts/evaluate.py emotion --images DIR_OR_TAR --json`.
 
 Progress goes to stderr; with --json the last line of stdout is one JSON object.
 """

@@ -1,13 +1,13 @@
-"""Draw people who do not exist: `python scripts/make_sample_people.py FOLDER`.
+"""Generates people who do not exist: `python scripts/make_sample_people.py FOLDER`.
 
-Learns what faces look like from FOLDER, one sub-folder per person as in Labeled Faces in the Wild, and draws nobody in
-particular: a portrait album (people/), pictures to ask about (probes/), and who is in them (expected.json). People are
-drawn and rejected until the recognisers tell them apart; the same seed draws the same people. The result is checked
-with each recogniser in the end. Nothing of FOLDER is copied into it.
+Learns a model of faces from FOLDER, with one sub-folder per person as in Labeled Faces in the Wild, and draws new
+people: portraits to enrol (people/), pictures to identify (probes/), and who is in them (expected.json). People are
+drawn and rejected until the recognisers tell them apart; the same seed gives the same people. Finally the result is
+checked with each recogniser. Nothing from FOLDER is copied into the result.
 
-Takes some ten minutes on two cores, most of it choosing people, and 2 GB of memory.
+Takes about ten minutes on two cores, mostly for choosing people, and 2 GB of memory.
 
-Exit codes: 0 drawn (or checked) and recognised, 1 drawn but the check found fault, 2 usage error, 3 something failed.
+Exit codes: 0 drawn (or checked) and recognised, 1 drawn but the check failed, 2 usage error, 3 other failure.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DEFAULT_SEED = 7
 KINDS = 40
 """Kinds of faces (clusters) to learn: with 2,000 faces about fifty a kind, enough for its mean to be nobody."""
 
-# The pairs that `make demo` runs with: FaceNet and YuNet, or dlib alone where nothing but a package index is reached.
+# The pairs used by `make demo`: FaceNet and YuNet, or dlib alone if only a package index can be reached.
 _DETECTORS: dict[str, DetectorChoice] = {"Facenet512": "yunet", "Dlib": "dlib"}
 
 

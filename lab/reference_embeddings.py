@@ -1,7 +1,7 @@
-"""Store what a FaceNet makes of the drawn reference pictures: `python -m lab.reference_embeddings WEIGHTS_FOLDER`.
+"""Stores FaceNet's embeddings of the drawn reference pictures: `python -m lab.reference_embeddings WEIGHTS_FOLDER`.
 
-Once for each network, from the file whose sha256 galleries and the cohort name it by; needs TensorFlow. What it is for:
-server/vision/identity.py.
+Run once per network, on the weights file whose sha256 identifies it in galleries and the cohort; needs TensorFlow. For
+the purpose see server/vision/identity.py.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Make data/models/appearance.npz: what tells faces from what only looks like one, and covered ones from plain ones.
+"""Trains data/models/appearance.npz, which separates faces from false detections, and covered from uncovered faces.
 
-FACES has sub-folders of pictures of one face each (FairFace, CC BY 4.0). NO_FACES has a sub-folder a source of pictures
-without any: each source is also left out once, and the report says how much of it is then called unlike a face. Masks,
-dark glasses and scarves are painted by the landmarks (lab/evaluation/covering.py). --held-out DIR is measured, and
-never learnt from.
+FACES has sub-folders of pictures with one face each (FairFace, CC BY 4.0). NO_FACES has a sub-folder per source of
+pictures without faces; each source is also held out once, and the report says how much of it is then classified as not
+a face. Masks, dark glasses and scarves are painted on by landmarks (lab/evaluation/covering.py). --held-out DIR is only
+used for testing.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def train(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Writes the file; the report. Raises StartError."""
+    """Writes the file and returns the report. Raises StartError."""
     settings = vision_settings(arguments)
     detector = open_yunet(settings, WeightsFinder(settings.weights_dir, None))
     choice = np.random.default_rng(arguments.seed)
@@ -96,7 +96,8 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def discriminant(plain: Rows, others: Rows) -> tuple[Rows, float]:
-    """Fisher's, with a ridge: weights by which the means lie 1 apart, and the value of the plain ones' mean."""
+    """Fisher's discriminant with a ridge: weights that put the means 1 apart, and the value of the plain faces'
+    mean."""
     within = (np.cov(plain.T) + np.cov(others.T)) / 2
     away = others.mean(axis=0) - plain.mean(axis=0)
     weights = np.linalg.solve(within + RIDGE * np.eye(len(within)), away)
@@ -105,7 +106,7 @@ def discriminant(plain: Rows, others: Rows) -> tuple[Rows, float]:
 
 
 def _shares(plain: NDArray[np.float64], held: NDArray[np.float64], others: dict[str, Any]) -> dict[str, Any]:
-    """At limits that call so many of the plain faces kept aside: of the held-out ones, and of the others."""
+    """At limits set by shares of the plain validation faces: the shares of the held-out faces and of the others."""
     report = {}
     for rate in (0.001, 0.003, 0.01, 0.03):
         limit = float(np.quantile(plain, 1 - rate))
@@ -115,7 +116,7 @@ def _shares(plain: NDArray[np.float64], held: NDArray[np.float64], others: dict[
 
 
 def _faces(folder: Path, detector: Detector, choice: np.random.Generator, step: int) -> tuple[Rows, dict[str, Rows]]:
-    """Features of the plain faces, and of each with one thing over it, by kind."""
+    """Features of the plain faces, and of each covered in one way, by kind."""
     plain: list[Rows] = []
     over: dict[str, list[Rows]] = {kind: [] for kind in KINDS}
     for number, (image, face) in enumerate(_found(image_files(folder)[::step], detector)):

@@ -1,9 +1,9 @@
-"""Train the cohort of other people that similarities are held against: `python scripts/train_cohort.py --images DIR`.
+"""Trains the cohort that normalises similarities: `python scripts/train_cohort.py --images DIR`.
 
-DIR has one folder a group, every picture another person (FairFace by age and appearance: ../shared/demographics).
-Kept of a group is a Gaussian of its embeddings, low-rank; of children, whom FaceNet crowds most and unevenly, one for
-each of four clusters. No picture is kept, and nobody's vector. The settings were chosen on people kept aside and on
-other data sets: docs/decisions/0010.
+DIR has one folder per group, in which every picture shows a different person (FairFace by age and appearance:
+../shared/demographics). For each group, a low-rank Gaussian of its embeddings is stored; for children, whom FaceNet
+separates least and unevenly, one for each of four clusters. No picture and nobody's embedding is stored. The settings
+were chosen on held-out people and on other data sets: docs/decisions/0010.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What was chosen by measurement (docs/decisions/0010). `crowded`: the group, by its folder, that is split."""
+    """Settings chosen by measurement (docs/decisions/0010). `crowded`: the folder of the group that is split."""
 
     nearest: int = 100
     rank: int = 64
@@ -98,7 +98,7 @@ def gaussian(people: Floats, rank: int) -> tuple[Floats, Floats, float]:
 
 
 def k_means(rows: Floats, clusters: int, choice: np.random.Generator, starts: int = 8) -> NDArray[np.intp]:
-    """(n,) a cluster a row, by cosine; the best of some random starts."""
+    """(n,) the cluster of each row, by cosine; the best of several random starts."""
     best: tuple[float, NDArray[np.intp]] = (-np.inf, np.zeros(len(rows), np.intp))
     for _ in range(starts):
         centres = rows[choice.choice(len(rows), clusters, replace=False)]

@@ -1,10 +1,10 @@
-"""Train the emotion network and the head on FaceNet, and publish them:
+"""Trains the emotion network and the emotion head on FaceNet, and publishes them:
 
     python scripts/train_emotion.py --shared ../shared --run runs/emotion
 
-Needs requirements-train.txt. Every step is kept in the run folder and gone on with from there: the network's
-checkpoint, FaceNet's feature maps of the training pictures (2 GB a view), the head's checkpoint. One seed gives one
-result, up to the order in which threads add floats. data/models/README.md tells what the networks may be used for.
+Needs requirements-train.txt. Every step is saved in the run folder and resumed from there: the network's checkpoint,
+FaceNet's feature maps of the training pictures (2 GB per view), the head's checkpoint. A seed determines the result, up
+to the order in which threads add floats. See data/models/README.md for what the networks may be used for.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def trained(training: Training, arguments: argparse.Namespace) -> nn.Module:
-    """The averaged network at the end of the run, or of as much of it as there is with --publish-only."""
+    """The averaged network at the end of the run; with --publish-only, at the last checkpoint."""
     training.resume()
     if not arguments.publish_only:
         training.run()
@@ -60,7 +60,7 @@ def trained(training: Training, arguments: argparse.Namespace) -> nn.Module:
 
 
 def map_subject(split: Split, arguments: argparse.Namespace) -> MapSubject:
-    """The head's training pictures as FaceNet sees them, looked at now unless the run folder has it."""
+    """FaceNet's feature maps of the head's training pictures, computed now unless the run folder has them."""
     folder = arguments.run / "maps"
     folder.mkdir(exist_ok=True)
     weights = find_weights(CARD, WeightsFinder(arguments.shared / "deepface", None))

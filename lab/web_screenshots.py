@@ -1,8 +1,8 @@
-"""Screenshots of the web page for README and docs/web: the synthetic people, a real server, Debian's Chromium.
+"""Takes screenshots of the web page for README and docs/web: synthetic people, a real server, Debian's Chromium.
 
     python scripts/web_screenshots.py --out docs/web
 
-Needs what requirements-dev.txt and requirements-web.txt install, and Chromium. Nobody in the pictures is real.
+Needs the packages of requirements-dev.txt and requirements-web.txt, and Chromium. Nobody in the pictures is real.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ALBUM = "Weekend by the sea"
-NAMED = 7  # people of the album with a name: some are left to be named
+NAMED = 7  # named people of the album; the others stay unnamed
 WIDE, NARROW = (1440, 900), (375, 812)
-MAX_BYTES = 280_000  # of a PNG, so that the repository stays small
+MAX_BYTES = 280_000  # per PNG, to keep the repository small
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
 
 
-# Pictures further down are loaded when somebody scrolls there.
+# Pictures further down are only loaded on scrolling.
 _SEEN_IS_LOADED = """() => [...document.images].every(
     (image) => image.complete || image.getBoundingClientRect().top > innerHeight)"""
 
 
 def main() -> int:
-    """Writes the screenshots; gives the exit code."""
+    """Writes the screenshots; returns the exit code."""
     parser = argparse.ArgumentParser("web_screenshots.py", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "web", help="(default: %(default)s)")
     parser.add_argument("--chromium", default=shutil.which("chromium") or "chromium", help="(default: %(default)s)")
@@ -67,7 +67,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def _page(server_port: int) -> Iterator[str]:
-    """The address of a web page for that server."""
+    """The URL of a web page for that server."""
     command = [sys.executable, "web_app.py", "--server", f"127.0.0.1:{server_port}", "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -81,7 +81,7 @@ def _page(server_port: int) -> Iterator[str]:
 
 
 def _fill_album(client: FaceClient) -> None:
-    """Photos of one to three of the synthetic people before soft backgrounds."""
+    """Adds photos of one to three synthetic people in front of soft backgrounds."""
     chance = random.Random(8)
     portraits = [[_read(path) for path in sorted(person.iterdir())] for person in sorted(PEOPLE.iterdir())]
     client.albums.create(ALBUM)
@@ -144,7 +144,7 @@ def _shoot_all(url: str, chromium: str, out: Path) -> None:
 
 
 def _tour(browser: Browser, url: str, name: str, size: tuple[int, int], scheme: str, out: Path) -> None:
-    """Every main view in one size and colour scheme."""
+    """Takes every main view in one size and colour scheme."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if scheme == "dark" else "light",
@@ -169,7 +169,7 @@ def _tour(browser: Browser, url: str, name: str, size: tuple[int, int], scheme: 
     page.locator("#tab-find").click()
     page.locator(".drop input").set_input_files(PROBES / "group_of_five.jpg")
     page.locator(".sample .box").nth(4).wait_for()
-    for _ in range(3):  # the two largest faces are looked for
+    for _ in range(3):  # keep the two largest faces for the search
         page.locator('.sample .box[aria-pressed="true"]').nth(2).click()
     page.locator(".vgrid .photo-tile img").first.wait_for()
     _shoot(page, out / f"find-{name}.png")
@@ -179,18 +179,18 @@ def _tour(browser: Browser, url: str, name: str, size: tuple[int, int], scheme: 
 def _shoot(page: Page, path: Path) -> None:
     page.mouse.move(0, 0)
     page.wait_for_function(_SEEN_IS_LOADED)
-    time.sleep(0.5)  # for thumbnails that come into view only now; nothing is asserted here
+    time.sleep(0.5)  # for thumbnails that have just come into view; nothing is asserted here
     page.screenshot(path=path)
     _shrink(path)
     print(f"{path} {path.stat().st_size / 1000:.0f} kB")
 
 
 def _shrink(path: Path) -> None:
-    """The PNG with a palette, of fewer colours the larger it still is."""
+    """Reduces the PNG to a palette, with fewer colours as long as it is too large."""
     picture = Image.open(path).convert("RGB")
     for colours in (256, 128, 64):
-        # This method keeps colours of few pixels, too: the green of the dot that says "online". No dithering: its noise
-        # is what a PNG can't pack.
+        # This method also keeps colours of few pixels, such as the green "online" dot. No dithering, because PNG
+        # compresses its noise badly.
         palette = picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE)
         picture.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
         if path.stat().st_size < MAX_BYTES:

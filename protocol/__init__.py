@@ -1,14 +1,13 @@
-"""The wire of facewire, version 1, shared by client and server (README.md beside this file specifies it).
+"""The wire protocol of facewire, version 1, shared by client and server (specified in README.md in this folder).
 
 framing.py    bytes -> frames                      no I/O
-limits.py     is this payload within its limits?   no I/O, nothing built
+limits.py     checks the size limits of payloads   no I/O, builds no objects
 codec.py      payload <-> messages                 the only module that imports msgpack
 shapes.py     messages <-> plain maps, by their type hints
-messages.py   requests and answers; gallery_messages.py: those of a subject, joined there
-stream.py     frames over a socket                 the only recv and send
-errors.py     what can go wrong
+messages.py   requests and answers; gallery_messages.py and albums/: those of one subject
+stream.py     frames over a socket                 the only module that calls recv and send
+errors.py     protocol errors and error codes
 
-What is nobody's message, but the same for every command, stands here, too: formats.py and jpeg.py (picture files),
-clutter.py (service files), text.py (words on a terminal), settings.py and arguments.py (settings and command lines),
-launch.py (how a command starts and ends).
+Code shared by all commands is here, too: formats.py and jpeg.py (picture files), clutter.py (service files), text.py
+(terminal output), settings.py and arguments.py (settings and command lines), launch.py (start and end of a command).
 """

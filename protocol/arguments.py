@@ -1,4 +1,4 @@
-"""Command lines: the parser of every command, what its arguments may be, and flags made of declared settings."""
+"""Command lines: the parser of every command, argument types, and flags generated from declared settings."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from facewire.protocol.version import VERSION
 
 T = TypeVar("T")
 
-_NO_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")  # argparse's words, else they stay as they are
+_NO_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")  # argparse's message; others are left unchanged
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, but what was typed is shown as `printable` shows it."""
+    """argparse's parser, with user input in its messages passed through `printable`."""
 
     hint = ""
-    """Follows every complaint."""
+    """Appended to every error message."""
 
     def tell_version(self) -> None:
-        """Take --version, as every command does."""
+        """Adds --version."""
         self.add_argument("--version", action="version", version=f"facewire {VERSION}", help="show facewire's version")
 
     def error(self, message: str) -> NoReturn:
-        """As argparse's own, made harmless; of a mistyped command it says what that may have meant."""
+        """argparse's own message, made printable; for a mistyped command it suggests the intended one."""
         told = _NO_CHOICE.sub(lambda found: _no_such(found[1], re.findall(r"[^', ]+", found[2])), message)
         self.print_usage(sys.stderr)
         self.exit(2, f"{self.prog}: error: {printable(told + self.hint)}\n")
 
 
 class BriefParser(Parser):
-    """For commands with more flags than one wants to see before a complaint: that is one line."""
+    """Reports errors in one line, without usage, for commands with many flags."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {printable(message)} (--help explains every flag)\n")
 
 
-# ---- what an argument may be: values for `type=`
+# ---- argument types: values for `type=`
 
 
 def whole(allowed: Range) -> Callable[[str], int]:
@@ -57,7 +57,7 @@ def number(allowed: Range) -> Callable[[str], float]:
 
 
 def one_of(choices: Sequence[str]) -> Callable[[str], str]:
-    """One of some words; what a mistyped one may have meant is suggested."""
+    """One of a few words; suggests the intended one if mistyped."""
 
     def read(text: str) -> str:
         if text not in choices:
@@ -68,12 +68,12 @@ def one_of(choices: Sequence[str]) -> Callable[[str], str]:
 
 
 def _no_such(word: str, choices: Collection[str]) -> str:
-    """The complaint about a word that is none of `choices`."""
+    """The error message for a word that is not in `choices`."""
     return f"there is no '{word}'{did_you_mean(word, choices)} (choose from {', '.join(choices)})"
 
 
 def among(choices: Sequence[str]) -> str:
-    """How usage shows `one_of` these."""
+    """How usage shows `one_of(choices)`."""
     return f"{{{','.join(choices)}}}"
 
 
@@ -85,25 +85,25 @@ seconds = number(SECONDS)
 def _checked(text: str, kind: Callable[[str], T], called: str, allowed: Range) -> T:
     try:
         value = kind(text)
-    except ValueError as error:  # which argparse would answer with a function's name
+    except ValueError as error:  # for which argparse would show a function's name
         raise argparse.ArgumentTypeError(f"must be {called}, not '{text}'") from error
     if not allowed.holds(value):  # type: ignore[arg-type]  # `kind` is int or float
         raise argparse.ArgumentTypeError(f"must be {allowed.words}, not {text}")
     return value
 
 
-# ---- flags of declared settings
+# ---- flags from declared settings
 
 
 class TakesArguments(Protocol):
-    """A parser, or a group of one."""
+    """A parser or an argument group."""
 
     def add_argument(self, *names: str, **options: Any) -> argparse.Action: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A setting of a dataclass. `path`: the fields that lead to it; `hint`: its type, without None."""
+    """A setting of a dataclass. `path`: the field names leading to it; `hint`: its type, without None."""
 
     path: tuple[str, ...]
     setting: Setting
@@ -117,7 +117,7 @@ class Declared:
 
     @property
     def name(self) -> str:
-        """What its value is called among parsed arguments."""
+        """Its name among the parsed arguments."""
         return self.flag.removeprefix("--").replace("-", "_")
 
     @property
@@ -127,7 +127,7 @@ class Declared:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """What it may be, where that is one of a few words."""
+        """Its allowed values if it is a Literal; else empty."""
         return get_args(self.hint) if get_origin(self.hint) is Literal else ()
 
     @property
@@ -141,7 +141,7 @@ class Declared:
         return self.default // self.setting.unit.size if isinstance(self.default, int) else self.default
 
     def value(self, args: argparse.Namespace) -> Any:
-        """The field's value: in its own unit, and not the opposite of it."""
+        """The field's value from parsed arguments, converted from the flag's unit, and negated for an off switch."""
         told = getattr(args, self.name)
         if self.hint is bool:
             return told is not self.default
@@ -149,7 +149,7 @@ class Declared:
 
 
 def declared(cls: type) -> Iterator[Declared]:
-    """The settings of a dataclass, and of those that are its fields."""
+    """The settings of a dataclass, including those of nested dataclasses."""
     hints = get_type_hints(cls)
     for each in fields(cls):
         hint = hints[each.name]
@@ -159,12 +159,12 @@ def declared(cls: type) -> Iterator[Declared]:
                 hint = next(kind for kind in get_args(hint) if kind is not types.NoneType)
             yield Declared((each.name,), told, hint, _default(each))
         elif is_dataclass(hint):
-            for inner in declared(hint):  # type: ignore[arg-type]  # a class: hints are
+            for inner in declared(hint):  # type: ignore[arg-type]  # hints are classes
                 yield Declared((each.name, *inner.path), inner.setting, inner.hint, inner.default)
 
 
 def flags(where: TakesArguments, cls: type, *, only: Collection[str] = (), without: Collection[str] = ()) -> None:
-    """Gives a parser, or a group of one, a flag for every setting of `cls`; `only` those, or `without` those."""
+    """Adds a flag for every setting of `cls` to a parser or group; limited to `only`, or all but `without`."""
     for each in declared(cls):
         name = each.path[-1]
         if name in without or (only and name not in only):
@@ -182,7 +182,7 @@ def flags(where: TakesArguments, cls: type, *, only: Collection[str] = (), witho
 
 
 def read(cls: type[T], args: argparse.Namespace, **known: Any) -> T:
-    """The `cls` that parsed arguments say; `known`: fields that are not read from these."""
+    """Builds `cls` from parsed arguments; `known`: fields given directly."""
     values = dict(known)
     hints = get_type_hints(cls)
     for each in declared(cls):
@@ -193,10 +193,10 @@ def read(cls: type[T], args: argparse.Namespace, **known: Any) -> T:
 
 
 def take_environment(parser: argparse.ArgumentParser, cls: type, environment: Mapping[str, str]) -> None:
-    """Makes the environment the defaults of a parser that has the flags of `cls`: FACEWIRE_PORT=6000 is --port 6000.
+    """Uses the environment as defaults of a parser with the flags of `cls`: FACEWIRE_PORT=6000 means --port 6000.
 
-    argparse reads them as it reads flags, where no flag overrides them. An empty one counts as not set: that is how
-    compose files and units leave one out.
+    argparse parses them like flags, unless a flag overrides them. An empty variable counts as not set, because that is
+    how compose files and units omit one.
     """
     for each in declared(cls):
         value = environment.get(each.variable)

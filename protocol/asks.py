@@ -1,7 +1,7 @@
-"""Requests that name their answers: `class Rename(Asks["Changed"])` is all that the wire needs to know of an operation.
+"""Requests typed by their answers: `class Rename(Asks["Changed"])` is all the protocol needs to know of an operation.
 
-A request's ranges are declared on its fields (`Annotated[int, Range(1, 100)]`) and hold wherever one is made: in a
-client before it is sent, in the server when it is read.
+Ranges are declared on a request's fields (`Annotated[int, Range(1, 100)]`) and checked whenever one is created: by the
+client before sending, by the server on reading.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ A = TypeVar("A")
 
 
 class Asks(Generic[A]):
-    """A request that is answered with an `A`, as a frozen dataclass whose `op` is its name on the wire.
+    """A request answered with an `A`: a frozen dataclass whose `op` is its name on the wire.
 
-    `A` is a string where its class follows further down in the module.
+    `A` is a string if its class is defined further down in the module.
     """
 
     __slots__ = ()
@@ -27,7 +27,7 @@ class Asks(Generic[A]):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        REQUEST_OF[cls.op] = cls  # dataclass(slots=True) makes the class a second time, and that one stays
+        REQUEST_OF[cls.op] = cls  # dataclass(slots=True) creates the class again; the second one stays registered
 
     def __post_init__(self) -> None:
         for key, limits in _limits_of(type(self)):  # type: ignore[arg-type]  # mypy takes a class's __hash__ for its instances'
@@ -37,11 +37,11 @@ class Asks(Generic[A]):
         self.check()
 
     def check(self) -> None:
-        """What no single field can say of itself. Raises InvalidRequest."""
+        """Checks constraints across fields. Raises InvalidRequest."""
 
 
 REQUEST_OF: dict[str, type[Asks[Any]]] = {}
-"""Every operation of the modules that have been imported, by its name on the wire; `codec` imports all of them."""
+"""All operations by their name on the wire, registered when their modules are imported; `codec` imports all of them."""
 
 
 def answer_of(request: type[Asks[A]]) -> type[A]:
@@ -56,7 +56,7 @@ def answer_of(request: type[Asks[A]]) -> type[A]:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A number, or each number of several, is from `low` to `high`."""
+    """A number, or each of several numbers, is between `low` and `high`, inclusive."""
 
     low: float
     high: float
@@ -70,7 +70,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """There are at least `least` of them, and at most `most` where that is said."""
+    """The length is at least `least` and, if given, at most `most`."""
 
     least: int
     most: int | None = None

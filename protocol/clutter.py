@@ -1,8 +1,8 @@
-"""What systems and programs leave beside people's pictures: thumbnails, bins, indexes. Never people or photos.
+"""Files and folders that systems and programs leave among people's pictures: thumbnails, trash, indexes.
 
-The one list for every door: folders on both sides of the wire, ZIPs, what is dropped onto the page. Hidden ones (a
-name that begins with a dot) are among them: .DS_Store, .thumbnails, .Trash-1000, .picasaoriginals, .git, and the ._NAME
-files that macOS writes beside each picture, which look like pictures by their names.
+The same list applies everywhere: to folders on both sides of the wire, to ZIPs, and to files dropped onto the page.
+Hidden files (with a leading dot) count as clutter: .DS_Store, .thumbnails, .Trash-1000, .picasaoriginals, .git, and the
+._NAME files that macOS writes for each picture, whose names look like pictures.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ANY_CASE = frozenset(
         *("__macosx", "ipod photo cache", "network trash folder", "temporary items", "icon\r", "zbthumbnail.info"),
     )
 )
-"""Of systems that don't tell upper case from lower: Windows, macOS; casefolded."""
+"""Names used by systems that ignore case (Windows, macOS), casefolded."""
 
 EXACT = frozenset(
     (
@@ -33,14 +33,14 @@ EXACT = frozenset(
 )
 
 PATTERN = r"found\.\d{3}|\$r[a-z0-9]{6}\..*|.*@synoeastream|.*@synoresource|~syncthing~.*\.tmp"
-"""What chkdsk saves, Windows' deleted files, Synology's streams, half a file of Syncthing's: whole names, any case. The
-page's scripts read it, too."""
+"""Files saved by chkdsk, Windows' deleted files, Synology's streams, Syncthing's partial files. Matches whole names,
+ignoring case. The page's scripts use it, too."""
 
 _PATTERN = re.compile(PATTERN, re.IGNORECASE)
 
 
 def is_clutter(name: str) -> bool:
-    """Whether a file or folder of this name (one part of a path) was left by a system or a program."""
+    """Is a file or folder of this name (a single path component) clutter?"""
     if name.startswith("."):
         return name not in (".", "..")
     return name in EXACT or name.casefold() in ANY_CASE or _PATTERN.fullmatch(name) is not None
@@ -48,7 +48,7 @@ def is_clutter(name: str) -> bool:
 
 @dataclass(slots=True)
 class LeftOut:
-    """How many service folders (each with all its contents) and service files beside pictures were skipped."""
+    """Numbers of service folders (each with all its contents) and of other service files that were skipped."""
 
     folders: int = 0
     files: int = 0
@@ -65,8 +65,8 @@ class LeftOut:
 
 
 def files_below(folder: Path, left_out: LeftOut) -> Iterator[Path]:
-    """Every file at any depth but for clutter, in the order of names, a folder's files before its folders. No linked
-    folder is entered, and one that can't be read is passed over."""
+    """All files at any depth except clutter, in order of names, a folder's files before its subfolders. Linked folders
+    are not followed; unreadable ones are skipped."""
     for directory, folders, files in os.walk(folder):
         kept = sorted(name for name in folders if not is_clutter(name))
         left_out.folders += len(folders) - len(kept)
@@ -79,7 +79,7 @@ def files_below(folder: Path, left_out: LeftOut) -> Iterator[Path]:
 
 
 def sorted_out(names: Iterable[str]) -> tuple[list[bool], LeftOut]:
-    """Of files by their relative names, with forward slashes: which are no clutter, and what the others are."""
+    """For relative names with forward slashes: which files to keep, and counts of the rest."""
     kept, folders, left_out = [], set[PurePosixPath](), LeftOut()
     for name in names:
         path = PurePosixPath(name)

@@ -1,7 +1,7 @@
 """Payloads to messages and back. The only module that imports msgpack.
 
-A request is read strictly: whatever it says must be known. An answer is read leniently, so that an older client
-gets along with a newer server, but what it does read has the right type.
+Requests are read strictly: unknown keys are errors. Answers are read leniently, so that an older client works with a
+newer server: unknown keys are ignored, but known ones must have the right type.
 """
 
 from __future__ import annotations
@@ -28,28 +28,29 @@ from facewire.protocol.messages import (
 from facewire.protocol.shapes import from_plain, to_plain, without_defaults
 
 VOCABULARY = (gallery_messages, adding, collection, correcting, enrolling, export, looking, search)
-"""The modules whose requests are known here, besides `messages`: importing one registers them."""
+"""The modules besides `messages` whose requests are registered by importing them here."""
 
-# `album.add` and its like as one: a message is no place for thirty names.
+# `album.*` stands for the thirty operations on albums, to keep the error message short.
 _KNOWN_OPS = ", ".join(dict.fromkeys(op if "." not in op else f"{op.partition('.')[0]}.*" for op in REQUEST_OF))
 _SHOWN_OP = 32  # characters of an unknown op that an error message repeats
 
 
 @dataclass(frozen=True, slots=True)
 class RawSuccess:
-    """An answer with `ok`, its result not yet typed: only the asker knows which operation `id` was. See `as_result`."""
+    """A successful answer whose result is not typed yet, as only the client knows which operation `id` was. See
+    `as_result`."""
 
     id: int
     result: Mapping[str, object]
 
 
 def encode_request(request: Request) -> bytes:
-    """The payload that `decode_request` reads."""
+    """Encodes a request as a payload for `decode_request`."""
     return _pack({"id": request.id, "op": request.body.op, **without_defaults(request.body)})
 
 
 def decode_request(payload: bytes) -> Request:
-    """The request in `payload`; every error carries the request's id, where that could be read.
+    """Decodes the request in `payload`. Errors carry the request's id if it could be read.
 
     Raises BadMessage (no msgpack map, over a limit, a value of the wrong type), UnsupportedOp, and InvalidRequest
     (unknown or missing key, value out of range).
@@ -71,7 +72,7 @@ def decode_request(payload: bytes) -> Request:
 
 
 def encode_answer(answer: Answer) -> bytes:
-    """The payload that `decode_answer` reads."""
+    """Encodes an answer as a payload for `decode_answer`."""
     if isinstance(answer, Success):
         return _pack({"id": answer.id, "ok": True, "result": to_plain(answer.result)})
     if isinstance(answer, Progress):
@@ -84,9 +85,9 @@ def encode_answer(answer: Answer) -> bytes:
 
 
 def decode_answer(payload: bytes) -> RawSuccess | Failure | Progress:
-    """The answer in `payload`. Raises BadMessage on anything that is none.
+    """Decodes the answer in `payload`. Raises BadMessage if it is not one.
 
-    A code that this version does not know reads as `internal`, with the code in the message.
+    An unknown error code is read as `internal`, with the code in the message.
     """
     fields = _unpack(payload, ANSWER_LIMITS)
     answer_id = _take_id(fields)
@@ -101,7 +102,7 @@ def decode_answer(payload: bytes) -> RawSuccess | Failure | Progress:
 
 
 def as_result(asked: type[Asks[A]], raw: RawSuccess) -> A:
-    """The typed answer to a request of that type. Raises BadMessage when it does not fit."""
+    """Converts a raw answer to the type that answers `asked`. Raises BadMessage if it does not fit."""
     try:
         return cast(A, from_plain(answer_of(asked), dict(raw.result), strict=False))
     except ProtocolError as error:

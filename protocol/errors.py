@@ -1,17 +1,17 @@
-"""What can go wrong on the wire.
+"""Protocol errors and error codes.
 
     ProtocolError
     |-- FrameError                     the peer broke the framing; the connection closes
     |   |-- FrameTooLarge   too_large    a declared length over the limit (raised before any payload is read)
-    |   |   +-- ForeignProtocol          the first bytes of another protocol, read as a length
+    |   |   +-- ForeignProtocol          the start of another protocol, read as a length
     |   |-- EmptyFrame      bad_frame    a frame of length 0
     |   +-- TruncatedFrame  bad_frame    the peer stopped in the middle of a frame
     |-- BadMessage          bad_message  not msgpack, not a map, too deep, wrong types; the connection closes
-    +-- RequestRefused                 a well-formed request that can't be served; the connection lives on
+    +-- RequestRefused                 a well-formed request that can't be served; the connection stays open
         |-- UnsupportedOp   unsupported_op
         +-- InvalidRequest  invalid_request  unknown or missing key, value out of range
 
-`ErrorCode` is the closed list of codes an answer may carry.
+`ErrorCode` is the complete list of codes that an answer may carry.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """Every `error.code` that a server of wire version 1 sends."""
+    """All values of `error.code` in wire version 1."""
 
     BAD_FRAME = "bad_frame"
     BAD_MESSAGE = "bad_message"
@@ -45,7 +45,7 @@ class ErrorCode(StrEnum):
 
 
 class ProtocolError(Exception):
-    """Base of everything that this package raises about a peer's bytes."""
+    """Base of all errors about a peer's bytes."""
 
     code: ErrorCode = ErrorCode.BAD_MESSAGE
     request_id: int = 0
@@ -56,7 +56,7 @@ class ProtocolError(Exception):
 
 
 class FrameError(ProtocolError):
-    """The framing is broken: nothing after this point can be understood."""
+    """The framing is broken, and nothing after this point can be decoded."""
 
     code = ErrorCode.BAD_FRAME
 
@@ -68,7 +68,7 @@ class FrameTooLarge(FrameError):
 
 
 class ForeignProtocol(FrameTooLarge):
-    """What should be a frame's length is the beginning of another protocol, whose name is `protocol`."""
+    """The bytes of a frame's length are the start of another protocol, called `protocol`."""
 
     def __init__(self, message: str, *, protocol: str) -> None:
         super().__init__(message)
@@ -88,7 +88,7 @@ class BadMessage(ProtocolError):
 
 
 class RequestRefused(ProtocolError):
-    """The request was understood and can't be served; the connection lives on."""
+    """The request was decoded but can't be served; the connection stays open."""
 
     code = ErrorCode.INVALID_REQUEST
 

@@ -7,34 +7,34 @@ import struct
 
 from facewire.protocol.errors import EmptyFrame, ForeignProtocol, FrameTooLarge, TruncatedFrame
 
-DEFAULT_MAX_FRAME = 32 * 2**20  # bytes; a 24-megapixel JPEG has 5 to 15 MB, and `verify` sends two pictures
-SMALL = 256 * 1024  # bytes; a larger frame has memory of its own, which goes back to the system with it
+DEFAULT_MAX_FRAME = 32 * 2**20  # bytes; a 24-megapixel JPEG takes 5 to 15 MB, and `verify` sends two pictures
+SMALL = 256 * 1024  # bytes; a larger frame gets its own memory, which is returned to the system afterwards
 
 _LENGTH = struct.Struct(">I")
 
 
 def encode_frame(payload: bytes, max_frame: int = DEFAULT_MAX_FRAME) -> bytes:
-    """The frame that carries `payload`. Raises EmptyFrame and FrameTooLarge, as the peer would."""
+    """The frame for `payload`. Raises EmptyFrame or FrameTooLarge where the peer would."""
     _check_length(len(payload), max_frame)
     return _LENGTH.pack(len(payload)) + payload
 
 
 class FrameDecoder:
-    """Takes bytes as they come and gives whole frames' payloads; holds no more than what has arrived.
+    """Takes bytes as they arrive and returns the payloads of complete frames. Holds no more than what has arrived.
 
-    After an error the stream can't be understood any more: every later call raises the same error.
+    After an error the stream can't be decoded any more, and every later call raises the same error.
     """
 
     def __init__(self, max_frame: int = DEFAULT_MAX_FRAME) -> None:
-        self.max_frame = max_frame  # of frames whose length has not been read yet
-        # Cutting from a bytearray's front only moves its start, so feeding byte by byte stays linear.
-        self._buffer = bytearray()  # a length and what follows it; while there is a _body, empty
-        self._length: int | None = None  # of the payload, once its four bytes are here
-        self._body: mmap.mmap | None = None  # of a large frame: memory that the system gives as it is written to
+        self.max_frame = max_frame  # applies to frames whose length has not been read yet
+        # Deleting from the front of a bytearray only moves its start, so feeding byte by byte takes linear time.
+        self._buffer = bytearray()  # a length and what follows it; empty while there is a _body
+        self._length: int | None = None  # of the payload, once its four bytes have arrived
+        self._body: mmap.mmap | None = None  # of a large frame: memory that is allocated as it is written to
         self._filled = 0
 
     def feed(self, data: bytes) -> None:
-        """Adds what has arrived."""
+        """Adds received bytes."""
         if self._body is not None:
             data = self._fill(self._body, data)
         self._buffer += data
@@ -42,7 +42,7 @@ class FrameDecoder:
     def next_frame(self) -> bytes | None:
         """The next payload, or None until more is fed.
 
-        Raises FrameTooLarge and EmptyFrame as soon as the four bytes of the length are here.
+        Raises FrameTooLarge or EmptyFrame as soon as the four bytes of the length have arrived.
         """
         if self._length is None:
             self._length = self._take_length()
@@ -60,27 +60,27 @@ class FrameDecoder:
 
     @property
     def announced(self) -> int | None:
-        """Bytes of the payload of a frame that has begun, once its length is here."""
+        """Payload size in bytes of the frame being received, once its length has arrived; else None."""
         return self._length
 
     @property
     def inside_frame(self) -> bool:
-        """Has a frame begun that is not complete? (Ask after `next_frame` gave None.)"""
+        """Is there an incomplete frame? (Valid after `next_frame` has returned None.)"""
         return self._length is not None or bool(self._buffer)
 
     @property
     def arrived(self) -> int:
-        """Bytes of it that are held."""
+        """Number of its bytes received so far."""
         return self._filled + len(self._buffer)
 
     def finish(self) -> None:
-        """The peer ended its stream. Raises TruncatedFrame when that was inside a frame."""
+        """Call at the end of the stream. Raises TruncatedFrame if a frame is incomplete."""
         if self.inside_frame:
             expected = "its length" if self._length is None else f"{self._length} bytes"
             raise TruncatedFrame(f"the stream ended inside a frame: {expected} expected, {self.arrived} arrived")
 
     def drop(self) -> None:
-        """Gives the memory of a frame back that will not be complete; nothing is read after it."""
+        """Frees the memory of a frame that will never be complete. Nothing can be read afterwards."""
         self._buffer.clear()
         if self._body is not None:
             self._body.close()
@@ -97,7 +97,7 @@ class FrameDecoder:
 
     def _large_frame(self, length: int) -> bytes | None:
         if self._body is None:
-            # Private memory without a file; its pages exist once they are written to, so an announcement costs none.
+            # Private memory without a file. Its pages exist only once written to, so a mere announcement costs nothing.
             self._body = mmap.mmap(-1, length, access=mmap.ACCESS_COPY)
             self._filled = 0
             self._buffer = bytearray(self._fill(self._body, bytes(self._buffer)))
@@ -110,7 +110,7 @@ class FrameDecoder:
         return payload
 
     def _fill(self, body: mmap.mmap, data: bytes) -> bytes:
-        """Writes what belongs to the frame; gives what comes after it."""
+        """Writes the bytes that belong to the frame; returns those that follow it."""
         taken = data[: len(body) - self._filled]
         body[self._filled : self._filled + len(taken)] = taken
         self._filled += len(taken)
@@ -131,7 +131,7 @@ _FOREIGN = (
     (b"220 ", "SMTP or FTP"),
     (b"220-", "SMTP or FTP"),
 )
-"""How other protocols begin, from either side. As lengths these are 300 MB and more."""
+"""How other protocols begin, from either side. Read as lengths, these are at least 300 MB."""
 
 
 def _check_length(length: int, max_frame: int) -> None:

@@ -1,7 +1,7 @@
-"""The gallery's part of the vocabulary: people and templates, how they change, and the journal of changes.
+"""Messages about the gallery: people and templates, changes to them, and the journal of changes.
 
-People are addressed by name, templates and events by numbers that are never given twice. A change is on the server's
-disk, and in force for every client, when its answer arrives.
+People are addressed by name, templates and events by numbers that are never reused. When the answer to a change
+arrives, the change is on the server's disk and visible to every client.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from facewire.protocol.errors import InvalidRequest
 
 MAX_PAGE = 1000  # `limit` of people and history: about 100 KB of names
 MAX_SHOWN = 100  # `limit` of show: with crops of 5 KB, half a megabyte
-MAX_IMAGES = 100  # of one enrolment: more than a person needs, few enough to embed in seconds
-MAX_PARTS = 1000  # people of one merge, templates of one split or removal
-MAX_ACCEPTED = 100  # reasons of one enrolment: more than there are
+MAX_IMAGES = 100  # per enrolment: more than a person needs, few enough to embed in seconds
+MAX_PARTS = 1000  # people per merge, templates per split or removal
+MAX_ACCEPTED = 100  # reasons per enrolment: more than exist
 MAX_UNDONE = 100  # changes undone at once
-MAX_NUMBER = 2**53  # of a template or an event: what a float holds too, for languages that have nothing else
+MAX_NUMBER = 2**53  # of a template or an event: exact as a float, for languages that have no other numbers
 MAX_LABEL = 1000  # characters of a label: a path's worth
 
 Refusal = Literal[
@@ -34,8 +34,8 @@ Refusal = Literal[
     "duplicate",
     "nearer_to_another",
 ]
-"""Why a picture in which a face was found is not enrolled, unless it is accepted all the same. README.md says what is
-measured for each."""
+"""Why a picture with a face may be refused, unless the reason is in `accept`. README.md says what is measured for
+each."""
 
 Acceptable = Literal[Refusal, "all"]
 
@@ -44,14 +44,14 @@ Acceptable = Literal[Refusal, "all"]
 
 @dataclass(frozen=True, slots=True)
 class Enrol(Asks["Enrolled"]):
-    """Add pictures to a person, who is added where unknown: `image` for one, `images` for many.
+    """Add pictures to a person, who is created if unknown: `image` for one, `images` for several.
 
-    One `image` that can't be enrolled is an error; of many, those that can are, and the answer says why others not.
-    `labels`: what matches show as the pictures, one each (file names, say); they are only shown, never opened.
+    An `image` that can't be enrolled is an error. Of several, those that can be are enrolled, and the answer says why
+    the others were not. `labels`: one for each picture, such as a file name, to show in matches; they are never opened.
     `several`: what to do with a picture of several faces: refuse it, or take the largest central one (`main`).
-    `at`: of one `image`, a point (x, y) in the face that is meant, in pixels as shown; `points`: of `images`, one each.
-    `accept`: reasons for which no picture is to be refused; `all` for every one of them. Of a duplicate the very same
-    bytes are still not kept twice.
+    `at`: for `image`, a point (x, y) in the face that is meant, in pixels of the upright picture; `points`: one for
+    each of `images`. `accept`: reasons for which pictures must not be refused, `all` for every reason. Identical bytes
+    are never stored twice, even if duplicates are accepted.
     """
 
     op: ClassVar[str] = "enrol"
@@ -78,22 +78,22 @@ class Enrol(Asks["Enrolled"]):
 
     @property
     def pictures(self) -> tuple[bytes, ...]:
-        """All of them, in the order in which the answer counts them."""
+        """All pictures, in the order of the answer's indices."""
         return self.images if self.image is None else (self.image,)
 
     def point(self, index: int) -> tuple[float, float] | None:
-        """A point in the face that is meant of a picture, where one was said."""
+        """The point in the face that is meant of a picture, if given."""
         return self.points[index] if self.points else self.at
 
     def accepts(self, reason: Refusal) -> bool:
-        """Is a picture to be enrolled in spite of that?"""
+        """Is a picture to be enrolled despite this reason?"""
         return reason in self.accept or "all" in self.accept
 
 
 @dataclass(frozen=True, slots=True)
 class People(Asks["PeopleListed"]):
-    """The enrolled people, by name; `offset` and `limit` page through those whose name contains `contains`,
-    in any case."""
+    """List the enrolled people, by name; `offset` and `limit` page through those whose name contains `contains`,
+    ignoring case."""
 
     op: ClassVar[str] = "people"
     offset: Annotated[int, Range(0, MAX_NUMBER)] = 0
@@ -103,7 +103,7 @@ class People(Asks["PeopleListed"]):
 
 @dataclass(frozen=True, slots=True)
 class Show(Asks["PersonShown"]):
-    """One person, with a page of their templates, oldest first; `crops`: with the small pictures of the faces."""
+    """Show a person with a page of their templates, oldest first; `crops`: include small pictures of the faces."""
 
     op: ClassVar[str] = "show"
     name: str
@@ -114,7 +114,7 @@ class Show(Asks["PersonShown"]):
 
 @dataclass(frozen=True, slots=True)
 class Rename(Asks["Changed"]):
-    """Call a person otherwise. A name that is taken is refused (`exists`): merge instead."""
+    """Rename a person. A name that is taken is refused (`exists`): merge instead."""
 
     op: ClassVar[str] = "rename"
     name: str
@@ -123,7 +123,7 @@ class Rename(Asks["Changed"]):
 
 @dataclass(frozen=True, slots=True)
 class Merge(Asks["Changed"]):
-    """These people are one: everything of `names` goes to `into`, who must be enrolled, and the names are gone."""
+    """Merge people: everything of `names` moves to `into`, who must be enrolled; the people `names` cease to exist."""
 
     op: ClassVar[str] = "merge"
     names: Annotated[tuple[str, ...], Length(1, MAX_PARTS)]
@@ -132,7 +132,7 @@ class Merge(Asks["Changed"]):
 
 @dataclass(frozen=True, slots=True)
 class Split(Asks["Changed"]):
-    """These templates of `name` are somebody else's: they go to `to`, who is added where unknown."""
+    """Move templates of `name` to `to`, who is created if unknown."""
 
     op: ClassVar[str] = "split"
     name: str
@@ -142,7 +142,7 @@ class Split(Asks["Changed"]):
 
 @dataclass(frozen=True, slots=True)
 class Remove(Asks["Changed"]):
-    """Remove these templates of `name`, or without any the person. It can be undone: see Erase for what can't."""
+    """Remove templates of `name`, or the person if none are given. Can be undone, unlike Erase."""
 
     op: ClassVar[str] = "remove"
     name: str
@@ -151,9 +151,9 @@ class Remove(Asks["Changed"]):
 
 @dataclass(frozen=True, slots=True)
 class Erase(Asks["Erased"]):
-    """Remove a person for good: vectors, crops, what the journal kept of them, and the index's entries.
+    """Delete a person permanently: vectors, crops, the journal's record of them, and index entries.
 
-    Nothing that happened before can be undone any more.
+    Earlier changes can no longer be undone.
     """
 
     op: ClassVar[str] = "erase"
@@ -162,10 +162,10 @@ class Erase(Asks["Erased"]):
 
 @dataclass(frozen=True, slots=True)
 class Undo(Asks["Undone"]):
-    """Take back the last `count` changes, the newest first; all of them or, on an error, none.
+    """Undo the last `count` changes, newest first; all of them or, on an error, none.
 
-    `last`: the number of the change that the asker believes to be the last; where another one has come since, nothing
-    is undone (`conflict`). An undoing is a change itself, but not one that this takes back.
+    `last`: the number of the change that the client believes to be the last; if there is a later one, nothing is undone
+    (`conflict`). An undo is recorded as a change, but can't be undone itself.
     """
 
     op: ClassVar[str] = "undo"
@@ -175,8 +175,8 @@ class Undo(Asks["Undone"]):
 
 @dataclass(frozen=True, slots=True)
 class History(Asks["HistoryListed"]):
-    """The journal, newest first; `before`: only events of lower numbers (to page); `name`: only those about a person
-    of that name."""
+    """List the journal, newest first; `before`: only events with lower numbers (for paging); `name`: only those about
+    a person of that name."""
 
     op: ClassVar[str] = "history"
     limit: Annotated[int, Range(1, MAX_PAGE)] = 50
@@ -189,7 +189,7 @@ class History(Asks["HistoryListed"]):
 
 @dataclass(frozen=True, slots=True)
 class PersonEntry:
-    """One enrolled person; `images` counts the pictures that the templates are from."""
+    """An enrolled person; `images`: number of pictures that the templates come from."""
 
     name: str
     templates: int
@@ -198,7 +198,7 @@ class PersonEntry:
 
 @dataclass(frozen=True, slots=True)
 class PeopleListed:
-    """Answer of `people`: one page, and how many people there are in all (of those asked for)."""
+    """Answer of `people`: one page, and the total number of people that matched."""
 
     people: tuple[PersonEntry, ...]
     total: int
@@ -206,8 +206,8 @@ class PeopleListed:
 
 @dataclass(frozen=True, slots=True)
 class TemplateEntry:
-    """One template. `image`: the label of its picture; `box`: x, y, width, height there; `created`: ISO 8601, UTC;
-    `crop`: a small JPEG of the face, None where none was asked for or none is kept."""
+    """A template. `image`: the label of its picture; `box`: x, y, width, height in it; `created`: ISO 8601, UTC;
+    `crop`: a small JPEG of the face, None if not requested or not stored."""
 
     id: int
     image: str
@@ -228,8 +228,8 @@ class PersonShown:
 
 @dataclass(frozen=True, slots=True)
 class EnrolledTemplate:
-    """A template that was added; `index`: of its picture in the request, from 0; `turned`: as in `DetectedFace`, the
-    template is of the face turned upright."""
+    """An added template; `index`: of its picture in the request, from 0; `turned`: as in `DetectedFace`; the template
+    is made from the face turned upright."""
 
     index: int
     template: int
@@ -240,8 +240,8 @@ class EnrolledTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Shortcoming:
-    """What a picture was refused for: a `Refusal`, or one that a later version adds. `measured` is on the wrong side
-    of `limit`, both in the reason's own unit."""
+    """Why a picture was refused: `reason` is a `Refusal`, or one added by a later version. `measured` is on the wrong
+    side of `limit`, both in the reason's own unit."""
 
     reason: str
     measured: float
@@ -250,8 +250,8 @@ class Shortcoming:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A picture that was not enrolled. `reason`: `invalid_image`, `no_face`, or the first of `shortcomings`, which are
-    all there are; `message`: in words."""
+    """A picture that was not enrolled. `reason`: `invalid_image`, `no_face`, or the first of `shortcomings`, which
+    lists all of them; `message`: an explanation."""
 
     index: int
     reason: str
@@ -261,9 +261,8 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class EventEntry:
-    """A change. `op`: the operation's name, or `build` for scripts/create_db.py; `text`: in words; `names`: the people
-    concerned, as they were called; `undone`: was it taken back? `undoable`: would `undo`, sooner or later, take it
-    back?"""
+    """A change. `op`: the operation's name, or `build` for scripts/create_db.py; `text`: a description; `names`: the
+    affected people, by their names then; `undone`: has it been undone? `undoable`: can `undo` still reach it?"""
 
     id: int
     at: str
@@ -276,8 +275,8 @@ class EventEntry:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """Answer of `enrol`. `person`: as they are now, None where nothing was enrolled and nobody has that name;
-    `event`: None where nothing was enrolled; `doubts`: about pictures that were enrolled, in the same form."""
+    """Answer of `enrol`. `person`: as they are now, None if nothing was enrolled and nobody has that name; `event`:
+    None if nothing was enrolled; `doubts`: warnings about pictures that were enrolled, in the form of rejections."""
 
     person: PersonEntry | None
     templates: tuple[EnrolledTemplate, ...]
@@ -288,8 +287,8 @@ class Enrolled:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Answer of `rename`, `merge`, `split` and `remove`: the people concerned as they are now (not those gone).
-    `note`: what may not have been meant, such as two people of nearly one name; else empty."""
+    """Answer of `rename`, `merge`, `split` and `remove`: the affected people who still exist, as they are now. `note`:
+    a warning about a possible mistake, such as two people with nearly the same name; else empty."""
 
     event: EventEntry
     people: tuple[PersonEntry, ...]
@@ -298,9 +297,9 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """Answer of `erase`: how much there was, and is no more. `journal`: entries of the journal that lost their
-    content; `sources`: enrolled pictures whose files lie in a folder, which are not touched (create_db.py would enrol
-    them again); `complete`: False while another process still holds the old state on the disk - `note` says more."""
+    """Answer of `erase`: how much was deleted. `journal`: number of journal entries that lost their content; `sources`:
+    enrolled pictures whose files are in a folder, which are not touched (create_db.py would enrol them again);
+    `complete`: False while another process keeps the old state on disk; `note` explains."""
 
     images: int
     templates: int
@@ -314,8 +313,7 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """Answer of `undo`: the undoing itself, what it took back, the newest first, and the people concerned as they are
-    now."""
+    """Answer of `undo`: the undo itself, the changes undone, newest first, and the affected people as they are now."""
 
     event: EventEntry
     undone: tuple[EventEntry, ...]
@@ -324,7 +322,7 @@ class Undone:
 
 @dataclass(frozen=True, slots=True)
 class HistoryListed:
-    """Answer of `history`: one page, and how many events there are in all (of those asked for)."""
+    """Answer of `history`: one page, and the total number of events that matched."""
 
     events: tuple[EventEntry, ...]
     total: int

@@ -1,4 +1,4 @@
-"""The outline of a JPEG file: its segments, and where its picture ends. Nothing is decoded."""
+"""Parses a JPEG file's segments and finds where its picture ends, without decoding it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 START, END, SCAN, PROGRESSIVE = 0xD8, 0xD9, 0xDA, 0xC2
 
-# Inside a scan 0xFF is followed by 0x00, or by one of the marks from which decoding can start again.
+# Within a scan, 0xFF is followed by 0x00 or is part of a restart marker.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What begins with a marker: `data[start:end]`, without the pixels that follow a SCAN; its `marker` is the byte
-    after 0xFF."""
+    """`data[start:end]`, which begins with a marker; excludes the pixels after a SCAN. `marker`: the byte after
+    0xFF."""
 
     marker: int
     start: int
@@ -23,7 +23,7 @@ class Segment:
 
 
 def segments(data: bytes) -> Iterator[Segment]:
-    """The whole segments of a JPEG in turn, up to and with END; fewer where the file is cut off."""
+    """The complete segments of a JPEG in order, up to and including END; fewer if the file is truncated."""
     at = 0
     while (found := _MARKER.search(data, at)) is not None:
         marker, at = data[found.start() + 1], found.end()
@@ -37,9 +37,9 @@ def segments(data: bytes) -> Iterator[Segment]:
 
 
 def still(data: bytes) -> bytes:
-    """A JPEG without what cameras append to it: the film of a motion photo, a second picture, a map of depths.
+    """A JPEG without data appended by cameras: the video of a motion photo, a second picture, a depth map.
 
-    `data` itself where it is no JPEG, or one that doesn't end.
+    Returns `data` itself if it is not a JPEG or has no end.
     """
     if not data.startswith(b"\xff\xd8\xff"):
         return data

@@ -1,9 +1,9 @@
-"""How every command starts and ends: launchers and scripts hand over to `launch` before they import anything slow.
+"""Starts and ends every command: launchers and scripts call `launch` before they import anything slow.
 
-Ctrl-C at any moment ends a command with one line and exit code 130. Without the packages it needs there is one line
-that says how to get them, and exit code 2. A reader that goes away early (`| head`) ends it without a word.
+Ctrl-C at any moment ends a command with one line and exit code 130. If packages are missing, one line says how to get
+them, and the exit code is 2. A reader that closes the pipe early (`| head`) ends the command silently.
 
-Standard library only, and what an old Python can read: it is the first thing that the wrong Python meets.
+Uses only the standard library and syntax that old Pythons can parse, because it is the first module they run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import _thread
 import os
 import sys
 
-# What `signal` is made of: that itself is slow to import, and until a handler is set Ctrl-C prints a traceback
+# Not `signal`, which is slow to import: until a handler is set, Ctrl-C prints a traceback
 from _signal import (  # type: ignore[import-not-found]
     SIG_IGN,
     SIGINT,
@@ -30,7 +30,7 @@ OLDEST_PYTHON = (3, 11)
 
 _WRONG_PYTHON = 2
 _NO_OUTPUT = 3
-_INTERRUPTED = 130  # as shells have it: 128 and the signal's number
+_INTERRUPTED = 130  # like shells: 128 plus the signal's number
 _READER_GONE = 141
 
 _ROOT = os.path.realpath(__file__ + "/../..")  # of a checkout
@@ -38,7 +38,7 @@ _VENV_PYTHON = ".venv/bin/python" if os.name == "posix" else ".venv\\Scripts\\py
 
 
 def launch(module: str, requirements: str = "requirements.txt") -> NoReturn:
-    """Imports `module`, runs its `main` and exits with what that returns. `requirements`: the file of its packages."""
+    """Imports `module`, runs its `main` and exits with the result. `requirements`: the file that lists its packages."""
     ctrl_c = _CtrlC()
     code: Any = 0
     try:
@@ -52,7 +52,7 @@ def launch(module: str, requirements: str = "requirements.txt") -> NoReturn:
         _flush()
     except SystemExit as asked:
         code = asked.code
-    except BaseException as error:  # noqa: BLE001 - raised again unless it is one of those that get a line
+    except BaseException as error:  # noqa: BLE001 - re-raised unless it is reported in one line
         ctrl_c.exits()
         code = _explained(error, ctrl_c.pressed, requirements)
     ctrl_c.exits()
@@ -64,28 +64,29 @@ def launch(module: str, requirements: str = "requirements.txt") -> NoReturn:
 
 
 class _WrongPython(Exception):
-    """It can't run this project."""
+    """This version of Python can't run the project."""
 
 
 class _CtrlC:
-    """What Ctrl-C does: in this order ends the process at once, raises KeyboardInterrupt, ends the process silently.
+    """The effect of Ctrl-C: first it ends the process at once, later it raises KeyboardInterrupt, and finally it ends
+    the process silently.
 
-    While modules are imported nothing is open yet, and not every library lets an exception through there.
+    While modules are being imported nothing is open yet, and some libraries swallow exceptions then.
     """
 
     def __init__(self) -> None:
         self.pressed = False
-        # A shell's background job ignores Ctrl-C, and goes on doing so.
+        # A shell's background job ignores Ctrl-C, and must continue to.
         self._wanted = getsignal(SIGINT) != SIG_IGN
         self._handle(self._stop_at_once)
 
     def raises(self) -> None:
-        """From here on files are open, and threads run: what uses them puts them in order."""
+        """From here on files are open and threads run, and their users must clean up: raise KeyboardInterrupt."""
         self._handle(self._interrupt)
         sys.unraisablehook = self._unraisable
 
     def exits(self) -> None:
-        """The command has ended, and the interpreter waits for its threads."""
+        """The command has ended, and the interpreter is waiting for its threads: end the process."""
         if getsignal(SIGINT) in (self._interrupt, default_int_handler):
             signal(SIGINT, lambda *_: os._exit(_INTERRUPTED))
 
@@ -102,7 +103,7 @@ class _CtrlC:
         raise KeyboardInterrupt
 
     def _unraisable(self, what: Any) -> None:
-        """Ctrl-C that came while an object was being deleted, where Python would print and forget it."""
+        """Handles a Ctrl-C during an object's deletion, which Python would only print."""
         if issubclass(what.exc_type, KeyboardInterrupt):
             _thread.start_new_thread(_press_again, ())
         else:
@@ -110,7 +111,7 @@ class _CtrlC:
 
 
 def _press_again() -> None:
-    """Once the main thread has left the code that can't be interrupted."""
+    """Repeats Ctrl-C once the main thread has left the code that can't be interrupted."""
     import time
 
     time.sleep(0.01)
@@ -118,8 +119,8 @@ def _press_again() -> None:
 
 
 def _explained(error: BaseException, interrupted: bool, requirements: str) -> int:
-    """The exit code for what ended a command, and a line that says it. Raises what is a mistake of ours again."""
-    if isinstance(error, KeyboardInterrupt) or interrupted:  # which some libraries turn into an error of their own
+    """Prints a line about the error that ended a command, and returns the exit code. Re-raises bugs of ours."""
+    if isinstance(error, KeyboardInterrupt) or interrupted:  # some libraries convert it to an error of their own
         _say("stopped")
         return _INTERRUPTED
     if isinstance(error, BrokenPipeError) and not _has_reader():
@@ -144,7 +145,7 @@ def _explained(error: BaseException, interrupted: bool, requirements: str) -> in
 
 
 def _is_missing_package(name: str | None) -> bool:
-    """Whether a package of others is not installed; a wrong name in an import of ours is something else."""
+    """Is a third-party package missing? (As opposed to a wrong name in an import of ours.)"""
     from importlib.util import find_spec
 
     package = (name or "").partition(".")[0]
@@ -156,15 +157,15 @@ def _in_venv() -> str:
 
 
 def _has_reader() -> bool:
-    """Whether stdout, and not some other pipe, can be written; if not, what is left to write is dropped."""
+    """Does stdout (rather than some other pipe) still have a reader? If not, drops the remaining output."""
     import select
 
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(1, 0)
-        if not poll.poll(0):  # asked for nothing, it tells of errors
+        if not poll.poll(0):  # without requested events, it only reports errors
             return True
-    # Windows has no poll for pipes: there a broken pipe is taken for stdout's
+    # Windows has no poll for pipes: there any broken pipe is assumed to be stdout
     _drop_output()
     return False
 
@@ -179,7 +180,7 @@ def _can_write() -> bool:
 
 
 def _drop_output() -> None:
-    """Python would try to write the rest when it exits, and complain."""
+    """Drops buffered output, which Python would otherwise try to write at exit, and complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
@@ -189,7 +190,7 @@ def _flush() -> None:
 
 
 def _say(line: str) -> None:
-    """A line on stderr, past Python's buffers: a signal may have come while they were being written."""
+    """Writes a line to stderr, bypassing Python's buffers, as a signal may have interrupted a write to them."""
     message = f"{os.path.basename(sys.argv[0])}: {line}\n"  # noqa: PTH119 - pathlib is slow to import
     try:  # noqa: SIM105 - contextlib is slow to import
         os.write(2, message.encode(errors="replace"))

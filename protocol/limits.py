@@ -1,8 +1,8 @@
-"""Is a payload one msgpack map within the limits? Decided from its headers, before anything is built.
+"""Checks that a payload is one msgpack map within the limits, by its headers alone, before any object is built.
 
-msgpack's own limits hold per container: arrays of arrays of empty maps stay below them and still turn 32 MiB into
-gigabytes of Python objects. This walk counts every element first, without recursion, and steps over strings and
-binaries without touching them, so a picture costs nothing.
+msgpack's own limits apply per container: arrays of arrays of empty maps stay below them and still turn 32 MiB into
+gigabytes of Python objects. This pass first counts every element, without recursion, and skips strings and binaries
+without reading them, so a picture costs nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from facewire.protocol.errors import BadMessage
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that a message may hold. `depth`: nested containers; `elements`: values and keys in all;
-    `container`: elements of one array, or entries of one map; `text` and `key`: bytes of UTF-8."""
+    """Upper bounds for a message. `depth`: nested containers; `elements`: values and keys in total; `container`:
+    elements of an array, or entries of a map; `text` and `key`: bytes of UTF-8."""
 
     depth: int
     elements: int
@@ -25,9 +25,9 @@ class Limits:
     key: int
 
 
-# A request is an op and a few fields (an enrolment, some hundred pictures); names and queries are below 4 KiB.
+# A request is an op and a few fields (an enrolment has up to a hundred pictures); names and queries are below 4 KiB.
 REQUEST_LIMITS = Limits(depth=8, elements=16_384, container=4_096, text=4_096, key=64)
-# An answer may be large (100 faces with 100 candidates each are 10^5 elements), and the server is the client's choice.
+# An answer may be large (100 faces with 100 candidates each: 10^5 elements), and clients choose their server.
 ANSWER_LIMITS = Limits(depth=16, elements=2_000_000, container=500_000, text=65_536, key=1_024)
 
 
@@ -37,11 +37,11 @@ class _Kind(Enum):
     BINARY = auto()
     ARRAY = auto()
     MAP = auto()
-    REFUSED = auto()  # ext types and timestamps, which no message uses, and the byte that msgpack leaves unused
+    REFUSED = auto()  # ext types and timestamps, used by no message, and the byte that msgpack leaves unused
 
 
 def _describe(first: int) -> tuple[_Kind, int, int]:
-    """What a value's first byte says: its kind, its size, or instead how many bytes of size follow."""
+    """Describes a value's first byte: (kind, size, number of bytes that hold the size instead)."""
     ranges = (
         (0x7F, (_Kind.SCALAR, 0, 0)),
         (0x8F, (_Kind.MAP, first & 0x0F, 0)),
@@ -72,7 +72,7 @@ _MEANING = tuple(_describe(first) for first in range(256))
 
 
 def check_limits(payload: bytes, limits: Limits) -> None:
-    """Returns when `payload` is exactly one msgpack map within `limits`; raises BadMessage, saying where, otherwise."""
+    """Checks that `payload` is exactly one msgpack map within `limits`. Raises BadMessage with the position if not."""
     if not payload or _MEANING[payload[0]][0] is not _Kind.MAP:
         raise BadMessage("a message is one msgpack map")
     walk = _Walk(payload, limits)
@@ -82,7 +82,7 @@ def check_limits(payload: bytes, limits: Limits) -> None:
 
 
 class _Walk:
-    """One pass over a payload. `open`: per container entered, how many values are missing, and whether it is a map."""
+    """One pass over a payload. `open`: for each open container, how many values are left and whether it is a map."""
 
     def __init__(self, payload: bytes, limits: Limits) -> None:
         self.payload = payload
@@ -132,7 +132,7 @@ class _Walk:
             raise BadMessage(f"the message is nested deeper than {self.limits.depth} levels")
 
     def _skip(self, count: int) -> int:
-        """Steps over `count` bytes and gives where they began."""
+        """Skips `count` bytes and returns where they began."""
         start = self.at
         if start + count > len(self.payload):
             raise BadMessage("the message ends in the middle of a value")

@@ -1,8 +1,8 @@
-"""The shared vocabulary: every request and every answer of wire version 1, typed and frozen.
+"""Requests and answers of wire version 1, as frozen dataclasses.
 
-Requests check their own ranges (`InvalidRequest`); their types are checked by the codec when they come off the wire.
-Names of fields are the keys of the wire. Pixels are those of the image as shown (EXIF orientation applied). The
-operations on the gallery and on albums have modules of their own (gallery_messages, albums/).
+Requests check their own ranges (`InvalidRequest`); the codec checks types when it decodes them. Field names are the
+keys on the wire. Pixels are those of the upright image (EXIF orientation applied). Operations on the gallery and on
+albums are in gallery_messages and albums/.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from facewire.protocol.errors import ErrorCode
 
 Decision = Literal["match", "unknown", "ambiguous"]
 
-MAX_CANDIDATES = 100  # `k` of identify: more than a person can compare by eye, small enough to sort for free
-FMR_RANGE = (0.000001, 0.1)  # of `verify`: below, nobody has measured; above, one in ten strangers is the same
+MAX_CANDIDATES = 100  # `k` of identify: more than anybody can compare by eye, few enough to sort for free
+FMR_RANGE = (0.000001, 0.1)  # of `verify`: lower is not measured; higher, one in ten strangers would match
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 
@@ -26,7 +26,7 @@ EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 @dataclass(frozen=True, slots=True)
 class Identify(Asks["Identified"]):
-    """Who is in this picture? `image`: the bytes of a picture file (formats.py); `k`: candidates wanted a face."""
+    """Who is in this picture? `image`: the bytes of a picture file (formats.py); `k`: candidates per face."""
 
     op: ClassVar[str] = "identify"
     image: bytes
@@ -44,7 +44,7 @@ class Detect(Asks["Detected"]):
 
 @dataclass(frozen=True, slots=True)
 class Embed(Asks["Embedded"]):
-    """The faces' embeddings, for those who search elsewhere."""
+    """The faces' embeddings, for searching elsewhere."""
 
     op: ClassVar[str] = "embed"
     image: bytes
@@ -52,11 +52,11 @@ class Embed(Asks["Embedded"]):
 
 @dataclass(frozen=True, slots=True)
 class Verify(Asks["Verified"]):
-    """Do these two pictures show one person? Of several faces the largest central one counts, or the one at a point
-    (x, y): `at` of `image`, `other_at` of `other`.
+    """Do these two pictures show the same person? Of several faces, the largest central one is compared, or the one at
+    a point (x, y): `at` in `image`, `other_at` in `other`.
 
-    `fmr`: how often two different people, of people at large, may be called the same; None: as the server is set.
-    Both are embedded as enrolled pictures are: they may change places.
+    `fmr`: the rate at which two different people at large may be called the same; None: the server's setting. Both are
+    embedded like enrolled pictures, so their order does not matter.
     """
 
     op: ClassVar[str] = "verify"
@@ -76,7 +76,7 @@ class Ping(Asks["Pong"]):
 
 @dataclass(frozen=True, slots=True)
 class Health(Asks["HealthReport"]):
-    """Can the server do its work? Runs one real inference."""
+    """Does the server work? Runs one real inference."""
 
     op: ClassVar[str] = "health"
 
@@ -90,7 +90,7 @@ class Stats(Asks["StatsReport"]):
 
 @dataclass(frozen=True, slots=True)
 class Hello(Asks["Welcome"]):
-    """The token, first, where the server asks for one."""
+    """Sends the token; must come first if the server requires one."""
 
     op: ClassVar[str] = "hello"
     token: str
@@ -101,7 +101,7 @@ RequestBody = Asks[Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it travels: the peer's number for it, and what is asked."""
+    """A request on the wire: the client's id for it, and the body."""
 
     id: int
     body: RequestBody
@@ -112,7 +112,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ImageSize:
-    """Pixels, as shown."""
+    """Pixels of the upright image."""
 
     width: int
     height: int
@@ -120,7 +120,7 @@ class ImageSize:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An enrolled person who may be the probe; `image` is the enrolled picture that came closest."""
+    """An enrolled person who may be the one in the picture; `image`: the most similar enrolled picture."""
 
     name: str
     similarity: float
@@ -130,7 +130,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class EmotionAnswer:
-    """The whole distribution, its largest entry, and whether that entry reaches the model's stated confidence."""
+    """The probabilities of all emotions, the most likely one, and whether it reaches the model's confidence
+    threshold."""
 
     label: str
     confidence: float
@@ -140,10 +141,10 @@ class EmotionAnswer:
 
 @dataclass(frozen=True, slots=True)
 class DetectedFace:
-    """`box`: x, y, width, height; `landmarks`: right eye, left eye, nose, right and left mouth corner, as (x, y).
+    """`box`: x, y, width, height; `landmarks`: right eye, left eye, nose, right and left mouth corner, each (x, y).
 
-    `turned`: degrees clockwise, 0 to 315 in steps of 45, by which the picture must be turned for the face to stand
-    upright; box and landmarks are of the picture as it was sent.
+    `turned`: degrees clockwise, 0 to 315 in steps of 45, by which the picture must be turned to make the face upright;
+    box and landmarks refer to the picture as sent.
     """
 
     box: tuple[float, float, float, float]
@@ -161,10 +162,10 @@ class EmbeddedFace(DetectedFace):
 
 @dataclass(frozen=True, slots=True)
 class IdentifiedFace(DetectedFace):
-    """`name` is None unless the decision is `match`; `similarity` is the best candidate's, None in an empty gallery.
+    """`name`: None unless the decision is `match`; `similarity`: the best candidate's, None in an empty gallery.
 
-    `threshold`: the similarity that this face must have to its best candidate to be a match; `margin`: similarity
-    less threshold; `false_match`: how likely it is that a stranger has a candidate as near as this.
+    `threshold`: the similarity that this face needs to match its best candidate; `margin`: similarity minus threshold;
+    `false_match`: the probability that a stranger has a candidate this similar.
     """
 
     decision: Decision
@@ -180,7 +181,7 @@ class IdentifiedFace(DetectedFace):
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """Answer of `identify`; faces come largest first, and a picture without faces has none."""
+    """Answer of `identify`: the faces, largest first; perhaps none."""
 
     faces: tuple[IdentifiedFace, ...]
     image: ImageSize
@@ -210,7 +211,7 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class FacesSeen:
-    """The faces of a picture, largest first, as boxes, and which of them was taken: its index."""
+    """The boxes of a picture's faces, largest first, and the index of the one that was used."""
 
     boxes: tuple[tuple[float, float, float, float], ...]
     taken: int
@@ -218,11 +219,11 @@ class FacesSeen:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Answer of `verify`; `same` is `similarity >= threshold`, which is these two faces' own.
+    """Answer of `verify`; `same` is `similarity >= threshold`, where the threshold is specific to these two faces.
 
-    `margin`: similarity less threshold. Two different people are as similar as this: of people at large
-    `false_match_at_large` often, of people of one sex, age and appearance `false_match` often. `same` is also
-    `false_match_at_large <= fmr`. What has a default is not said by servers that are older than it.
+    `margin`: similarity minus threshold. `false_match_at_large`: the rate at which two different people at large are
+    this similar; `false_match`: the same for people of the same sex, age and appearance. `same` is equivalent to
+    `false_match_at_large <= fmr`. Fields with a default are not sent by older servers.
     """
 
     same: bool
@@ -240,7 +241,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """Answer of `ping`. `version`: the wire's; `server`: facewire's, where the server runs it; "" from older ones."""
+    """Answer of `ping`. `version`: of the wire; `server`: of facewire, "" from older servers."""
 
     version: int = 1
     server: str = ""
@@ -248,8 +249,8 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """Answer of `health`: `inference_ms` is a real forward pass through every network. `reason`: why it is not
-    `healthy`, and what to do; pictures are still answered then."""
+    """Answer of `health`. `inference_ms`: time of a forward pass through every network. `reason`: why the server is not
+    `healthy`, and what to do; it still answers requests with pictures then."""
 
     healthy: bool
     model: str
@@ -283,7 +284,7 @@ class Welcome:
     version: int = 1
 
 
-Result = object  # an instance of `answer_of` its request
+Result = object  # an instance of `answer_of(request)`
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +307,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A sign of life of a long operation; its answer is still to come."""
+    """Progress of a long operation, whose answer follows later."""
 
     id: int
     done: int

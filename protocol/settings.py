@@ -1,4 +1,4 @@
-"""How a setting is declared: once, on a field of a frozen dataclass. `protocol.arguments` makes a flag of it."""
+"""Declares a setting once, on a field of a frozen dataclass. `protocol.arguments` turns it into a flag."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
-LONGEST_WAIT_S = 86_400  # a day; sockets refuse waits of some centuries
+LONGEST_WAIT_S = 86_400  # a day; sockets refuse timeouts of centuries
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The numbers that a setting may have, in the unit of its flag. `words` follow "must be"; usage shows `metavar`."""
+    """The allowed numbers of a setting, in the unit of its flag. `words` follow "must be"; usage shows `metavar`."""
 
     words: str
     holds: Callable[[float], bool]
@@ -19,7 +19,7 @@ class Range:
 
 
 def between(low: float, high: float, metavar: str | None = None) -> Range:
-    """Both ends are allowed."""
+    """A range that includes both ends."""
     words = (f"{end:.6f}".rstrip("0").rstrip(".") for end in (low, high))
     return Range(f"from {' to '.join(words)}", lambda value: low <= value <= high, metavar)
 
@@ -33,7 +33,7 @@ PROBABILITY = Range("between 0 and 1", lambda value: 0 < value < 1, "P")
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What one of a flag's number counts; the flag's name ends with `suffix`."""
+    """The unit of a flag's number; the flag's name ends with `suffix`."""
 
     size: int
     suffix: str = ""
@@ -46,7 +46,7 @@ GIBIBYTES = Unit(2**30, "-gb")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What `setting` was told."""
+    """The arguments of `setting`."""
 
     help: str
     range: Range
@@ -67,11 +67,11 @@ def setting(
     parse: Callable[[str], Any] | None = None,
     default_factory: Any = MISSING,
 ) -> Any:
-    """A field of a dataclass that is also a flag; its type hint says how its text is read.
+    """A field of a dataclass that is also a flag; its type hint determines how its text is parsed.
 
-    `help`: the default is added unless that says "(default"; `range`: of numbers; `flag`: where its name is not the
-    field's, less `_s` for seconds; of a switch that is on by default, the flag that turns it off; `parse`: reads the
-    text where the type hint is none of int, float, str, Path and Literal.
+    `help`: the default is appended unless it contains "(default"; `range`: for numbers; `flag`: if its name is not the
+    field's without `_s` for seconds; for a switch that is on by default, the flag that turns it off; `parse`: parses
+    the text if the type hint is not int, float, str, Path or Literal.
     """
     told = Setting(help, range, unit, flag, metavar, parse)
     return field(default=default, default_factory=default_factory, metadata={Setting: told})

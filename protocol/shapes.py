@@ -1,6 +1,6 @@
-"""Messages to plain values and back, by the dataclasses' own type hints, so that a new operation needs no code here.
+"""Converts messages to plain values and back by their dataclasses' type hints. New operations need no code here.
 
-Known hints: int, float, bool, str, bytes, object, Literal, `X | None`, tuples, Mapping[str, X] and dataclasses.
+Supported hints: int, float, bool, str, bytes, object, Literal, `X | None`, tuples, Mapping[str, X] and dataclasses.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAMES: Mapping[type, str] = {
 
 
 def to_plain(value: Any) -> Any:
-    """Maps, lists and scalars for msgpack or JSON; a dataclass becomes a map of its fields."""
+    """Converts to maps, lists and scalars for msgpack or JSON; a dataclass becomes a map of its fields."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, (tuple, list)):
@@ -39,9 +39,9 @@ def to_plain(value: Any) -> Any:
 
 
 def without_defaults(message: Any) -> dict[str, Any]:
-    """`to_plain` less the fields that have their default, which the reader fills in again.
+    """`to_plain` without fields that equal their default, which the reader fills in.
 
-    So a request says nothing about a field that only newer servers know, unless it asks for it.
+    So a request omits fields that only newer servers know, unless it uses them.
     """
     plain: dict[str, Any] = to_plain(message)
     for field in fields(message):
@@ -51,10 +51,10 @@ def without_defaults(message: Any) -> dict[str, Any]:
 
 
 def from_plain(shape: Any, value: object, *, strict: bool) -> Any:
-    """The typed `shape` that `value` stands for; `strict` refuses unknown keys, otherwise they are passed over.
+    """Converts a plain value to `shape`; `strict` refuses unknown keys, otherwise they are ignored.
 
-    Raises BadMessage for a value of the wrong type, InvalidRequest for an unknown or missing key, a value outside
-    a Literal, and whatever the dataclass itself refuses.
+    Raises BadMessage for a value of the wrong type; InvalidRequest for an unknown or missing key, a value not in a
+    Literal, or anything that the dataclass itself refuses.
     """
     return _reader(shape, strict)(value, "")
 
@@ -83,7 +83,7 @@ def _reader(hint: Any, strict: bool) -> _Reader:
 
 def _scalar_reader(expected: type) -> _Reader:
     def read(value: object, path: str) -> Any:
-        if type(value) is not expected:  # not isinstance: true is no integer
+        if type(value) is not expected:  # not isinstance, as True is not accepted as an integer
             raise _wrong_type(path, expected, value)
         return value
 
@@ -93,7 +93,7 @@ def _scalar_reader(expected: type) -> _Reader:
 def _read_float(value: object, path: str) -> float:
     if type(value) is float:
         return value
-    if type(value) is int:  # encoders of several languages write 1.0 as 1
+    if type(value) is int:  # encoders in several languages write 1.0 as 1
         return float(value)
     raise _wrong_type(path, float, value)
 

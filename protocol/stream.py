@@ -1,7 +1,7 @@
-"""Frames over a connected socket: the only module that receives and sends.
+"""Frames over a connected socket: the only module that calls recv and send.
 
-The socket is non-blocking and every wait is a poll with its own deadline, so one thread may receive while others
-send, each with its own patience (a socket's timeout is one for both directions).
+The socket is non-blocking, and every wait is a poll with its own deadline, so one thread can receive while others
+send, each with its own timeout (a socket's own timeout applies to both directions).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Protocol, Self
 
 from facewire.protocol.framing import DEFAULT_MAX_FRAME, SMALL, FrameDecoder, encode_frame
 
-_CHUNK = 256 * 1024  # bytes a recv asks for: a photo in a few calls; allocated only while one is under way
+_CHUNK = 256 * 1024  # bytes per recv: a photo takes a few calls; allocated only during one
 
-_STALL_S = 10.0  # without a byte of a frame: more than a lost packet costs, sent again and again
+_STALL_S = 10.0  # without a byte of a frame: longer than repeated retransmissions of a lost packet take
 
-# poll() where there is one: select() fails on descriptors over 1023, epoll would cost a descriptor a wait.
+# poll() if available: select() fails on descriptors over 1023, and epoll would cost a descriptor per wait.
 _Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
@@ -28,7 +28,7 @@ class StreamTimeout(Exception):
 
 
 class NoRoom(StreamTimeout):
-    """There was no memory for a frame."""
+    """No memory for a frame became available in time."""
 
 
 class IdleTimeout(StreamTimeout):
@@ -40,11 +40,11 @@ class FrameTimeout(StreamTimeout):
 
 
 class SendTimeout(StreamTimeout):
-    """The peer accepts nothing that is sent."""
+    """The peer accepted no data in time."""
 
 
 class Memory(Protocol):
-    """Where a large frame's memory comes from."""
+    """The source of large frames' memory."""
 
     def room(self, size: int) -> AbstractContextManager[None]:
         """Reserves `size` bytes while the frame arrives. Blocks until they are free; raises NoRoom."""
@@ -57,9 +57,10 @@ class _Plenty:
 
 
 class MessageStream:
-    """Sends and receives payloads. One thread receives; any may send; any may `abort`; the receiver closes.
+    """Sends and receives payloads. Any thread may send or `abort`; only one may receive, and it must be the one to
+    close.
 
-    Every method may raise OSError when the connection is broken.
+    Every method may raise OSError if the connection is broken.
     """
 
     def __init__(
@@ -70,10 +71,10 @@ class MessageStream:
         send_timeout: float | None = None,
         memory: Memory | None = None,
     ) -> None:
-        """`send_timeout`: seconds without the peer accepting a byte; None waits for ever."""
+        """`send_timeout`: seconds without the peer accepting a byte; None waits forever."""
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
-            # Frames are written whole: waiting to fill a packet (Nagle) would only delay small answers.
+            # Frames are written whole, so waiting to fill a packet (Nagle) would only delay small answers.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.max_frame = max_frame
         self._sock = sock
@@ -81,8 +82,8 @@ class MessageStream:
         self._memory: Memory = memory or _Plenty()
         self._decoder = FrameDecoder(max_frame)
         self._unheard = False  # set once, by any thread
-        self._frame_since: float | None = None  # when the frame began that is arriving; others read it too
-        # Guards the socket's write side: a frame goes out whole, and nobody writes to a closed descriptor.
+        self._frame_since: float | None = None  # start of the incoming frame; read by other threads, too
+        # Guards the socket's write side: frames are sent whole, and never to a closed descriptor.
         self._write_lock = threading.Lock()
 
     def receive(
@@ -93,29 +94,29 @@ class MessageStream:
         most: int | None = None,
         slowest: float | None = None,
     ) -> bytes | None:
-        """The next payload, or None when the peer ended the stream between two frames.
+        """The next payload, or None if the peer ended the stream between two frames.
 
-        Waits `idle_timeout` seconds for a frame to begin (IdleTimeout) and `frame_timeout` for all of it
-        (FrameTimeout), however many bytes trickle in meanwhile; None waits for ever. `most`: bytes of this frame, where
-        less than of others; `slowest`: bytes a second that it must come at (see `_longest`). Raises FrameError, NoRoom.
+        Waits `idle_timeout` seconds for a frame to begin (IdleTimeout), and `frame_timeout` for all of it
+        (FrameTimeout), however many bytes trickle in meanwhile; None waits forever. `most`: a smaller limit in bytes
+        for this frame; `slowest`: minimum rate in bytes per second (see `_longest`). Raises FrameError, NoRoom.
         """
         self._decoder.max_frame = self.max_frame if most is None else most
         try:
             return self._next(idle_timeout, frame_timeout, slowest)
         except BaseException:
-            self._decoder.drop()  # now, and not when the connection closes, which may be seconds later
+            self._decoder.drop()  # now, as the connection may close only seconds later
             raise
         finally:
             self._frame_since = None
 
     @property
     def frame_age(self) -> float | None:
-        """Seconds since the frame began that is arriving; None between frames. Any thread may ask."""
+        """Seconds since the incoming frame began; None between frames. Any thread may call this."""
         since = self._frame_since
         return None if since is None else time.monotonic() - since
 
     def has_arrived(self) -> bool:
-        """Has something arrived that was not received yet, or the peer ended? Any thread may ask before `close`."""
+        """Is there unread data, or has the peer ended the stream? Any thread may call this before `close`."""
         with _Selector() as selector:
             selector.register(self._sock, selectors.EVENT_READ)
             return bool(selector.select(0))
@@ -142,12 +143,12 @@ class MessageStream:
         return payload
 
     def _rest(self, size: int, frame_timeout: float | None, slowest: float | None) -> bytes:
-        """The payload whose length is known."""
+        """The payload of a frame whose length is known."""
         if self._frame_since is None:
             self._frame_since = time.monotonic()
         with self._memory.room(size) if size > SMALL else nullcontext():
             longest = _longest(size, frame_timeout, slowest)
-            until = _deadline(longest)  # it could not come while there was no room
+            until = _deadline(longest)  # from now, as it could not arrive before there was memory
             while (payload := self._decoder.next_frame()) is None:
                 stalled = None if slowest is None else time.monotonic() + _STALL_S
                 data = self._receive_some(_least(until, stalled))
@@ -161,7 +162,7 @@ class MessageStream:
         return payload
 
     def send(self, payload: bytes) -> None:
-        """Sends one frame whole. Raises SendTimeout, after which nothing more can be sent, and FrameError."""
+        """Sends a whole frame. Raises SendTimeout, after which nothing more can be sent, and FrameError."""
         frame = encode_frame(payload, self.max_frame)
         with self._write_lock, memoryview(frame) as view:
             sent = 0
@@ -169,7 +170,7 @@ class MessageStream:
                 sent += self._send_some(view[sent:])
 
     def drain(self, until: float) -> None:
-        """Drops what arrives until the peer ends or breaks the stream, or it is `until` (time.monotonic)."""
+        """Discards received data until the peer ends or breaks the stream, or until `until` (time.monotonic)."""
         try:
             while self._wait(selectors.EVENT_READ, until) and self._sock.recv(_CHUNK):
                 pass
@@ -177,22 +178,22 @@ class MessageStream:
             return
 
     def end_sending(self) -> None:
-        """Tells the peer that nothing more comes; it can still be heard."""
+        """Ends our direction of the stream; the peer can still send."""
         self._shutdown(socket.SHUT_WR)
 
     def end_receiving(self, *, at_once: bool = False) -> None:
-        """Lets the receiver see the end of the stream, after what has arrived, or `at_once` even while more arrives."""
+        """Makes our receiver see the end of the stream: after the data that has arrived, or `at_once`."""
         if at_once:
             self._unheard = True
         self._shutdown(socket.SHUT_RD)
 
     def abort(self) -> None:
-        """Ends both directions at once, from any thread: whoever receives or sends is woken."""
+        """Ends both directions at once and wakes threads that receive or send. Any thread may call this."""
         self._shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Ends the connection and frees the socket; harmless when repeated. For the receiving thread only:
-        another's would free a descriptor that the receiver may be polling."""
+        """Ends the connection and frees the socket. Harmless when repeated. Only for the receiving thread: another
+        would free a descriptor that the receiver may be polling."""
         self.abort()
         with self._write_lock:
             self._sock.close()
@@ -208,7 +209,7 @@ class MessageStream:
         self.close()
 
     def _receive_some(self, until: float | None) -> bytes | None:
-        """What has arrived, b"" at the end of the stream, None when nothing came until then."""
+        """Received bytes, b"" at the end of the stream, or None if nothing arrived by `until`."""
         while not self._unheard:
             try:
                 return self._sock.recv(_CHUNK)
@@ -227,7 +228,7 @@ class MessageStream:
                     raise SendTimeout(f"the peer took nothing for {self._send_timeout} s") from None
 
     def _wait(self, event: int, until: float | None) -> bool:
-        """Blocks until the socket is ready; False when that did not happen in time."""
+        """Waits until the socket is ready. False if it isn't by `until`."""
         left = None if until is None else until - time.monotonic()
         if left is not None and left <= 0:
             return False
@@ -239,11 +240,11 @@ class MessageStream:
         try:
             self._sock.shutdown(how)
         except OSError:
-            return  # already ended by the peer, or closed: what was wanted
+            return  # already ended by the peer or closed, as intended
 
 
 def _longest(size: int, frame_timeout: float | None, slowest: float | None) -> float | None:
-    """Seconds that a frame may take: some for the line's whims, and what its bytes need at the slowest rate."""
+    """Seconds that a frame may take: a fixed allowance for stalls, plus its size at the slowest rate."""
     return frame_timeout if slowest is None else _least(frame_timeout, _STALL_S / 2 + size / slowest)
 
 

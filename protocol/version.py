@@ -1,3 +1,3 @@
-"""The version of facewire: said here and nowhere else (pyproject.toml reads it). The wire's own is in README.md."""
+"""The version of facewire, defined only here (pyproject.toml reads it). The wire's own version is in README.md."""
 
 VERSION = "0.2.0"

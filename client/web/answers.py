@@ -1,4 +1,4 @@
-"""What the API answers: results as JSON, errors as JSON with a status and a code that the page knows."""
+"""Answers of the API: results as JSON, and errors as JSON with a status and an error code."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from facewire.protocol.shapes import to_plain
 
 
 class CutOff(Exception):
-    """The rest of an answer can't be had: the connection is broken off, so nobody takes it for complete."""
+    """The rest of an answer is unavailable. Aborts the connection, so that the answer does not look complete."""
 
 
 FAILURES: tuple[type[Exception], ...] = (ClientError, ProtocolError, Overloaded)
 
-# Every code of the wire. 502 and 504 are for a server that broke the protocol or gave no answer, never for a request.
+# All codes of the wire. 502 and 504 mean that the server broke the protocol or did not answer; they never blame a
+# request.
 STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.BAD_MESSAGE: 400,
@@ -45,19 +46,19 @@ STATUS: Mapping[ErrorCode, int] = {
 
 
 def result(answer: object) -> JSONResponse:
-    """A result of the wire as JSON, the keys those of the wire."""
+    """A result as JSON, with the keys of the wire."""
     return JSONResponse(_without_bytes(to_plain(answer)))
 
 
 def error(status: int, code: str, message: str, retry_after_ms: int | None = None) -> JSONResponse:
-    """An error as the page reads it."""
+    """An error as JSON for the page."""
     headers = {} if retry_after_ms is None else {"Retry-After": str(max(1, round(retry_after_ms / 1000)))}
     body = {"error": {"code": code, "message": message, "retry_after_ms": retry_after_ms}}
     return JSONResponse(body, status_code=status, headers=headers)
 
 
 def failure(what: Exception) -> JSONResponse:
-    """One of FAILURES as the page reads it; `offline` where there is no server to ask."""
+    """One of FAILURES as JSON for the page; code `offline` if the server can't be reached."""
     if isinstance(what, ServerRefused):
         return error(STATUS[what.code], what.code, what.message, what.retry_after_ms)
     if isinstance(what, ConnectionLost):
@@ -68,11 +69,11 @@ def failure(what: Exception) -> JSONResponse:
         return error(502, "bad_answer", str(what))
     if isinstance(what, Overloaded):
         return error(503, ErrorCode.BUSY, str(what), 1000)
-    return error(400, ErrorCode.INVALID_REQUEST, str(what))  # a ProtocolError: refused before it was sent
+    return error(400, ErrorCode.INVALID_REQUEST, str(what))  # a ProtocolError: refused before sending
 
 
 def _without_bytes(plain: Any) -> Any:
-    """Pictures travel by addresses of their own, never inside JSON."""
+    """The same without bytes: pictures have their own URLs and are never sent in JSON."""
     if isinstance(plain, bytes):
         return None
     if isinstance(plain, dict):

@@ -1,4 +1,4 @@
-"""The ASGI application: routes, what guards them, and what their errors become."""
+"""The ASGI application: routes, middleware and error handling."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from facewire.client.web.settings import WebSettings
 
 STATIC = Path(__file__).with_name("static")
 
-# What a system's own table of types may lack or have wrong; with nosniff a browser runs no module of another type.
+# Types that a system's own table may lack or have wrong; with nosniff, browsers refuse modules of any other type.
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
@@ -34,7 +34,7 @@ class _Static(StaticFiles):
         kind = _TYPES.get(Path(path).suffix)
         if kind is not None:
             response.headers["content-type"] = f"{kind}; charset=utf-8"
-        response.headers["cache-control"] = "no-cache"  # kept, and asked about by its ETag
+        response.headers["cache-control"] = "no-cache"  # cached, but revalidated by ETag
         return response
 
 
@@ -83,12 +83,12 @@ def _routes() -> list[BaseRoute]:
 async def _unreadable(_: Request, what: Exception) -> Response:
     assert isinstance(what, BodyError)
     response = error(what.status, what.code, str(what), what.retry_after_ms)
-    response.headers["connection"] = "close"  # what is still on its way is read and dropped: connections.py
+    response.headers["connection"] = "close"  # data still arriving is read and discarded: see connections.py
     return response
 
 
 async def _left(_: Request, __: Exception) -> Response:
-    return Response(status_code=400)  # which nobody reads
+    return Response(status_code=400)  # never read by anybody
 
 
 async def _failed(_: Request, what: Exception) -> Response:

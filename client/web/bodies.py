@@ -1,4 +1,5 @@
-"""Uploads: read as they come, refused the moment they are too large. How fast they must come: connections.py."""
+"""Reads uploads as they arrive, and refuses them as soon as they are too large. For their minimum rate see
+places.py."""
 
 from __future__ import annotations
 
@@ -9,17 +10,17 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_JSON = 256 * 1024  # a change that names a thousand templates has 10 KB
-_MAX_DEPTH = 16  # of JSON; the deepest request has 5
+MAX_JSON = 256 * 1024  # a change of a thousand templates takes 10 KB
+_MAX_DEPTH = 16  # of JSON; the deepest request needs 5
 _INTEGERS = range(-(2**63), 2**64)  # what the wire can carry
-# Read and dropped of what was answered before it had come whole, so that the answer arrives: a connection closed on a
-# browser that still sends looks to it like a gateway that has died. What is larger than that is cut off.
+# Bytes of a request answered early that are still read and discarded, so that the answer arrives: to a browser that is
+# still sending, a closed connection looks like a dead gateway. Larger requests are cut off.
 MAX_DROPPED = 64 * 1024 * 1024
-MAX_TEXT = 1000  # characters of a name: as the wire has it for labels
+MAX_TEXT = 1000  # characters of a name: like labels on the wire
 
 
 class BodyError(Exception):
-    """A request that can't be read: an HTTP status, a code and a message; `retry_after_ms` if it may work later."""
+    """A request that can't be read: HTTP status, error code and message; `retry_after_ms` if it may work later."""
 
     def __init__(self, status: int, code: str, message: str, retry_after_ms: int | None = None) -> None:
         super().__init__(message)
@@ -29,15 +30,15 @@ class BodyError(Exception):
 
 
 class BodyBudget:
-    """ASGI middleware: what all requests under way have sent so far may have `most` bytes together.
+    """ASGI middleware that limits the bodies of all requests under way to `most` bytes in total.
 
-    One upload is limited by its route; without this, two hundred of them would still be two hundred times that.
+    Each route limits a single upload; without this, two hundred of them could take two hundred times that.
     """
 
     def __init__(self, app: ASGIApp, *, most: int) -> None:
         self._app = app
         self._most = most
-        self._held = 0  # touched by the event loop's thread only
+        self._held = 0  # used by the event loop's thread only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,9 +63,9 @@ class BodyBudget:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, of at most `limit` bytes. Raises BodyError."""
+    """The whole body, at most `limit` bytes. Raises BodyError."""
     too_large = BodyError(413, "too_large", f"this is larger than the {limit / 1024 / 1024:g} MiB that can be taken")
-    if int(request.headers.get("content-length", "0")) > limit:  # what is no number has not come through h11
+    if int(request.headers.get("content-length", "0")) > limit:  # h11 has checked that it is a number
         raise too_large
     pieces: list[bytes] = []
     size = 0
@@ -84,7 +85,7 @@ async def read_json(request: Request) -> object:
 
 
 def parse_json(said: bytes | str, what: str) -> Any:
-    """JSON that the wire can carry. Raises BodyError, which calls it `what`."""
+    """Parses JSON that the wire can carry. Raises BodyError, whose message calls it `what`."""
     try:
         value = json.loads(said)
     except (ValueError, RecursionError):
@@ -94,7 +95,7 @@ def parse_json(said: bytes | str, what: str) -> Any:
 
 
 def _check(value: object, what: str) -> None:
-    """JSON may say what no text, number or message is: half a character, infinity, a thousand levels."""
+    """Refuses values that the wire can't carry: lone surrogates, infinity, huge integers, deep nesting."""
     left = [(value, 1)]
     while left:
         item, depth = left.pop()
@@ -112,7 +113,7 @@ def _check(value: object, what: str) -> None:
 
 
 def text(request: Request, key: str, default: str | None = None) -> str:
-    """A text of the query. Raises BodyError where it is missing or too long."""
+    """A string parameter of the query. Raises BodyError if it is missing or too long."""
     value = request.query_params.get(key, default)
     if value is None:
         raise BodyError(400, "invalid_request", f"'{key}' is missing")
@@ -122,7 +123,7 @@ def text(request: Request, key: str, default: str | None = None) -> str:
 
 
 def number(request: Request, key: str, default: int | None = None) -> int:
-    """A whole number of the query. Raises BodyError."""
+    """An integer parameter of the query. Raises BodyError."""
     value = text(request, key, None if default is None else str(default))
     if not value.isascii() or not value.isdigit() or len(value) > 16:
         raise BodyError(400, "invalid_request", f"'{key}' must be a whole number")

@@ -1,4 +1,4 @@
-"""The camera's websocket: uvicorn's, with the place that its HTTP connection had, and an end to silence."""
+"""The camera's websocket: uvicorn's, with its HTTP connection's place and an idle timeout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TRY_AGAIN_LATER = 1013
 
 
 class CameraConnection(WebSocketsSansIOProtocol):
-    """The websocket that a browser's connection has become, which holds its place."""
+    """A browser's connection after the upgrade to a websocket; it keeps its place."""
 
     def __init__(self, places: Places, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         super().__init__(config, server_state, app_state)
@@ -33,19 +33,19 @@ class CameraConnection(WebSocketsSansIOProtocol):
 
     @property
     def address(self) -> str:
-        """Whose it is."""
+        """The client's address."""
         return address_of(self.client)
 
     def standing(self, now: float) -> tuple[Standing, float] | None:
-        """How it stands: see places.Holder."""
+        """See places.Holder."""
         return None if self.read_paused else (Standing.SLOW, self._pace.behind(now))
 
     def give_way(self) -> None:
-        """Closes, with a word."""
+        """Closes with a reason."""
         self._end("this page is full")
 
     def look(self, now: float) -> None:
-        """Ends if it is overdue."""
+        """Closes if overdue."""
         if self.read_paused:
             self._pace.start(now)
         elif self._pace.behind(now) > self._places.limits.socket_s:
@@ -60,29 +60,29 @@ class CameraConnection(WebSocketsSansIOProtocol):
         finally:
             self._places.end(self)
         if not self.handshake_complete and self.transport.is_closing():
-            raise ClientDisconnected  # before it was greeted: uvicorn would take that for a fault of the application
+            raise ClientDisconnected  # before the handshake: uvicorn would report an application error
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Takes the place that the HTTP connection has left."""
+        """Takes over the place of the HTTP connection."""
         super().connection_made(transport)
         self._places.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The browser has gone, or was cut off."""
+        """The browser has disconnected or was disconnected."""
         self._places.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Frames, whole or in part."""
+        """Handles received data."""
         self._pace.pay(len(data), self.loop.time())
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            # More headers, or longer ones, than websockets reads; uvicorn does not look at what it has to say
+            # More or longer headers than websockets accepts; uvicorn ignores its answer
             self.transport.write(b"".join(self.conn.data_to_send()) or _BAD_REQUEST)
             self.transport.close()
 
     async def send(self, message: Message) -> None:  # type: ignore[override]
-        """Sends; who has been told to go hears nothing more, which is no error of ours."""
+        """Sends. Silently drops messages to a connection told to close, as that is not an error of ours."""
         await self.writable.wait()
         if self.close_sent:
             raise ClientDisconnected

@@ -1,7 +1,7 @@
-"""HTTP connections: uvicorn's, with a place for each, an end to silence, and answers that arrive.
+"""HTTP connections: uvicorn's, with limited places, timeouts and lingering close.
 
-uvicorn has no time limit for a request's head or body, closes on a browser that still sends (which then sees a reset
-in place of the answer), and logs a traceback for whoever leaves. All that is mended here, below the application.
+uvicorn has no timeout for a request's head or body, closes while the browser is still sending (which then sees a reset
+instead of the answer), and logs a traceback when a client disconnects. This module fixes that below the application.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _log = logging.getLogger("facewire.web")
 
 
 class _Parting(asyncio.Transport):
-    """A transport whose `close` asks its connection first."""
+    """A transport whose `close` calls back to its connection."""
 
     def __init__(self, inner: asyncio.Transport, on_close: Callable[[], None]) -> None:
         super().__init__()
         self.inner = inner
-        self.lingers = False  # nothing more is said, but what comes is still read
+        self.lingers = False  # nothing more is sent, but data is still read
         self._on_close = on_close
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class _Parting(asyncio.Transport):
 
 
 class HttpConnection(H11Protocol):
-    """A browser's connection, which holds one of `places`."""
+    """A browser's connection, which holds a place."""
 
     transport: asyncio.Transport
 
@@ -74,19 +74,19 @@ class HttpConnection(H11Protocol):
         self.ws_protocol_class = cast(Any, partial(CameraConnection, places))
         self._pace = Pace(places.limits.rate, self.loop.time())
         self._waiting_since = self.loop.time()
-        self._blocked_since: float | None = None  # the browser takes no more of its answer
+        self._blocked_since: float | None = None  # when the browser stopped reading its answer
         self._left = asyncio.Event()
-        self._dropped = 0  # bytes that came after the answer
+        self._dropped = 0  # bytes received after the answer
 
-    # ---------------------------------------------------------------------------------------- its place
+    # ---------------------------------------------------------------------------------------- places
 
     @property
     def address(self) -> str:
-        """Whose it is."""
+        """The client's address."""
         return address_of(self.client)
 
     def standing(self, now: float) -> tuple[Standing, float] | None:
-        """How it stands: see places.Holder."""
+        """See places.Holder."""
         if self._blocked_since is not None:
             return Standing.SLOW, now - self._blocked_since
         if self._socket.lingers or (not self._under_way and self.conn.their_state is h11.SEND_BODY):
@@ -99,10 +99,11 @@ class HttpConnection(H11Protocol):
         return None
 
     def give_way(self) -> None:
-        """Ends: a request that has not come whole is told so, a connection that asks nothing is closed."""
+        """Closes. A request not yet complete is answered with an error first."""
         if self._under_way and not self._socket.lingers:
             self._refuse(503, "busy", FULL, 1000)
-            # Without lingering, as its place is gone: what is slow has little on its way that could cost it the answer
+            # Without lingering, as the place is gone: a slow client has little data in flight that could cost it the
+            # answer
             self._socket.inner.close()
             self.loop.call_later(self._places.limits.linger_s, self._socket.inner.abort)
         else:
@@ -110,11 +111,11 @@ class HttpConnection(H11Protocol):
         self._places.leave(self)
 
     def look(self, now: float) -> None:
-        """Ends if it is overdue."""
+        """Closes if overdue."""
         limits, stands = self._places.limits, self.standing(now)
         match stands:
             case None:
-                self._pace.start(now)  # what we held up is not owed
+                self._pace.start(now)  # don't count the time that we caused
             case (Standing.ANSWERED, seconds) if seconds > limits.linger_s:
                 self._abort()
             case (Standing.IDLE, seconds) if seconds > limits.waiting_s:
@@ -154,14 +155,14 @@ class HttpConnection(H11Protocol):
             self._places.end(self)
 
     async def _until_left(self, work: asyncio.Future[None]) -> None:
-        """The application's work, which ends when the browser leaves or the page is stopped."""
+        """Runs the application's work until it is done, the browser disconnects or the page is stopped."""
         left: asyncio.Future[Any] = asyncio.ensure_future(self._left.wait())
-        with suppress(asyncio.CancelledError):  # at the end of all; uvicorn would log a traceback
+        with suppress(asyncio.CancelledError):  # at shutdown; uvicorn would log a traceback
             await asyncio.wait({work, left}, return_when=asyncio.FIRST_COMPLETED)
         left.cancel()
         if work.done():
             return work.result()
-        self.cycle.disconnected = True  # nothing is answered any more, and uvicorn need not complain
+        self.cycle.disconnected = True  # no answer is sent any more, and uvicorn must not complain
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work
@@ -171,19 +172,19 @@ class HttpConnection(H11Protocol):
     # ---------------------------------------------------------------------------------------- asyncio and uvicorn
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A browser has come."""
+        """A browser has connected."""
         self._socket = _Parting(transport, self._part)
         super().connection_made(self._socket)
         self._places.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The browser has gone, or was cut off."""
+        """The browser has disconnected or was disconnected."""
         self._left.set()
         self._places.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of a request, or of one that was answered already."""
+        """Handles data of a request, perhaps one that was already answered."""
         self._pace.pay(len(data), self.loop.time())
         if self._socket.lingers or (not self._under_way and self.conn.their_state is h11.SEND_BODY):
             self._dropped += len(data)
@@ -194,26 +195,26 @@ class HttpConnection(H11Protocol):
             super().data_received(data)
 
     def pause_writing(self) -> None:
-        """The browser takes no more for now."""
+        """The browser has stopped reading for now."""
         self._blocked_since = self.loop.time()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """It has taken something."""
+        """The browser is reading again."""
         self._blocked_since = None
         super().resume_writing()
 
     def on_response_complete(self) -> None:
-        """The answer is written."""
+        """The answer has been written."""
         self._waiting_since = self.loop.time()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """For what is no HTTP."""
+        """Answers data that is not valid HTTP."""
         self._refuse(400, "invalid_request", "this is no HTTP request that can be read")
 
     def shutdown(self) -> None:
-        """The page is being stopped: what is under way is answered, the rest ends."""
+        """Stops: requests under way are answered, other connections are closed."""
         if self._under_way:
             self.cycle.keep_alive = False
         else:
@@ -223,7 +224,7 @@ class HttpConnection(H11Protocol):
         return self._get_upgrade() == b"websocket" and self.scope["method"] == "GET"
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """The camera: another protocol takes over the transport."""
+        """The camera: the websocket protocol takes over the transport."""
         self._places.leave(self)
         self.transport = self._socket.inner
         super().handle_websocket_upgrade(event)
@@ -231,7 +232,7 @@ class HttpConnection(H11Protocol):
     # ---------------------------------------------------------------------------------------- ending
 
     def _refuse(self, status: int, code: str, message: str, retry_after_ms: int | None = None) -> None:
-        """Answers in the application's place, whose work ends, and closes."""
+        """Cancels the application's work, answers with an error in its place, and closes."""
         if self._under_way:
             started = self.cycle.response_started
             self.cycle.disconnected = True
@@ -251,7 +252,8 @@ class HttpConnection(H11Protocol):
         self._socket.close()
 
     def _part(self) -> None:
-        """Closes. A browser that still sends gets the answer and its end, and what comes is read for a while."""
+        """Closes. If the browser is still sending, ends our direction and reads on for a while, so that it gets the
+        answer."""
         socket = self._socket
         if socket.is_closing() or self.conn.their_state not in (h11.SEND_BODY, h11.ERROR):
             socket.inner.close()

@@ -1,4 +1,4 @@
-"""ZIP files, handed on piece by piece as fast as the browser takes them."""
+"""Forwards ZIP files piece by piece, as fast as the browser reads them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from facewire.client.web.pictures import attachment
 from facewire.client.web.sessions import Session
 from facewire.protocol.albums.export import EXPORT_READ, AlbumExported, AlbumExportPiece, AlbumExportRead
 
-_FROM = re.compile(r"bytes=(\d{1,15})-")  # what a browser asks for that goes on with a download
+_FROM = re.compile(r"bytes=(\d{1,15})-")  # sent by a browser that resumes a download
 
 
 async def download(request: Request) -> Response:
-    """A prepared ZIP, whole or from a byte on."""
+    """A prepared ZIP, whole or from an offset on."""
     gateway, session = gateway_of(request), session_of(request)
     prepared = gateway.export(session, text(request, "export"))
     if prepared is None:
@@ -40,7 +40,7 @@ async def download(request: Request) -> Response:
     headers["Content-Length"] = str(size - offset)
     if asked:
         headers["Content-Range"] = f"bytes {offset}-{size - 1}/{size}"
-    first = await _piece(gateway, session, prepared, offset)  # what goes wrong here has an answer of its own
+    first = await _piece(gateway, session, prepared, offset)  # an error here can still be answered
     pieces = _pieces(gateway, session, prepared, offset, first)
     return StreamingResponse(pieces, 206 if asked else 200, headers, media_type="application/zip")
 
@@ -48,7 +48,7 @@ async def download(request: Request) -> Response:
 async def _pieces(
     gateway: Gateway, session: Session, zip_: AlbumExported, offset: int, first: bytes
 ) -> AsyncIterator[bytes]:
-    """From `offset` on. Raises CutOff where the rest can't be had: the browser then asks for it again."""
+    """The bytes from `offset` on. Raises CutOff if the rest is unavailable; the browser then retries."""
     piece = first
     while piece:
         offset += len(piece)

@@ -1,4 +1,4 @@
-"""What the routes share: the settings, the sessions, and a pool of clients for each token in use."""
+"""State shared by the routes: settings, sessions, and a pool of clients for each token in use."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from facewire.protocol.albums.export import AlbumExported
 
 Answer = TypeVar("Answer")
 
-_MAX_POOLS = 4  # a server has one token; an old one lives on until it was refused
-_MAX_EXPORTS = 1000  # the server keeps one for a day
+_MAX_POOLS = 4  # a server has one token; an old one stays until it is refused
+_MAX_EXPORTS = 1000  # the server keeps each for a day
 
 
 class Gateway:
@@ -33,11 +33,11 @@ class Gateway:
         self._exports: OrderedDict[tuple[str | None, str], AlbumExported] = OrderedDict()
 
     async def ask(self, session: Session, question: Callable[[FaceClient], Answer], *, changes: bool = False) -> Answer:
-        """What the server answers to this browser. Raises ClientError, ProtocolError, Overloaded."""
+        """The server's answer to this browser. Raises ClientError, ProtocolError, Overloaded."""
         return await self._pool(session.token).call(question, changes=changes)
 
     async def asks_for_token(self) -> bool:
-        """Whether the server does. Raises ClientError, Overloaded."""
+        """Does the server require a token? Raises ClientError, Overloaded."""
         try:
             await self._pool(None).call(lambda client: client.ping())
         except Unauthorized:
@@ -45,18 +45,18 @@ class Gateway:
         return False
 
     def client(self, token: str | None) -> FaceClient:
-        """A client of its own, not connected yet."""
+        """A new client, not connected yet."""
         host, port = self.settings.server
         return FaceClient(host, port, timeout=self.settings.timeout, token=token, retries=2)
 
     def keep_export(self, session: Session, export: AlbumExported) -> None:
-        """Remembers a ZIP that can be read."""
+        """Remembers a prepared ZIP."""
         self._exports[session.token, export.export] = export
         while len(self._exports) > _MAX_EXPORTS:
             self._exports.popitem(last=False)
 
     def export(self, session: Session, number: str) -> AlbumExported | None:
-        """A ZIP that was prepared for this browser's token."""
+        """A ZIP prepared for this browser's token, or None."""
         return self._exports.get((session.token, number))
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class Gateway:
         return self._pools[token]
 
     def _close_idle_pool(self) -> None:
-        """Closes the pool that has been idle longest. Raises Overloaded if none is idle: nobody loses an answer."""
+        """Closes the pool that has been idle longest. Raises Overloaded if none is idle, so that no answer is lost."""
         for token, pool in self._pools.items():
             if pool.is_idle:
                 del self._pools[token]
@@ -90,7 +90,7 @@ def gateway_of(connection: HTTPConnection) -> Gateway:
 
 
 def session_of(connection: HTTPConnection) -> Session:
-    """The browser's session, as the guard found it."""
+    """The browser's session, set by the guard."""
     session = connection.state.session
     assert isinstance(session, Session)
     return session

@@ -1,9 +1,9 @@
-"""What every request must pass, and what every answer carries.
+"""Checks of every request, and security headers of every answer.
 
-- Host must be a name that the page is known by: a foreign name that was made to point here (DNS rebinding) is refused.
-- What another site's page sends is refused, by Sec-Fetch-Site and Origin; only following a link to a page is allowed.
-- A change must carry the session's CSRF token, besides.
-- Every answer forbids guessing types, framing, foreign scripts, inline scripts and inline styles.
+- Host must be one of the page's names, to prevent DNS rebinding.
+- Requests from other sites are refused by Sec-Fetch-Site and Origin, except for links to a page.
+- Changes must carry the session's CSRF token, too.
+- Every answer forbids MIME sniffing, framing, foreign scripts, inline scripts and inline styles.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from facewire.client.web.sessions import Session, Sessions
 
 CSRF_HEADER = "x-csrf-token"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_FORMS = frozenset({"/login", "/logout"})  # they carry the token in a field, and need no script: pages.py checks it
+_FORMS = frozenset({"/login", "/logout"})  # forms without scripts carry the token in a field, which pages.py checks
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob:",  # blob: pictures that were chosen, and not yet sent
+        "img-src 'self' blob:",  # blob: pictures chosen but not yet sent
         "media-src 'self' blob:",
         "connect-src 'self'",
         "worker-src 'self'",
@@ -37,8 +37,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",  # no text becomes HTML, not even by mistake
-        "trusted-types upload-worker",  # the one address that uploading.js starts a worker from
+        "require-trusted-types-for 'script'",  # text can't become HTML, even by mistake
+        "trusted-types upload-worker",  # for the one URL from which uploading.js starts a worker
     )
 )
 HEADERS: Mapping[str, str] = {
@@ -113,31 +113,31 @@ class Guard:
 
 
 def csrf_is_right(said: str, session: Session) -> bool:
-    """Is it the session's? Takes as long for a nearly right one."""
+    """Is this the session's CSRF token? Compares in constant time."""
     return hmac.compare_digest(said.encode(), session.csrf.encode())
 
 
 def cookie_name(connection: HTTPConnection) -> str:
-    """Of the session. Cookies don't know ports, so pages on two ports of a machine need two names."""
+    """The session cookie's name. Cookies ignore ports, so pages on two ports of a machine need different names."""
     _, _, port = connection.headers.get("host", "").rpartition(":")
     return f"facewire-{port}" if port.isdigit() else "facewire"
 
 
 def set_session(connection: HTTPConnection, response: Response, session: Session) -> None:
-    """Gives the browser another session."""
+    """Sets the browser's session."""
     secure = connection.scope["scheme"] == "https"
     response.headers.append("set-cookie", _cookie(session, secure=secure, name=cookie_name(connection)))
 
 
 def _same_origin(scope: Scope, headers: Headers) -> bool:
-    """Raises ValueError for an invalid Origin, such as `http://[`."""
+    """Does the request come from the page itself? Raises ValueError for an invalid Origin, such as `http://[`."""
     origin = headers.get("origin")
     if origin is not None:
         said = urlsplit(origin)
-        secure = scope["scheme"] in ("https", "wss")  # then http:// of the same name is somebody else
+        secure = scope["scheme"] in ("https", "wss")  # then http:// of the same name is another origin
         return said.netloc == headers.get("host", "") and (said.scheme == "https" or not secure)
     if scope["type"] == "websocket":
-        return False  # browsers always say where a websocket comes from
+        return False  # browsers always send the Origin of a websocket
     site = headers.get("sec-fetch-site", "same-origin")
     if site in ("same-origin", "none"):
         return True

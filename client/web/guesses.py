@@ -1,4 +1,4 @@
-"""Tokens that visitors type, tried at the server: a few at a time, slowly where they are wrong."""
+"""Checks tokens typed by visitors with the server: a few at a time, slowly if they are wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facewire.client.web.pool import Overloaded, finished
 
 _AT_ONCE = 2
 _MAX_WAITING = 16
-_WRONG_S = 0.5  # what a wrong token costs, so that guessing many takes long
+_WRONG_S = 0.5  # delay after a wrong token, to slow guessing down
 
 
 class Guesses:
@@ -23,10 +23,10 @@ class Guesses:
         self._under_way = 0
 
     async def try_token(self, token: str) -> None:
-        """Returns where the server knows it. Raises Unauthorized, other ClientErrors, ProtocolError, Overloaded."""
+        """Returns if the server accepts it. Raises Unauthorized, other ClientErrors, ProtocolError, Overloaded."""
         if self._under_way >= _AT_ONCE + _MAX_WAITING:
             raise Overloaded("too many tokens are being tried at once; try again in a moment")
-        # Who leaves before the answer has paid for the guess, too
+        # A visitor who disconnects before the answer must not avoid the delay
         await finished(asyncio.ensure_future(self._try(token)))
 
     async def _try(self, token: str) -> None:

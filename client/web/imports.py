@@ -1,4 +1,4 @@
-"""Imports of the server's own folders into albums: started by a page, continued when it is closed."""
+"""Imports folders of the server into albums: started by a page, continued after it is closed."""
 
 from __future__ import annotations
 
@@ -21,45 +21,45 @@ from facewire.protocol.albums.adding import AlbumImport, AlbumIngested, AlbumPro
 from facewire.protocol.messages import Progress
 from facewire.protocol.shapes import from_plain, to_plain
 
-_MAX_RUNNING = 4  # each holds one of the pool's sixteen threads for as long as it takes
-_MAX_KEPT = 100  # finished ones that a page may still ask about
+_MAX_RUNNING = 4  # each occupies one of the pool's sixteen threads until it is done
+_MAX_KEPT = 100  # finished ones whose result a page may still request
 
 
 @dataclass(slots=True)
 class Import:
-    """One import. Used by the event loop's thread, but for `news`, which the asking thread replaces whole."""
+    """One import. Used by the event loop's thread, except `news`, which a pool thread replaces as a whole."""
 
     folder: str
-    news: tuple[int, int] = (0, 0)  # files looked at, of how many
+    news: tuple[int, int] = (0, 0)  # files processed, total
     result: AlbumIngested | None = None
-    error: object = None  # as the API answers errors
+    error: object = None  # in the API's form
 
     @property
     def running(self) -> bool:
-        """Is it under way?"""
+        """Is it still running?"""
         return self.result is None and self.error is None
 
     def plain(self) -> dict[str, object]:
-        """As the page reads it."""
+        """JSON values for the page."""
         done, total = self.news
         said = {"folder": self.folder, "running": self.running, "done": done, "total": total, "error": self.error}
         return said | {"result": None if self.result is None else to_plain(self.result)}
 
 
 class Imports:
-    """Every import of this gateway; used by the event loop's thread only."""
+    """All imports of this gateway. Used by the event loop's thread only."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._known: OrderedDict[tuple[str | None, str], Import] = OrderedDict()
-        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself has only weak references to tasks
 
     def of(self, session: Session, album: str) -> Import | None:
-        """The last one into that album."""
+        """The last import into this album, or None."""
         return self._known.get((session.token, album))
 
     def begin(self, session: Session, wanted: AlbumImport) -> Import:
-        """A new one, or that which fills the album already. Raises Overloaded."""
+        """Starts an import, or returns the one already running for the album. Raises Overloaded."""
         key = session.token, wanted.album
         known = self._known.get(key)
         if known is not None and known.running:
@@ -83,7 +83,7 @@ class Imports:
             begun.news = news.done, news.total
 
         try:
-            ingested = await self._gateway.ask(session, ask)  # asked twice, it goes on where it was
+            ingested = await self._gateway.ask(session, ask)  # repeating the request resumes the import
             await self._gateway.ask(
                 session, lambda client: client.ask(AlbumProcess(wanted.album, wait=False)), changes=True
             )
@@ -93,7 +93,7 @@ class Imports:
 
 
 async def begin(request: Request) -> JSONResponse:
-    """Begins to import `folder` into `album`, and then to look for faces."""
+    """Starts to import `folder` into `album`; its faces are processed afterwards."""
     wanted: AlbumImport = from_plain(AlbumImport, await read_json(request), strict=True)
     begun = imports_of(request).begin(session_of(request), wanted)
     if begun.folder != wanted.folder:
@@ -102,7 +102,7 @@ async def begin(request: Request) -> JSONResponse:
 
 
 async def look(request: Request) -> JSONResponse:
-    """How far the last import into `album` is; null if there was none."""
+    """The state of the last import into `album`; null if there was none."""
     found = imports_of(request).of(session_of(request), text(request, "album"))
     return JSONResponse(None if found is None else found.plain())
 

@@ -1,4 +1,4 @@
-"""The camera: frames come over a websocket, the newest is identified, those that were late are dropped."""
+"""The camera: receives frames over a websocket, identifies the newest, and drops outdated ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from facewire.client.web.gateway import gateway_of, session_of
 from facewire.client.web.pictures import CANDIDATES
 from facewire.protocol.shapes import to_plain
 
-MAX_FRAME = 4 * 1024 * 1024  # bytes of a camera's picture; 1280x720 as JPEG has 200 KB
-_HEADER = struct.Struct(">I")  # before the picture: its number, which the answer repeats
+MAX_FRAME = 4 * 1024 * 1024  # bytes of a camera frame; 1280x720 as JPEG takes 200 KB
+_HEADER = struct.Struct(">I")  # before the picture: its number, repeated in the answer
 _NO_BYTES, _TOO_BIG = 1003, 1009
 
 
 class Newest:
-    """Holds one frame: a newer one takes its place, so nothing old is ever worked on."""
+    """Holds one frame. A newer one replaces it, so outdated frames are never processed."""
 
     def __init__(self) -> None:
         self._frame: bytes | None = None
@@ -30,7 +30,7 @@ class Newest:
         self.dropped = 0
 
     def put(self, frame: bytes) -> None:
-        """Replaces what nobody has taken yet."""
+        """Stores a frame, replacing one not taken yet."""
         self.dropped += self._frame is not None
         self._frame = frame
         self._there.set()
@@ -45,7 +45,7 @@ class Newest:
 
 
 async def live(socket: WebSocket) -> None:
-    """Answers `{"frame": n, "dropped": n, "answer": ... or "error": ...}` for the frames that are newest in time."""
+    """Answers `{"frame": n, "dropped": n, "answer": ... or "error": ...}` for each frame processed."""
     try:
         await socket.accept()
     except WebSocketDisconnect:
@@ -67,7 +67,7 @@ async def _receive(socket: WebSocket, newest: Newest) -> None:
             return
         frame = message.get("bytes")
         if frame is None or not _HEADER.size < len(frame) <= MAX_FRAME:
-            with suppress(RuntimeError, WebSocketDisconnect):  # closed meanwhile by the other side
+            with suppress(RuntimeError, WebSocketDisconnect):  # closed by the browser meanwhile
                 await socket.close(_NO_BYTES if frame is None else _TOO_BIG)
             return
         newest.put(frame)

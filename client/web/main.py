@@ -1,4 +1,4 @@
-"""`python web_app.py ...`: builds the page, runs it, ends it."""
+"""`python web_app.py ...`: builds, runs and stops the page."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from facewire.client.web.live import MAX_FRAME
 from facewire.client.web.places import Limits, Places
 from facewire.client.web.settings import WebSettings, parse
 
-_STOP_GRACE_S = 3  # for what is under way; downloads that were cut off are continued by the browser
+_STOP_GRACE_S = 3  # for requests under way; browsers resume interrupted downloads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serves until Ctrl-C or SIGTERM; gives the exit code."""
+    """Serves until Ctrl-C or SIGTERM; returns the exit code."""
     settings = parse(sys.argv[1:] if argv is None else argv)
     try:
         check_certificate(settings)
@@ -37,14 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, UnicodeError) as error:
         print(f"web_app.py: {why_not(settings, error)}", file=sys.stderr)
         return 3
-    # It would log every malformed form; the sender is told, and nobody else can do anything about it
+    # It would log every malformed form; the sender gets an error, and nobody else can act on it
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     with listening:
         scheme = "http" if settings.tls_cert is None else "https"
         host, port = listening.getsockname()[:2]
         print(f"the page is at {scheme}://{_shown(host)}:{port}/", flush=True)
         print(f"it asks the server at {settings.server[0]}:{settings.server[1]}; Ctrl-C stops it", flush=True)
-        # uvicorn ends on these by itself, and then raises them once more, for whoever was there before it
+        # uvicorn handles these signals itself, then raises them again for the previous handlers
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         uvicorn.Server(web_config(settings, create_app(settings))).run(sockets=[listening])
@@ -52,12 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def web_config(settings: WebSettings, app: ASGIApp) -> uvicorn.Config:
-    """How uvicorn runs the page."""
+    """uvicorn's configuration."""
     return _Config(
         app,
         limits=settings.limits,
         log_level="warning",
-        access_log=False,  # addresses hold people's names
+        access_log=False,  # URLs contain people's names
         server_header=False,
         proxy_headers=False,
         lifespan="on",
@@ -78,7 +78,7 @@ class _Config(uvicorn.Config):
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """With an end to TLS handshakes, which come before there is a connection that could hold a place."""
+    """An event loop with a timeout for TLS handshakes, which happen before a connection can hold a place."""
 
     def __init__(self, handshake_s: float) -> None:
         super().__init__()
@@ -91,13 +91,13 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def listen(settings: WebSettings) -> socket.socket:
-    """A socket that listens where the settings say. Raises OSError."""
+    """A listening socket for the settings. Raises OSError."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     return socket.create_server((settings.host, settings.port), family=family, backlog=128)
 
 
 def why_not(settings: WebSettings, error: Exception) -> str:
-    """Why `listen` failed, for people."""
+    """Explains why `listen` failed."""
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return f"port {settings.port} on {settings.host} is in use; stop what uses it, or take another with --port"
     reason = getattr(error, "strerror", None) or error
@@ -109,11 +109,11 @@ class BadCertificate(Exception):
 
 
 def check_certificate(settings: WebSettings) -> None:
-    """Reads certificate and key as uvicorn will. Raises BadCertificate."""
+    """Loads certificate and key like uvicorn. Raises BadCertificate."""
     if settings.tls_cert is None:
         return
     try:
-        # Without `password` OpenSSL would ask the terminal for a passphrase
+        # Without `password`, OpenSSL would ask for a passphrase on the terminal
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key, password="")
     except OSError as error:  # ssl.SSLError is one
         reason = (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or "no certificate, or no key"

@@ -1,6 +1,6 @@
-"""Every operation without pictures: `POST /api/op/NAME` with the request's keys as JSON, answered as on the wire.
+"""All operations without pictures: `POST /api/op/NAME` with the request's keys as JSON, answered as on the wire.
 
-The protocol's own types check the keys, so this needs no word about any operation but whether the page may ask it.
+The protocol's types check the keys, so this module only lists which operations the page may use.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHANGING = (
 
 
 async def operate(request: Request) -> JSONResponse:
-    """One operation. `show` never sends crops: a crop is a picture, with an address of its own."""
+    """Runs one operation. `show` never sends crops, because each picture has its own URL."""
     op = request.path_params["op"]
     if op not in _LOOKING and op not in _CHANGING:
         return error(404, "unsupported_op", "the page has no such operation")
@@ -38,7 +38,7 @@ async def operate(request: Request) -> JSONResponse:
     if op == "show" and isinstance(keys, dict):
         keys = {**keys, "crops": False}
     if op == "album.process" and isinstance(keys, dict):
-        keys = {**keys, "wait": False}  # the page asks for the status instead, so that it can be closed
+        keys = {**keys, "wait": False}  # the page polls the status instead, so that it can be closed
     body: RequestBody = from_plain(REQUEST_OF[op], keys, strict=True)
     answer = await gateway_of(request).ask(
         session_of(request), lambda client: client.ask(body), changes=op in _CHANGING

@@ -1,4 +1,4 @@
-"""The HTML: a frame for each view, which its module fills; logging in and out."""
+"""The HTML: a skeleton for each view, filled by its JavaScript module; login and logout."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TEMPLATES = Environment(
 _MAX_FORM = 16 * 1024
 _WRONG_TOKEN = "The server does not know this token. It is the one in its FACEWIRE_TOKEN."
 
-# What the page lets people choose, and how its scripts tell a picture. Phones offer their photos only for "image/*".
+# The files that the page lets people choose. Phones offer their photos only for "image/*".
 _ACCEPT = ",".join(("image/*", *sorted(EXTENSIONS)))
 _FORMATS = json.dumps(
     {
@@ -45,12 +45,12 @@ _FORMATS = json.dumps(
 
 
 async def home(_: Request) -> Response:
-    """The page begins with Identify."""
+    """Redirects to Identify."""
     return RedirectResponse("/identify", 303)
 
 
 async def identify(request: Request) -> Response:
-    """Who is it?"""
+    """The Identify view."""
     return await _view(request, "identify", "Identify")
 
 
@@ -60,7 +60,7 @@ async def people(request: Request) -> Response:
 
 
 async def person(request: Request) -> Response:
-    """One person of the gallery."""
+    """A person of the gallery."""
     return await _view(request, "person", text(request, "name"), section="people")
 
 
@@ -70,12 +70,12 @@ async def albums(request: Request) -> Response:
 
 
 async def album(request: Request) -> Response:
-    """One album."""
+    """An album."""
     return await _view(request, "album", text(request, "album"), section="albums")
 
 
 async def login(request: Request) -> Response:
-    """The form, and what it sends."""
+    """Shows the login form, and handles its submission."""
     if request.method == "GET":
         return _render(request, "login", "Log in", problem="")
     fields = await _fields(request)
@@ -85,7 +85,7 @@ async def login(request: Request) -> Response:
     response = RedirectResponse("/identify", 303)
     try:
         if not await gateway.asks_for_token():
-            return response  # then there is none to remember
+            return response  # no token to remember
         await gateway.guesses.try_token(token)
     except Unauthorized:
         return _render(request, "login", "Log in", status=401, problem=_WRONG_TOKEN)
@@ -98,28 +98,28 @@ async def login(request: Request) -> Response:
 
 
 async def logout(request: Request) -> Response:
-    """Forgets the token: a form without scripts, so that nobody stays logged in because one failed."""
+    """Forgets the token. A form without scripts, so that nobody stays logged in because a script failed."""
     session = session_of(request)
     if not csrf_is_right((await _fields(request)).get("csrf", ""), session):
-        return RedirectResponse("/identify", 303)  # an old form, or not ours: nothing is forgotten
+        return RedirectResponse("/identify", 303)  # an old or forged form: ignore it
     gateway_of(request).sessions.forget(session.id)
     response = RedirectResponse("/login", 303)
-    response.headers["Clear-Site-Data"] = '"storage"'  # pictures that still waited to be uploaded
+    response.headers["Clear-Site-Data"] = '"storage"'  # deletes pictures still waiting to be uploaded
     return response
 
 
 async def session(request: Request) -> Response:
-    """What a view says of itself in its HTML, for the worker that uploads while no view is open."""
+    """The session data that views have in their HTML, for the worker that uploads while no view is open."""
     return JSONResponse({"csrf": session_of(request).csrf, "max_picture": gateway_of(request).settings.max_picture})
 
 
 async def favicon(_: Request) -> Response:
-    """Browsers ask for this address whatever the page says."""
+    """The icon at the URL that browsers request regardless of the HTML."""
     return RedirectResponse("/static/icon.svg", 308)
 
 
 async def http_error(request: Request, what: Exception) -> Response:
-    """No such address, or not this way: JSON for the API, a page for people."""
+    """HTTP errors such as 404 and 405: JSON for the API, a page for people."""
     assert isinstance(what, HTTPException)
     if request.scope["path"].startswith(("/api/", "/static/")):
         return error(what.status_code, "invalid_request", what.detail)
@@ -127,13 +127,13 @@ async def http_error(request: Request, what: Exception) -> Response:
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """A form's fields, the first of each name."""
+    """A form's fields; the first of each name."""
     body = await read_body(request, _MAX_FORM)
     return {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
 
 
 async def _view(request: Request, name: str, title: str, section: str | None = None) -> Response:
-    """A view, or the way to the login where the server asks for a token. Without a server the view says so itself."""
+    """A view, or a redirect to the login if the server requires a token. If the server is offline, the view says so."""
     try:
         await gateway_of(request).ask(session_of(request), lambda client: client.ping())
     except Unauthorized:

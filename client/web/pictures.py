@@ -20,17 +20,17 @@ from facewire.protocol.gallery_messages import Acceptable
 
 Answer = TypeVar("Answer")
 
-CANDIDATES = 5  # as many as fit beside a face
-MAX_PIECE = 8 * 1024 * 1024  # of a ZIP; the page sends 2 MiB
+CANDIDATES = 5  # as many as fit next to a face
+MAX_PIECE = 8 * 1024 * 1024  # bytes of a piece of a ZIP; the page sends 2 MiB
 
-# What is shown as a picture; anything else is handed out as a file to save. A picture's own first bytes decide, as
-# names and types come from whoever put it there.
+# Formats shown as pictures; others are offered as files to save. Judged by the first bytes, as names and types are
+# untrusted.
 _SHOWN = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF")
-_KEEP = "private, max-age=86400, immutable"  # numbers are never given twice, so what they show never changes
+_KEEP = "private, max-age=86400, immutable"  # ids are never reused, so the content never changes
 
 
 def picture_type(data: bytes) -> str | None:
-    """The MIME type of a picture that browsers show, None for anything else."""
+    """The MIME type of a picture that browsers can show; None for anything else."""
     form = format_of(data)
     return form.mime if form is not None and form.key in _SHOWN else None
 
@@ -52,19 +52,19 @@ async def identify(request: Request) -> JSONResponse:
 
 
 async def detect(request: Request) -> JSONResponse:
-    """Where are its faces?"""
+    """Finds the faces in the uploaded picture."""
     image = await _image(request)
     return result(await _ask(request, lambda client: client.detect(image)))
 
 
 async def enrol(request: Request) -> JSONResponse:
-    """Adds the picture to `name`; `x` and `y` are a point in the face that is meant, where there are several; `accept`:
-    reasons not to refuse it for, with commas between them. A picture that is refused is in the answer's `rejected`."""
+    """Adds the picture to `name`. `x`, `y`: a point in the face that is meant, if there are several; `accept`: reasons
+    that don't prevent enrolment, comma-separated. A refused picture is listed in the answer's `rejected`."""
     name, label = text(request, "name"), text(request, "label", "")
     points = [(_coordinate(request, "x"), _coordinate(request, "y"))] if "x" in request.query_params else []
     labels, accept = [label] if label else [], _reasons(request)
     image = await _image(request)
-    # As one of many: of one alone the reasons would come as an error's words.
+    # Sent as a list of one: for a single `image`, the reasons would only come as an error message.
     answer = await _ask(
         request,
         lambda client: client.enrol_many(name, [image], labels=labels, accept=accept, points=points),
@@ -74,7 +74,7 @@ async def enrol(request: Request) -> JSONResponse:
 
 
 async def template_crop(request: Request) -> Response:
-    """The face of a template, by its place in the person's list; `template`: the number that it must have."""
+    """The crop of a template, by its index in the person's list; `template`: the number expected there."""
     name, offset = text(request, "name"), number(request, "offset", 0)
     expected = number(request, "template", 0)
     shown = await _ask(request, lambda client: client.show(name, offset, 1))
@@ -93,7 +93,7 @@ async def add_photo(request: Request) -> JSONResponse:
 
 
 async def add_zip_piece(request: Request) -> JSONResponse:
-    """A piece of a ZIP: passed on as it comes, so the page never holds more than one."""
+    """Forwards a piece of a ZIP at once, so the page never holds more than one piece."""
     piece = AlbumAddZip(
         text(request, "album"),
         await read_body(request, MAX_PIECE),
@@ -105,7 +105,7 @@ async def add_zip_piece(request: Request) -> JSONResponse:
 
 
 async def album_photo(request: Request) -> Response:
-    """A photo of an album, or with `size` a thumbnail; with `save` as a file."""
+    """A photo of an album; with `size`, a thumbnail; with `save`, as a file to save."""
     album, photo, size = text(request, "album"), number(request, "photo"), number(request, "size", 0)
     found = await _ask(request, lambda client: client.albums.photo(album, photo, size))
     response = picture(found.image)
@@ -115,7 +115,7 @@ async def album_photo(request: Request) -> Response:
 
 
 async def album_face(request: Request) -> Response:
-    """A face of an album."""
+    """A crop of a face of an album."""
     album, face, size = text(request, "album"), number(request, "face"), number(request, "size", 160)
     return picture((await _ask(request, lambda client: client.albums.face(album, face, size))).image)
 

@@ -1,6 +1,6 @@
 """Limits on connections and requests, in total and per address; the slowest connection is closed first.
 
-A connection that asks nothing, or sends its request slower than anybody's line is, never keeps out one that asks.
+An idle connection, or one that sends its request slower than any real line, never keeps out an active one.
 """
 
 from __future__ import annotations
@@ -13,74 +13,74 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
-_LOOK_S = 0.5  # between two looks for what is overdue
+_LOOK_S = 0.5  # between checks for overdue connections
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What browsers may take of the page. `share`: the part of the places that one address may have."""
+    """The page's limits for browsers. `share`: the fraction of places that one address may use."""
 
-    connections: int = 224  # below 256, all that a process may have open on some systems
-    requests: int = 160  # under way at once; the connections beyond them are there to be told that it is full
+    connections: int = 224  # below 256, the limit of open files on some systems
+    requests: int = 160  # under way at once; connections beyond that are told that the page is full
     share: float = 0.5
-    waiting_s: float = 10.0  # for a whole request head, from the connection's beginning or the last answer
-    stall_s: float = 30.0  # that an upload may be behind `rate`, and a download may stand still
-    socket_s: float = 60.0  # the same for the camera, whose page may lie in the background
-    linger_s: float = 5.0  # without a byte of an upload that has had its answer already
-    rate: int = 4096  # bytes a second: a tenth of what a bad telephone line takes
+    waiting_s: float = 10.0  # for a complete request head, since connecting or the last answer
+    stall_s: float = 30.0  # how long an upload may lag behind `rate`, or a download may stall
+    socket_s: float = 60.0  # the same for the camera, whose page may be in the background
+    linger_s: float = 5.0  # without a byte of an upload that was already answered
+    rate: int = 4096  # bytes a second: a tenth of a bad phone line's speed
 
 
 class Standing(IntEnum):
     """The state of a connection without work under way; the highest is closed first."""
 
-    SLOW = 1  # sends its request, or takes its answer
-    ANSWERED = 2  # still sends what was answered already
-    IDLE = 3  # asks nothing
+    SLOW = 1  # sending its request or reading its answer
+    ANSWERED = 2  # still sending a request that was already answered
+    IDLE = 3  # no request
 
 
 class Holder(Protocol):
-    """A connection, as Places sees it."""
+    """A connection as seen by `Places`."""
 
     @property
     def address(self) -> str:
-        """As `address_of` gives it."""
+        """As returned by `address_of`."""
         ...
 
     def standing(self, now: float) -> tuple[Standing, float] | None:
-        """How it stands, and for how many seconds; None while only we are to blame for what it waits for."""
+        """Its state and for how many seconds; None while it is waiting for us."""
         ...
 
     def give_way(self) -> None:
-        """Ends, with a word where one can still be said, and leaves its place at once."""
+        """Closes, with an error message if possible, and leaves its place at once."""
         ...
 
     def look(self, now: float) -> None:
-        """Ends if it is overdue."""
+        """Closes if overdue."""
         ...
 
 
 class Pace:
-    """Whether bytes come fast enough: each pays for some time, and none for the future."""
+    """Checks that bytes arrive fast enough. Each byte pays for some time, but never in advance."""
 
     def __init__(self, rate: int, now: float) -> None:
         self._rate = rate
-        self._paid = now  # up to when
+        self._paid = now  # time paid up to
 
     def start(self, now: float) -> None:
-        """Nothing is owed."""
+        """Starts without debt."""
         self._paid = now
 
     def pay(self, count: int, now: float) -> None:
-        """`count` bytes came."""
+        """Credits `count` received bytes."""
         self._paid = min(now, self._paid + count / self._rate)
 
     def behind(self, now: float) -> float:
-        """Seconds."""
+        """Seconds that the transfer is behind."""
         return now - self._paid
 
 
 class Places:
-    """Every place of one page. Used by the event loop's thread only."""
+    """All places of the page. Used by the event loop's thread only."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -89,7 +89,7 @@ class Places:
         self._next_look: asyncio.TimerHandle | None = None
 
     def enter(self, holder: Holder) -> None:
-        """A new connection; where all places are taken, another gives way."""
+        """Admits a new connection; if all places are taken, evicts another."""
         limits = self.limits
         of_address = [other for other in self._connections if other.address == holder.address]
         if len(of_address) >= limits.connections * limits.share:
@@ -101,14 +101,14 @@ class Places:
             self._look_later()
 
     def leave(self, holder: Holder) -> None:
-        """Its connection ends. Harmless when repeated."""
+        """Releases a connection's place. Harmless when repeated."""
         self._connections.discard(holder)
         if not self._connections and self._next_look is not None:
             self._next_look.cancel()
             self._next_look = None
 
     def begin(self, holder: Holder) -> bool:
-        """Takes a place for a request; false where as many as may be are under way, and none of them is slow."""
+        """Takes a place for a request. False if all are taken and none of them is slow."""
         limits, address = self.limits, holder.address
         others = [other for other in self._connections if other is not holder]
         there_is_room = True
@@ -121,7 +121,7 @@ class Places:
         return there_is_room
 
     def end(self, holder: Holder) -> None:
-        """The request that `begin` let in is done."""
+        """Releases the place of a request admitted by `begin`."""
         self._requests[holder.address] -= 1
         if not self._requests[holder.address]:
             del self._requests[holder.address]
@@ -148,7 +148,8 @@ class Places:
 
 
 def address_of(peer: tuple[str, int] | None) -> str:
-    """What counts as one address: an IPv4 address, or the network of an IPv6 one, which holders have whole."""
+    """The address that limits apply to: an IPv4 address, or the network of an IPv6 address, which one client
+    controls."""
     if peer is None:
         return ""
     try:

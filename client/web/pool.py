@@ -1,4 +1,4 @@
-"""FaceClients for a page that many look at: a few connections, asked from a few threads, never an endless queue."""
+"""A pool of FaceClients for many visitors: a few connections, a few threads and a bounded queue."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from facewire.client.face_client import FaceClient
 
 Answer = TypeVar("Answer")
 
-# The server works on 8 requests of a connection at a time, so 4 connections never wait for each other's slow ones.
+# The server processes 8 requests per connection at a time, so with 4 connections slow requests don't block others.
 CONNECTIONS = 4
 THREADS = 16
-MAX_WAITING = 256  # calls without a thread yet: the thumbnails of two screens; more is a flood
+MAX_WAITING = 256  # calls waiting for a thread: the thumbnails of two screens; more is a flood
 
 
 class Overloaded(Exception):
-    """More is asked at once than the page may hold."""
+    """Too many requests at once."""
 
 
 async def finished(work: asyncio.Future[Answer]) -> Answer:
-    """What `work` gives, which goes on where its asker is cancelled. (asyncio.shield then logs what it raises.)"""
+    """The result of `work`, which continues if the waiting task is cancelled. (asyncio.shield would log its errors.)"""
     work.add_done_callback(lambda done: done.cancelled() or done.exception())
     await asyncio.wait({work})
     return work.result()
 
 
 class ClientPool:
-    """Asks one server with one token. Used by one event loop; every thread and connection ends with `close`."""
+    """Calls one server with one token. Used by one event loop; `close` ends all threads and connections."""
 
     def __init__(self, make_client: Callable[[], FaceClient]) -> None:
-        self._clients = [make_client() for _ in range(CONNECTIONS)]  # they connect when first asked
+        self._clients = [make_client() for _ in range(CONNECTIONS)]  # they connect on first use
         self._next = cycle(self._clients)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="facewire-web")
-        self._under_way: set[asyncio.Future[Any]] = set()  # touched by the event loop's thread only
+        self._under_way: set[asyncio.Future[Any]] = set()  # used by the event loop's thread only
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is under way."""
+        """Is no request under way?"""
         return not self._under_way
 
     async def call(self, ask: Callable[[FaceClient], Answer], *, changes: bool = False) -> Answer:
-        """What `ask` gives, computed in a thread. Raises what it raises, and Overloaded.
+        """The result of `ask`, run in a thread. Raises its errors, and Overloaded.
 
-        After a lost connection it asks once more, unless it `changes` something: that may have been done already.
-        Where the asking task is cancelled, what no thread has begun is not asked at all; a change is made all the same.
+        After a lost connection it retries once, unless it `changes` something, which may already be done. If the
+        calling task is cancelled, work that no thread has started is dropped, unless it is a change.
         """
         if len(self._under_way) >= THREADS + MAX_WAITING:
             raise Overloaded("too much is asked of this page at once; try again in a moment")
@@ -71,7 +71,7 @@ class ClientPool:
         return await asyncio.get_running_loop().run_in_executor(self._threads, ask, next(self._next))
 
     def close(self) -> None:
-        """Ends the connections, so that no thread waits for an answer any more, and then the threads."""
+        """Closes the connections, so that no thread keeps waiting for an answer, then ends the threads."""
         for client in self._clients:
             client.close()
         self._threads.shutdown(wait=True, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Search in an album by sample pictures, people and faces: a form of one JSON part `search` and the pictures."""
+"""Searches an album by sample pictures, people and faces: a form with a JSON part `search` and the pictures."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from facewire.protocol.albums.search import AlbumSearch
 from facewire.protocol.shapes import from_plain
 
 MAX_BOUNDARY = 70  # characters: RFC 2046
-MAX_SAMPLES = 16  # pictures of those wanted: they travel in one frame
+MAX_SAMPLES = 16  # sample pictures, which must fit one frame
 Wanted = TypeVar("Wanted", AlbumSearch, AlbumExport)
 
 
 async def search(request: Request) -> JSONResponse:
-    """The photos that show those wanted."""
+    """Finds the photos that show the wanted people."""
     body = await _read(request, "search", AlbumSearch)
     return result(await gateway_of(request).ask(session_of(request), lambda client: client.ask(body)))
 
 
 async def prepare_export(request: Request) -> JSONResponse:
-    """A ZIP of an album, of people, of photos or of a search; downloads.py hands it out."""
+    """Prepares a ZIP of an album, of people, of photos or of a search, for downloads.py to send."""
     body = await _read(request, "export", AlbumExport)
     gateway, session = gateway_of(request), session_of(request)
     prepared = await gateway.ask(session, lambda client: client.ask(body))
@@ -40,10 +40,10 @@ async def prepare_export(request: Request) -> JSONResponse:
 
 
 async def _read(request: Request, part: str, shape: type[Wanted]) -> Wanted:
-    """The request of the wire that a form stands for.
+    """Converts a form to a request of the wire.
 
-    `part` of the form has the request's keys; in it a sample is `{"picture": n, "leave_out": [...]}`, where
-    n is the place of a file among the parts `picture`. Raises BodyError and ProtocolError.
+    The form's `part` holds the request as JSON; in it, a sample is `{"picture": n, "leave_out": [...]}`, where n is the
+    index of a file among the parts called `picture`. Raises BodyError and ProtocolError.
     """
     form = await _form(request, gateway_of(request).settings.max_picture)
     try:
@@ -62,7 +62,7 @@ async def _form(request: Request, limit: int) -> FormData:
     boundary = boundary.partition(";")[0].strip(' "')
     if kind.partition(";")[0].strip().lower() != "multipart/form-data" or not 0 < len(boundary) <= MAX_BOUNDARY:
         raise BodyError(415, "invalid_request", "this must be sent as multipart/form-data, with its boundary")
-    # Only the boundary is handed on: a charset that somebody made up is a way to crash
+    # Pass on only the boundary: an invalid charset would crash the parser
     headers = Headers({"Content-Type": f'multipart/form-data; boundary="{boundary}"'})
     stream = Request(request.scope, _Limited(request, limit)).stream()
     try:
@@ -72,13 +72,13 @@ async def _form(request: Request, limit: int) -> FormData:
 
 
 class _InMemory(MultiPartParser):
-    """Writes no picture to the disk; `_Limited` and BodyBudget bound what is held."""
+    """Never writes pictures to disk; `_Limited` and BodyBudget bound the memory."""
 
     spool_max_size = sys.maxsize
 
 
 def _with_pictures(keys: Any, pictures: list[bytes]) -> Any:
-    """The same with `"image": bytes` for `"picture": n`, wherever it stands."""
+    """The same with `"image": bytes` in place of `"picture": n`, at any depth."""
     if isinstance(keys, list):
         return [_with_pictures(item, pictures) for item in keys]
     if not isinstance(keys, dict):

@@ -1,7 +1,7 @@
-"""Who a browser is, and which token it has said.
+"""Sessions: identify a browser and the token it logged in with.
 
-A browser holds a random number in a cookie that scripts can't read and other sites can't send. From it the CSRF token
-is computed, so a visitor costs the page no memory until they log in.
+A browser has a random number in a cookie that scripts can't read and other sites can't send. The CSRF token is derived
+from it, so visitors take no memory until they log in.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-LIFETIME_S = 12 * 3600.0  # a working day; then the token is asked for again
+LIFETIME_S = 12 * 3600.0  # a working day; then users must log in again
 MAX_LOGINS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`csrf`: what every change must carry; `token`: what this browser has said to the server, if anything."""
+    """`csrf`: the token required for changes; `token`: the server token with which this browser logged in, or None."""
 
     id: str
     csrf: str
@@ -28,20 +28,20 @@ class Session:
 
 
 class Sessions:
-    """Every session; used by the event loop's thread only."""
+    """All sessions. Used by the event loop's thread only."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._key = secrets.token_bytes(32)
         self._clock = clock
-        # session id -> token, when it was said; that which has asked last stands last, so the active are not forgotten
+        # session id -> (token, time of login), least recently used first, so active sessions are not forgotten
         self._logins: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def new(self) -> Session:
-        """For a browser without one."""
+        """A new session for a browser without one."""
         return self.find(secrets.token_urlsafe(32))
 
     def find(self, session_id: str) -> Session:
-        """The session of that cookie."""
+        """The session of a cookie."""
         csrf = hmac.new(self._key, session_id.encode(), hashlib.sha256).hexdigest()
         token, said = self._logins.get(session_id, (None, 0.0))
         if token is not None and self._clock() - said > LIFETIME_S:
@@ -52,7 +52,7 @@ class Sessions:
         return Session(session_id, csrf, token)
 
     def log_in(self, token: str) -> Session:
-        """A new session (its number was known to nobody before) that has said `token`."""
+        """A session logged in with `token`, under a new id to prevent session fixation."""
         session_id = secrets.token_urlsafe(32)
         self._logins[session_id] = (token, self._clock())
         while len(self._logins) > MAX_LOGINS:

@@ -1,4 +1,4 @@
-"""What web_app.py can be told, as one frozen object."""
+"""The settings of web_app.py, in one frozen object."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def _address(text: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """`server`: host and port of the facewire server; `names`: the host names that a browser may ask for;
-    `max_picture`: bytes of one uploaded picture; `timeout`: seconds that an answer of the server may take."""
+    """`server`: host and port of the facewire server; `names`: host names accepted from browsers; `max_picture`: bytes
+    of an uploaded picture; `timeout`: seconds to wait for the server's answer."""
 
     server: tuple[str, int] = setting(
         (DEFAULT_HOST, DEFAULT_PORT), metavar="HOST:PORT", parse=_address,
@@ -58,7 +58,7 @@ class WebSettings:
     host: str = setting("127.0.0.1", help="address to listen on (default: this machine only)")
     port: int = setting(DEFAULT_WEB_PORT, range=PORT_OR_ANY, help="0 picks a free one")
     names: frozenset[str] = frozenset(_LOCAL_NAMES)
-    max_picture: int = setting(  # a frame of the server has 32 MiB unless told otherwise, less some names
+    max_picture: int = setting(  # the server's default frame size of 32 MiB, with room for names
         31 * MEBIBYTE, unit=MEBIBYTES,
         help="largest picture taken; below the server's --max-frame-mb",
     )  # fmt: skip
@@ -69,12 +69,12 @@ class WebSettings:
 
     @property
     def max_held(self) -> int:
-        """Bytes of all uploads together that may be held: eight of the largest photos as a rule, and at least two."""
+        """Most bytes held for all uploads together: eight of the largest photos as a rule, at least two."""
         return max(_MAX_HELD, 2 * self.max_picture)
 
 
 def parse(argv: Sequence[str]) -> WebSettings:
-    """Settings from flags; a wrong one ends with one line and exit code 2."""
+    """Settings from flags. A wrong flag exits with one line and code 2."""
     parser = BriefParser(
         "web_app.py", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,1 +1,1 @@
-"""What `scripts/benchmark.py` measures, a module a section."""
+"""The sections of `scripts/benchmark.py`, one module each."""

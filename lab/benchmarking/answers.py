@@ -23,22 +23,22 @@ OF_THE_LIMIT = 0.7
 
 @dataclass(slots=True)
 class Measured:
-    """Of one contender: seconds of each answer, and of each round how many pictures and faces a second came."""
+    """Measurements of one contender: seconds per answer; pictures and faces per second of each round."""
 
     seconds: list[float] = field(default_factory=list)
     pictures: list[float] = field(default_factory=list)
     faces: list[float] = field(default_factory=list)
-    cpu_ms: list[float] = field(default_factory=list)  # a picture
+    cpu_ms: list[float] = field(default_factory=list)  # per picture
 
     def add(self, seconds: Sequence[float], faces: int, wall: float, cpu: float) -> None:
-        """A round."""
+        """Adds a round."""
         self.seconds += seconds
         self.pictures.append(len(seconds) / wall)
         self.faces.append(faces / wall)
         self.cpu_ms.append(1000 * cpu / len(seconds))
 
     def summary(self) -> dict[str, float]:
-        """Medians: of all answers, and of the rounds."""
+        """Medians over all answers, and over the rounds."""
         return {
             "median_ms": 1000 * median(self.seconds),
             "pictures_per_s": median(self.pictures),
@@ -48,7 +48,7 @@ class Measured:
 
 
 def run(bench: Bench) -> Section:
-    """Rounds of every contender in turn, so that a machine whose speed drifts slows all of them alike."""
+    """Runs rounds of all contenders in turn, so that a drift of the machine's speed affects them equally."""
     measured: dict[str, Measured] = {}
     answers: list[Identified] = []
     contenders: dict[str, Callable[[Measured, float], None]] = {
@@ -69,7 +69,7 @@ def run(bench: Bench) -> Section:
 
 
 def deepface_name(engine: str) -> str:
-    """What the tables call it."""
+    """Its name in the tables."""
     return f"DeepFace, {'TensorFlow' if engine == 'tensorflow' else 'ONNX Runtime'}"
 
 
@@ -95,7 +95,7 @@ def _deepface(bench: Bench, engine: str) -> Callable[[Measured, float], None]:
 
 
 def _bare(bench: Bench, faces: int) -> Callable[[Measured, float], None]:
-    """FaceNet on so many faces at once, which here count as pictures; seconds are those of a whole batch."""
+    """FaceNet on batches of `faces`, each counted as a picture; seconds are per batch."""
     width, height = bench.analyser.spec.input_size
     batch = [np.full((height, width, 3), 127, np.uint8)] * faces
 
@@ -116,7 +116,7 @@ def _bare(bench: Bench, faces: int) -> Callable[[Measured, float], None]:
 
 
 def _profile(answers: Sequence[Identified]) -> dict[str, float]:
-    """Where a lone client's answers spend their time in the server: the mean of each step, in ms a picture."""
+    """The mean time of each step in the server for a single client, in ms per picture."""
     steps = {step for answer in answers for step in answer.timing_ms}
     return {step: float(np.mean([answer.timing_ms.get(step, 0.0) for answer in answers])) for step in sorted(steps)}
 

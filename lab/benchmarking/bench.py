@@ -1,4 +1,4 @@
-"""What the sections share: settings, pictures, the gallery, and the processes that are measured."""
+"""Shared by the sections: settings, pictures, the gallery, and the processes under test."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Bench:
-    """One run. `seconds`: of a round; `rounds`: of everything, taken in turn; `large`: also what takes long; `cache`:
-    where what is slow to build is kept between runs; `room`: for the rest."""
+    """One run. `seconds`: per round; `rounds`: of every contender, in turns; `large`: include slow measurements;
+    `cache`: folder kept between runs for files that are slow to build; `room`: folder for other files."""
 
     db: Path
     pictures: Sequence[Path]
@@ -58,25 +58,25 @@ class Bench:
         return self.serve(self.db, "server")
 
     def serve(self, db: Path, name: str) -> Server:
-        """A server of one's own, until the run ends."""
+        """A separate server, until the run ends."""
         log = self.room / f"{name}.log"
         return self.open_things.enter_context(server_process(str(db), ("--log-level", "warning"), log))
 
     @cached_property
     def analyser(self) -> Analyser:
-        """The server's networks in this process, for what needs no server."""
+        """The server's networks in this process, for measurements without a server."""
         analyser = open_analyser(VisionSettings(model=DEFAULT_MODEL, emotion="off", downloads=False))
         self.open_things.callback(analyser.close)
         return analyser
 
     @cached_property
     def spec(self) -> EmbeddingSpec:
-        """What the server's embeddings are."""
+        """The spec of the server's embeddings."""
         return self.analyser.spec
 
     @cached_property
     def gallery_matrix(self) -> Path:
-        """The gallery's templates as a .npy file, for DeepFace to search in."""
+        """The gallery's templates as a .npy file, for DeepFace to search."""
         path = self.room / "gallery.npy"
         with SqliteGallery.open(self.db) as gallery:
             if gallery.spec.model != DEFAULT_MODEL:
@@ -86,7 +86,7 @@ class Bench:
         return path
 
     def deepface(self, engine: str) -> DeepFaceProcess:
-        """DeepFace on an engine, started when first asked for; its first answer is timed from its start."""
+        """DeepFace on an engine, started on first use; its first answer is timed from its start."""
         if engine not in self._deepfaces:
             say(f"starting DeepFace on {engine}")
             process = DeepFaceProcess(engine, deepface_home(self.cache), self.room / f"deepface-{engine}.log")
@@ -97,7 +97,7 @@ class Bench:
 
 @dataclass(slots=True)
 class Asked:
-    """What some clients got: seconds of each answer, faces in all, and how long it took."""
+    """The clients' results: seconds per answer, total faces, and total time."""
 
     seconds: list[float] = field(default_factory=list)
     answers: list[Identified] = field(default_factory=list)
@@ -106,12 +106,12 @@ class Asked:
 
     @property
     def faces(self) -> int:
-        """In all answers."""
+        """The number of faces in all answers."""
         return sum(len(answer.faces) for answer in self.answers)
 
 
 def ask(server: Server, pictures: Sequence[bytes], clients: int, seconds: float) -> Asked:
-    """So many clients for so long, each asking one thing at a time, one picture after the other."""
+    """Runs this many closed-loop clients for this long; each sends one picture after the other."""
 
     def one(number: int) -> Asked:
         mine = Asked()
@@ -136,7 +136,7 @@ def ask(server: Server, pictures: Sequence[bytes], clients: int, seconds: float)
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used of its cores, all threads together, in steps of 10 ms."""
+    """CPU seconds used by all threads of a process, to 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
@@ -148,7 +148,7 @@ def resident_mb(pid: int) -> float:
 
 
 def machine() -> str:
-    """What was measured on: the ratios of another machine differ."""
+    """Describes the machine, as ratios differ on others."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     kinds = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
@@ -157,5 +157,5 @@ def machine() -> str:
 
 
 def say(line: str) -> None:
-    """Progress, for whoever waits."""
+    """Prints progress to stderr."""
     print(f"benchmark: {line}", file=sys.stderr, flush=True)

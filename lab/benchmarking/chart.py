@@ -1,4 +1,4 @@
-"""The benchmark as a picture for the README."""
+"""Draws the benchmark's chart for the README."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ OURS, OTHERS, LIMIT = "#1f6f8b", "#b8b8b8", "#e0c068"
 
 
 def draw(sections: dict[str, Section], path: Path) -> None:
-    """Faces a second of every contender and, where it was measured, search by size; PNG or SVG by the name.
+    """Draws faces per second of every contender and, if measured, search times by size, as PNG or SVG by file name.
 
-    Raises OSError where the file can't be written.
+    Raises OSError if the file can't be written.
     """
-    matplotlib.use("Agg")  # no screen is asked for
+    matplotlib.use("Agg")  # needs no display
     from matplotlib import pyplot
 
     drawers: dict[str, Callable[[Any, dict[str, Any]], None]] = {"answers": _draw_answers, "search": _draw_search}

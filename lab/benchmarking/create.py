@@ -1,4 +1,4 @@
-"""Building the database: create_db against DeepFace's `register`, from running networks to a finished SQLite file."""
+"""Building the database: create_db against DeepFace's `register`, from loaded networks to a finished SQLite file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OURS = "create_db"
 
 
 def run(bench: Bench) -> Section:
-    """Every builder in turn, each time into a new file."""
+    """Runs every builder in turn, each time into a new file."""
     folder = bench.room / "people"
     shutil.copytree(PEOPLE, folder)
     files = sorted(folder.rglob("*.jpg"))

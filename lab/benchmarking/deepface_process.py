@@ -1,4 +1,4 @@
-"""DeepFace in a process of its own, for the sections; see deepface_worker for what runs there."""
+"""Runs DeepFace in a separate process (deepface_worker) for the sections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACKAGES = ("deepface", "tensorflow", "onnxruntime", "tf2onnx")
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """DeepFace's answers: seconds of each, faces in all, and what the process used of its cores."""
+    """DeepFace's answers: seconds of each, total faces, and CPU seconds used."""
 
     seconds: list[float]
     faces: int
@@ -34,7 +34,7 @@ class Answered:
 
 
 class DeepFaceProcess:
-    """`engine`: "tensorflow" or "onnx", as DeepFace calls them."""
+    """The process. `engine`: "tensorflow" or "onnx", DeepFace's names."""
 
     def __init__(self, engine: str, home: Path, log: Path) -> None:
         self.engine = engine
@@ -53,24 +53,24 @@ class DeepFaceProcess:
             )
 
     def prepare(self, pictures: Sequence[Path], gallery: Path) -> None:
-        """Name the pictures and the gallery, and wait for the first answer."""
+        """Sends the paths of the pictures and the gallery, and waits for the first answer."""
         self._ask(do="prepare", pictures=[str(path) for path in pictures], gallery=str(gallery))
         self.answer(0)
         self.first_answer_s = time.perf_counter() - self._begun
 
     def answer(self, seconds: float) -> Answered:
-        """Picture after picture for so long, one at least."""
+        """Answers one picture after the other for this long; at least one."""
         told = self._ask(do="answer", seconds=seconds)
         return Answered(told["seconds"], told["faces"], told["cpu"])
 
     def answer_one(self, path: Path) -> Answered:
-        """One picture, once."""
+        """Answers one picture once."""
         told = self._ask(do="one", path=str(path))
         return Answered(told["seconds"], told["faces"], told["cpu"])
 
     def register(self, paths: Sequence[Path], db: Path, at_once: int) -> tuple[float, float]:
-        """Seconds, and of processor time, that `DeepFace.register` takes for these pictures, so many a call, into a new
-        SQLite file."""
+        """Registers these pictures in a new SQLite file, `at_once` per call of `DeepFace.register`. Returns wall and
+        CPU seconds."""
         told = self._ask(do="register", paths=[str(path) for path in paths], db=str(db), at_once=at_once)
         return float(told["seconds"]), float(told["cpu"])
 
@@ -95,7 +95,7 @@ class DeepFaceProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()  # its loop ends with its input
+        self._process.stdin.close()  # ends its loop
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -107,7 +107,8 @@ class DeepFaceProcess:
 def deepface_home(cache: Path) -> Path:
     """A DeepFace home with YuNet, FaceNet in both forms and a random Emotion network for ONNX Runtime.
 
-    DeepFace's own ONNX file is a conversion of the same network; ours is made from the .h5 that the server uses, once.
+    DeepFace's own ONNX file is a conversion of the same network; ours is converted once from the .h5 that the server
+    uses.
     """
     finder = WeightsFinder(None, None)
     weights = find_weights(model_card(DEFAULT_MODEL), finder, "tensorflow")  # the .h5, for both
@@ -131,12 +132,12 @@ def deepface_home(cache: Path) -> Path:
             raise StartError(f"DeepFace's networks can't be converted to ONNX: {done.stderr.strip().splitlines()[-1]}")
 
     home = cached_folder(cache, cache_key(weights.sha256, *(version(package) for package in PACKAGES)), build)
-    _link(home / ".deepface" / "weights", weights.path, yunet.path)  # they may have moved since
+    _link(home / ".deepface" / "weights", weights.path, yunet.path)  # their targets may have moved
     return home
 
 
 def _link(folder: Path, *files: Path) -> None:
-    """Links to `files`, where there are none that lead anywhere."""
+    """Links to `files`, replacing missing and broken links."""
     for file in files:
         link = folder / file.name
         if not link.exists():

@@ -1,8 +1,8 @@
-"""Writes DeepFace's FaceNet, and its Emotion network with random weights, as the ONNX files that it looks for.
+"""Writes DeepFace's FaceNet, and its Emotion network with random weights, as the ONNX files that DeepFace expects.
 
     python -m lab.benchmarking.deepface_to_onnx WEIGHTS_FOLDER
 
-A process of its own, because it imports TensorFlow. The released Emotion weights are not needed to time the network:
+Runs in its own process, because it imports TensorFlow. Timing the Emotion network doesn't need the released weights:
 random ones take the same multiplications.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def main(folder: Path) -> int:
-    """Both files, in `folder`."""
+    """Writes both files into `folder`."""
     from deepface.modules import modeling
 
     from lab.benchmarking.deepface_worker import random_emotion_network

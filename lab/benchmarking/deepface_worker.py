@@ -1,9 +1,9 @@
-"""DeepFace as the benchmark asks it, in a process of its own: what the server is compared with.
+"""DeepFace as run by the benchmark, in a separate process: the baseline for the server.
 
-Reads JSON lines, answers each with one. The same work as the server's `identify`: YuNet, Facenet512, the nearest
-template of the gallery, and the emotion, by DeepFace's own functions called as its documentation does. Where DeepFace
-would do something twice or slowly, it is spared that: a face is detected once, not again for its emotion, and the
-gallery is searched by one matrix product. Its log goes to stderr.
+Reads JSON lines and answers each with one. It does the same work as the server's `identify`: YuNet, Facenet512, the
+nearest template of the gallery, and the emotion, with DeepFace's own functions used as documented. Avoidable slowness
+of DeepFace is avoided: a face is not detected again for its emotion, and the gallery is searched by one matrix product.
+DeepFace's log goes to stderr.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 
 def main() -> int:
-    """Until its input ends."""
+    """Serves until its input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # DeepFace's logger prints
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # DeepFace's logger prints to stdout
     worker = Worker()
     for line in sys.stdin:
         command = json.loads(line)
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 class Worker:
-    """A method for each command."""
+    """Has a method for each command."""
 
     def __init__(self) -> None:
         self._pictures: list[bytes] = []
@@ -41,7 +41,7 @@ class Worker:
         self._next = 0
 
     def prepare(self, pictures: list[str], gallery: str) -> dict[str, Any]:
-        """Pictures to answer about, and the templates to search."""
+        """Sets the pictures to answer and the templates to search."""
         from deepface.commons import backend_utils
         from deepface.modules import modeling
 
@@ -53,7 +53,7 @@ class Worker:
         return {}
 
     def answer(self, seconds: float) -> dict[str, Any]:
-        """Picture after picture, going on where the last round ended."""
+        """Answers one picture after the other, continuing after the last one of the previous round."""
         times: list[float] = []
         faces, used, until = 0, time.process_time(), time.perf_counter() + seconds
         while not times or time.perf_counter() < until:
@@ -64,14 +64,14 @@ class Worker:
         return {"seconds": times, "faces": faces, "cpu": time.process_time() - used}
 
     def one(self, path: str) -> dict[str, Any]:
-        """One picture file."""
+        """Answers one picture file."""
         data = Path(path).read_bytes()
         used, begun = time.process_time(), time.perf_counter()
         faces = self._identified(data)
         return {"seconds": [time.perf_counter() - begun], "faces": faces, "cpu": time.process_time() - used}
 
     def register(self, paths: list[str], db: str, at_once: int) -> dict[str, Any]:
-        """Into DeepFace's own database, SQLite too."""
+        """Registers pictures in DeepFace's own SQLite database."""
         from deepface.modules import datastore
 
         used, begun = time.process_time(), time.perf_counter()
@@ -88,7 +88,7 @@ class Worker:
         return {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - used}
 
     def _identified(self, data: bytes) -> int:
-        """Everything the server answers, thrown away; the number of faces."""
+        """Computes everything that the server answers, discards it, and returns the number of faces."""
         from deepface.modules import demography, representation
         from deepface.modules.exceptions import FaceNotDetected
 
@@ -107,7 +107,7 @@ class Worker:
 
 
 def random_emotion_network() -> Any:
-    """DeepFace's Emotion client on TensorFlow, without its weights, which are not needed to time it."""
+    """DeepFace's Emotion client on TensorFlow with random weights, which suffice for timing."""
     from deepface.commons import weight_utils
     from deepface.modules import modeling
 

@@ -1,4 +1,4 @@
-"""Resident memory of a server with sixteen clients and a gallery as large as half of LFW, and whether it grows."""
+"""Measures a server's resident memory, and its growth, with sixteen clients and a gallery the size of half of LFW."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lab.benchmarking.vectors import Crowd, crowd_database
 TEMPLATES = 6_144  # the LFW half's
 REQUESTS, MANY_REQUESTS, FEW_REQUESTS = 2_000, 20_000, 200
 MOST_MB = 600
-MOST_GROWTH = 1.02  # what the allocator's luck makes of equal work
+MOST_GROWTH = 1.02  # variation caused by the allocator under constant load
 LOOK_S = 0.25
 
 
 def run(bench: Bench) -> Section:
-    """Sixteen clients until so many requests are answered, looked at four times a second."""
+    """Runs sixteen clients until enough requests are answered, sampling memory four times a second."""
     requests = FEW_REQUESTS if bench.quick else MANY_REQUESTS if bench.large else REQUESTS
     crowd = Crowd(TEMPLATES)
     server = bench.serve(crowd_database(bench.cache, crowd, bench.spec), "memory")
@@ -54,7 +54,7 @@ def run(bench: Bench) -> Section:
 
 def _asked_and_watched(server: Server, pictures: list[bytes], requests: int) -> list[tuple[int, float]]:
     """(answers so far, resident MB), from the first request to the last."""
-    lock = threading.Lock()  # guards the two below
+    lock = threading.Lock()  # guards the next two
     begun = answered = 0
 
     def ask() -> None:

@@ -1,10 +1,10 @@
-"""What a server does with ten times the work it can hold: how much it still answers, how soon, and what it advises.
+"""Measures a server under ten times the load it can handle: throughput, latency, and the retry times it advises.
 
     python -m lab.benchmarking.overload [PICTURE] [--clients 200] [--seconds 10] [--rounds 3] [--width 4000]
 
-Eight closed-loop clients show what the machine can do; then many more ask, each again as soon as it is answered, and
-after `busy` once the advised time has passed. Both in turn, for the machine is shared: by clients and server, and by
-whatever else it does.
+Eight closed-loop clients measure the machine's capacity; then many more clients send requests, each again as soon as it
+is answered, or after the advised time if the answer was `busy`. Both loads run in turns, because clients, server and
+other processes share the machine.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from facewire.scripts.demo import PEOPLE
 from facewire.scripts.serving import ROOT, Server, server_process
 from facewire.server.cores import cores
 
-FEW = 8  # clients that keep every worker busy, and wait for nobody
-KEPT = 0.9  # of what few clients are answered, at least, whatever the crowd
+FEW = 8  # clients that keep every worker busy without queueing
+KEPT = 0.9  # least throughput under overload, relative to few clients
 _PICTURE = ROOT / "data" / "sample" / "probes" / "akira_monase.jpg"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PATIENCE_S = 120.0
@@ -38,22 +38,22 @@ _PATIENCE_S = 120.0
 
 @dataclass
 class Load:
-    """What became of the requests. Every client adds to it."""
+    """The outcomes of requests. Every client adds to it."""
 
-    waits_s: list[float] = field(default_factory=list)  # of those that were answered
-    advice_s: list[float] = field(default_factory=list)  # one for each `busy`
+    waits_s: list[float] = field(default_factory=list)  # of answered requests
+    advice_s: list[float] = field(default_factory=list)  # one per `busy`
     errors: list[str] = field(default_factory=list)
     seconds: float = 0.0
     processor_s: float = 0.0  # the server's
-    others_s: float = 0.0  # everybody else's, these clients included
+    others_s: float = 0.0  # of all other processes, including these clients
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Answers per second."""
         return len(self.waits_s) / self.seconds
 
     def add(self, other: Load) -> None:
-        """Another round's."""
+        """Adds another round."""
         self.waits_s += other.waits_s
         self.advice_s += other.advice_s
         self.errors += other.errors
@@ -62,7 +62,7 @@ class Load:
         self.others_s += other.others_s
 
     def describe(self, clients: int) -> str:
-        """One line."""
+        """A summary in one line."""
         used, others = (part / self.seconds / cores() for part in (self.processor_s, self.others_s))
         each = len(self.waits_s) / max(self.processor_s, 1 / _TICKS)
         line = f"{clients:4} clients: {self.rate:6.1f} answered/s"
@@ -77,14 +77,15 @@ class Load:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints both loads; 1 where many clients are answered less, in the median round, than `KEPT` of what few are."""
+    """Prints both loads. Returns 1 if, in the median round, many clients get fewer answers than `KEPT` times what few
+    get."""
     asked = _parse(argv)
     picture = _picture(asked.picture, asked.width)
     with tempfile.TemporaryDirectory() as room:
         db = asked.db or _database(Path(room))
         flags = ("--log-level", "warning", "--max-connections", str(asked.clients + FEW))
         with server_process(str(db), flags, Path(room) / "server.log") as server:
-            run(server, picture, FEW, 3.0)  # to warm up
+            run(server, picture, FEW, 3.0)  # warm-up
             few, many, shares = Load(), Load(), []
             for _ in range(asked.rounds):
                 before = run(server, picture, FEW, asked.seconds)
@@ -102,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(server: Server, picture: bytes, clients: int, seconds: float) -> Load:
-    """So many clients ask for so long; answers that come later do not count."""
+    """Runs this many clients for this long; later answers don't count."""
     load, ready = Load(), threading.Barrier(clients + 1)
     until = [0.0]  # set before the barrier opens
     threads = [threading.Thread(target=_ask, args=(server, picture, load, ready, until)) for _ in range(clients)]
@@ -130,7 +131,7 @@ def _ask(server: Server, picture: bytes, load: Load, ready: threading.Barrier, u
                 advised_s = (busy.retry_after_ms or 0) / 1000
                 load.advice_s.append(advised_s)
                 time.sleep(min(advised_s, max(0.0, until[0] - time.monotonic())))
-            except Exception as error:  # noqa: BLE001 - counted and shown: the others go on
+            except Exception as error:  # noqa: BLE001 - counted and shown; the others continue
                 load.errors.append(f"{type(error).__name__}: {error}")
             else:
                 if (now := time.monotonic()) < until[0]:
@@ -138,19 +139,19 @@ def _ask(server: Server, picture: bytes, load: Load, ready: threading.Barrier, u
 
 
 def _processor_s(server: Server) -> float:
-    """What the server's process has used so far."""
+    """CPU seconds used by the server's process so far."""
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _machine_s() -> float:
-    """What all processes have used so far."""
+    """CPU seconds used by all processes so far."""
     user, nice, system, _idle, _waiting, *interrupts = map(int, Path("/proc/stat").read_text().split(None, 9)[1:9])
     return (user + nice + system + sum(interrupts)) / _TICKS
 
 
 def _picture(path: Path, width: int | None) -> bytes:
-    """Its bytes, or those of a JPEG so many pixels wide."""
+    """The file's bytes, or a JPEG of it scaled to `width` pixels."""
     data = path.read_bytes()
     if width is None:
         return data
@@ -161,7 +162,7 @@ def _picture(path: Path, width: int | None) -> bytes:
 
 
 def _database(room: Path) -> Path:
-    """The sample's people, built anew."""
+    """A newly built database of the sample people."""
     db = room / "people.db"
     subprocess.run([sys.executable, "scripts/create_db.py", str(PEOPLE), "--db", str(db)], cwd=ROOT, check=True)
     return db

@@ -1,4 +1,4 @@
-"""A group photo of twelve megapixels: the whole way through, against DeepFace."""
+"""A group photo of twelve megapixels, end to end, against DeepFace."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from lab.benchmarking.report import Section, Target
 
 WIDTH, HEIGHT = 4000, 3000
 PLACES = (4, 3)  # people across and down
-FACES = (620, 800)  # sides of the smallest and the largest portrait, pixels: faces of a tenth of the picture's height
+FACES = (620, 800)  # sides of the smallest and largest portrait in pixels; faces are a tenth of the picture's height
 QUALITY = 92
 SHARE = 0.1
 OURS = "server"
 
 
 def run(bench: Bench) -> Section:
-    """The photo, in turn, some times."""
+    """Times the photo on all contenders in turn, several times."""
     photo = bench.room / "group_photo.jpg"
     photo.write_bytes(compose([next(iter(sorted(person.iterdir()))) for person in sorted(PEOPLE.iterdir())]))
     data = photo.read_bytes()
@@ -52,7 +52,7 @@ def run(bench: Bench) -> Section:
 
 
 def compose(portraits: Sequence[Path]) -> bytes:
-    """Twelve people before a wall, as a JPEG: the same bytes every time."""
+    """Twelve people in front of a wall, as a JPEG; deterministic."""
     rng = np.random.default_rng(12)
     canvas = _wall(rng)
     across, down = PLACES
@@ -66,7 +66,7 @@ def compose(portraits: Sequence[Path]) -> bytes:
 
 
 def _wall(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A wall with light falling from one side, and a camera's noise, which is what makes a JPEG large."""
+    """A wall lit from one side, with camera noise, which makes JPEGs large."""
     light = np.linspace(150, 190, WIDTH, dtype=np.float32)[None, :, None]
     grain = rng.integers(-6, 7, (HEIGHT, WIDTH, 1), dtype=np.int8)
     return np.asarray(np.clip(light + grain + np.array([0, 4, 8], np.float32), 0, 255), np.uint8)

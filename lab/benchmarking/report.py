@@ -1,4 +1,4 @@
-"""What a section of the benchmark found: a table, numbers for --json, and targets held to."""
+"""The result of a section: a table, numbers for --json, and targets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A number that the project promised. `at_least`: more is better; otherwise `wanted` is the most it may be."""
+    """A target of the project. `at_least`: higher is better; otherwise `wanted` is the maximum."""
 
     what: str
     measured: float
@@ -19,11 +19,11 @@ class Target:
 
     @property
     def met(self) -> bool:
-        """Held to as measured, without rounding in our favour."""
+        """Is the target met, by the unrounded value?"""
         return self.measured >= self.wanted if self.at_least else self.measured <= self.wanted
 
     def line(self) -> str:
-        """One line of the list of targets."""
+        """The target as a line of text."""
         bound = "at least" if self.at_least else "at most"
         wanted = f"{bound} {self.wanted:g} {self.unit}"
         return f"{'met' if self.met else 'NOT MET':8}{self.what:64}{self.measured:10.3g} {self.unit:9}({wanted})"
@@ -31,7 +31,7 @@ class Target:
 
 @dataclass(slots=True)
 class Section:
-    """`rows` are cells under `columns`, ready to print; `data` is the same and more, for programs."""
+    """`rows`: formatted cells under `columns`; `data`: the same and more, for programs."""
 
     title: str
     columns: Sequence[str]
@@ -41,7 +41,7 @@ class Section:
     data: dict[str, Any] = field(default_factory=dict)
 
     def text(self) -> str:
-        """The table, its notes below it."""
+        """The table with its notes below."""
         lines = [tuple(self.columns), *(tuple(row) for row in self.rows)]
         widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
         table = ["  ".join(_cells(line, widths)).rstrip() for line in lines]
@@ -53,7 +53,7 @@ def _cells(line: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def report_text(sections: Mapping[str, Section]) -> str:
-    """Everything, the targets last."""
+    """All sections, then the targets."""
     targets = [target.line() for section in sections.values() for target in section.targets]
     parts = [section.text() for section in sections.values()]
     if targets:

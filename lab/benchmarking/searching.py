@@ -1,4 +1,4 @@
-"""Search in galleries of 10,000 to a million templates: ours against NumPy's exact product, FAISS and usearch."""
+"""Search in galleries of 10,000 to a million templates: ours against exact search in NumPy, FAISS and usearch."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ SIZES = ((10_000, PICTURES_A_PERSON), (100_000, PICTURES_A_PERSON), (160_000, 20
 """Templates, and how many of them a person has."""
 LARGE = (1_000_000, PICTURES_A_PERSON)
 QUICK = SIZES[0]
-MOST_FOR_GRAPHS = 100_000  # they take minutes to hours to build
-PROBES = 600  # enrolled people, and as many strangers: 200 can't tell 0.99 from 0.995
+MOST_FOR_GRAPHS = 100_000  # larger graphs take minutes to hours to build
+PROBES = 600  # enrolled people, and as many strangers; 200 can't distinguish 0.99 from 0.995
 RECALL = 0.995
 EXACT_UNDER_MS = 5.0
 HNSW_LINKS, HNSW_BUILD, HNSW_SEARCH = 32, 128, 512
-EQUAL = 1e-6  # of cosines that differ in their last bits
+EQUAL = 1e-6  # tolerance for cosines that differ in their last bits
 
 Search = Callable[[NDArray[np.float32]], int]
 """A probe (d,) to the row of the nearest template."""
@@ -37,7 +37,7 @@ OURS = "facewire"
 
 
 def run(bench: Bench) -> Section:
-    """Every size; at each, probe after probe through every index in turn."""
+    """Runs every size; for each, every probe through all indexes in turn."""
     sizes = [QUICK] if bench.quick else [*SIZES, *([LARGE] if bench.large else [])]
     section = Section(
         "search: the nearest template of 512 dimensions, one probe at a time",
@@ -75,7 +75,7 @@ def _measure(bench: Bench, crowd: Crowd) -> dict[str, dict[str, float]]:
             "FAISS flat, exact": _faiss(_filled(faiss.IndexFlatIP(bench.spec.dimension), matrix)),
             "FAISS SQ8 scan": _faiss(_filled(_scalar_quantizer(bench.spec.dimension), matrix)),
             **(_graphs(bench.cache, matrix) if crowd.templates <= MOST_FOR_GRAPHS else {}),
-            # By templates, as the others: with people's means somebody else's may be the nearest template.
+            # By templates, like the others: with people's means, the nearest person's template may differ.
             OURS: lambda probe: gallery.search(probe, 1, means=False)[0].template_id - 1,
         }
         enrolled = _race(indexes, matrix, crowd.probes(PROBES))
@@ -95,7 +95,8 @@ def _measure(bench: Bench, crowd: Crowd) -> dict[str, dict[str, float]]:
 def _race(
     indexes: dict[str, Search], matrix: NDArray[np.float32], probes: NDArray[np.float32]
 ) -> dict[str, tuple[list[float], float]]:
-    """Of each index the seconds of every probe, and the share of probes whose nearest template it found."""
+    """For each index, the seconds of every probe, and its recall: the share of probes whose nearest template it
+    found."""
     times: dict[str, list[float]] = {name: [] for name in indexes}
     right = dict.fromkeys(indexes, 0)
     for probe in probes:
@@ -120,7 +121,7 @@ def _scalar_quantizer(dimension: int) -> Any:
 
 
 def _graphs(cache: Path, matrix: NDArray[np.float32]) -> dict[str, Search]:
-    """Kept on disk, for they take minutes to build."""
+    """Graph indexes, kept on disk because they take minutes to build."""
     return {"FAISS HNSW": _faiss(_faiss_hnsw(cache, matrix)), "usearch HNSW, i8": _usearch_hnsw(cache, matrix)}
 
 
@@ -142,7 +143,7 @@ def _faiss_hnsw(cache: Path, matrix: NDArray[np.float32]) -> Any:
 
 
 def _usearch_hnsw(cache: Path, matrix: NDArray[np.float32]) -> Search:
-    """What it proposes is compared exactly: of i8 vectors alone it would take the wrong nearest one time in ten."""
+    """Its candidates are re-ranked exactly: with i8 vectors alone, the nearest is wrong one time in ten."""
     settings = {"metric": "cos", "dtype": "i8", "connectivity": HNSW_LINKS, "expansion_add": HNSW_BUILD}
     index: Any = Usearch(ndim=matrix.shape[1], **settings, expansion_search=HNSW_SEARCH)
     path = cache / f"usearch-i8-{len(matrix)}-{HNSW_LINKS}-{HNSW_BUILD}-{version('usearch')}.index"

@@ -1,4 +1,4 @@
-"""From the start of the server's process to its first answer, everything cached."""
+"""Time from the start of the server's process to its first answer, with warm caches."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ STARTS = 5
 
 
 def run(bench: Bench) -> Section:
-    """Some starts, one after the other; DeepFace's one start is that of its process for the other sections."""
+    """Times several starts; DeepFace's only start is that of its process for the other sections."""
     ready, first, resident = [], [], []
-    for number in range(-1, STARTS):  # before the first, networks may have to be converted
+    for number in range(-1, STARTS):  # an extra start first, as networks may have to be converted
         say("a start to fill the cache" if number < 0 else f"start {number + 1} of {STARTS}")
         begun = time.perf_counter()
         with server_process(str(bench.db), ("--log-level", "warning"), bench.room / "start.log") as server:

@@ -1,4 +1,4 @@
-"""Galleries of people who are only vectors, spread as Facenet512's are."""
+"""Galleries of synthetic embeddings, distributed like Facenet512's."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from facewire.server.spec import EmbeddingSpec
 from lab.benchmarking.bench import say
 
 PICTURES_A_PERSON = 2.35  # LFW's
-NOISE = 0.62  # cosines of 0.72 between pictures of a person, as FaceNet's on LFW
-OUTSIDE = 0.005  # the length outside the directions that FaceNet's embeddings lie in, as on LFW
+NOISE = 0.62  # gives cosines of 0.72 between pictures of a person, like FaceNet on LFW
+OUTSIDE = 0.005  # length outside the subspace of FaceNet's embeddings, as on LFW
 CHUNK = 10_000
 
 
 class Crowd:
-    """People of a fixed seed; `templates` of them can be drawn again and again."""
+    """Synthetic people with a fixed seed; their `templates` can be drawn repeatedly."""
 
     def __init__(self, templates: int, pictures_a_person: float = PICTURES_A_PERSON, seed: int = 5) -> None:
         self.templates = templates
@@ -30,7 +30,7 @@ class Crowd:
         self._seed = seed
         with np.load(DEFAULT_PATH, allow_pickle=False) as stored:
             axes, members = spanned(members_of(stored))
-        # What a person and what a picture is drawn from: the cohort's mean and spread, along its principal axes.
+        # People and pictures are drawn with the cohort's mean and spread along its principal axes.
         self._mean = members.mean(axis=0)
         self._factor = np.linalg.cholesky(np.cov(members.T)).T.astype(np.float32)
         self._axes = axes
@@ -38,7 +38,7 @@ class Crowd:
         self._centres = np.concatenate([self._drawn(rng, count) for count in _counts(self.people)])
 
     def pictures(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """All templates in chunks: whose each is, and their (m, d) unit vectors."""
+        """All templates in chunks: (m,) person of each, and (m, d) unit vectors."""
         rng = np.random.default_rng(self._seed + 1)
         for count in _counts(self.templates):
             owners = rng.integers(0, self.people, count)
@@ -50,7 +50,7 @@ class Crowd:
         return self._seen(rng, rng.integers(0, self.people, count))
 
     def strangers(self, count: int) -> NDArray[np.float32]:
-        """(count, d) pictures of as many other people."""
+        """(count, d) pictures of other people, one each."""
         rng = np.random.default_rng(self._seed + 3)
         return self._embedded(rng, self._drawn(rng, count))
 
@@ -70,7 +70,7 @@ class Crowd:
 
 
 def crowd_database(folder: Path, crowd: Crowd, spec: EmbeddingSpec) -> Path:
-    """A gallery of the crowd, kept in `folder`: built when it is not there, and whole when it is."""
+    """A gallery of the crowd, kept in `folder`; built atomically if missing."""
     path = folder / f"crowd-{crowd.templates}-of-{crowd.people}-{spec.fingerprint}.db"
     if path.exists():
         return path

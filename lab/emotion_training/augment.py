@@ -1,4 +1,4 @@
-"""Training views of grey faces, made for a whole batch at once so that loading costs next to nothing."""
+"""Data augmentation of grey faces, for a whole batch at once, so that loading costs next to nothing."""
 
 import math
 
@@ -42,7 +42,7 @@ def uniform(count: int, low: float, high: float, generator: torch.Generator) -> 
 
 
 def warp(faces: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """Turn, scale, stretch, shift and mirror; outside the picture its edge goes on, as in the server's crops."""
+    """Rotates, scales, stretches, shifts and mirrors; replicates the border, like the server's crops."""
     count = len(faces)
     angle, span, stretch, right, down = (
         uniform(count, low, high, generator).flatten()
@@ -59,7 +59,7 @@ def warp(faces: Tensor, size: int, generator: torch.Generator) -> Tensor:
 
 
 def tone(views: Tensor, generator: torch.Generator) -> Tensor:
-    """Bend the tone curve and let light fall in from a side."""
+    """Changes the tone curve and adds light from one side."""
     count, size = len(views), views.shape[-1]
     curve = torch.exp(uniform(count, -GAMMA, GAMMA, generator))
     ramp = torch.linspace(-1, 1, size)
@@ -68,7 +68,7 @@ def tone(views: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def blur(views: Tensor, generator: torch.Generator) -> Tensor:
-    """Shrink and enlarge some of the views: one resolution a batch, which is enough over an epoch."""
+    """Downscales and upscales some views: one resolution per batch, which is enough over an epoch."""
     chosen = torch.rand(len(views), generator=generator) < BLUR_CHANCE
     if not chosen.any():
         return views
@@ -91,7 +91,7 @@ def erase(views: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def mix(views: Tensor, targets: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mixup (Zhang et al. 2018), one proportion a batch, drawn from Beta(alpha, alpha)."""
+    """Mixup (Zhang et al. 2018) with one proportion per batch, drawn from Beta(alpha, alpha)."""
     gammas = torch._standard_gamma(torch.full((2,), alpha), generator=generator)
     share = float(gammas[0] / gammas.sum().clamp_min(1e-9))
     partner = torch.randperm(len(views), generator=generator)

@@ -1,4 +1,4 @@
-"""Temperature and the confidence from which an answer is called certain, fitted on the parts set aside for choosing."""
+"""Fits the temperature and the certainty threshold on the validation sets."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,10 @@ def probabilities(logits: NDArray[np.float64], temperature: float) -> NDArray[np
 
 
 def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """The temperature at which the mean confidence comes nearest to the accuracy.
+    """The temperature at which the mean confidence is closest to the accuracy.
 
-    The likeliest one, as Guo et al. 2017 fit it, cares most for rare confident errors, which labels that are wrong one
-    time in ten have plenty of; that of the least calibration error follows the noise of fifteen small bins.
+    The maximum-likelihood temperature (Guo et al. 2017) is dominated by rare confident errors, of which labels that are
+    wrong one time in ten have plenty; the one with the least calibration error fits the noise of fifteen small bins.
     """
     accuracy = (logits.argmax(1) == labels).mean()
     return float(min(TEMPERATURES, key=lambda step: abs(probabilities(logits, step).max(1).mean() - accuracy)))
@@ -29,8 +29,8 @@ def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> f
 def fit_weight(
     parts: list[tuple[tuple[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]], weights: NDArray[np.float64]
 ) -> float:
-    """The weight of the second logits beside the first that finds the true label likeliest, at the temperature that
-    suits it best; over ((labels, logits), other logits) of several data sets, each weighing the same."""
+    """The weight of the second logits, relative to the first, with the greatest likelihood of the true labels at its
+    best temperature; over ((labels, logits), other logits) of several equally weighted data sets."""
 
     def loss(weight: float, temperature: float) -> float:
         losses = []
@@ -43,7 +43,7 @@ def fit_weight(
 
 
 def fit_certainty(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """The lowest confidence (two decimals) from which upwards CERTAIN_ACCURACY of the answers are right; 1 if none."""
+    """The lowest confidence (two decimals) above which CERTAIN_ACCURACY of the answers are correct; 1 if none."""
     for step in range(30, 100):
         above = confidence >= step / 100
         if above.any() and right[above].mean() >= CERTAIN_ACCURACY:

@@ -1,4 +1,4 @@
-"""FER2013 and RAF-DB as grey 48x48 faces, split by content so that no picture is on two sides."""
+"""FER2013 and RAF-DB as grey 48x48 faces, split by content so that no picture is in two parts."""
 
 import csv
 import hashlib
@@ -47,7 +47,7 @@ class Faces:
 
 @dataclass(frozen=True)
 class Split:
-    """`train` to learn from, `choice_*` to choose and calibrate on, `raf_report` for the numbers told in the end."""
+    """`train`: training; `choice_*`: validation and calibration; `raf_report`: final test."""
 
     train: Faces
     choice_fer: Faces
@@ -58,8 +58,8 @@ class Split:
 def load_split(shared: Path) -> Split:
     """Read both data sets below `shared` and set parts aside by content.
 
-    Twins (see `group_twins`) always fall on the same side; a picture with a twin in FER2013's public test, or in any
-    part set aside, is not trained on, and one with a twin in public test is not chosen on either.
+    Twins (see `group_twins`) are always in the same part. A picture with a twin in FER2013's public test or in any
+    held-out part is not used for training; one with a twin in the public test is not used for validation either.
     """
     fer = read_faces(shared / FER_TRAIN, folder_label)
     public = read_faces(shared / FER_PUBLIC, folder_label)
@@ -88,7 +88,7 @@ def read_faces(archive: Path, label: Callable[[PurePosixPath], str], raf: bool =
 
 
 def write_pictures(archive: Path, faces: Faces, folder: Path) -> None:
-    """Write those pictures of the archive that are among `faces`, as they are, into a folder per class."""
+    """Writes the archive's pictures that are among `faces`, unchanged, into a folder per class."""
     labels = dict(zip(faces.paths.tolist(), faces.labels.tolist(), strict=True))
     for path, encoded in members(archive):
         if str(path) in labels:
@@ -98,7 +98,7 @@ def write_pictures(archive: Path, faces: Faces, folder: Path) -> None:
 
 
 def members(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """The files of a tar archive in their order, as path and content."""
+    """The files of a tar archive in order: (path, content)."""
     with tarfile.open(archive) as tar:
         for member in tar:
             content = tar.extractfile(member) if member.isfile() else None
@@ -141,7 +141,7 @@ def concatenate(*parts: Faces) -> Faces:
 
 
 def group_twins(pixels: NDArray[np.uint8], block: int = 2048) -> NDArray[np.int64]:
-    """Give pictures of one photograph, mirrored or not, one number: (N,) the lowest index of each one's group."""
+    """Groups pictures of the same photograph, mirrored or not: (N,) the lowest index in each one's group."""
     plain, mirrored = thumbnails(pixels), thumbnails(pixels[:, :, ::-1])
     parent = np.arange(len(pixels))
 
@@ -161,7 +161,7 @@ def group_twins(pixels: NDArray[np.uint8], block: int = 2048) -> NDArray[np.int6
 
 
 def thumbnails(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(N, 256) thumbnails with zero mean and unit length, so that their product is a correlation."""
+    """(N, 256) thumbnails with zero mean and unit length, whose products are correlations."""
     small = np.stack(
         [cv2.resize(np.ascontiguousarray(p), (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA) for p in pixels]
     )
@@ -171,7 +171,7 @@ def thumbnails(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def draw_by_content(pixels: NDArray[np.uint8], groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(N,) numbers in 0..1 drawn from each group's first picture: the same on every machine, whatever the order."""
+    """(N,) numbers in 0..1 derived from each group's first picture: the same on every machine, in any order."""
     drawn = {
         int(group): int.from_bytes(hashlib.sha256(pixels[group].tobytes()).digest()[:8], "big") / 2**64
         for group in np.unique(groups)

@@ -1,4 +1,4 @@
-"""The trained network as ONNX with small weights, and the JSON file that tells the server how to feed and read it."""
+"""Writes the trained network as ONNX with compressed weights, and the JSON file that describes it to the server."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ OPSET = 17
 def export_onnx(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:
     """Write faces (n, *shape) -> (n, 7) logits, for any n; batch normalisation is folded away."""
     network.eval()
-    # The exporter built on TorchScript folds batch normalisation into the convolutions; the newer one leaves it.
+    # The TorchScript-based exporter folds batch normalisation into the convolutions; the newer one does not.
     torch.onnx.export(
         network,
         (torch.zeros(1, *shape),),
@@ -41,7 +41,7 @@ def export_onnx(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:
 
 
 def compress_weights(model: onnx.ModelProto) -> None:
-    """Store large weights smaller, with nodes that restore float32, which every runtime folds when it loads."""
+    """Compresses large weights, with nodes that restore float32, which every runtime folds on loading."""
     restoring = []
     for weight in list(model.graph.initializer):
         values = numpy_helper.to_array(weight)
@@ -63,15 +63,16 @@ def compress_weights(model: onnx.ModelProto) -> None:
 
 
 def rounded(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """(outputs, ...) weights as int8 and (outputs, 1, ...) scales whose product is them, to half a step of the largest
-    weight's 127th part in each output channel."""
+    """Quantises (outputs, ...) weights to int8 with (outputs, 1, ...) scales. The error is at most half a step, where a
+    step is 1/127 of the channel's largest weight."""
     largest = np.abs(weight).max(axis=tuple(range(1, weight.ndim)), keepdims=True)
     scales = np.maximum(largest / 127, 1e-12).astype(np.float32)
     return np.rint(weight / scales).astype(np.int8), scales
 
 
 def write_spec(path: Path, network: Path, head: Path, fields: dict[str, Any]) -> None:
-    """Write `fields`, and the names and sha256s of the networks that lie beside, as the JSON file the server reads."""
+    """Writes `fields`, and the names and sha256s of the networks in the same folder, as the JSON file for the
+    server."""
     files = {"onnx": _file(network)} | fields
     files["head"] = {"onnx": _file(head)} | fields["head"]
     path.write_text(json.dumps(files, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The training loop: epochs, checkpoints, the curve's log, and the averaged network that is kept."""
+"""The training loop: epochs, checkpoints, the log of scores, and weight averaging."""
 
 import json
 import sys
@@ -27,26 +27,26 @@ SETTLING = 4096
 
 @dataclass(frozen=True)
 class Recipe:
-    """How something is trained."""
+    """Hyperparameters."""
 
     seed: int
     epochs: int
     batch: int
-    part: int  # pictures that batch normalisation sees together
+    part: int  # pictures normalised together by batch normalisation
     optimiser: Literal["sgd", "adamw"]
     rate: float
     warmup_epochs: float
     decay: float
-    mixup: float  # Beta(mixup, mixup): mostly a trace of the other picture
-    average: float  # of batches: so much of the average stays
+    mixup: float  # parameter of Beta(mixup, mixup): mostly adds only a trace of the other picture
+    average: float  # decay of the weight average per batch
     momentum: float = 0.9
     mixup_chance: float = 0.5
-    mixup_until: float = 0.8  # part of the run; the last epochs see pictures as they are served
+    mixup_until: float = 0.8  # fraction of the run; the last epochs use pictures as in serving
 
 
 @dataclass(frozen=True)
 class Part:
-    """Pictures of one batch that are trained on together, and the seed of their views."""
+    """Pictures of a batch that are processed together, and the seed of their views."""
 
     chosen: Tensor
     done: float
@@ -58,26 +58,26 @@ class Part:
 
 
 class Subject(Protocol):
-    """What is trained, and on what."""
+    """A network and its data."""
 
     def build(self) -> nn.Module:
-        """The network, from random initialisation."""
+        """A randomly initialised network."""
 
     def views(self, chosen: Tensor, done: float, generator: torch.Generator) -> Tensor:
-        """Training inputs of the chosen pictures, `done` of the run being over."""
+        """Training inputs of the chosen pictures; `done`: fraction of the run completed."""
 
     def settling(self, chosen: Tensor, done: float) -> Iterable[Tensor]:
-        """Batches of inputs of the chosen training pictures, as they will be served."""
+        """Batches of inputs of the chosen training pictures, as in serving."""
 
     def scores(self, network: nn.Module, done: float) -> dict[str, float]:
-        """What the curve's log says of the network, beside its loss."""
+        """Scores for the log, in addition to the loss."""
 
 
 class Training:
-    """State of one training run; everything needed to go on is in `folder`/checkpoint.pt."""
+    """The state of a training run; `folder`/checkpoint.pt holds everything needed to resume."""
 
     def __init__(self, subject: Subject, targets: Tensor, recipe: Recipe, folder: Path, threads: int) -> None:
-        """`targets` (N, 7): the probabilities to be learnt of the training pictures."""
+        """`targets`: (N, 7) target probabilities of the training pictures."""
         torch.manual_seed(recipe.seed)
         folder.mkdir(parents=True, exist_ok=True)
         self.subject, self.targets, self.recipe, self.folder = subject, targets, recipe, folder
@@ -89,7 +89,7 @@ class Training:
         self.replicas = Replicas(self.network, threads, self.loss)
 
     def resume(self) -> None:
-        """Go on from the last checkpoint in the folder, if there is one."""
+        """Resumes from the last checkpoint in the folder, if any."""
         path = self.folder / CHECKPOINT
         if not path.exists():
             return
@@ -100,7 +100,7 @@ class Training:
         self.epoch = state["epoch"]
 
     def save(self) -> None:
-        """Write the checkpoint beside the old one first, so that a power cut leaves one of them whole."""
+        """Writes a new checkpoint before replacing the old one, so that a power cut leaves one of them intact."""
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -131,11 +131,11 @@ class Training:
             print(json.dumps(line), file=sys.stderr, flush=True)
 
     def train_epoch(self, done: float) -> float:
-        """One pass over the pictures: mean loss."""
+        """Runs one epoch. Returns the mean loss."""
         recipe = self.recipe
         generator = torch.Generator().manual_seed(recipe.seed * 1000 + self.epoch)
         order = torch.randperm(len(self.targets), generator=generator)
-        batches = order.split(recipe.batch)[:-1]  # a small last batch would only disturb the batch statistics
+        batches = order.split(recipe.batch)[:-1]  # a small last batch would disturb the batch statistics
         total = 0.0
         for number, chosen in enumerate(batches):
             for group in self.optimiser.param_groups:
@@ -153,7 +153,7 @@ class Training:
         return total / len(batches)
 
     def loss(self, network: nn.Module, part: Part) -> Tensor:
-        """What this part adds to its batch's loss."""
+        """This part's contribution to its batch's loss."""
         generator = torch.Generator().manual_seed(part.seed)
         views, targets = self.subject.views(part.chosen, part.done, generator), self.targets[part.chosen]
         if part.mixed and chance(self.recipe.mixup_chance, generator):
@@ -162,7 +162,7 @@ class Training:
         return F.cross_entropy(logits, targets) * part.share
 
     def settle(self, done: float = 1.0) -> nn.Module:
-        """The averaged network, its batch statistics taken from training pictures, seen as it will be served them."""
+        """The averaged network, with batch statistics recomputed from training pictures as in serving."""
         generator = torch.Generator().manual_seed(self.recipe.seed)
         chosen = torch.randperm(len(self.targets), generator=generator)[:SETTLING]
         update_bn(self.subject.settling(chosen, done), self.average.module)
@@ -170,9 +170,9 @@ class Training:
 
 
 def build_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's, for a network whose rate is set before every step."""
+    """The recipe's optimiser. The learning rate is set before every step."""
     matrices = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim == 1]  # biases and norms: decay only harms them
+    others = [p for p in network.parameters() if p.ndim == 1]  # biases and norms, which weight decay would harm
     groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}]
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=0.0)
@@ -188,7 +188,8 @@ def draw_seed(generator: torch.Generator) -> int:
 
 
 def warming_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """An exponential average that forgets faster while it is young: else it is mostly the random start for epochs."""
+    """An exponential average with faster decay at first; otherwise the random initialisation would dominate for
+    epochs."""
 
     def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
         share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
@@ -202,6 +203,6 @@ def warming_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tenso
 
 
 def smooth_labels(faces: Faces) -> Tensor:
-    """(N, 7) targets: the given label, less SMOOTHING spread over all."""
+    """(N, 7) targets with label smoothing: SMOOTHING is spread over all classes."""
     one_hot = F.one_hot(torch.from_numpy(faces.labels), len(LABELS)).float()
     return one_hot * (1 - SMOOTHING) + SMOOTHING / len(LABELS)

@@ -1,4 +1,4 @@
-"""What FaceNet sees of the training pictures: its feature maps, made once and kept in files of a byte a number."""
+"""FaceNet's feature maps of the training pictures, computed once and stored with one byte per value."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -31,27 +31,27 @@ WHOLE = 1.2
 
 
 class Watcher(Protocol):
-    """Sees feature maps in pictures; from any thread."""
+    """Computes feature maps of pictures. Thread-safe."""
 
     def maps(self, views: Sequence[Pixels]) -> NDArray[np.float32]:
-        """(n, 8, 8, channels), none below zero."""
+        """(n, 8, 8, channels), non-negative."""
 
 
 class FaceNetWatcher:
-    """FaceNet, whose maps the head reads; two threads' calls at a time."""
+    """FaceNet, whose maps the head uses; runs two threads' calls at a time."""
 
     def __init__(self, network: Path) -> None:
-        """`network`: FaceNet as the server's cache has it (`server.vision.facenet.converted`)."""
+        """`network`: FaceNet's file in the server's cache (`server.vision.facenet.converted`)."""
         self._graph = OpenVinoGraph(read_model(network), streams=2, threads=2)
         self._normalised = NORMALISATIONS[CARD.normalisation]
 
     def maps(self, views: Sequence[Pixels]) -> NDArray[np.float32]:
-        """(n, 8, 8, 896), none below zero."""
+        """(n, 8, 8, 896), non-negative."""
         return self._graph.run(self._normalised(np.stack(views).astype(np.float32)))[1]
 
 
 def pictures_of(shared: Path, faces: Faces) -> list[Pixels]:
-    """The pictures of `faces`, in their order, RGB at their data set's own size."""
+    """The pictures of `faces`, in order, RGB at their data set's own size."""
     found = {
         raf: colour_pictures(shared / archive, faces.take(faces.raf == raf))
         for raf, archive in ((False, FER_TRAIN), (True, RAF_TRAIN))
@@ -60,17 +60,17 @@ def pictures_of(shared: Path, faces: Faces) -> list[Pixels]:
 
 
 def whole_view(image: Pixels, index: int) -> Pixels:
-    """A picture that is a face as the server would show it to FaceNet."""
+    """A picture that is all face, as the server would pass it to FaceNet."""
     return square_crop(image, whole_box(image), WHOLE - 1, (SIDE, SIDE))
 
 
 def seeded(seed: int) -> View:
-    """The view of each picture that this seed draws."""
+    """The random view of each picture for this seed."""
     return lambda image, index: training_view(image, seed, index)
 
 
 def channel_scales(path: Path, watcher: Watcher, pictures: Sequence[Pixels], seed: int) -> NDArray[np.float32]:
-    """(896,) what a stored 1 stands for in each channel: from `path`, or measured and written there."""
+    """(896,) the value of a stored 1 in each channel: read from `path`, or measured and written there."""
     if not path.exists():
         chosen = np.random.default_rng(seed).permutation(len(pictures))[:SCALED_ON]
         parts = np.array_split(chosen, -(-len(chosen) // BATCH))
@@ -82,7 +82,8 @@ def channel_scales(path: Path, watcher: Watcher, pictures: Sequence[Pixels], see
 def write_maps(
     path: Path, watcher: Watcher, pictures: Sequence[Pixels], view: View, scales: NDArray[np.float32]
 ) -> Maps:
-    """The maps of a view of all `pictures`, (N, 8, 8, 896) in units of `scales`: from `path`, or made and put there."""
+    """The maps of a view of all `pictures`, (N, 8, 8, 896) in units of `scales`: read from `path`, or computed and
+    written there."""
     if not path.exists():
         partial = path.with_suffix(".partial.npy")
         maps = open_memmap(partial, "w+", np.uint8, (len(pictures), 8, 8, len(scales)))

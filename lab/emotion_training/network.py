@@ -1,5 +1,5 @@
-"""The emotion network, 2 M parameters on pixels, and the emotion head, 0.65 M on FaceNet's feature maps: both of
-residual blocks with squeeze-excitation."""
+"""The emotion network (2 M parameters, on pixels) and the emotion head (0.65 M, on FaceNet's feature maps), both built
+of residual blocks with squeeze-excitation."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ DROPOUT = 0.2
 
 
 class SqueezeExcitation(nn.Module):
-    """Scale each channel by a gate read off the channels' means (Hu et al. 2018)."""
+    """Scales each channel by a gate computed from the channels' means (Hu et al. 2018)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -58,8 +58,8 @@ def convolution(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> 
 def build_network(classes: int, widths: Sequence[int] = WIDTHS, blocks: Sequence[int] = BLOCKS) -> nn.Sequential:
     """Grey faces (N, 1, S, S) in 0..1 -> logits (N, classes), from random initialisation.
 
-    The first layer brings every picture to zero mean and unit variance, so that exposure and contrast are taken out
-    inside the network and the server need not know about it.
+    The first layer normalises every picture to zero mean and unit variance, so that exposure and contrast are removed
+    inside the network, without the server's help.
     """
     layers: list[nn.Module] = [nn.InstanceNorm2d(1), *convolution(1, STEM), *convolution(STEM, widths[0], stride=2)]
     inputs = widths[0]
@@ -79,7 +79,7 @@ HEAD_DROPOUT = (0.1, 0.4)
 
 
 def build_head(classes: int, channels: int) -> nn.Sequential:
-    """FaceNet's maps (N, channels, 8, 8) of deviation 1 -> logits (N, classes), from random initialisation."""
+    """FaceNet's maps (N, channels, 8, 8) of unit deviation -> logits (N, classes), from random initialisation."""
     narrow, wide = HEAD_WIDTHS
     blocks = (ResidualBlock(narrow, narrow, stride=1), ResidualBlock(narrow, wide, stride=2))
     end = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(HEAD_DROPOUT[1]), nn.Linear(wide, classes))
@@ -87,11 +87,11 @@ def build_head(classes: int, channels: int) -> nn.Sequential:
 
 
 class OnMaps(nn.Module):
-    """The head as it is served: fed the maps as FaceNet has them, (n, 8, 8, channels), of any deviation.
+    """The head as served: takes FaceNet's own maps, (n, 8, 8, channels), of any deviation.
 
-    It reads them as they are and flipped, and averages. FaceNet's maps of a mirrored face are not quite the flipped
-    maps of the face, but so nearly that a head which learnt from both gains about what a mirrored view would, without
-    FaceNet's second pass.
+    It averages over the maps and their mirror image. The maps of a mirrored face are not exactly the mirrored maps of
+    the face, but so close that a head trained on both gains about as much as from a mirrored view, without a second
+    pass of FaceNet.
     """
 
     def __init__(self, head: nn.Module, deviations: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The head as it is trained: on feature maps of a few views of each picture, made once."""
+"""Trains the head on feature maps of a few precomputed views of each picture."""
 
 from collections.abc import Iterable, Sequence
 
@@ -18,7 +18,7 @@ AT_ONCE = 128
 
 
 def recipe(seed: int, epochs: int) -> Recipe:
-    """How the head is trained; the average spans about two epochs."""
+    """The head's hyperparameters; the weight average spans about two epochs."""
     return Recipe(
         seed,
         epochs,
@@ -31,14 +31,14 @@ def recipe(seed: int, epochs: int) -> Recipe:
         mixup=0.4,
         average=0.998,
         mixup_chance=0.7,
-        mixup_until=1.0,  # without it, in the last five of 24 epochs, 0.01 was lost on both parts for choosing
+        mixup_until=1.0,  # without mixup in the last five of 24 epochs, both validation accuracies were 0.01 lower
     )
 
 
 class MapSubject:
-    """The head, the maps of each training picture's views, and those of whole pictures that it is watched on.
+    """The head, the maps of each training picture's views, and the maps of whole pictures for validation.
 
-    `scales` (channels,) is what a stored 1 stands for.
+    `scales`: (channels,) the value of a stored 1.
     """
 
     def __init__(
@@ -79,5 +79,5 @@ class MapSubject:
         return float((given == torch.from_numpy(faces.labels)).float().mean())
 
     def _standardised(self, maps: Tensor) -> Tensor:
-        """Stored maps (N, 8, 8, channels) -> (N, channels, 8, 8) of deviation 1."""
+        """Stored maps (N, 8, 8, channels) -> (N, channels, 8, 8) of unit deviation."""
         return (maps.float() * (self._scales / self.deviations)).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""The small network as it is trained: on grey pixels, whose views are made anew every time."""
+"""Trains the small network on grey pixels, with new random views every time."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ at, for trained at 32 px it scored 0.48 there and 0.18 at 44."""
 
 
 def recipe(seed: int, epochs: int) -> Recipe:
-    """How the network is trained; the average spans about three epochs."""
+    """The network's hyperparameters; the weight average spans about three epochs."""
     return Recipe(
         seed,
         epochs,
@@ -36,7 +36,7 @@ def recipe(seed: int, epochs: int) -> Recipe:
 
 
 class PixelSubject:
-    """The network and the faces that it learns from and is watched on."""
+    """The network, and the faces for training and validation."""
 
     def __init__(self, split: Split) -> None:
         self._split = split
@@ -58,12 +58,12 @@ class PixelSubject:
 
 
 def size_at(done: float) -> int:
-    """Pixels a side of the views when so much of the run is over."""
+    """Side length of the views in pixels after this fraction of the run."""
     return next(side for start, side in reversed(PHASES) if done >= start)
 
 
 def accuracy(network: nn.Module, faces: Faces, size: int = SERVED_SIZE) -> float:
-    """Part of the faces whose label the network gives, the mirrored view averaged in."""
+    """Accuracy of the network, averaging over the mirrored view."""
     return float((predict(network, faces, size).argmax(1) == torch.from_numpy(faces.labels)).float().mean())
 
 
@@ -79,5 +79,5 @@ def predict(network: nn.Module, faces: Faces, size: int = SERVED_SIZE) -> Tensor
 
 
 def plain_views(pixels: Tensor, size: int) -> Tensor:
-    """uint8 faces (N, S, S) -> whole (N, 1, size, size) in 0..1, as the server makes them."""
+    """uint8 faces (N, S, S) -> unaugmented (N, 1, size, size) in 0..1, as in the server."""
     return F.interpolate(pixels[:, None].float() / 255, (size, size), mode="bilinear", antialias=True)

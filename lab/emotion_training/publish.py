@@ -1,4 +1,4 @@
-"""From a finished run to `data/models`: network, calibration, scores; measured by the code that serves."""
+"""Publishes a finished run to `data/models`: networks, calibration and scores, measured with the server's code."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -41,8 +41,8 @@ Answers = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 def publish(network: nn.Module, head: nn.Module, split: Split, shared: Path, run: Path, target: Path) -> None:
-    """Write both networks, emotion.json and the confusion pictures into `target`; the parts set aside, as folders of
-    pictures for scripts/evaluate.py, into `run`/held-out."""
+    """Writes both networks, emotion.json and the confusion matrices into `target`, and the held-out parts, as folders
+    of pictures for scripts/evaluate.py, into `run`/held-out."""
     target.mkdir(parents=True, exist_ok=True)
     spec, riding = exported(network, head, target)
     held_out = write_held_out(split, shared, run / "held-out")
@@ -73,7 +73,7 @@ def publish(network: nn.Module, head: nn.Module, split: Split, shared: Path, run
 
 
 def exported(network: nn.Module, head: nn.Module, target: Path) -> tuple[EmotionSpec, HeadSpec]:
-    """The networks' files in `target`, with no calibration yet: the head counts alone where it rides."""
+    """Writes the networks to `target`, without calibration yet: where there is a head, it alone counts."""
     onnx, head_onnx = target / "emotion.onnx", target / "emotion_head.onnx"
     export_onnx(network, (1, SERVED_SIZE, SERVED_SIZE), onnx)
     export_onnx(head, MAPS, head_onnx)
@@ -90,13 +90,13 @@ def write_held_out(split: Split, shared: Path, folder: Path) -> Path:
 
 
 def answers(reader: EmotionReader, pictures: Path, embedder: Embedder | None) -> Answers:
-    """What is said of labelled pictures, taken whole."""
+    """The networks' outputs for labelled pictures, used whole."""
     truth, rows = read_all(Framing(reader, None, embedder), labelled_pictures(pictures, class_names(LABELS)))
     return truth, np.log(rows + 1e-12)
 
 
 def calibrated(answered: dict[str, Answers]) -> Calibration:
-    """Fitted on the parts set aside for choosing: a temperature for each data set, at the size of its pictures."""
+    """Fits a temperature for each validation set, at the size of its pictures."""
     chosen = {name: answers for name, answers in answered.items() if "choosing" in name}
     temperatures = tuple(
         (side_of(name), round(calibrate.fit_temperature(logits, truth), 4)) for name, (truth, logits) in chosen.items()
@@ -108,17 +108,17 @@ def calibrated(answered: dict[str, Answers]) -> Calibration:
 
 
 def side_of(name: str) -> float:
-    """Pixels a side of a data set's pictures."""
+    """Side length in pixels of a data set's pictures."""
     return SIDES[name.split()[0]]
 
 
 def chances(name: str, logits: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
-    """(n, 7) what a data set's logits come to."""
+    """(n, 7) calibrated probabilities for a data set's logits."""
     return calibrate.probabilities(logits, float(calibration.temperature(np.array([side_of(name)]))[0]))
 
 
 def scores(answered: dict[str, Answers], calibration: Calibration, pictures: Path | None) -> dict[str, Any]:
-    """What emotion.json says of every part; the confusions of those for reporting as pictures in `pictures`."""
+    """The scores in emotion.json; also draws the test sets' confusion matrices into `pictures`."""
     told = {}
     for name, (truth, logits) in answered.items():
         rows = chances(name, logits, calibration)
@@ -130,7 +130,7 @@ def scores(answered: dict[str, Answers], calibration: Calibration, pictures: Pat
 
 
 def spec_fields(spec: EmotionSpec, head: HeadSpec) -> dict[str, Any]:
-    """What emotion.json says beside the networks' files and sha256s, and scores."""
+    """The fields of emotion.json, except the networks' files, sha256s and scores."""
     return {
         "name": "facewire-emotion",
         "version": 2,
@@ -151,6 +151,6 @@ def spec_fields(spec: EmotionSpec, head: HeadSpec) -> dict[str, Any]:
 
 
 def calibration_fields(calibration: Calibration) -> dict[str, Any]:
-    """As `Calibration.of` reads them."""
+    """The calibration's fields, as read by `Calibration.of`."""
     temperatures = {f"{side:g}": temperature for side, temperature in calibration.temperatures}
     return {"temperature": temperatures, "certain_at": calibration.certain_at}

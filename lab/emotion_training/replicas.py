@@ -1,4 +1,4 @@
-"""Gradients of one batch on several cores, none of which waits long for a core that others use too."""
+"""Computes a batch's gradients on several cores without waiting long for a core shared with other processes."""
 
 import copy
 import threading
@@ -13,15 +13,15 @@ Part = TypeVar("Part")
 
 
 class Replicas(Generic[Part]):
-    """Copies of a network that share its weights, each with a thread of its own and its own gradients.
+    """Copies of a network that share its weights, each with its own thread and gradients.
 
-    A batch comes in parts and every thread takes the next part when it is done with its last one. One convolution cut
-    in two would go as slowly as the slower core: with one of two cores busy elsewhere such a pair trained at 50 to 110
-    pictures a second, a single thread at 140. Here a busy core just takes fewer parts; with both free, parts of 24 on
-    two threads are a tenth faster than shared convolutions too.
+    A batch is divided into parts, and each thread takes the next part when it is done. Splitting each convolution
+    between two cores would be as slow as the slower core: with one of two cores busy elsewhere, that trained at 50 to
+    110 pictures per second, a single thread at 140. Here a busy core just takes fewer parts. With both cores free,
+    parts of 24 on two threads are also a tenth faster than split convolutions.
 
-    Batch normalisation sees a part at a time. The copies' running statistics differ by which parts they took; take
-    them anew from data before the network is used (see `loop.settle_statistics`).
+    Batch normalisation applies per part. The copies' running statistics depend on the parts they took; recompute them
+    from data before using the network (see `Training.settle` in loop.py).
     """
 
     def __init__(self, network: nn.Module, threads: int, loss: Callable[[nn.Module, Part], Tensor]) -> None:
@@ -35,7 +35,7 @@ class Replicas(Generic[Part]):
         self._taking = threading.Lock()  # guards the iterator of parts
 
     def gradients(self, parts: Sequence[Part]) -> float:
-        """Sum the gradients of the parts' losses into the network's own `grad`s. Returns the sum of the losses."""
+        """Sums the gradients of the parts' losses into the network's own `grad`s. Returns the sum of the losses."""
         waiting = iter(parts)
 
         def work(replica: nn.Module) -> float:

@@ -1,4 +1,4 @@
-"""The learning rate over a run."""
+"""The learning rate schedule."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class Schedule:
     epochs: int
 
     def rate_at(self, epoch: float) -> float:
-        """The learning rate after so many epochs."""
+        """The learning rate after this many epochs."""
         if epoch < self.warmup:
             return self.peak * epoch / self.warmup
         return self.peak * half_cosine((epoch - self.warmup) / max(self.epochs - self.warmup, 1))

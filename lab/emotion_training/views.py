@@ -1,6 +1,6 @@
-"""Views of faces for the recognition network, whose feature maps the head learns from; one picture at a time.
+"""Augmented views of faces for the recognition network, on whose feature maps the head is trained; one at a time.
 
-The head sees each picture in a few views that are made once, since what FaceNet makes of a view takes it 15 ms.
+The head is trained on a few views per picture, made once, because FaceNet takes 15 ms per view.
 """
 
 from pathlib import Path
@@ -26,15 +26,15 @@ ERASE_CHANCE, ERASE_SIDE = 0.15, (0.1, 0.35)
 
 
 def colour_pictures(archive: Path, faces: Faces) -> dict[str, Pixels]:
-    """The archive's pictures that are among `faces`, by their path: RGB (H, W, 3), of the archive's own size."""
+    """The archive's pictures that are among `faces`, by path: RGB (H, W, 3), at their original size."""
     wanted = set(faces.paths.tolist())
     pictures = ((str(path), decode(encoded)) for path, encoded in members(archive) if str(path) in wanted)
     return {path: image if image.ndim == 3 else np.repeat(image[..., None], 3, 2) for path, image in pictures}
 
 
 def training_view(image: Pixels, seed: int, index: int) -> Pixels:
-    """A square picture moved, mirrored, shaded, blurred or partly covered: (160, 160, 3), the same for the same
-    `seed` and `index` (the picture's number)."""
+    """A square picture moved, mirrored, shaded, blurred or partly covered: (160, 160, 3), determined by `seed` and
+    `index` (the picture's number)."""
     drawn = np.random.default_rng([seed, index])
     span, stretch = drawn.uniform(*SPAN), drawn.uniform(-STRETCH, STRETCH)
     if drawn.random() < BLUR_CHANCE:
@@ -53,7 +53,7 @@ def training_view(image: Pixels, seed: int, index: int) -> Pixels:
 
 
 def _lit(view: NDArray[np.float32], drawn: np.random.Generator) -> NDArray[np.float32]:
-    """The tone curve bent, light from a side, brighter or darker."""
+    """Changes the tone curve, adds light from one side, and changes brightness."""
     ramp = np.linspace(-1, 1, SIDE, dtype=np.float32)
     curved = np.clip(view, 1e-3, 1) ** np.exp(drawn.uniform(-GAMMA, GAMMA))
     across, down = drawn.uniform(-SHADE, SHADE), drawn.uniform(-SHADE, SHADE)
@@ -62,8 +62,8 @@ def _lit(view: NDArray[np.float32], drawn: np.random.Generator) -> NDArray[np.fl
 
 
 def warped(image: Pixels, angle: float, spans: tuple[float, float], shift: tuple[float, float], mirror: bool) -> Pixels:
-    """A square picture turned by `angle` degrees and seen at `spans` (across, down) times its side, its middle moved
-    by `shift` sides; outside the picture its edge goes on, as in the server's crops."""
+    """A square picture rotated by `angle` degrees, viewed at `spans` (x, y) times its side, and shifted by `shift`
+    sides; replicates the border, like the server's crops."""
     side = image.shape[0]
     turn, step = np.deg2rad(angle), side / SIDE
     across = -spans[0] if mirror else spans[0]

@@ -1,9 +1,9 @@
-"""How well a heap of pictures falls into people: B-cubed and pairwise F of the clusters that the server would make.
+"""Clustering: B-cubed and pairwise F of the clusters that the server makes of a set of pictures.
 
-DIR has one sub-folder a person. Each picture's main face is embedded as albums embed it, in two views, and clustered
-as albums are, all at once. B-cubed averages over faces: of a face's cluster, the share that is its person (precision);
-of its person, the share that is in its cluster (recall). `peak_mb` is the most memory that the process held (resident),
-`seconds` the clustering alone. `cohort` has the averages that server/albums/clustering/normalisation.py calls usual.
+DIR has one sub-folder per person. Each picture's main face is embedded as in albums, in two views, and all faces are
+clustered at once. B-cubed averages over faces: the share of a face's cluster that is the same person (precision), and
+the share of its person that is in the same cluster (recall). `peak_mb` is the process's peak resident memory; `seconds`
+is the time of clustering alone. `cohort` has the averages called USUAL in server/albums/clustering/normalisation.py.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def clustered(
     embeddings: NDArray[np.float32], people: NDArray[np.int64], statistics: Statistics | None, scale: Scale
 ) -> dict[str, Any]:
-    """Clusters all at once, as an album does that was filled before it was processed; what that gave and cost."""
+    """Clusters all faces at once, like an album filled before processing. Returns quality and cost."""
     faces = len(people)
     print(f"clustering {faces} faces", file=sys.stderr)
     started = time.perf_counter()
@@ -84,7 +84,7 @@ def clustered(
 
 
 def usual(statistics: Statistics | None) -> dict[str, float] | None:
-    """The averages of the faces' statistics."""
+    """The averages of the faces' cohort statistics."""
     if statistics is None:
         return None
     mean, deviation = statistics
@@ -100,7 +100,7 @@ def bcubed(found: NDArray[np.int64], people: NDArray[np.int64]) -> tuple[float, 
 
 
 def pairwise(found: NDArray[np.int64], people: NDArray[np.int64]) -> tuple[float, float]:
-    """Precision and recall over pairs of faces: of those in one cluster, and of those of one person."""
+    """Precision and recall over pairs of faces: pairs in the same cluster against pairs of the same person."""
     together, in_cluster, of_person = (np.sum(sizes - 1) for sizes in _sizes(found, people))
     return float(together / in_cluster) if in_cluster else 1.0, float(together / of_person) if of_person else 1.0
 
@@ -112,7 +112,7 @@ def harmonic(precision: float, recall: float) -> float:
 def _sizes(
     found: NDArray[np.int64], people: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Of each face: how many share its cluster and person, its cluster, its person; itself included."""
+    """For each face, how many share its cluster and person, its cluster, and its person; including itself."""
 
     def size(labels: NDArray[np.int64]) -> NDArray[np.int64]:
         _, which, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)

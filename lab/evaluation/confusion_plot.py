@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from facewire.server.errors import StartError
 
-CELL, MARGIN = 84, 110  # pixels: a cell holds "100 %" and a margin "surprise" at this letter size
+CELL, MARGIN = 84, 110  # pixels: a cell fits "100 %" and a margin "surprise" at this font size
 LETTERS, INK, PAPER = 0.5, (40, 40, 40), 255
 
 
 def save_confusion(path: Path, counts: NDArray[np.int64], labels: Sequence[str]) -> None:
-    """Write an image: a row for each true label, a column for each given one, percent of the row in the cell.
+    """Writes an image: a row per true label, a column per predicted one, and percentages of the row.
 
-    Raises StartError where the file can't be written.
+    Raises StartError if the file can't be written.
     """
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = MARGIN + CELL * len(labels)

@@ -1,4 +1,5 @@
-"""Masks, dark glasses and scarves, painted onto a face by its landmarks: to train and to measure what tells them."""
+"""Paints masks, dark glasses and scarves onto a face by its landmarks, to train and test the detection of covered
+faces."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ Frame = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 def covered(image: Pixels, landmarks: Landmarks, kind: str, choice: np.random.Generator) -> Pixels:
-    """The picture with something over a face; shape, colour and cloth vary with `choice`."""
+    """The picture with the face covered; shape, colour and texture vary with `choice`."""
     points = np.array(landmarks, np.float64)
     eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
     down = (mouth - eyes) / max(float(np.linalg.norm(mouth - eyes)), 1e-6)

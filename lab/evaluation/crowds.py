@@ -1,4 +1,4 @@
-"""Faces of nobody, in any number: for the time and memory of clustering at sizes that no set of pictures here has."""
+"""Synthetic embeddings in any number, to measure clustering at sizes larger than any data set here."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIMENSION = 512
-DECAY = 44.0  # of the directions' deviations: strangers' similarities are then spread by 0.15, as FaceNet's are
-ALIKE = 0.78  # two pictures of one person, on average
-SIZES = 2.0  # exponent of the pictures a person: most people are seen once, a few on every second photo
+DECAY = 44.0  # decay of the directions' deviations: gives strangers' similarities a spread of 0.15, like FaceNet's
+ALIKE = 0.78  # mean similarity of two pictures of a person
+SIZES = 2.0  # exponent of the pictures per person: most people appear once, a few in every second photo
 MOST = 2000
 BLOCK_ROWS = 4096
 
 
 def crowd(faces: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(faces, 512) unit embeddings in random order, and whose each is. Memory beside them: one row a person."""
+    """(faces, 512) unit embeddings in random order, and (faces,) their people. Extra memory: one row per person."""
     choice = np.random.default_rng(seed)
     sizes = np.minimum(choice.zipf(SIZES, faces), MOST)
     people = choice.permutation(np.repeat(np.arange(faces), sizes)[:faces])

@@ -1,4 +1,4 @@
-"""Error rates from similarities, and their pictures."""
+"""Error rates from similarities, and plots of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOWEST = 1e-4  # the left end of the logarithmic axis
 
 
 def accepted_at(genuine: NDArray[np.floating], impostor: NDArray[np.floating], far: float) -> float:
-    """TAR: the part of `genuine` similarities above that which a part `far` of the `impostor` ones exceeds."""
+    """TAR: the share of `genuine` similarities above the threshold that a share `far` of `impostor` ones exceeds."""
     return float(np.mean(genuine > threshold_at(impostor, far)))
 
 
@@ -26,24 +26,25 @@ def threshold_at(impostor: NDArray[np.floating], far: float) -> float:
 
 
 def equal_error_rate(genuine: NDArray[np.floating], impostor: NDArray[np.floating]) -> float:
-    """Where as many of the ones are refused as of the others are accepted."""
+    """The rate at which false rejections equal false acceptances."""
     false_accept, true_accept = roc(genuine, impostor)
     at = int(np.argmin(np.abs(false_accept - (1 - true_accept))))
     return float((false_accept[at] + 1 - true_accept[at]) / 2)
 
 
 def roc(genuine: NDArray[np.floating], impostor: NDArray[np.floating]) -> tuple[Rates, Rates]:
-    """False and true acceptance at every threshold there is, from strict to lax."""
+    """False and true acceptance rates at every threshold, from strict to lax."""
     thresholds = np.unique(np.concatenate([genuine, impostor]))[::-1]
     accepted = [1 - np.searchsorted(np.sort(some), thresholds, side="left") / len(some) for some in (impostor, genuine)]
     return accepted[0], accepted[1]
 
 
 def best_threshold(similarities: NDArray[np.floating], same: NDArray[np.bool_]) -> float:
-    """The lowest threshold that is right most often: the middle of a gap, so never between equal similarities."""
+    """The lowest of the most accurate thresholds, in the middle of a gap between different similarities."""
     order = np.argsort(similarities)
     ordered, truth = similarities[order], same[order]
-    # Calling everything from position i on the same: right are the different ones before it and the same ones after.
+    # If everything from position i on is called the same, the different ones before it and the same ones after are
+    # right.
     right = np.concatenate([[0], np.cumsum(~truth)]) + np.concatenate([np.cumsum(truth[::-1])[::-1], [0]])
     gap = np.concatenate([[True], ordered[1:] != ordered[:-1], [True]])
     at = int(np.argmax(np.where(gap, right, -1)))
@@ -53,7 +54,7 @@ def best_threshold(similarities: NDArray[np.floating], same: NDArray[np.bool_]) 
 
 
 def save_curves(path: Path, title: str, accept: Rates, miss: Rates, x_name: str, y_name: str) -> None:
-    """A DET-like picture: `miss` over `accept`, both logarithmic."""
+    """Draws a DET-like plot: `miss` over `accept`, both logarithmic."""
     canvas = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
     font = cv2.FONT_HERSHEY_SIMPLEX
     decades = round(-float(np.log10(LOWEST)))

@@ -1,4 +1,4 @@
-"""Spoiling photographs as cameras, hands and software do, by a seeded choice: what a quality gate is there for."""
+"""Degrades photographs the way cameras, hands and software do, with a seed, to test the quality gate."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Spoiler = Callable[[Pixels, Box, np.random.Generator], Pixels]
 
 
 def spoilt(image: Pixels, box: Box, choice: np.random.Generator) -> tuple[str, bytes]:
-    """One way of spoiling a (h, w, 3) BGR picture of a face in `box`, of a random strength: its name, and a JPEG file.
+    """Degrades a (h, w, 3) BGR picture of a face in `box`, in a random way and strength: (name of the way, JPEG file).
 
-    Strengths reach from what can hardly be seen to what nobody could recognise; they are relative to the face.
+    Strengths range from hardly visible to unrecognisable, relative to the face.
     """
     kind = sorted(SPOILERS)[choice.integers(len(SPOILERS))]
     picture = SPOILERS[kind](image, box, choice)
@@ -30,7 +30,7 @@ def _blurred(image: Pixels, box: Box, choice: np.random.Generator) -> Pixels:
 
 
 def _moved(image: Pixels, box: Box, choice: np.random.Generator) -> Pixels:
-    """A camera that moved along a line, in any direction."""
+    """Linear motion blur in a random direction."""
     length = max(3, round(choice.uniform(0.05, 0.3) * max(box[2:])))
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1
@@ -57,7 +57,7 @@ def _noisy(image: Pixels, box: Box, choice: np.random.Generator) -> Pixels:
 
 
 def _cut_off(image: Pixels, box: Box, choice: np.random.Generator) -> Pixels:
-    """A part of the face beyond one edge of the picture."""
+    """Crops the picture so that an edge cuts off part of the face."""
     x, y, width, height = box
     share, edge = choice.uniform(0.15, 0.55), choice.integers(4)
     rows, columns = slice(0, None), slice(0, None)

@@ -1,4 +1,4 @@
-"""Pictures -> embeddings, by the very code the server runs, each picture once: kept on disk by content and spec."""
+"""Embeds pictures with the server's own code, and caches the embeddings on disk by content and spec."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Digest = str
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """`paths` that show a face, with (n, d) embeddings as probes and as templates; `without_face` are left out."""
+    """`paths` that show a face, with (n, d) embeddings as probes and as templates; `without_face`: the other paths."""
 
     paths: tuple[Path, ...]
     probes: Floats
@@ -41,25 +41,25 @@ class Embedded:
     spec: EmbeddingSpec
 
     def rows(self) -> dict[Path, int]:
-        """Where each path's embedding is."""
+        """The row of each path's embedding."""
         return {path: row for row, path in enumerate(self.paths)}
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, plot: bool = True) -> None:
-    """What every evaluation of embeddings takes; `plot`: it has curves to draw."""
+    """Adds the arguments of all evaluations of embeddings; `plot`: it can draw curves."""
     add_image_arguments(parser)
     if plot:
         parser.add_argument("--plot", type=Path, metavar="FILE", help="write the curves as a picture")
 
 
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
-    """What everything that embeds a folder takes."""
+    """Adds the arguments of all commands that embed a folder."""
     parser.add_argument("--images", type=Path, required=True, help="a folder of sub-folders of pictures")
     add_vision_arguments(parser, model_help="by default Facenet512", emotions=False)
 
 
 def embed(paths: Sequence[Path], arguments: argparse.Namespace) -> Embedded:
-    """The main face of every picture. Raises StartError when the networks can't be opened."""
+    """Embeds the main face of every picture. Raises StartError if the networks can't be opened."""
     settings = vision_settings(arguments)
     analyser = open_analyser(settings)
     try:
@@ -83,7 +83,7 @@ def embed(paths: Sequence[Path], arguments: argparse.Namespace) -> Embedded:
 
 
 class _Known:
-    """What was embedded before: digest -> (2, d) probe and template, or None for a picture without a face."""
+    """The cache: digest -> (2, d) probe and template, or None for a picture without a face."""
 
     def __init__(self, path: Path, dimension: int) -> None:
         self._path = path
@@ -95,7 +95,7 @@ class _Known:
                 self.rows.update(dict.fromkeys(stored["faceless"].tolist()))
 
     def save(self) -> None:
-        """Whole or not at all."""
+        """Saves atomically."""
         found = {digest: row for digest, row in self.rows.items() if row is not None}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(f".{os.getpid()}.npz")

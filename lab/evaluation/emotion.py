@@ -1,9 +1,9 @@
-"""The emotion model's accuracy, recall by class and calibration, on pictures in a folder per class.
+"""Emotion: accuracy, recall by class and calibration, on pictures in a folder per class.
 
-Pictures are taken for faces as they are, edge to edge, as FER2013's 48x48 and RAF-DB's aligned 100x100 are, and
-shrunk to the network's input. With --detect they go through the detector first, as in the server; where it finds no
-face, the picture is taken as it is and counted in `undetected`. As in the server, FaceNet looks at every face and the
-emotion head reads what it sees; where its weights are not at hand, or with --alone, the small network answers alone.
+Pictures are used as faces, edge to edge, like FER2013's 48x48 and RAF-DB's aligned 100x100 pictures, and scaled to the
+network's input. With --detect they go through the detector first, as in the server; if it finds no face, the picture is
+used whole and counted in `undetected`. As in the server, the emotion head uses FaceNet's feature maps; without
+FaceNet's weights, or with --alone, the small network answers alone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OTHER_NAMES = {
     "surprised": "surprise",
     "1": "surprise", "2": "fear", "3": "disgust", "4": "happy", "5": "sad", "6": "angry", "7": "neutral",
 }  # fmt: skip
-"""What other releases of the two data sets call the folders; the numbers are RAF-DB's own."""
+"""Folder names in other releases of the two data sets; the numbers are RAF-DB's own."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The report: accuracy, recall, calibration_error, n, what is certain, and whether the head had a say (`head`)."""
+    """The report: accuracy, recall, calibration_error, n, certain answers, and whether the head was used (`head`)."""
     spec = EmotionSpec.load(arguments.spec)
     reader = EmotionReader(spec, open_network(spec.onnx))
     finder = WeightsFinder(arguments.weights_dir, None)
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def carrier(spec: EmotionSpec, finder: WeightsFinder) -> Embedder | None:
-    """The recognition model with the head on it, if its weights are here."""
+    """The recognition model with the head, if its weights are available."""
     if spec.head is None:
         return None
     try:
@@ -79,14 +79,14 @@ def carrier(spec: EmotionSpec, finder: WeightsFinder) -> Embedder | None:
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """A face as the emotion network is shown it and, where one carries the head, as the recognition model is."""
+    """A face as input of the emotion network and, if it carries the head, of the recognition model."""
 
     crop: FaceCrop
     seen: Pixels | None
 
 
 class Framing:
-    """Brings a picture to the networks' inputs: whole, or by the detector's largest face."""
+    """Converts a picture to the networks' inputs: whole, or cropped to the detector's largest face."""
 
     def __init__(
         self, reader: EmotionReader, detector: Detector | None = None, embedder: Embedder | None = None
@@ -95,7 +95,7 @@ class Framing:
 
     @property
     def certain_at(self) -> float:
-        """The confidence from which answers are certain."""
+        """The confidence at which answers count as certain."""
         return self.reader.calibration(riding=self.embedder is not None).certain_at
 
     def frame(self, content: bytes) -> Framed:
@@ -115,19 +115,19 @@ class Framing:
         return square_crop(image, whole_box(image), self.reader.spec.head.whole - 1, self.embedder.spec.input_size)
 
     def probabilities(self, faces: Sequence[Framed]) -> NDArray[np.float64]:
-        """(n, 7) of framed faces, as the server reads them."""
+        """(n, 7) probabilities of framed faces, as in the server."""
         seen = [face.seen for face in faces if face.seen is not None]
         hints = self.embedder.look(seen)[1] if self.embedder else None
         return self.reader.probabilities([face.crop for face in faces], hints)
 
 
 def class_names(labels: Iterable[str]) -> dict[str, str]:
-    """The folder names that are understood, each with its label."""
+    """The known folder names, each with its label."""
     return {label: label for label in labels} | OTHER_NAMES
 
 
 def read_all(framing: Framing, pictures: Iterator[LabelledPicture]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """(n,) true label numbers and (n, 7) probabilities. Raises StartError when there are no pictures."""
+    """(n,) true label numbers and (n, 7) probabilities. Raises StartError if there are no pictures."""
     labels = framing.reader.spec.labels
     truth: list[int] = []
     rows: list[NDArray[np.float64]] = []
@@ -157,7 +157,7 @@ def confusion(truth: NDArray[np.int64], given: NDArray[np.int64], classes: int) 
 def measure(
     truth: NDArray[np.int64], probabilities: NDArray[np.float64], labels: Sequence[str], certain_at: float
 ) -> dict[str, Any]:
-    """Everything the report says, rounded to what a few thousand pictures can tell."""
+    """The report's numbers, rounded to the precision of a few thousand pictures."""
     given, confidence = probabilities.argmax(1), probabilities.max(1)
     right, certain = given == truth, confidence >= certain_at
     recall = {name: right[truth == number] for number, name in enumerate(labels)}

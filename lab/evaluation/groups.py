@@ -1,9 +1,8 @@
-"""False matches by group: within each group, how often two people are taken for one at `verify`'s default, which is
-1 in 1,000 of people at large.
+"""False match rates within groups at `verify`'s default, which is 1 in 1,000 for people at large.
 
-DIR has one folder a group (by age, sex, appearance), and every picture in it shows another person. All pairs within
-a group are compared by the service's own decision, and by one threshold on raw similarity, chosen on no group: the
-one that LFW's strangers exceed at the rate asked for.
+DIR has one folder per group (by age, sex, appearance), in which every picture shows a different person. All pairs
+within a group are compared by the server's own decision, and by a fixed threshold on raw similarity: the one that LFW's
+strangers exceed at the requested rate.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def measured(embedded: embedding.Embedded, folder: Path) -> dict[str, Any]:
-    """The report of pictures below `folder`. Raises StartError where no group has two faces."""
+    """The report of pictures below `folder`. Raises StartError if no group has two faces."""
     scorer = Scorer(embedded.spec)
     groups = np.array([group_of(path, folder) for path in embedded.paths])
     raw_threshold = impostor_prior(embedded.spec.model).similarity_at(DEFAULT_FMR)
@@ -68,7 +67,7 @@ def measured(embedded: embedding.Embedded, folder: Path) -> dict[str, Any]:
 
 
 def group_of(path: Path, folder: Path) -> str:
-    """The sub-folder of `folder` that a picture lies in."""
+    """The sub-folder of `folder` that contains a picture."""
     return path.relative_to(folder).parts[0]
 
 

@@ -1,10 +1,10 @@
 """1:1 on the official LFW pairs: accuracy over the file's folds, TAR at FAR 1 % and 0.1 %, equal error rate.
 
-The pairs file begins with "FOLDS PAIRS" and lists, a fold at a time, PAIRS lines of one person and two picture numbers,
-then PAIRS lines of two people and a number each. A fold's threshold is chosen on the other folds. The first picture is
-embedded as a probe, the second as a template, as `identify` compares them. `two_views` repeats the measures for two
-templates, and `decision` for what `verify` decides by: two templates, their similarity held against the cohort. It
-says what the default threshold does, and how many of all pairs of different people pass at the rates asked for.
+The pairs file begins with "FOLDS PAIRS" and lists, for each fold, PAIRS lines with one person and two picture numbers,
+then PAIRS lines with two people and a number each. A fold's threshold is chosen on the other folds. The first picture
+is embedded as a probe, the second as a template, like `identify` does. `two_views` repeats the measures for two
+templates, and `decision` for `verify`: two templates with normalised similarity. It also reports the default
+threshold's accuracy, and the share of all pairs of different people that pass at each requested rate.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FMRS = (0.01, 0.001, 0.0001)
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two pictures, and whether they show one person."""
+    """Two pictures, and whether they show the same person."""
 
     first: Path
     second: Path
@@ -83,8 +83,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def fmr_obtained(embedded: embedding.Embedded, scorer: Scorer) -> dict[str, float]:
-    """By the rate asked for, the share of all pairs of different people, one picture each, that `verify` calls the
-    same: thousands of times as many as the file lists."""
+    """For each requested rate, the share of all pairs of different people, one picture each, that `verify` calls the
+    same: thousands of times as many pairs as in the file."""
     _, first = np.unique([path.parent.name for path in embedded.paths], return_index=True)
     scores = scorer.matrix(embedded.templates[first], embedded.templates[first])
     impostor = scores[~np.eye(len(first), dtype=bool)]
@@ -113,7 +113,7 @@ def _fold_accuracy(similarities: NDArray[np.float64], same: NDArray[np.bool_], f
 
 
 def read_pairs(file: Path, images: Path) -> list[Pair]:
-    """The pairs file. Raises StartError where it is none, or names a picture that is not there."""
+    """Reads the pairs file. Raises StartError if it is invalid or names a missing picture."""
     try:
         header, *lines = file.read_text(encoding="utf-8").splitlines()
         folds, size = (int(number) for number in header.split())

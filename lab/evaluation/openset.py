@@ -1,8 +1,8 @@
-"""1:N, open set: rank-1, FNIR at FPIR 1 % and 5 %, and for each requested FPIR the one the server's threshold obtains.
+"""1:N, open set: rank-1, FNIR at FPIR 1 % and 5 %, and the FPIR obtained by the server's threshold for each target.
 
-DIR has one sub-folder a person. Of the people with two pictures or more, a random half is enrolled with one picture
-each and probed with their others; everybody else is a stranger, with one picture each. Repeated, and averaged. With
---templates N of the people with more than N pictures, and with N each.
+DIR has one sub-folder per person. A random half of the people with at least two pictures is enrolled with one picture
+each and probed with the others; everybody else is a stranger, with one picture each. Averaged over repetitions. With
+--templates N, a half of the people with more than N pictures is enrolled with N each.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: rank1, fnir_at_fpir, fpir_obtained, people, probes; fnir_at_fpir_asked: at the server's own
-    thresholds, where fnir_at_fpir is at those that let just so many strangers in. Raises StartError."""
+    thresholds, whereas fnir_at_fpir is at thresholds with exactly that FPIR. Raises StartError."""
     paths = image_files(arguments.images)
     embedded = embedding.embed(paths, arguments)
     owner = np.array([path.relative_to(arguments.images).parts[0] for path in embedded.paths])
@@ -78,7 +78,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 class _Trial:
-    """One random gallery: best scores of its people's probes and of strangers, and what the server's thresholds did."""
+    """One random gallery: best scores of its people's probes and of strangers, and results at the server's
+    thresholds."""
 
     def __init__(
         self,

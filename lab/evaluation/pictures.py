@@ -1,4 +1,4 @@
-"""Finding pictures: one sub-folder a person or group, or labelled by a folder per class, from a directory or a tar."""
+"""Finds pictures: in one sub-folder per person or group, or labelled by class folders in a directory or tar."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class LabelledPicture:
 
 
 def labelled_pictures(source: Path, classes: Mapping[str, str]) -> Iterator[LabelledPicture]:
-    """Every picture below `source` (a directory or a .tar, .tar.gz, .tar.xz) that lies in a folder named by a class.
+    """All pictures below `source` (a directory or a .tar, .tar.gz, .tar.xz), labelled by the class folder they are in.
 
     `classes` maps folder names, in lower case, to labels; the innermost such folder counts, at any depth. Raises
-    StartError where `source` can't be read or a picture lies in no such folder: a forgotten class would go unnoticed.
+    StartError if `source` can't be read, or if a picture is in no such folder, as a missing class would go unnoticed.
     """
     for path, content in _files(source):
         if not has_extension(path):
@@ -51,7 +51,7 @@ def _files(source: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Every picture in a sub-folder. Raises StartError where there is none."""
+    """All pictures in sub-folders. Raises StartError if there are none."""
     found = sorted(path for path in folder.glob("*/**/*") if has_extension(path) and path.is_file())
     if not found:
         raise StartError(f"{folder} has no sub-folders with pictures", exit_code=2)

@@ -1,11 +1,11 @@
-"""What the quality gate at enrolment is good for: 1:N with and without it, where some enrolled pictures are spoilt.
+"""The benefit of the quality gate: 1:N identification with and without it, when some enrolled pictures are degraded.
 
-DIR has one sub-folder a person. Of the people with enough pictures, some are enrolled with --templates pictures each
-and probed with their others; everybody else is a stranger. A random --spoilt of the enrolled pictures is spoilt in a
-random way (lab/evaluation/degrading.py), the probes are not. Then the same probes are held against four galleries:
-`clean`, before anything was spoilt; `without_gate`; `with_gate`, what the server's own limits leave of that, somebody
-who lost every picture being nobody's match; `retaken`, where every refused picture is replaced by the unspoilt one, as
-an operator would who is told the reason. A picture without a face is in none of them but the last.
+DIR has one sub-folder per person. Some of the people with enough pictures are enrolled with --templates pictures each
+and probed with the others; everybody else is a stranger. A random share --spoilt of the enrolled pictures is degraded
+in random ways (lab/evaluation/degrading.py); the probes are not. The same probes are then compared with four galleries:
+`clean`, before degrading; `without_gate`; `with_gate`, with only the pictures that pass the server's limits (people
+without any left can't be matched); `retaken`, where every refused picture is replaced by the original, as an operator
+who is told the reason would do. A picture without a face is only in the last one.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class Seen:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The report: arms (rank1, fnir_at_fpir, fpir_obtained, templates, people_lost, averaged over the repeats), refused
-    by kind and by reason (summed over them). Raises StartError."""
+    """The report: arms (rank1, fnir_at_fpir, fpir_obtained, templates, people_lost, averaged over the repetitions), and
+    refusals by kind and by reason (summed over them). Raises StartError."""
     choice = np.random.default_rng(arguments.seed)
     paths = image_files(arguments.images)
     reports = []
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _combined(parts: Sequence[Any], combine: Callable[[Sequence[float]], float]) -> Any:
-    """Nested maps of numbers as one; a number that a map lacks is 0."""
+    """Combines nested maps of numbers into one; missing numbers count as 0."""
     if not isinstance(parts[0], dict):
         return combine(parts)
     keys = dict.fromkeys(key for part in parts for key in part)
@@ -95,7 +95,7 @@ def _combined(parts: Sequence[Any], combine: Callable[[Sequence[float]], float])
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Who is enrolled with what: paths with their owners' names; strangers have none."""
+    """The enrolled pictures and probes as paths with their owners' names; strangers have none."""
 
     gallery: list[tuple[str, Path]]
     probes: list[tuple[str, Path]]
@@ -121,7 +121,7 @@ def _split(paths: Sequence[Path], arguments: argparse.Namespace, choice: np.rand
 
 
 class _Workshop:
-    """Spoils pictures into a folder, and measures them."""
+    """Writes degraded pictures to a folder and measures them."""
 
     def __init__(self, folder: Path, analyser: Analyser, choice: np.random.Generator) -> None:
         self._folder, self._analyser, self._choice = folder, analyser, choice
@@ -135,7 +135,7 @@ class _Workshop:
             )
 
     def spoil(self, paths: Sequence[Path], share: float, seen: dict[Path, Seen | None]) -> dict[Path, Path]:
-        """Of a share of `paths`, each one's spoilt copy."""
+        """Degrades a share of `paths`: path -> degraded copy."""
         copies: dict[Path, Path] = {}
         for path in tqdm(paths, "spoiling", unit=" pictures", file=sys.stderr):
             face = seen[path]
@@ -201,7 +201,7 @@ def _refused(face: Seen | None) -> bool:
 def _by_kind(
     given: Sequence[Path], kinds: dict[Path, str], seen: dict[Path, Seen | None], refused: set[Path]
 ) -> dict[str, dict[str, int]]:
-    """Of every kind of spoiling, and of what was left alone: how many there were, without a face, and refused."""
+    """Counts per kind of degradation, and of untouched pictures: total, without a face, and refused."""
     tally: dict[str, Counter[str]] = {}
     for path in given:
         counts = tally.setdefault(kinds.get(path, "not spoilt"), Counter(pictures=0, without_face=0, refused=0))
@@ -212,7 +212,7 @@ def _by_kind(
 
 
 class _Judge:
-    """Holds one set of probes and strangers against any gallery."""
+    """Compares one set of probes and strangers with any gallery."""
 
     def __init__(
         self,
@@ -231,7 +231,7 @@ class _Judge:
         self._faceless = len(probes) - len(there)
 
     def report(self, paths: Sequence[Path | None]) -> dict[str, Any]:
-        """What comes of a gallery of these pictures, one for each of the owners or None."""
+        """The results for a gallery of these pictures; None where a picture is missing."""
         kept = [(name, self._rows[path]) for name, path in zip(self._owners, paths, strict=True) if path in self._rows]
         owners = np.array([name for name, _ in kept])
         templates = self._embedded.templates[[row for _, row in kept]]
@@ -252,5 +252,5 @@ class _Judge:
         }
 
     def _share(self, hits: NDArray[np.bool_]) -> float:
-        """Of all probes, those without a face among them."""
+        """The share of hits among all probes, including those without a face."""
         return round(float(np.sum(hits)) / (len(hits) + self._faceless), 5)

@@ -1,4 +1,4 @@
-"""Comparing embeddings as the server does, many at a time: by the gallery's cohort and the service's decider."""
+"""Compares many embeddings at a time as the server does: with the gallery's cohort and the server's decider."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facewire.server.vision.runtime import Floats
 
 
 class Scorer:
-    """For embeddings of one spec. Where it has no cohort, scores are raw similarities."""
+    """Scores embeddings of one spec. Without a cohort, scores are raw similarities."""
 
     def __init__(self, spec: EmbeddingSpec, fpir: float = 0.01) -> None:
         cohort = Cohort.load(DEFAULT_PATH, spec)
@@ -23,17 +23,17 @@ class Scorer:
         self.decider = self.decider_at(fpir)
 
     def decider_at(self, fpir: float) -> Decider:
-        """The server's, at this rate."""
+        """The server's decider at this rate."""
         return Decider(self._spec, fpir, normalised=self.normalised)
 
     def matrix(self, ones: Floats, others: Floats) -> NDArray[np.float32]:
-        """(n, m) scores of (n, d) and (m, d) embeddings, on the scale that the decider decides on."""
+        """(n, m) scores of (n, d) and (m, d) embeddings, on the decider's scale."""
         return normalised_matrix(ones, others, self.scales(ones), self.scales(others))
 
     def people(self, probes: Floats, templates: Floats, owners: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(n, p) scores of (n, d) probes and p people, who have these (m, d) templates: by the best of a person's, or
-        by the mean direction of several where that is nearer, as the gallery's search has it. `owners`: (m,), whose
-        each is, 0 to p - 1, none missing."""
+        """(n, p) scores of (n, d) probes and p people with (m, d) templates: by a person's best template, or the mean
+        of several if that is nearer, as in the gallery's search. `owners`: (m,) each template's person, 0 to p - 1,
+        none missing."""
         order = np.argsort(owners, kind="stable")
         templates, counts = templates[order], np.bincount(owners)
         starts = np.cumsum(counts) - counts

@@ -1,10 +1,10 @@
-"""How near two people at large come, normalised: the table that `verify` takes its thresholds from (impostors.py).
+"""Normalised similarities of two people at large: the table for `verify`'s thresholds (impostors.py).
 
-DIR has one folder a group, called APPEARANCE_men or APPEARANCE_women (others are left out), and every picture in it
-shows another person. The people are halved, a cohort is trained on one half, and all pairs of the other are scored by
-it; then the other way about, for several draws. Each group counts alike: so of two people half are of one sex, and one
-in so many as there are appearances is of one appearance. `people` are those themselves; `drawn` are people drawn from
-the Gaussians of the half that the cohort does not know, of whom there are enough, and nobody twice.
+DIR has one folder per group, called APPEARANCE_men or APPEARANCE_women (others are ignored), in which every picture
+shows a different person. A cohort is trained on one half of the people, and all pairs of the other half are scored with
+it; then vice versa, for several random splits. All groups have equal weight, so half of the pairs are of the same sex,
+and one in N of the same appearance, for N appearances. `people` are the real people; `drawn` are sampled from the
+Gaussians of the half that is not in the cohort, so there are enough of them, and none twice.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The report: rates, and the similarity exceeded at each, of `people`, of those `drawn`, and the `table` that is
-    shipped: of people, and beyond COUNTED of those drawn. Raises StartError."""
+    """The report: rates and the similarity exceeded at each, for `people`, for `drawn`, and in the shipped `table`:
+    from people, and beyond COUNTED from those drawn. Raises StartError."""
     embedded = embedding.embed(image_files(arguments.images), arguments)
     groups = np.array([group_of(path, arguments.images) for path in embedded.paths])
     people, drawn = [], []
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def _halves(
     templates: Floats, groups: NDArray[np.str_], seed: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Those whom the cohort is trained on, all groups, and the adults of the other half."""
+    """The rows for training the cohort, from all groups, and those of the other half's adults."""
     order = np.random.default_rng(seed).permutation(len(groups))
     adult = np.array([group.endswith(SEXES) for group in groups])
     if not adult.any():
@@ -81,7 +81,7 @@ Weighed = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def _scores(cohort: Cohort, probes: Floats, templates: Floats, groups: NDArray[np.str_]) -> Weighed:
-    """All pairs of different people; each pair of groups counts alike."""
+    """Scores of all pairs of different people; all pairs of groups have equal weight."""
     scores = 1 - (1 - probes @ templates.T) / np.outer(cohort.scales(probes), cohort.scales(templates))
     _, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     own = sizes[number]

@@ -1,4 +1,4 @@
-"""Photos into albums and out of them: one by one, in ZIPs, from the server's own folders; processing."""
+"""Adding photos to albums, one by one, in ZIPs or from the server's own folders; removing photos; processing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from facewire.protocol.albums.collection import AlbumInfo
 from facewire.protocol.asks import Asks, Range
 from facewire.protocol.gallery_messages import MAX_NUMBER
 
-MAX_FOLDERS = 1000  # listed by one `album.folders`: more than a person looks through
+MAX_FOLDERS = 1000  # listed by one `album.folders`: more than anybody looks through
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumAdd(Asks["AlbumAdded"]):
-    """A photo. `name`: a relative name, folders and all, for people to read; it never becomes a path."""
+    """Adds a photo. `name`: a relative name, perhaps with folders, for display only; it is never used as a path."""
 
     op: ClassVar[str] = "album.add"
     album: str
@@ -24,7 +24,7 @@ class AlbumAdd(Asks["AlbumAdded"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumAdded:
-    """Answer of `add`: kept, on disk. `duplicate`: the album had these bytes already, as this `photo`."""
+    """Answer of `add`: the photo is on disk. `duplicate`: the album already had these bytes, as `photo`."""
 
     photo: int
     name: str
@@ -36,11 +36,12 @@ class AlbumAdded:
 
 @dataclass(frozen=True, slots=True)
 class AlbumAddZip(Asks["AlbumZipTaken"]):
-    """A piece of a ZIP file. The first has no `upload`; its answer gives one, which the others name.
+    """Sends a piece of a ZIP file. The first has no `upload`; its answer returns one for the others to use.
 
-    `offset`: where the piece belongs. A piece sent again is harmless, so an upload continues after a lost connection
-    at what the last answer called `received`. With `last` the photos in it are added, which goes on when nobody listens
-    and after a restart; progress is reported. The last piece sent again follows that, or says what came of it.
+    `offset`: of the piece in the file. Sending a piece again is harmless, so after a lost connection an upload
+    continues from `received` of the last answer. With `last`, the photos in the ZIP are added, and progress is
+    reported; this continues without a client and after a restart. Sending the last piece again follows the progress or
+    returns the result.
     """
 
     op: ClassVar[str] = "album.add_zip"
@@ -53,9 +54,9 @@ class AlbumAddZip(Asks["AlbumZipTaken"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumImport(Asks["AlbumIngested"]):
-    """Every picture below a folder on the server's own disk, named relative to the root that the server allows.
+    """Adds every picture below a folder on the server's own disk, given relative to the server's import root.
 
-    Progress is reported. It goes on when nobody listens, and after a restart.
+    Progress is reported. The import continues without a client and after a restart.
     """
 
     op: ClassVar[str] = "album.import"
@@ -65,7 +66,7 @@ class AlbumImport(Asks["AlbumIngested"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumFolders(Asks["AlbumFoldersListed"]):
-    """What `import` could be asked for: the folders in `folder`, relative to the root that the server allows."""
+    """Lists the folders in `folder`, relative to the server's import root, for use with `import`."""
 
     op: ClassVar[str] = "album.folders"
     folder: str = ""
@@ -73,8 +74,8 @@ class AlbumFolders(Asks["AlbumFoldersListed"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumFoldersListed:
-    """Answer of `folders`. `allowed`: does this server import folders at all? If not, the rest is empty. `folders`: the
-    names of the first thousand of `total`; `pictures`: how many files that look like one lie in `folder` itself."""
+    """Answer of `folders`. `allowed`: does this server allow imports? If not, the rest is empty. `folders`: the first
+    thousand names of `total`; `pictures`: number of files directly in `folder` that look like pictures."""
 
     allowed: bool
     folders: tuple[str, ...]
@@ -92,8 +93,8 @@ class AlbumSkipped:
 
 @dataclass(frozen=True, slots=True)
 class AlbumIngested:
-    """What became of many files. `skipped` lists the first thousand of `skipped_total`; `left_out` counts service files
-    and folders (@eaDir, Thumbs.db), whose contents nobody looked at."""
+    """Counts of files by outcome. `skipped` lists the first thousand of `skipped_total`; `left_out` counts ignored
+    service files and folders (Thumbs.db, @eaDir)."""
 
     added: int
     duplicates: int
@@ -104,7 +105,7 @@ class AlbumIngested:
 
 @dataclass(frozen=True, slots=True)
 class AlbumZipTaken:
-    """Answer of `add_zip`: the bytes `received` so far; `ingested` once it was the last piece."""
+    """Answer of `add_zip`: the bytes `received` so far; `ingested` after the last piece."""
 
     upload: str
     received: int
@@ -113,7 +114,7 @@ class AlbumZipTaken:
 
 @dataclass(frozen=True, slots=True)
 class AlbumRemove(Asks["AlbumRemoved"]):
-    """Takes photos out of the album, with their faces, for good."""
+    """Removes photos and their faces from the album permanently."""
 
     op: ClassVar[str] = "album.remove"
     album: str
@@ -130,10 +131,10 @@ class AlbumRemoved:
 
 @dataclass(frozen=True, slots=True)
 class AlbumProcess(Asks[AlbumInfo]):
-    """Finds, embeds and clusters the faces of waiting photos; goes on when nobody listens, and after a restart.
+    """Finds, embeds and clusters the faces of waiting photos. Continues without a client and after a restart.
 
-    With `wait` progress is reported until it is done: `stage` is "waiting" (for another album), "faces" or "people";
-    without, the answer comes at once. `again`: the unreadable ones too.
+    With `wait`, progress is reported until it is done: `stage` is "waiting" (for another album), "faces" or "people".
+    Without, the answer comes at once. `again`: retry unreadable photos, too.
     """
 
     op: ClassVar[str] = "album.process"

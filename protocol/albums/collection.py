@@ -1,4 +1,4 @@
-"""Albums as wholes: made, listed, renamed, deleted, and how far they are."""
+"""Albums as a whole: create, list, rename, delete, status."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from facewire.protocol.asks import Asks
 
-MAX_ALBUM_PAGE = 1000  # `limit` of lists: a page of photos is then some 250 KB
+MAX_ALBUM_PAGE = 1000  # `limit` of lists: a page of photos takes about 250 KB
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumCreate(Asks["AlbumInfo"]):
-    """A new, empty album."""
+    """Creates an empty album."""
 
     op: ClassVar[str] = "album.create"
     album: str
@@ -20,7 +20,7 @@ class AlbumCreate(Asks["AlbumInfo"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumList(Asks["AlbumsListed"]):
-    """Every album, by name."""
+    """Lists all albums, by name."""
 
     op: ClassVar[str] = "album.list"
     offset: int = 0
@@ -29,7 +29,8 @@ class AlbumList(Asks["AlbumsListed"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumDelete(Asks["AlbumDeleted"]):
-    """The album with its photos, faces, people and history, for good. The gallery keeps who was enrolled from it."""
+    """Deletes an album with its photos, faces, people and history permanently. People enrolled from it stay in the
+    gallery."""
 
     op: ClassVar[str] = "album.delete"
     album: str
@@ -37,7 +38,7 @@ class AlbumDelete(Asks["AlbumDeleted"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumRename(Asks["AlbumInfo"]):
-    """Another name for an album."""
+    """Renames an album."""
 
     op: ClassVar[str] = "album.rename"
     album: str
@@ -46,7 +47,7 @@ class AlbumRename(Asks["AlbumInfo"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumStatus(Asks["AlbumInfo"]):
-    """What is in the album, and whether it is being processed."""
+    """The contents of an album, and whether it is being processed."""
 
     op: ClassVar[str] = "album.status"
     album: str
@@ -56,9 +57,9 @@ class AlbumStatus(Asks["AlbumInfo"]):
 class AlbumInfo:
     """Answer of `create`, `rename`, `status` and `process`: one album.
 
-    `size_bytes`: of the originals; `photos` is `waiting` + `with_faces` + `without_faces` + `unreadable`; `people` are
-    those not hidden, `named` those of them with a name; `undo` says what `album.undo` would undo; `adding`: a ZIP or a
-    folder is being added.
+    `size_bytes`: of the originals; `photos` is `waiting` + `with_faces` + `without_faces` + `unreadable`; `people`:
+    number of people not hidden; `named`: of those, with a name; `undo`: describes what `album.undo` would undo;
+    `adding`: a ZIP or a folder is being added.
     """
 
     album: str
@@ -88,7 +89,7 @@ class AlbumsListed:
 
 @dataclass(frozen=True, slots=True)
 class AlbumDeleted:
-    """Answer of `delete`: what it held."""
+    """Answer of `delete`: the number of photos deleted."""
 
     album: str
     photos: int

@@ -1,4 +1,4 @@
-"""What users say of faces and people, how it is taken back, and what is worth asking them."""
+"""Users' corrections of faces and people, undo, history, and suggestions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facewire.protocol.errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class AlbumLabel(Asks["AlbumChanged"]):
-    """Names or renames a person; the name of another person merges the two; an empty one takes the name away."""
+    """Names or renames a person. The name of another person merges the two; an empty one removes the name."""
 
     op: ClassVar[str] = "album.label"
     album: str
@@ -23,7 +23,7 @@ class AlbumLabel(Asks["AlbumChanged"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumMerge(Asks["AlbumChanged"]):
-    """These people are one: the first of them keeps its number, and its name or the first that there is."""
+    """Merges people. The first keeps its number, and its name or else the first name among the others."""
 
     op: ClassVar[str] = "album.merge"
     album: str
@@ -36,7 +36,7 @@ class AlbumMerge(Asks["AlbumChanged"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumSplit(Asks["AlbumChanged"]):
-    """These faces of a person are somebody else: a new person, called `name` if that is given."""
+    """Moves faces of a person to a new person, called `name` if given."""
 
     op: ClassVar[str] = "album.split"
     album: str
@@ -47,7 +47,7 @@ class AlbumSplit(Asks["AlbumChanged"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumMove(Asks["AlbumChanged"]):
-    """These faces are of that person."""
+    """Assigns faces to a person."""
 
     op: ClassVar[str] = "album.move"
     album: str
@@ -57,7 +57,7 @@ class AlbumMove(Asks["AlbumChanged"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumNot(Asks["AlbumChanged"]):
-    """These faces are not of that person: they leave, and clustering never brings them back."""
+    """States that faces are not this person. They are removed from it, and clustering never returns them."""
 
     op: ClassVar[str] = "album.not"
     album: str
@@ -67,7 +67,8 @@ class AlbumNot(Asks["AlbumChanged"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumDifferent(Asks["AlbumChanged"]):
-    """These two people are not one ("no" to a suggestion): they are neither merged nor suggested again."""
+    """States that two people are different ("no" to a suggestion). They are never clustered together or suggested
+    again."""
 
     op: ClassVar[str] = "album.different"
     album: str
@@ -80,7 +81,7 @@ class AlbumDifferent(Asks["AlbumChanged"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumHide(Asks["AlbumChanged"]):
-    """A person nobody asks about (a passer-by), or, with `hidden` false, one to be shown again."""
+    """Hides a person (a passer-by), or shows them again with `hidden` false."""
 
     op: ClassVar[str] = "album.hide"
     album: str
@@ -90,7 +91,7 @@ class AlbumHide(Asks["AlbumChanged"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumUndo(Asks["AlbumChanged"]):
-    """Takes back the last correction that has not been taken back."""
+    """Undoes the last correction not yet undone."""
 
     op: ClassVar[str] = "album.undo"
     album: str
@@ -98,7 +99,7 @@ class AlbumUndo(Asks["AlbumChanged"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumChanged:
-    """Answer of every correction: its number in the history, what was done, and those concerned as they are now."""
+    """Answer of every correction: its number in the history, a description, and the affected people as they are now."""
 
     event: int
     done: str
@@ -107,7 +108,7 @@ class AlbumChanged:
 
 @dataclass(frozen=True, slots=True)
 class AlbumHistory(Asks["AlbumHistoryListed"]):
-    """The corrections, newest first."""
+    """Lists the corrections, newest first."""
 
     op: ClassVar[str] = "album.history"
     album: str
@@ -135,7 +136,7 @@ class AlbumHistoryListed:
 
 @dataclass(frozen=True, slots=True)
 class AlbumSuggest(Asks["AlbumSuggested"]):
-    """Who may be one person? Those first whose answer settles most faces."""
+    """Suggests pairs of people who may be the same, most faces settled by the answer first."""
 
     op: ClassVar[str] = "album.suggest"
     album: str
@@ -144,7 +145,7 @@ class AlbumSuggest(Asks["AlbumSuggested"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumSuggestion:
-    """Answer it with `album.merge` or `album.different`; `faces`: how many it settles."""
+    """A pair to settle with `album.merge` or `album.different`; `faces`: how many faces that settles."""
 
     one: AlbumPerson
     other: AlbumPerson

@@ -1,4 +1,4 @@
-"""An album's people and the gallery's: who is known there, and enrolling who is not."""
+"""Recognising an album's people in the gallery, and enrolling them there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facewire.protocol.gallery_messages import MAX_ACCEPTED, MAX_IMAGES, Accepta
 
 @dataclass(frozen=True, slots=True)
 class AlbumRecognise(Asks["AlbumRecognised"]):
-    """Which people without a name does the gallery know? With `apply` they get these names, as one correction."""
+    """Looks up unnamed people in the gallery. With `apply` they get the names found, as one correction."""
 
     op: ClassVar[str] = "album.recognise"
     album: str
@@ -30,7 +30,7 @@ class AlbumRecognition:
 
 @dataclass(frozen=True, slots=True)
 class AlbumRecognised:
-    """Answer of `recognise`; `event`: the correction's number where one was made."""
+    """Answer of `recognise`; `event`: the number of the correction, if one was made."""
 
     matches: tuple[AlbumRecognition, ...]
     event: int | None
@@ -38,9 +38,9 @@ class AlbumRecognised:
 
 @dataclass(frozen=True, slots=True)
 class AlbumEnrol(Asks["AlbumEnrolled"]):
-    """Enrols a named person of the album in the gallery, with at most `templates` of their best faces.
+    """Enrols a named person of the album in the gallery with at most `templates` of their best faces.
 
-    They pass the same gate as pictures that are enrolled by `enrol`; `accept` as there.
+    Their photos pass the same checks as pictures sent with `enrol`; `accept` as there.
     """
 
     op: ClassVar[str] = "album.enrol"
@@ -52,7 +52,7 @@ class AlbumEnrol(Asks["AlbumEnrolled"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumLeftOut:
-    """A face that was not enrolled, and the name of its photo; the rest as in `Rejection`."""
+    """A face that was not enrolled and its photo's name; the rest as in `Rejection`."""
 
     face: int
     photo: str
@@ -63,7 +63,7 @@ class AlbumLeftOut:
 
 @dataclass(frozen=True, slots=True)
 class AlbumEnrolled:
-    """Answer of `enrol`: how many templates the gallery has of them now, and which faces it did not take."""
+    """Answer of `enrol`: how many templates the gallery has of them now, and the faces that it refused."""
 
     name: str
     templates: int

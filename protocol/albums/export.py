@@ -10,15 +10,15 @@ from facewire.protocol.asks import Asks, Range
 from facewire.protocol.errors import InvalidRequest
 from facewire.protocol.gallery_messages import MAX_NUMBER
 
-MAX_EXPORT_READ = 4 * 1024 * 1024  # bytes of one `album.export_read`; far below any frame limit
-EXPORT_READ = 1024 * 1024  # as much as is asked for where nothing is said: few enough frames, little memory
+MAX_EXPORT_READ = 4 * 1024 * 1024  # bytes per `album.export_read`; far below any frame limit
+EXPORT_READ = 1024 * 1024  # the default: few enough frames, little memory
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumExport(Asks["AlbumExported"]):
-    """Prepares a ZIP of originals: of the whole album, of `people`'s photos (`any` or `all` of them), of these
-    `photos`, or of what a search for `wanted` finds. `sidecars`: an XMP file beside every photo with names in it, and
-    one labels.json. Read it with `album.export_read`.
+    """Prepares a ZIP of originals: of the whole album, of the photos of `people` (`any` or `all` of them), of `photos`,
+    or of the results of a search for `wanted`. `sidecars`: adds an XMP file for every photo with names, and one
+    labels.json. Read it with `album.export_read`.
     """
 
     op: ClassVar[str] = "album.export"
@@ -46,7 +46,7 @@ class AlbumExported:
 
 @dataclass(frozen=True, slots=True)
 class AlbumExportRead(Asks["AlbumExportPiece"]):
-    """A piece of the ZIP, from any `offset`: in any order, again, or after a restart of either side."""
+    """Reads a piece of the ZIP at any `offset`, in any order, repeatedly, and after a restart of either side."""
 
     op: ClassVar[str] = "album.export_read"
     export: str
@@ -56,7 +56,7 @@ class AlbumExportRead(Asks["AlbumExportPiece"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumExportPiece:
-    """Answer of `export_read`; shorter than asked for only at the ZIP's end. `size_bytes`: of the whole ZIP."""
+    """Answer of `export_read`; shorter than requested only at the ZIP's end. `size_bytes`: of the whole ZIP."""
 
     data: bytes
     size_bytes: int

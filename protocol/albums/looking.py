@@ -1,4 +1,4 @@
-"""Photos, faces and people of an album, page by page."""
+"""Lists the photos, faces and people of an album page by page, and returns pictures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from facewire.protocol.asks import Asks, Range
 PhotoState = Literal["waiting", "faces", "no_faces", "unreadable"]
 Show = Literal["all", "waiting", "faces", "no_faces", "unreadable"]
 Box = tuple[float, float, float, float]
-MAX_THUMBNAIL = 4096  # pixels of a thumbnail's longer side: more than a screen has
+MAX_THUMBNAIL = 4096  # pixels of a thumbnail's longer side: larger than most screens
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumPhotos(Asks["AlbumPhotosListed"]):
-    """The photos, by name; `person`: those that show this one."""
+    """Lists the photos, by name; `person`: only those that show this person."""
 
     op: ClassVar[str] = "album.photos"
     album: str
@@ -28,7 +28,7 @@ class AlbumPhotos(Asks["AlbumPhotosListed"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumPhotoEntry:
-    """A photo. `width`, `height`: as shown; `reason`: why it is unreadable."""
+    """A photo. `width`, `height`: upright; `reason`: why it is unreadable."""
 
     photo: int
     name: str
@@ -51,7 +51,7 @@ class AlbumPhotosListed:
 
 @dataclass(frozen=True, slots=True)
 class AlbumPhoto(Asks["AlbumPicture"]):
-    """One photo: the original's bytes with `size` 0, else a JPEG as shown whose longer side is at most `size`."""
+    """Returns a photo: the original's bytes if `size` is 0, else an upright JPEG, its longer side at most `size`."""
 
     op: ClassVar[str] = "album.photo"
     album: str
@@ -61,7 +61,7 @@ class AlbumPhoto(Asks["AlbumPicture"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumFace(Asks["AlbumPicture"]):
-    """A square JPEG around one face, `size` pixels wide."""
+    """Returns a square JPEG around a face, `size` pixels wide."""
 
     op: ClassVar[str] = "album.face"
     album: str
@@ -71,7 +71,7 @@ class AlbumFace(Asks["AlbumPicture"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumPicture:
-    """Answer of `photo` and `face`. `type`: the MIME type; `width`, `height`: of this picture, as shown."""
+    """Answer of `photo` and `face`. `type`: the MIME type; `width`, `height`: of this picture, upright."""
 
     image: bytes
     type: str
@@ -82,7 +82,7 @@ class AlbumPicture:
 
 @dataclass(frozen=True, slots=True)
 class AlbumFaces(Asks["AlbumFacesListed"]):
-    """The faces of a person, of a photo, or all; the best (large and sure) first."""
+    """Lists the faces of a person, of a photo, or all of them; best (large and confidently detected) first."""
 
     op: ClassVar[str] = "album.faces"
     album: str
@@ -94,7 +94,7 @@ class AlbumFaces(Asks["AlbumFacesListed"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumFaceEntry:
-    """A face. `person`: None until it was clustered; `placed`: a user has said whose it is."""
+    """A face. `person`: None until it is clustered; `placed`: a user has assigned it."""
 
     face: int
     photo: int
@@ -115,7 +115,7 @@ class AlbumFacesListed:
 
 @dataclass(frozen=True, slots=True)
 class AlbumPeople(Asks["AlbumPeopleListed"]):
-    """The people found: those with a name first, then by the number of faces. `hidden`: the hidden ones instead."""
+    """Lists the people: named ones first, then by number of faces. `hidden`: list the hidden ones instead."""
 
     op: ClassVar[str] = "album.people"
     album: str
@@ -126,7 +126,7 @@ class AlbumPeople(Asks["AlbumPeopleListed"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumPerson:
-    """A cluster of faces. `face`: the one that shows them best."""
+    """A cluster of faces. `face`: the best one."""
 
     person: int
     name: str | None

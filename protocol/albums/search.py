@@ -1,4 +1,4 @@
-"""Photos that show somebody, alone or with others."""
+"""Searching for photos of one or several people."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MatchedBy = Literal["face", "person"]
 
 @dataclass(frozen=True, slots=True)
 class AlbumSample:
-    """A picture of somebody; `leave_out`: faces of it that are not meant, from 0 on, as `detect` lists them."""
+    """A picture of somebody; `leave_out`: indices, as in `detect`, of faces in it that are not meant."""
 
     image: bytes
     leave_out: tuple[int, ...] = ()
@@ -24,7 +24,7 @@ class AlbumSample:
 
 @dataclass(frozen=True, slots=True)
 class AlbumWanted:
-    """Somebody to look for: pictures of them, faces of the album, people of the album; any of them counts."""
+    """A person to search for, given by pictures, by faces or by people of the album; matching any of them suffices."""
 
     samples: tuple[AlbumSample, ...] = ()
     faces: tuple[int, ...] = ()
@@ -37,7 +37,7 @@ class AlbumWanted:
 
 @dataclass(frozen=True, slots=True)
 class AlbumSearch(Asks["AlbumFound"]):
-    """The photos that show `any` or `all` of those wanted; `solo` photos have one face, `group` photos more."""
+    """Finds photos that show `any` or `all` of the wanted people; `solo` photos have one face, `group` photos more."""
 
     op: ClassVar[str] = "album.search"
     album: str
@@ -50,7 +50,7 @@ class AlbumSearch(Asks["AlbumFound"]):
 
 @dataclass(frozen=True, slots=True)
 class AlbumMatch:
-    """A face that matched `wanted` (its place in the request): by its own similarity, or because its `person` did."""
+    """A face that matched `wanted` (an index in the request), by its own similarity or because its `person` did."""
 
     face: int
     box: Box
@@ -62,7 +62,7 @@ class AlbumMatch:
 
 @dataclass(frozen=True, slots=True)
 class AlbumFoundPhoto:
-    """A photo found. `similarity`: that of its best match, with `all` of its worst wanted."""
+    """A found photo. `similarity`: of its best match; with `all`, of the wanted person matched worst."""
 
     photo: AlbumPhotoEntry
     similarity: float
@@ -72,7 +72,7 @@ class AlbumFoundPhoto:
 
 @dataclass(frozen=True, slots=True)
 class AlbumSampleFace:
-    """A face of a sample picture, and whether it was searched for."""
+    """A face of a sample picture, and whether it was used."""
 
     box: Box
     used: bool
@@ -80,9 +80,9 @@ class AlbumSampleFace:
 
 @dataclass(frozen=True, slots=True)
 class AlbumWantedSeen:
-    """What was made of one wanted; with `found` false nobody here is near enough.
+    """The result for one wanted person; `found` is false if nobody in the album is similar enough.
 
-    `similarity`: the nearest face's, None in an album without faces; `samples`: the faces of every sample picture.
+    `similarity`: of the nearest face, None in an album without faces; `samples`: the faces of every sample picture.
     """
 
     found: bool
@@ -93,9 +93,9 @@ class AlbumWantedSeen:
 
 @dataclass(frozen=True, slots=True)
 class AlbumFound:
-    """Answer of `search`: one page of photos, the most similar first, and the counts of all, whatever `show` says.
+    """Answer of `search`: one page of photos, most similar first, and the counts of all, whatever `show` is.
 
-    `error_rate`: how often somebody who is not in the album is taken for somebody who is.
+    `error_rate`: the probability that somebody who is not in the album is taken for somebody who is.
     """
 
     photos: tuple[AlbumFoundPhoto, ...]

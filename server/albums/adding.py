@@ -28,7 +28,7 @@ from facewire.server.errors import Busy, InvalidImage, StorageFailed
 _log = logging.getLogger("facewire.albums")
 
 _LATER = (Stopped, Busy, StorageFailed, OSError, sqlite3.Error)
-"""The server stops or its disk fails. Neither is the fault of what is being added, which resumes at the next start."""
+"""The server stops or its disk fails. These don't end an addition, which resumes at the next start."""
 
 
 class Adding:
@@ -43,7 +43,7 @@ class Adding:
         self._guard = PoisonGuard(root / "adding")
 
     def take_piece(self, album: int, message: AlbumAddZip) -> AlbumZipTaken:
-        """Writes a piece of a ZIP. The answer says what became of its photos if they have all been added already.
+        """Writes a piece of a ZIP. If its photos have all been added already, the answer includes the result.
 
         Raises BadRequest, OverLimit.
         """
@@ -54,11 +54,12 @@ class Adding:
         return AlbumZipTaken(*self._uploads.take(album, message.upload, message.offset, message.data))
 
     def zip_arrived(self, album: int, token: str) -> Addition:
-        """The ZIP is complete, and its photos will be added, even if this process dies. Raises BadRequest."""
+        """Marks a ZIP as complete. Its photos will be added even if this process dies. Raises BadRequest."""
         return self._uploads.complete(album, token)
 
     def folder_asked(self, album: int, wanted: str) -> Addition:
-        """The folder's photos will be added, even if this process dies. Raises BadRequest, Busy, UnknownAlbum."""
+        """Records a folder to import. Its photos will be added even if this process dies. Raises BadRequest, Busy,
+        UnknownAlbum."""
         folder = folder_below(self._import_root, wanted)
         assert self._import_root is not None  # or the folder would not be below it
         source = folder.relative_to(self._import_root.resolve()).as_posix()
@@ -75,7 +76,7 @@ class Adding:
             return additions.under_way(db)
 
     def folders(self, message: AlbumFolders) -> AlbumFoldersListed:
-        """What could be imported. Raises BadRequest."""
+        """The folders that can be imported. Raises BadRequest."""
         return listing(self._import_root, message.folder)
 
     def forget_gone(self) -> None:
@@ -87,7 +88,7 @@ class Adding:
         try:
             with self._db.writing() as db:
                 catalogue.must_exist(db, addition.album)
-                # Again, for who asked while the same one came to its end.
+                # Again, in case the same addition finished just after it was requested once more.
                 addition = additions.begin(db, addition.album, addition.kind, addition.source)
                 reached, tally = additions.load(db, addition, self._limits.skipped_listed)
             add = self._add_zip if addition.kind == "zip" else self._add_folder
@@ -126,15 +127,15 @@ class Adding:
             job.at("unpacking", number, len(names), added=tally.added)
             data = read_file(root / name, self._limits)
             entry = Entry(name, None, data) if isinstance(data, str) else Entry(name, data)
-            self._take(addition, json.dumps(name), entry, tally, job)  # which writes down names that are no UTF-8, too
+            self._take(addition, json.dumps(name), entry, tally, job)  # JSON, as it can hold names that are not UTF-8
         self._finish(addition, tally, job)
         return tally.ingested()
 
     def _finish(self, addition: Addition, tally: Tally, job: Job) -> None:
-        job.sealed = True  # who asks from here on gets a new job
+        job.sealed = True  # requests from here on get a new job
         with self._db.writing() as db:
             catalogue.must_exist(db, addition.album)
-            additions.save(db, addition, "", tally)  # those that were skipped since the last photo
+            additions.save(db, addition, "", tally)  # files skipped since the last photo
             additions.finish(db, addition)
         self._uploads.sweep()
 

@@ -1,7 +1,7 @@
-"""ZIPs and folders being added, in SQL: what was requested, the progress, and what became of the files.
+"""ZIPs and folders being added, in SQL: the requests, their progress and their results.
 
-Progress is written in the transaction of the photo that it counts, so whenever a server dies, the next one neither
-counts nor adds anything twice. Functions of a connection: the caller holds the transaction.
+Progress is written in the same transaction as the photo it counts, so if the server dies, the next one neither counts
+nor adds anything twice. These functions take a connection; the caller holds the transaction.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Addition:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the files. At most `listed` of those skipped are listed, `saved` of which are on disk already.
-    `left_out`: how many service files and folders were passed over."""
+    """Counts of files by outcome. At most `listed` skipped files are listed, `saved` of which are on disk already.
+    `left_out`: number of service files and folders ignored."""
 
     listed: int
     added: int = 0
@@ -44,25 +44,25 @@ class Tally:
     left_out: int = 0
 
     def count(self, *, duplicate: bool) -> None:
-        """Counts a file that was added, or a duplicate."""
+        """Counts a file as added or as a duplicate."""
         if duplicate:
             self.duplicates += 1
         else:
             self.added += 1
 
     def skip(self, name: str, reason: str) -> None:
-        """Counts a file that was not added."""
+        """Counts a file as not added."""
         self.skipped_total += 1
         if len(self.skipped) < self.listed:
             self.skipped.append(AlbumSkipped(photo_name(name), reason))
 
     def ingested(self) -> AlbumIngested:
-        """As an answer of the protocol."""
+        """The protocol's answer."""
         return AlbumIngested(self.added, self.duplicates, tuple(self.skipped), self.skipped_total, self.left_out)
 
 
 def begin(db: sqlite3.Connection, album: int, kind: Kind, source: str) -> Addition:
-    """Records what is to be added, or finds the record of it."""
+    """Records an addition, or finds its existing record."""
     values = (album, kind, source)
     db.execute("INSERT OR IGNORE INTO additions (album_id, kind, source) VALUES (?, ?, ?)", values)
     (number,) = db.execute("SELECT id FROM additions WHERE album_id = ? AND kind = ? AND source = ?", values).fetchone()
@@ -70,13 +70,13 @@ def begin(db: sqlite3.Connection, album: int, kind: Kind, source: str) -> Additi
 
 
 def under_way(db: sqlite3.Connection) -> list[Addition]:
-    """What is unfinished, in the order of the requests."""
+    """Unfinished additions, in order of request."""
     rows = db.execute("SELECT id, album_id, kind, source FROM additions WHERE finished IS NULL ORDER BY id")
     return [Addition(*row) for row in rows]
 
 
 def load(db: sqlite3.Connection, addition: Addition, listed: int) -> tuple[str, Tally]:
-    """The last file done, "" at the beginning, and what became of the files so far."""
+    """The last file done ("" if none) and the tally so far."""
     row = db.execute(
         "SELECT reached, added, duplicates, skipped FROM additions WHERE id = ?", (addition.id,)
     ).fetchone()
@@ -88,7 +88,7 @@ def load(db: sqlite3.Connection, addition: Addition, listed: int) -> tuple[str, 
 
 
 def save(db: sqlite3.Connection, addition: Addition, reached: str, tally: Tally) -> None:
-    """Records the progress; `reached`: the last file done."""
+    """Records progress; `reached`: the last file done."""
     db.execute(
         "UPDATE additions SET reached = ?, added = ?, duplicates = ?, skipped = ? WHERE id = ?",
         (reached, tally.added, tally.duplicates, tally.skipped_total, addition.id),
@@ -102,7 +102,7 @@ def save(db: sqlite3.Connection, addition: Addition, reached: str, tally: Tally)
 
 
 def finish(db: sqlite3.Connection, addition: Addition) -> None:
-    """Records that it is done. The ZIP is not needed any more; what became of its files is remembered for a day."""
+    """Marks an addition as done. Its ZIP is no longer needed; the result of a ZIP is kept for a day."""
     if addition.kind == "folder":
         forget(db, addition)
         return
@@ -111,14 +111,14 @@ def finish(db: sqlite3.Connection, addition: Addition) -> None:
 
 
 def forget(db: sqlite3.Connection, addition: Addition) -> None:
-    """Forgets it."""
+    """Deletes the record of an addition."""
     if addition.kind == "zip":
         db.execute("DELETE FROM uploads WHERE token = ?", (addition.source,))
     db.execute("DELETE FROM additions WHERE id = ?", (addition.id,))
 
 
 def finished(db: sqlite3.Connection, album: int, source: str, listed: int) -> AlbumIngested | None:
-    """What became of a ZIP that was added within the last day."""
+    """The result of a ZIP added within the last day, or None."""
     row = db.execute(
         "SELECT id FROM additions WHERE album_id = ? AND kind = 'zip' AND source = ? AND finished IS NOT NULL",
         (album, source),
@@ -127,6 +127,6 @@ def finished(db: sqlite3.Connection, album: int, source: str, listed: int) -> Al
 
 
 def forget_old(db: sqlite3.Connection) -> None:
-    """Forgets what was finished more than a day ago."""
+    """Deletes records finished more than a day ago."""
     oldest = (datetime.now(UTC) - _REMEMBERED_FOR).isoformat(timespec="seconds")
     db.execute("DELETE FROM additions WHERE finished < ?", (oldest,))

@@ -1,4 +1,4 @@
-"""The gallery bridge: which people of an album the gallery knows, and enrolling them there. And who may be one."""
+"""The gallery bridge: recognises an album's people in the gallery and enrols them there. Also suggests merges."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from facewire.server.albums.vectors import VectorStore, group_means
 from facewire.server.errors import BadRequest
 
 HELD_BYTES = 64 * 1024 * 1024
-"""Photos in memory at once while a person is enrolled."""
+"""Bytes of photos held in memory at once while enrolling a person."""
 
 
 _Held = tuple[sqlite3.Row, bytes]
-"""A face, and its photo."""
+"""A face and its photo's bytes."""
 
 
 class GalleryBridge:
@@ -52,8 +52,7 @@ class GalleryBridge:
         self._enrol = enrol
 
     def suggest(self, db: sqlite3.Connection, album: int, message: AlbumSuggest) -> AlbumSuggested:
-        """Pairs of people who may be one, beginning with those whose answer settles most faces; hidden people are left
-        out."""
+        """Pairs of people who may be the same, most faces settled by the answer first. Hidden people are left out."""
         vectors = self._vectors.of(db, album)
         hidden = {row[0] for row in db.execute("SELECT id FROM people WHERE album_id = ? AND hidden", (album,))}
         apart = vectors.pairs(faces.apart(db, album))
@@ -70,9 +69,9 @@ class GalleryBridge:
         return AlbumSuggested(tuple(suggested))
 
     def recognise(self, album: int, message: AlbumRecognise) -> AlbumRecognised:
-        """Which people without a name the gallery knows, by the mean of their faces; the most similar first.
+        """Recognises unnamed people by the mean of their faces; most similar first.
 
-        Two of them may get the same name; with `apply` they become one person, as with every name given twice.
+        Two of them may get the same name; with `apply` they become one person, as always when a name is given twice.
         """
         with self._db.reading() as db:
             vectors = self._vectors.of(db, album)
@@ -93,12 +92,12 @@ class GalleryBridge:
             there = {
                 row[0] for row in db.execute("SELECT id FROM people WHERE album_id = ? AND name IS NULL", (album,))
             }
-            current = [match for match in matches if match.person in there]  # the others were corrected meanwhile
+            current = [match for match in matches if match.person in there]  # users corrected the others meanwhile
             event = corrections.recognised(db, album, current) if current else None
         return AlbumRecognised(tuple(current), event)
 
     def enrol(self, album: int, message: AlbumEnrol) -> AlbumEnrolled:
-        """Enrols a person's best faces, one per photo. Raises UnknownPerson; BadRequest for a person without a name.
+        """Enrols a person's best faces, one per photo. Raises UnknownPerson; BadRequest if the person has no name.
 
         The photos are enrolled like any other picture, not as embeddings: the gallery's checks need to see them, and
         its templates keep a crop that can be shown and embedded by another model.
@@ -120,7 +119,7 @@ class GalleryBridge:
         return AlbumEnrolled(name, templates, tuple(left_out))
 
     def _read(self, rows: Sequence[sqlite3.Row]) -> list[_Held]:
-        """Faces with their photos, except those whose photo was deleted since they were chosen."""
+        """Faces with their photos, except those whose photo was deleted meanwhile."""
         held = []
         for row in rows:
             with contextlib.suppress(FileNotFoundError):
@@ -139,7 +138,7 @@ def _enrolment(name: str, held: Sequence[_Held], accept: tuple[Acceptable, ...])
 
 
 def _held_at_once(rows: Sequence[sqlite3.Row]) -> Iterator[Sequence[sqlite3.Row]]:
-    """Parts of one row at least, whose photos are HELD_BYTES together at most if there are several."""
+    """Splits `rows` into batches whose photos total at most HELD_BYTES; a larger photo is a batch of its own."""
     start, held = 0, 0
     for number, row in enumerate(rows):
         if number > start and held + row["size"] > HELD_BYTES:

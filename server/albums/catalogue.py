@@ -1,4 +1,4 @@
-"""Albums and photos in SQL. Functions of a connection: the caller holds the transaction."""
+"""Albums and photos in SQL. These functions take a connection; the caller holds the transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from facewire.server.vision.image import Header
 
 @dataclass(frozen=True, slots=True)
 class NewPhoto:
-    """A photo to add, its bytes known by `sha256`; `name` as `photo_name` makes it."""
+    """A photo to add; `sha256`: of its bytes; `name`: as returned by `photo_name`."""
 
     name: str
     sha256: str
@@ -29,8 +29,8 @@ class NewPhoto:
 
 
 def album_id(db: sqlite3.Connection, name: str) -> int:
-    """The number of an album. Raises UnknownAlbum."""
-    # No rule for names here: an album of before the rule can still be opened, and renamed.
+    """The id of an album. Raises UnknownAlbum."""
+    # Names are not validated here, so that albums older than the rules can still be opened and renamed.
     row = db.execute("SELECT id FROM albums WHERE name = ?", (tidy(name),)).fetchone()
     if row is None:
         names = (row[0] for row in db.execute("SELECT name FROM albums ORDER BY name"))
@@ -39,7 +39,7 @@ def album_id(db: sqlite3.Connection, name: str) -> int:
 
 
 def create(db: sqlite3.Connection, name: str, limits: AlbumLimits) -> int:
-    """A new album. Raises AlreadyExists, OverLimit."""
+    """Creates an album and returns its id. Raises AlreadyExists, OverLimit."""
     name = album_name(name)
     _must_be_free(db, name)
     (albums,) = db.execute("SELECT count(*) FROM albums").fetchone()
@@ -50,7 +50,7 @@ def create(db: sqlite3.Connection, name: str, limits: AlbumLimits) -> int:
 
 
 def rename(db: sqlite3.Connection, album: int, to: str) -> None:
-    """Another name. Raises AlreadyExists."""
+    """Renames an album. Raises AlreadyExists."""
     to = album_name(to)
     row = db.execute("SELECT id FROM albums WHERE name = ?", (to,)).fetchone()
     if row is not None and row[0] != album:
@@ -59,14 +59,14 @@ def rename(db: sqlite3.Connection, album: int, to: str) -> None:
 
 
 def delete(db: sqlite3.Connection, album: int) -> tuple[int, list[str]]:
-    """Removes an album. Returns how many photos it had, and the originals that nothing needs any more."""
+    """Deletes an album. Returns how many photos it had, and the sha256s of originals no longer needed."""
     sha256s = [row[0] for row in db.execute("SELECT sha256 FROM photos WHERE album_id = ?", (album,))]
     db.execute("DELETE FROM albums WHERE id = ?", (album,))
     return len(sha256s), drop_unused(db, sha256s)
 
 
 def drop_unused(db: sqlite3.Connection, sha256s: list[str]) -> list[str]:
-    """Forgets those originals that no photo needs any more, and returns them."""
+    """Deletes the records of those originals that no photo uses any more, and returns them."""
     unused = [
         sha256
         for sha256 in sha256s
@@ -77,7 +77,7 @@ def drop_unused(db: sqlite3.Connection, sha256s: list[str]) -> list[str]:
 
 
 def add_photo(db: sqlite3.Connection, album: int, photo: NewPhoto, limits: AlbumLimits) -> tuple[int, bool]:
-    """Returns the photo's number, and whether the album had it already, perhaps by another name. Raises OverLimit."""
+    """Returns the photo's id, and whether the album had it already, perhaps under another name. Raises OverLimit."""
     row = db.execute("SELECT id, name FROM photos WHERE album_id = ? AND sha256 = ?", (album, photo.sha256)).fetchone()
     if row is not None:
         if row["name"] != photo.name:
@@ -97,7 +97,7 @@ def add_photo(db: sqlite3.Connection, album: int, photo: NewPhoto, limits: Album
 
 
 def without_faces(db: sqlite3.Connection, album: int, name: str, largest: int) -> list[tuple[int, str]]:
-    """Numbers and sha256s of the album's photos of that name that wait or can't be read, of at most `largest` bytes."""
+    """Id and sha256 of the album's photos of that name, at most `largest` bytes, that are waiting or unreadable."""
     rows = db.execute(
         "SELECT p.id, p.sha256 FROM photos p JOIN blobs b USING (sha256) WHERE p.album_id = ? AND p.name = ? "
         "AND p.state IN ('waiting', 'unreadable') AND b.size <= ?",
@@ -107,18 +107,18 @@ def without_faces(db: sqlite3.Connection, album: int, name: str, largest: int) -
 
 
 def drop_photo(db: sqlite3.Connection, number: int) -> list[str]:
-    """Removes a photo without faces if it is still there. Returns the originals that nothing needs any more."""
+    """Removes a photo without faces if it still exists. Returns the originals no longer needed."""
     row = db.execute(
         "DELETE FROM photos WHERE id = ? AND state IN ('waiting', 'unreadable') RETURNING album_id, sha256", (number,)
     ).fetchone()
     if row is None:
         return []
-    db.execute("DELETE FROM exports WHERE album_id = ?", (row["album_id"],))  # they may hold what goes now
+    db.execute("DELETE FROM exports WHERE album_id = ?", (row["album_id"],))  # they may contain the removed photo
     return drop_unused(db, [row["sha256"]])
 
 
 def check_quota(db: sqlite3.Connection, album: int, size: int, limits: AlbumLimits) -> None:
-    """Of an album that exists; raises OverLimit when one more photo of `size` bytes is too much for the album."""
+    """Raises OverLimit if the album, which must exist, can't take one more photo of `size` bytes."""
     (photos, stored) = db.execute("SELECT photos, size FROM albums WHERE id = ?", (album,)).fetchone()
     if photos >= limits.photos:
         raise OverLimit(f"an album holds {counted(limits.photos, 'photo')} at most")
@@ -138,7 +138,7 @@ def must_exist(db: sqlite3.Connection, album: int) -> None:
 
 
 def info(db: sqlite3.Connection, album: int, *, processing: bool) -> AlbumInfo:
-    """Everything that `album.status` says."""
+    """The answer to `album.status`."""
     head = db.execute("SELECT name, created, size FROM albums WHERE id = ?", (album,)).fetchone()
     if head is None:
         raise UnknownAlbum("the album has been deleted")
@@ -183,7 +183,7 @@ PHOTO_COLUMNS = (
 
 
 def photo_entry(row: sqlite3.Row) -> AlbumPhotoEntry:
-    """A row of PHOTO_COLUMNS."""
+    """Converts a row of PHOTO_COLUMNS."""
     return AlbumPhotoEntry(
         photo=row["id"],
         name=row["name"],
@@ -199,10 +199,10 @@ def photo_entry(row: sqlite3.Row) -> AlbumPhotoEntry:
 
 @handles(AlbumPhotos)
 def photos(db: sqlite3.Connection, album: int, message: AlbumPhotos) -> AlbumPhotosListed:
-    """A page of the photos by name, and how many there are in all."""
+    """A page of photos, by name, and the total number."""
     where, values = "p.album_id = ?", [album]
     if message.show != "all":
-        where += f" AND p.state = '{message.show}'"  # one of the protocol's five words
+        where += f" AND p.state = '{message.show}'"  # one of five values that the protocol allows
     if message.person is not None:
         where += " AND p.id IN (SELECT photo_id FROM faces WHERE person_id = ?)"
         values.append(message.person)
@@ -216,7 +216,7 @@ def photos(db: sqlite3.Connection, album: int, message: AlbumPhotos) -> AlbumPho
 
 
 def photo(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:
-    """A photo with its blob's columns, `format` among them. Raises BadRequest."""
+    """A photo with its blob's columns, such as `format`. Raises BadRequest."""
     row: sqlite3.Row | None = db.execute(
         f"SELECT {PHOTO_COLUMNS}, b.format FROM photos p JOIN blobs b USING (sha256) WHERE p.album_id = ? AND p.id = ?",
         (album, number),
@@ -227,10 +227,10 @@ def photo(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:
 
 
 def remove_photos(db: sqlite3.Connection, album: int, numbers: tuple[int, ...]) -> tuple[int, int, list[str]]:
-    """Removes photos. Returns how many photos and faces that were, and the originals that nothing needs any more."""
+    """Removes photos. Returns the numbers of photos and faces removed, and the originals no longer needed."""
     rows = [photo(db, album, number) for number in dict.fromkeys(numbers)]
     db.executemany("DELETE FROM photos WHERE id = ?", [(row["id"],) for row in rows])
-    db.execute("DELETE FROM exports WHERE album_id = ?", (album,))  # they may hold what goes now
+    db.execute("DELETE FROM exports WHERE album_id = ?", (album,))  # they may contain the removed photos
     db.execute(
         "DELETE FROM people WHERE album_id = ? AND NOT EXISTS (SELECT 1 FROM faces WHERE person_id = people.id)",
         (album,),

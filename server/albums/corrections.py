@@ -1,7 +1,7 @@
 """Users' corrections: names, merges, splits, moves, "not this person". Each is one event that can be undone.
 
-Naming, merging, splitting, moving and hiding place the faces concerned: clustering never moves them again. "Not" and
-"different" are kept between faces, not between people, because people come and go with clustering and faces don't.
+Naming, merging, splitting, moving and hiding place the affected faces: clustering never moves them again. "Not" and
+"different" are stored between faces, not people, because clustering creates and removes people but not faces.
 Handlers raise UnknownPerson and BadRequest.
 """
 
@@ -32,14 +32,14 @@ from facewire.server.albums.journal import Correction
 from facewire.server.errors import BadRequest
 from facewire.server.gallery.names import person_name
 
-# Pairs noted of two groups of faces that are not one person, the most similar ones: those by which clustering would
-# join them. All pairs of two people with a thousand faces each would be a million rows, for one click.
+# For two groups of faces that are not one person, only the most similar pairs are stored: those by which clustering
+# would join them. All pairs of two people with a thousand faces each would be a million rows, for one click.
 _MOST_PAIRS = 400
 
 
 @handles(AlbumLabel, writing=True)
 def label(db: sqlite3.Connection, album: int, message: AlbumLabel) -> AlbumChanged:
-    """Name a person, or take the name away."""
+    """Name a person, or remove the name."""
     was = faces.person_row(db, album, message.person)
     correction = Correction(db, album)
     new = _name(message.name) if message.name.strip() else None
@@ -49,7 +49,7 @@ def label(db: sqlite3.Connection, album: int, message: AlbumLabel) -> AlbumChang
 
 
 def recognised(db: sqlite3.Connection, album: int, matches: Sequence[AlbumRecognition]) -> int:
-    """Names several people at once, as one event, whose number it returns."""
+    """Names several people as one event. Returns the number of the event."""
     correction = Correction(db, album)
     for match in matches:
         _label(correction, match.person, _name(match.name))
@@ -69,7 +69,7 @@ def merge(db: sqlite3.Connection, album: int, message: AlbumMerge) -> AlbumChang
 
 @handles(AlbumSplit, writing=True)
 def split(db: sqlite3.Connection, album: int, message: AlbumSplit) -> AlbumChanged:
-    """Make some faces of a person a person of their own."""
+    """Make some of a person's faces a new person."""
     was = faces.person_row(db, album, message.person)
     mine, chosen = faces.faces_of(db, message.person), dict.fromkeys(message.faces)
     strangers = set(chosen) - set(mine)
@@ -100,7 +100,7 @@ def move(db: sqlite3.Connection, album: int, message: AlbumMove) -> AlbumChanged
 
 @handles(AlbumNot, writing=True)
 def not_person(db: sqlite3.Connection, album: int, message: AlbumNot) -> AlbumChanged:
-    """Say that faces are not a person's; those that were leave them."""
+    """State that faces are not this person. Those assigned to the person are removed from it."""
     target, chosen = faces.person_row(db, album, message.person), dict.fromkeys(message.faces)
     _must_have(db, album, chosen)
     mine = faces.faces_of(db, message.person)
@@ -109,7 +109,7 @@ def not_person(db: sqlite3.Connection, album: int, message: AlbumNot) -> AlbumCh
     if not staying:
         raise BadRequest("these are all the faces of that person: take the name away, or give another, with label")
     correction = Correction(db, album)
-    for face in chosen:  # one by one: the most similar pairs of each
+    for face in chosen:  # one by one, to get the most similar pairs of each
         correction.part(_nearest_pairs(db, [face], staying))
     for face in leaving:
         correction.place([face], correction.new_person(), placed=False)
@@ -118,7 +118,7 @@ def not_person(db: sqlite3.Connection, album: int, message: AlbumNot) -> AlbumCh
 
 @handles(AlbumDifferent, writing=True)
 def different(db: sqlite3.Connection, album: int, message: AlbumDifferent) -> AlbumChanged:
-    """Say that two people are not one."""
+    """State that two people are different."""
     one, other = (faces.person_row(db, album, person) for person in message.people)
     correction = Correction(db, album)
     correction.part(_nearest_pairs(db, faces.faces_of(db, one["id"]), faces.faces_of(db, other["id"])))
@@ -129,7 +129,7 @@ def different(db: sqlite3.Connection, album: int, message: AlbumDifferent) -> Al
 
 @handles(AlbumHide, writing=True)
 def hide(db: sqlite3.Connection, album: int, message: AlbumHide) -> AlbumChanged:
-    """Hide a person, or show them again."""
+    """Hide or unhide a person."""
     was = faces.person_row(db, album, message.person)
     correction = Correction(db, album)
     correction.describe(message.person, name=was["name"], hidden=message.hidden)
@@ -145,7 +145,7 @@ def undo(db: sqlite3.Connection, album: int, _: AlbumUndo) -> AlbumChanged:
 
 
 def _called(person: sqlite3.Row) -> str:
-    """What users call a person."""
+    """A person's display name."""
     return str(person["name"] or f"person {person['id']}")
 
 
@@ -172,7 +172,7 @@ def _merge(correction: Correction, target: int, others: Iterable[int], name: str
     mine = faces.faces_of(correction.db, target)
     for other in others:
         mine += faces.faces_of(correction.db, other)
-        correction.describe(other, name=None, hidden=False)  # a name is of one person at a time
+        correction.describe(other, name=None, hidden=False)  # only one person at a time may have a name
     correction.describe(target, name=name, hidden=hidden)
     correction.place(mine, target)
     correction.join(target)

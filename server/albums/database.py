@@ -1,6 +1,6 @@
-"""albums.db: one connection that writes, a few that read, and whose file it is.
+"""albums.db: one connection for writing, a few for reading, and a lock on the file.
 
-As durable as the gallery: WAL with synchronous=FULL, so what was acknowledged survives a crash of the machine.
+As durable as the gallery: WAL with synchronous=FULL, so acknowledged changes survive a crash of the machine.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from facewire.server.spec import EmbeddingSpec
 from facewire.server.storage import database_errors, os_reason, reason_of
 
 OWNER_ONLY = 0o700
-"""Of folders: photographs and names are for nobody else on the machine to read."""
+"""Mode of folders: other users of the machine must not read photographs and names."""
 
-_READERS = 4  # as many as cores are worth keeping busy with lists; more wait their turn
+_READERS = 4  # how many listings may run in parallel; more wait their turn
 
 
 _log = logging.getLogger("facewire.albums")
 
 
 class AlbumsUnavailable(StartError):
-    """The folder can't be used here and now; a server can do without, unless it was named."""
+    """The folder can't be used now. A server can start without albums unless the folder was given explicitly."""
 
 
 class Database:
-    """Thread-safe. Transactions are `writing` and `reading`; a reader sees one instant and never waits for a writer."""
+    """Thread-safe. Transactions: `writing` and `reading`. A reader sees a snapshot and never waits for a writer."""
 
     def __init__(self, path: Path, lock: int) -> None:
         """Use `open`."""
@@ -54,13 +54,13 @@ class Database:
         self._readers: queue.LifoQueue[sqlite3.Connection | None] = queue.LifoQueue(_READERS)  # None: closed
         for _ in range(_READERS):
             self._readers.put(_connect(path))
-        self._writer.execute("SELECT count(*) FROM albums").fetchone()  # from here on its log is there
+        self._writer.execute("SELECT count(*) FROM albums").fetchone()  # creates the write-ahead log
         self._footing = Footing(path)
         self._watch = Watch(self._footing.trouble)
 
     @classmethod
     def open(cls, root: Path) -> Self:
-        """The database in the folder `root`, both made where missing. Raises StartError."""
+        """Opens the database in the folder `root`, creating both if missing. Raises StartError."""
         try:
             root.mkdir(parents=True, exist_ok=True, mode=OWNER_ONLY)
             tighten_folder(root)
@@ -90,8 +90,8 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction, committed and on disk when the block ends well, undone when it doesn't. Raises Busy and
-        StorageFailed."""
+        """A write transaction: committed and on disk when the block succeeds, rolled back when it fails. Raises Busy
+        if the database is closed, StorageFailed."""
         with self._writing:
             if self._closed:
                 raise Busy("the server is stopping", retry_after_ms=1000)
@@ -105,14 +105,14 @@ class Database:
                 finally:
                     if self._writer.in_transaction:
                         self._writer.execute("ROLLBACK")
-            self._footing.check()  # what was written to a file that is deleted by now must not be acknowledged
+            self._footing.check()  # don't acknowledge changes to a deleted file
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A view of one instant. Raises Busy at the end, and StorageFailed."""
+        """A read transaction on a snapshot. Raises Busy if the database is closed, StorageFailed."""
         connection = self._readers.get()
         if connection is None:
-            self._readers.put(None)  # for the next who comes
+            self._readers.put(None)  # for the next reader
             raise Busy("the server is stopping", retry_after_ms=1000)
         try:
             with database_errors(self._path):
@@ -124,7 +124,7 @@ class Database:
             self._readers.put(connection)
 
     def close(self) -> None:
-        """Waits for the transactions under way. Harmless when repeated."""
+        """Closes after waiting for the transactions under way. Harmless when repeated."""
         self._watch.close()
         with self._writing:
             if self._closed:
@@ -139,13 +139,12 @@ class Database:
             os.close(self._lock_file)
 
     def trouble(self) -> str:
-        """Why no change would be kept, because the database was deleted or replaced under us; empty where all is
-        well."""
+        """Why changes would be lost (the database was deleted or replaced while open); empty if all is well."""
         return self._footing.trouble()
 
 
 def spec_id(connection: sqlite3.Connection, spec: EmbeddingSpec) -> int:
-    """The number of a spec, which is noted where it is new."""
+    """The id of a spec, which is recorded if new."""
     connection.execute(
         "INSERT OR IGNORE INTO specs (fingerprint, json) VALUES (?, ?)", (spec.fingerprint, spec.to_json())
     )
@@ -154,12 +153,12 @@ def spec_id(connection: sqlite3.Connection, spec: EmbeddingSpec) -> int:
 
 
 def now() -> str:
-    """ISO 8601, UTC, to the second."""
+    """The current time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _prepare(path: Path) -> None:
-    """The file is ours and of today's schema afterwards. Raises StartError."""
+    """Makes sure that the file is an albums database, migrated to the current schema. Raises StartError."""
     if path.exists():
         settle(path)
         tighten(path)
@@ -188,7 +187,7 @@ def _prepare(path: Path) -> None:
 
 
 def tighten_folder(folder: Path) -> None:
-    """Take a folder away from everybody who is neither its owner nor in its group. Raises OSError."""
+    """Removes all permissions of users who are neither the folder's owner nor in its group. Raises OSError."""
     if folder.stat().st_mode & 0o007:
         folder.chmod(OWNER_ONLY)
         _log.warning("%s could be read by everybody on this machine: now only by its owner", folder)

@@ -1,7 +1,7 @@
-"""Exports: ZIPs that are never written. The layout is stored once, and pieces are computed when a client asks for them.
+"""Exports: ZIPs that are never written. Their layout is stored, and pieces are computed on request.
 
-So a ZIP takes no memory, no thread waits for a slow client, and a download resumes after a lost connection or a
-restart. What is not an original (labels, sidecars) lies in one file per export.
+So a ZIP takes no memory, no thread waits for a slow client, and a download can resume after a lost connection or a
+restart. Labels and sidecars are stored in one file per export.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _KEPT_FOR = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of the ZIP and where its bytes are: an original's sha256, or an offset in the export's own file."""
+    """A file of the ZIP and where its bytes come from: an original's sha256, or an offset in the export's own file."""
 
     stored: Stored
     sha256: str | None
@@ -46,7 +46,7 @@ class _File:
 
 
 class Exports:
-    """Prepares exports and reads them. Thread-safe."""
+    """Prepares and reads exports. Thread-safe."""
 
     def __init__(self, root: Path, db: Database, originals: Originals, search: Search, limits: AlbumLimits) -> None:
         self._search = search
@@ -58,7 +58,7 @@ class Exports:
         self._sweep(keep=limits.exports)
 
     def export(self, album: int, message: AlbumExport) -> AlbumExported:
-        """Prepares a ZIP. Raises as a search does, and for people and photos that are not in the album."""
+        """Prepares a ZIP. Raises as `Search.search` does, and for people and photos not in the album."""
         search = self._search
         probes = search.probes(message.wanted) if message.wanted else []
 
@@ -80,7 +80,7 @@ class Exports:
     def prepare(
         self, album: int, name: str, choose: Callable[[sqlite3.Connection], Iterable[int]], *, sidecars: bool
     ) -> AlbumExported:
-        """Prepares a ZIP called `name` of the photos that `choose` returns. Raises what `choose` does."""
+        """Prepares a ZIP called `name` of the photos that `choose` returns. Raises whatever `choose` raises."""
         self._sweep(keep=self._limits.exports - 1)
         token = secrets.token_hex(16)
         with self._db.reading() as reader, (self._folder / token).open("xb") as own:
@@ -107,7 +107,7 @@ class Exports:
         return AlbumExported(token, name, size, layout.files)
 
     def read(self, message: AlbumExportRead) -> AlbumExportPiece:
-        """A piece of the ZIP, and the size of the whole. Raises BadRequest for an unknown export."""
+        """A piece of the ZIP and the total size. Raises BadRequest for an unknown export."""
         with self._db.reading() as db:
             row = db.execute("SELECT * FROM exports WHERE token = ?", (message.export,)).fetchone()
             if row is None:
@@ -119,20 +119,20 @@ class Exports:
                 raise BadRequest("the export's photos are not all there any more: make another") from error
 
     def _sweep(self, keep: int) -> None:
-        """Forgets exports older than a day, the oldest of too many, and files that belong to none."""
+        """Deletes exports older than a day, the oldest of too many, and files that belong to none."""
         oldest = (datetime.now(UTC) - _KEPT_FOR).isoformat(timespec="seconds")
         with self._db.writing() as db:
             db.execute("DELETE FROM exports WHERE created < ?", (oldest,))
             db.execute("DELETE FROM exports WHERE id NOT IN (SELECT id FROM exports ORDER BY id DESC LIMIT ?)", (keep,))
             known = {row[0] for row in db.execute("SELECT token FROM exports")}
         for path in self._folder.iterdir():
-            # One that is being prepared is not known yet; nothing takes an hour to prepare.
+            # An export being prepared is not recorded yet; none takes an hour to prepare.
             if path.name not in known and path.stat().st_mtime < datetime.now(UTC).timestamp() - 3600:
                 path.unlink(missing_ok=True)
 
 
 class _Layout:
-    """Lays files out one after the other. `at`: where the next file, and in the end the directory, begins."""
+    """Lays files out one after the other. `at`: offset of the next file, and finally of the central directory."""
 
     def __init__(self, own: BinaryIO) -> None:
         self.at = 0
@@ -143,14 +143,14 @@ class _Layout:
         self._stamp = datetime.now(UTC).replace(tzinfo=None)
 
     def originals(self, photos: Iterable[tuple[ExportedPhoto, sqlite3.Row]]) -> Iterator[_File]:
-        """The photos, nothing else."""
+        """The photos only."""
         for photo, row in photos:
             yield self._original(self._names.take(photo.path, row["format"]), row)
 
     def with_labels(
         self, db: sqlite3.Connection, album: int, photos: Iterable[tuple[ExportedPhoto, sqlite3.Row]]
     ) -> Iterator[_File]:
-        """Every photo, an XMP file beside those with names, and labels.json at the end."""
+        """Every photo, with an XMP file if it has names, and labels.json at the end."""
         labels_path = self._names.take("labels.json")
         with tempfile.TemporaryFile() as file:
             labels = _LabelsFile(file)
@@ -173,7 +173,7 @@ class _Layout:
             shutil.copyfileobj(file, self._own)
 
     def numbered(self, files: Iterable[_File]) -> Iterator[tuple[int, _File, int]]:
-        """Each with its number and where its entry in the directory begins, from the directory's own beginning."""
+        """Each file with its number and the offset of its entry within the central directory."""
         for file in files:
             yield self.files, file, self.directory_size
             self.files += 1
@@ -184,7 +184,7 @@ class _Layout:
         return self._place(Stored(path, row["size"], row["crc32"], stamp, self.at), row["sha256"], None)
 
     def _own_file(self, path: str, size: int, crc32: int) -> _File:
-        """One whose bytes are written to the export's own file next."""
+        """A file whose bytes the caller appends to the export's own file next."""
         return self._place(Stored(path, size, crc32, self._stamp, self.at), None, self._own.tell())
 
     def _place(self, stored: Stored, sha256: str | None, own_at: int | None) -> _File:
@@ -193,7 +193,7 @@ class _Layout:
 
 
 class _Reader:
-    """Computes pieces of one export."""
+    """Computes the bytes of one export."""
 
     def __init__(self, db: sqlite3.Connection, row: sqlite3.Row, originals: Originals, own: Path) -> None:
         self._db = db
@@ -205,7 +205,7 @@ class _Reader:
         self.size = self._directory_at + self._directory_size + len(self._end)
 
     def pieces(self, offset: int, size: int) -> Iterator[bytes]:
-        """The bytes from `offset` on, `size` of them or as many as there are. Raises OSError, EOFError."""
+        """Up to `size` bytes from `offset` on. Raises OSError, EOFError."""
         until = min(offset + size, self.size)
         end_at = self._directory_at + self._directory_size
         number = self._number_at("at", offset) if offset < self._directory_at else 0
@@ -227,7 +227,7 @@ class _Reader:
             yield self._end[offset - end_at : until - end_at]
 
     def _of_file(self, row: sqlite3.Row, offset: int, until: int) -> bytes:
-        """As much as there is of one file, its header included."""
+        """The bytes of one file, header included, as far as they lie between `offset` and `until`."""
         file = _stored(row)
         header = file.local_header()[offset - file.at : until - file.at] if offset < file.data_at else b""
         start = max(offset, file.data_at) - file.data_at
@@ -243,7 +243,7 @@ class _Reader:
         return header + data
 
     def _number_at(self, column: str, offset: int) -> int:
-        """The last file whose `column` is at most `offset`."""
+        """The number of the last file whose `column` is at most `offset`."""
         return bisect.bisect_right(range(self._files), offset, key=lambda n: self._file(n)[column]) - 1
 
     def _file(self, number: int) -> sqlite3.Row:
@@ -254,7 +254,7 @@ class _Reader:
 
 
 class _LabelsFile:
-    """labels.json, written as it grows."""
+    """labels.json, written incrementally."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -263,13 +263,13 @@ class _LabelsFile:
         self._begun = False
 
     def add(self, photo: dict[str, object]) -> None:
-        """One more photo."""
+        """Adds a photo."""
         self._write(",\n" if self._begun else '{"photos": [\n')
         self._begun = True
         self._write(json.dumps(photo, ensure_ascii=False))
 
     def end(self, head: dict[str, object]) -> tuple[int, int]:
-        """Ends the labels with `head`; their size and CRC-32."""
+        """Finishes the file with `head`. Returns its size and CRC-32."""
         self._write("" if self._begun else '{"photos": [')
         self._write("],\n" + json.dumps(head, ensure_ascii=False, indent=1).removeprefix("{"))
         return self._size, self._crc32
@@ -282,7 +282,7 @@ class _LabelsFile:
 
 
 def _with_people(db: sqlite3.Connection, album: int, people: Sequence[int], together: Together) -> list[int]:
-    """The photos of any, or all, of these people, by name."""
+    """The photos that show any, or all, of these people, by name."""
     wanted = [faces.person_row(db, album, person)["id"] for person in dict.fromkeys(people)]
     marks = ", ".join("?" * len(wanted))
     rows = db.execute(

@@ -1,4 +1,4 @@
-"""Faces and people in SQL. Functions of a connection: the caller holds the transaction."""
+"""Faces and people in SQL. These functions take a connection; the caller holds the transaction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from facewire.server.albums.handling import handles
 from facewire.server.errors import BadRequest, UnknownPerson
 from facewire.server.gallery.records import Box, NewTemplate
 
-_SAME_FACE = 0.5  # overlap (intersection over union) from which a face found by another model is the same face
+_SAME_FACE = 0.5  # intersection over union at which a face found by another model counts as the same face
 
 
 def templates_of(db: sqlite3.Connection, sha256: str, spec: int) -> list[sqlite3.Row]:
@@ -29,7 +29,7 @@ def templates_of(db: sqlite3.Connection, sha256: str, spec: int) -> list[sqlite3
 
 
 def was_looked_at(db: sqlite3.Connection, sha256: str, spec: int) -> bool:
-    """Have the faces of a picture been searched for?"""
+    """Has face detection been run on this picture?"""
     query = "SELECT 1 FROM looked WHERE sha256 = ? AND spec_id = ?"
     return db.execute(query, (sha256, spec)).fetchone() is not None
 
@@ -55,9 +55,9 @@ def store_detections(db: sqlite3.Connection, sha256: str, spec: int, found: Sequ
 
 
 def attach(db: sqlite3.Connection, photo: int, sha256: str, spec: int) -> int:
-    """Gives a photo the faces found in its picture, and returns how many.
+    """Adds to a photo the faces found in its picture, and returns how many.
 
-    A face known already from another model keeps its number, its person, and what users said about it.
+    A face already found by another model keeps its id, its person and users' corrections.
     """
     old = db.execute(
         "SELECT f.id, d.x, d.y, d.w, d.h FROM faces f JOIN detections d ON d.id = f.detection_id WHERE f.photo_id = ?",
@@ -84,14 +84,14 @@ def attach(db: sqlite3.Connection, photo: int, sha256: str, spec: int) -> int:
 
 _PERSON_COLUMNS = (
     "p.id, p.name, p.hidden, count(f.id) AS faces, count(DISTINCT f.photo_id) AS photos, "
-    # SQLite takes f.id of the row that has the maximum
+    # SQLite takes f.id from the row with the maximum
     "f.id AS face, max(f.quality)"
 )
 
 
 @handles(AlbumPeople)
 def people(db: sqlite3.Connection, album: int, message: AlbumPeople) -> AlbumPeopleListed:
-    """A page of the people, those with a name first, then by the number of faces; and how many there are in all."""
+    """A page of people, named ones first, then by number of faces; and the total number."""
     (total,) = db.execute(
         "SELECT count(*) FROM people WHERE album_id = ? AND hidden = ?", (album, message.hidden)
     ).fetchone()
@@ -105,7 +105,7 @@ def people(db: sqlite3.Connection, album: int, message: AlbumPeople) -> AlbumPeo
 
 
 def some_people(db: sqlite3.Connection, album: int, numbers: Iterable[int]) -> tuple[AlbumPerson, ...]:
-    """These people in this order, without those who are gone."""
+    """These people in this order, without those who no longer exist."""
     found = []
     for number in dict.fromkeys(numbers):
         row = db.execute(
@@ -119,7 +119,7 @@ def some_people(db: sqlite3.Connection, album: int, numbers: Iterable[int]) -> t
 
 
 def person_row(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:
-    """A person's id, name, hidden. Raises UnknownPerson."""
+    """A person's id, name and hidden flag. Raises UnknownPerson."""
     row: sqlite3.Row | None = db.execute(
         "SELECT id, name, hidden FROM people WHERE album_id = ? AND id = ?", (album, number)
     ).fetchone()
@@ -129,7 +129,7 @@ def person_row(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:
 
 
 def faces_of(db: sqlite3.Connection, person: int) -> list[int]:
-    """The numbers of a person's faces."""
+    """The ids of a person's faces."""
     return [row[0] for row in db.execute("SELECT id FROM faces WHERE person_id = ? ORDER BY id", (person,))]
 
 
@@ -147,7 +147,7 @@ FACE_TABLES = (
 
 @handles(AlbumFaces)
 def faces(db: sqlite3.Connection, album: int, message: AlbumFaces) -> AlbumFacesListed:
-    """A page of the faces, the best first, and how many there are in all."""
+    """A page of faces, best first, and the total number."""
     where, values = "p.album_id = ?", [album]
     for column, value in (("f.person_id", message.person), ("f.photo_id", message.photo)):
         if value is not None:
@@ -190,14 +190,14 @@ def face_entry(row: sqlite3.Row) -> AlbumFaceEntry:
 
 
 def template(row: sqlite3.Row) -> NewTemplate:
-    """A row of FACE_COLUMNS as the gallery takes it."""
+    """A row of FACE_COLUMNS as a template."""
     landmarks = tuple((float(x), float(y)) for x, y in json.loads(row["landmarks"]))
     embedding = np.frombuffer(row["embedding"], "<f4").astype(np.float32)
     return NewTemplate(embedding, _box(row), landmarks, row["detection"])
 
 
 def apart(db: sqlite3.Connection, album: int) -> list[tuple[int, int]]:
-    """The pairs of faces that users said are not one person's."""
+    """The pairs of faces that are different people according to users."""
     rows = db.execute(
         "SELECT a.one, a.other FROM apart a JOIN faces f ON f.id = a.one JOIN photos p ON p.id = f.photo_id "
         "WHERE p.album_id = ? ORDER BY a.one, a.other",

@@ -1,6 +1,6 @@
-"""An LRU cache of files that can be made again, such as thumbnails.
+"""An LRU cache of files that can be recreated, such as thumbnails.
 
-They lie in `ab/<sha256>/<name>` below a folder: by the picture they were made of, so that they go with it.
+They are stored as `ab/<sha256>/<name>` below a folder, by the sha256 of their picture, and are deleted with it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-_EMPTIED_TO = 0.8  # of the capacity, so that not every new file has the others listed
-_USED_EVERY_S = 3600.0  # the time of last use is kept to this precision
+_EMPTIED_TO = 0.8  # of the capacity, so that not every new file requires a listing of all others
+_USED_EVERY_S = 3600.0  # precision of the time of last use
 _UNDER_WAY = ".new"
 _log = logging.getLogger("facewire.albums")
 
 
 class FileCache:
-    """At most `capacity` bytes, not counting files being written. Thread-safe.
+    """Holds at most `capacity` bytes, not counting files being written. Thread-safe.
 
-    Nothing is fsynced: the reader must recognise a file that a crash of the machine left damaged.
+    Nothing is fsynced, so readers must detect files damaged by a crash of the machine.
     """
 
     def __init__(self, folder: Path, capacity: int) -> None:
@@ -48,14 +48,14 @@ class FileCache:
         return data
 
     def put(self, sha256: str, name: str, data: bytes) -> None:
-        """Adds a file. If that fails (a full disk), a warning is logged, and the file will be made again."""
+        """Adds a file. A failure, such as a full disk, is logged as a warning; the file will be made again."""
         path = self._path(sha256, name)
         new = path.with_name(secrets.token_hex(8) + _UNDER_WAY)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             new.write_bytes(data)
             new.replace(path)
-        except OSError as error:  # its folder may also have gone meanwhile, with the photo
+        except OSError as error:  # the folder may also have been deleted meanwhile, with the photo
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
             _log.warning("a thumbnail is not kept: %s", error.strerror)
@@ -63,12 +63,12 @@ class FileCache:
         self._evict(len(data))
 
     def drop(self, sha256s: Iterable[str]) -> None:
-        """Removes every file made of these pictures."""
+        """Removes all files derived from these pictures."""
         for sha256 in sha256s:
             shutil.rmtree(self._folder / sha256[:2] / sha256, ignore_errors=True)
 
     def sweep(self, is_known: Callable[[str], bool]) -> None:
-        """Removes what a crash left behind: files half-written, and those of pictures that are gone."""
+        """Removes files left by a crash: half-written ones, and those of deleted pictures."""
         for new in self._folder.glob(f"*/*/*{_UNDER_WAY}"):
             new.unlink()
         self.drop(folder.name for folder in self._folder.glob("*/*") if not is_known(folder.name))
@@ -82,7 +82,7 @@ class FileCache:
                 self._held += added
             if self._held is not None and self._held <= self._capacity:
                 return
-            files = sorted(self._files())  # the least recently used first
+            files = sorted(self._files())  # least recently used first
             self._held = sum(size for _, size, _ in files)
             if self._held <= self._capacity:
                 return
@@ -91,7 +91,7 @@ class FileCache:
                     break
                 path.unlink(missing_ok=True)
                 self._held -= size
-                with contextlib.suppress(OSError):  # there are others in it
+                with contextlib.suppress(OSError):  # not empty
                     path.parent.rmdir()
 
     def _files(self) -> Iterable[tuple[float, int, Path]]:

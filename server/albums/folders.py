@@ -1,4 +1,4 @@
-"""Pictures in folders on the server's disk, below the one root that its owner allows."""
+"""Pictures in folders on the server's disk, below the import root."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from facewire.server.errors import BadRequest
 
 
 def folder_below(root: Path | None, wanted: str) -> Path:
-    """The folder called `wanted`, relative to `root`. Raises BadRequest, which reveals nothing about other folders."""
+    """The folder `wanted`, relative to `root`. Raises BadRequest, which reveals nothing about other folders."""
     if root is None:
         raise BadRequest("this server imports no folders: its owner can allow one with --album-import-root")
     try:
         top = root.resolve(strict=True)
         folder = (top / wanted).resolve(strict=True)
-    except (OSError, ValueError, RuntimeError) as error:  # missing; a NUL; a loop of links
+    except (OSError, ValueError, RuntimeError) as error:  # missing; contains NUL; symlink loop
         raise BadRequest("there is no such folder below the import root") from error
     if not folder.is_relative_to(top) or not folder.is_dir():
         raise BadRequest("there is no such folder below the import root")
@@ -28,7 +28,7 @@ def folder_below(root: Path | None, wanted: str) -> Path:
 
 
 def listing(root: Path | None, wanted: str) -> AlbumFoldersListed:
-    """What lies in the folder called `wanted`, without links and service folders, which an import skips, too.
+    """The contents of the folder `wanted`, without links and service folders, which imports skip, too.
 
     Raises BadRequest.
     """
@@ -46,7 +46,7 @@ def listing(root: Path | None, wanted: str) -> AlbumFoldersListed:
                     pictures += _looks_like_a_picture(Path(entry.path))
     except OSError as error:
         raise BadRequest(f"this folder can't be read: {error.strerror}") from error
-    # A name that is no Unicode can't be said on the wire, nor asked for
+    # A name that is not valid Unicode can't be sent or requested
     names = sorted(name for name in folders if name.isprintable())
     return AlbumFoldersListed(True, tuple(names[:MAX_FOLDERS]), len(names), pictures)
 
@@ -58,7 +58,7 @@ def order(name: str) -> tuple[tuple[bool, str], ...]:
 
 
 def read_file(path: Path, limits: AlbumLimits) -> bytes | str:
-    """A picture file's bytes, or why it was not read. Links are not followed, as they may lead out of the root."""
+    """A picture file's bytes, or why it was not read. Links are not followed, as they may point outside the root."""
     try:
         descriptor = os.open(path, _OPEN)
         with os.fdopen(descriptor, "rb") as file:
@@ -79,7 +79,7 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def _looks_like_a_picture(path: Path) -> bool:
-    """Judged by its name, or else by its first bytes; False if it can't be read."""
+    """Judged by its name, else by its first bytes. False if it can't be read."""
     if has_extension(path):
         return True
     try:

@@ -1,4 +1,4 @@
-"""Requests that one transaction answers: a function with `@handles` answers one, and stands where its SQL does.
+"""Requests answered in a single transaction, by functions marked with `@handles` in the modules that hold the SQL.
 
 `AlbumService` opens the transaction, looks the album up, and calls it.
 """
@@ -19,18 +19,18 @@ InTransaction = Callable[[sqlite3.Connection, int, Any], A]
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """What answers a request; `writing`: in a transaction that writes."""
+    """The handler of a request; `writing`: it needs a write transaction."""
 
     answer: InTransaction[Any]
     writing: bool
 
 
 HANDLED: dict[type[Asks[Any]], Handled] = {}
-"""By request, of the modules that have been imported; service.py imports them all."""
+"""Handlers by request, filled when their modules are imported; service.py imports them all."""
 
 
 def handles(request: type[Asks[A]], *, writing: bool = False) -> Callable[[InTransaction[A]], InTransaction[A]]:
-    """The decorated function answers this request."""
+    """Registers the decorated function as the handler of this request."""
 
     def register(answer: InTransaction[A]) -> InTransaction[A]:
         HANDLED[request] = Handled(answer, writing)

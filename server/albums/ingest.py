@@ -1,4 +1,4 @@
-"""Adding a photo: it is checked, written, and only then recorded. What was acknowledged is on disk."""
+"""Adds a photo: checks it, writes it, and only then records it. An acknowledged photo is on disk."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from facewire.server.albums.pictures import look_at
 from facewire.server.vision.decoding.decoder import Decoder
 
 AlsoWrite = Callable[[sqlite3.Connection, bool], None]
-"""Writes more in the transaction that adds a photo; its argument says whether the album had the photo already."""
+"""Writes more in the transaction that adds a photo. The bool says whether the album had the photo already."""
 
 Drop = Callable[[list[str]], None]
-"""Removes originals that nothing refers to any more, by sha256, and everything made of them."""
+"""Removes unreferenced originals, given by sha256, and their renditions."""
 
 
 _UNGUARDED = nullcontext()
@@ -46,13 +46,13 @@ class Ingest:
         also: AlsoWrite | None = None,
         looking: AbstractContextManager[None] = _UNGUARDED,
     ) -> AlbumAdded:
-        """One photo. Raises InvalidImage and OverLimit; UnknownAlbum if the album was deleted meanwhile.
+        """Adds one photo. Raises InvalidImage, OverLimit, and UnknownAlbum if the album was deleted meanwhile.
 
-        The original is on disk, whole, before the row that names it is committed: a crash between the two leaves a
-        file that the next start sweeps away, and never a photo without its bytes.
+        The original is completely on disk before its row is committed. A crash between the two leaves a file that the
+        next start removes, never a photo without its bytes.
 
-        A photo of the same name that is only the beginning of this one, such as a file added while it was being copied,
-        is replaced by it. `looking` is entered while the picture itself is looked at.
+        It replaces a photo of the same name that is a prefix of it, such as a file added while it was still being
+        copied. `looking` is entered while the picture itself is inspected.
         """
         with looking:
             header = look_at(self._decoder, data, self._limits)
@@ -67,10 +67,10 @@ class Ingest:
         written = None if known else self._originals.write(data)
         try:
             with self._db.writing() as db:
-                # Under the writer's lock, which also guards the removal of originals.
+                # The writer's lock, held here, also guards the removal of originals.
                 catalogue.must_exist(db, album)
                 if not catalogue.has_blob(db, sha256):
-                    written = written or self._originals.write(data)  # deleted since we looked
+                    written = written or self._originals.write(data)  # deleted since we checked
                     self._originals.keep(written, sha256)
                 for broken in healed:
                     unused += catalogue.drop_photo(db, broken)
@@ -85,7 +85,7 @@ class Ingest:
         return AlbumAdded(number, photo.name, duplicate, sha256, header.width, header.height)
 
     def _beginnings(self, album: int, name: str, data: bytes) -> list[int]:
-        """The numbers of the album's photos of this name that are only the beginning of `data`."""
+        """The ids of the album's photos of this name that are a prefix of `data`."""
         with self._db.reading() as db:
             suspects = catalogue.without_faces(db, album, name, len(data))
         return [number for number, sha256 in suspects if self._is_beginning(sha256, data)]
@@ -95,5 +95,5 @@ class Ingest:
             kept = self._originals.read(sha256)
         except FileNotFoundError:  # removed meanwhile
             return False
-        # Some programs make the file as long as it will be, and fill it then.
+        # Some programs allocate the whole file first, then fill it: ignore trailing zeros.
         return kept != data and data.startswith(kept.rstrip(b"\0"))

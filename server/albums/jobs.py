@@ -1,7 +1,7 @@
-"""Long work, one piece after the other in a thread of its own, followed by any number of clients.
+"""Long-running jobs: done one at a time in a thread of their own, and followed by any number of clients.
 
-The thread that works only notes how far it is; another one tells those who wait, a few times a second. So a client that
-is slow to listen costs the work nothing, and what it misses is replaced by something newer.
+The working thread only records progress; another thread reports it to the waiting clients a few times a second. So a
+slow client doesn't slow the work down, and progress that it misses is replaced by newer progress.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from facewire.protocol.messages import Result
 from facewire.server.errors import Busy, RequestError
 from facewire.server.reply import Reply
 
-_REPORT_EVERY_S = 0.25  # as often as a progress bar is worth drawing
-_STILL_THERE_S = 5.0  # at least this often, so that nobody takes a long step for the end
+_REPORT_EVERY_S = 0.25  # as often as a progress bar needs redrawing
+_STILL_THERE_S = 5.0  # at least this often, so that clients don't time out during a long step
 _log = logging.getLogger("facewire.albums")
 
 _Result = TypeVar("_Result")
 
 
 class Stopped(Exception):
-    """The server stops: the work goes on at the next start, or when it is asked for again."""
+    """The server is stopping. The work resumes at the next start, or when it is requested again."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far a piece of work is."""
+    """The progress of a job."""
 
     stage: str = "waiting"
     done: int = 0
@@ -40,29 +40,29 @@ class State:
 
 
 class Job:
-    """A piece of work. `work(job)` runs once, calls `at` now and then, and gives what those who wait are answered."""
+    """A unit of work. `work(job)` runs once, calls `at` now and then, and returns the answer to all waiting clients."""
 
     def __init__(self, key: object, work: Callable[[Job], Result], stopping: threading.Event) -> None:
-        """`key`: two jobs of one key are one."""
+        """`key`: requests with equal keys share a job."""
         self.key = key
         self.work = work
-        # Set by the working thread before it looks a last time whether something is left to do: who asks before is
-        # served by that look, who asks after it gets a new job.
+        # Set by the working thread before its last check for remaining work: requests before that are covered by the
+        # check, later ones get a new job.
         self.sealed = False
         self.state = State()  # replaced whole, by the working thread only
-        self.replies: list[Reply] = []  # guarded by the lock of Jobs, as are the two below
+        self.replies: list[Reply] = []  # guarded by the lock of Jobs, like the next two
         self.reported: State | None = None
         self.reported_at = 0.0
         self._stopping = stopping
 
     def at(self, stage: str, done: int, total: int, **details: object) -> None:
-        """So far it is. Raises Stopped when the server stops."""
+        """Records progress. Raises Stopped when the server stops."""
         self.state = State(stage, done, total, details)
         if self._stopping.is_set():
             raise Stopped
 
     def patiently(self, work: Callable[[], _Result]) -> _Result:
-        """What `work` gives, tried again as long as the server is too busy for it. Raises Stopped when it stops."""
+        """The result of `work`, retried while it raises Busy. Raises Stopped when the server stops."""
         while True:
             try:
                 return work()
@@ -71,33 +71,33 @@ class Job:
                     raise Stopped from busy
 
     def counted(self, done: int, total: int) -> None:
-        """`at`, in the same stage."""
+        """Records progress within the same stage. Raises Stopped when the server stops."""
         self.state = replace(self.state, done=done, total=total)
         if self._stopping.is_set():
             raise Stopped
 
 
 class Jobs:
-    """A thread that works and a thread that reports. `close` ends both.
+    """A queue of jobs, with a working thread and a reporting thread. `close` ends both.
 
-    How much waits is bounded by who asks: every job stands for a row on disk, of which there are so many at most.
+    The callers bound the queue: every job stands for a row on disk, and the number of rows is limited.
     """
 
     def __init__(self, name: str) -> None:
         self._stopping = threading.Event()
-        self._changed = threading.Condition()  # guards the two below, and the replies of every job
+        self._changed = threading.Condition()  # guards the next two, and the replies of every job
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._worker = threading.Thread(target=self._work, name=f"facewire-{name}", daemon=True)
         self._reporter = threading.Thread(target=self._report_all, name=f"facewire-{name}-reporter", daemon=True)
 
     def start(self) -> None:
-        """Begins to work."""
+        """Starts both threads."""
         self._worker.start()
         self._reporter.start()
 
     def submit(self, key: object, work: Callable[[Job], Result], reply: Reply | None = None) -> None:
-        """Queues work, or follows the job of that key that waits or runs already. Raises Busy at the end."""
+        """Queues work, or joins the waiting or running job of that key. Raises Busy if the server is stopping."""
         with self._changed:
             job = next((job for job in self._all() if job.key == key and not job.sealed), None)
             if job is None:
@@ -110,12 +110,12 @@ class Jobs:
                 job.replies.append(reply)
 
     def has(self, key: object) -> bool:
-        """Does a job of that key wait or run?"""
+        """Is a job of that key waiting or running?"""
         with self._changed:
             return any(job.key == key for job in self._all())
 
     def close(self, patience_s: float) -> bool:
-        """Stops at the next step of the work under way; did it end in time? Whoever waits is told that it is later."""
+        """Stops at the job's next step, and answers waiting clients with Busy. Did the thread end in time?"""
         self._stopping.set()
         with self._changed:
             waiting, self._waiting = list(self._waiting), deque()
@@ -140,11 +140,11 @@ class Jobs:
                 outcome = _stopped_error()
             except RequestError as error:
                 outcome = error
-            except Exception as error:  # noqa: BLE001 - a bug must reach those who wait, and the thread must live
+            except Exception as error:  # noqa: BLE001 - report bugs to the waiting clients and keep the thread alive
                 _log.exception("work on %s failed", job.key)
                 outcome = error
             with self._changed:
-                self._running = None  # before anybody hears of it: who asks again then gets a new job
+                self._running = None  # before answering, so that a client that then asks again gets a new job
             self._end(job, outcome)
 
     def _next(self) -> Job | None:
@@ -162,7 +162,7 @@ class Jobs:
                     self._report(job)
 
     def _report(self, job: Job) -> None:
-        """Called with the lock held, so that nobody hears of progress after the end."""
+        """Called with the lock held, so that no progress is sent after the answer."""
         job.replies = [reply for reply in job.replies if not reply.gone()]
         state, at = job.state, time.monotonic()
         if not job.replies or (state is job.reported and at - job.reported_at < _STILL_THERE_S):

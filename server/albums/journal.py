@@ -1,4 +1,4 @@
-"""The history of an album's corrections. An event holds the state before it, which undoing restores."""
+"""The history of an album's corrections. Each event stores the state before it, which undo restores."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class Correction:
     def __init__(self, db: sqlite3.Connection, album: int) -> None:
         self.db = db
         self.album = album
-        self.concerned: dict[int, None] = {}  # people, in the order they were touched
-        self._people: dict[int, tuple[str | None, int] | None] = {}  # before; None for one that was not there
+        self.concerned: dict[int, None] = {}  # people, in the order they were changed
+        self._people: dict[int, tuple[str | None, int] | None] = {}  # state before; None if they did not exist
         self._faces: dict[int, tuple[int | None, int]] = {}
         self._parted: list[tuple[int, int]] = []
         self._joined: list[tuple[int, int]] = []
 
     def new_person(self) -> int:
-        """Adds a person, without faces yet."""
+        """Adds a person without faces."""
         person = new_person(self.db, self.album)
         self._people[person] = None
         self.concerned[person] = None
         return person
 
     def describe(self, person: int, *, name: str | None, hidden: bool) -> None:
-        """Sets a person's name, and whether they are hidden."""
+        """Sets a person's name and whether they are hidden."""
         self._remember_person(person)
         self.db.execute("UPDATE people SET name = ?, hidden = ? WHERE id = ?", (name, hidden, person))
 
     def place(self, faces: Iterable[int], person: int, *, placed: bool = True) -> None:
-        """Assigns faces to a person; `placed`: because a user said so."""
+        """Assigns faces to a person; `placed`: by a user."""
         self._remember_person(person)
         for face in faces:
             row = self.db.execute("SELECT person_id, placed FROM faces WHERE id = ?", (face,)).fetchone()
@@ -48,14 +48,14 @@ class Correction:
             self.db.execute("UPDATE faces SET person_id = ?, placed = ? WHERE id = ?", (person, placed, face))
 
     def part(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Records that the faces of each pair are not one person's."""
+        """Records that the two faces of each pair are different people."""
         for one, other in pairs:
             pair = (min(one, other), max(one, other))
             if self.db.execute("INSERT OR IGNORE INTO apart VALUES (?, ?)", pair).rowcount:
                 self._parted.append(pair)
 
     def join(self, person: int) -> None:
-        """Forgets what kept faces of this person apart."""
+        """Removes the records that kept this person's faces apart."""
         rows = self.db.execute(
             "SELECT a.one, a.other FROM apart a JOIN faces f ON f.id = a.one JOIN faces g ON g.id = a.other "
             "WHERE f.person_id = ? AND g.person_id = ?",
@@ -65,7 +65,7 @@ class Correction:
         self.db.executemany("DELETE FROM apart WHERE one = ? AND other = ?", [tuple(row) for row in rows])
 
     def commit(self, done: str) -> int:
-        """Records the event, described by `done`, and returns its number. The caller ends the transaction."""
+        """Records the event, described by `done`, and returns its number. The caller commits."""
         drop_empty(self.db, self.album)
         before = {
             "people": [[person, *(was or ())] for person, was in self._people.items()],
@@ -87,11 +87,11 @@ class Correction:
 
 
 def undo(db: sqlite3.Connection, album: int) -> tuple[int, str, list[int]]:
-    """Undoes the last event not undone yet. Returns its number, its description and the people concerned. Raises
+    """Undoes the last event not yet undone. Returns its number, its description and the people affected. Raises
     BadRequest if there is none.
 
-    What clustering did since then stays unless it contradicts. People without placed faces may be gone meanwhile; they
-    come back with the faces that are returned to them.
+    Later changes by clustering stay unless they contradict it. People without placed faces may have disappeared since;
+    they reappear with the faces returned to them.
     """
     event = db.execute(
         "SELECT id, done, before FROM events WHERE album_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", (album,)
@@ -100,13 +100,13 @@ def undo(db: sqlite3.Connection, album: int) -> tuple[int, str, list[int]]:
         raise BadRequest("there is nothing to undo")
     before = json.loads(event["before"])
     concerned = [entry[0] for entry in before["people"]]
-    # All names first, as two people may have swapped theirs.
+    # Clear all names first, as two people may have swapped theirs.
     db.executemany("UPDATE people SET name = NULL WHERE id = ?", [(person,) for person in concerned])
     for person, *was in before["people"]:
         if was:
             db.execute("INSERT OR IGNORE INTO people (id, album_id) VALUES (?, ?)", (person, album))
             db.execute("UPDATE people SET name = ?, hidden = ? WHERE id = ?", (*was, person))
-        else:  # clustering may have brought faces there since: they stay together, without a name
+        else:  # clustering may have added faces since: they stay together, without a name
             db.execute("UPDATE people SET hidden = 0 WHERE id = ?", (person,))
     for face, person, placed in before["faces"]:
         db.execute("UPDATE faces SET person_id = ?, placed = ? WHERE id = ?", (person, placed, face))
@@ -123,7 +123,7 @@ def undo(db: sqlite3.Connection, album: int) -> tuple[int, str, list[int]]:
 
 @handles(AlbumHistory)
 def history(db: sqlite3.Connection, album: int, message: AlbumHistory) -> AlbumHistoryListed:
-    """A page of the events, newest first, and how many there are."""
+    """A page of events, newest first, and the total number."""
     (total,) = db.execute("SELECT count(*) FROM events WHERE album_id = ?", (album,)).fetchone()
     rows = db.execute(
         "SELECT id, at, done, undone FROM events WHERE album_id = ? ORDER BY id DESC LIMIT ? OFFSET ?",

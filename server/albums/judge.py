@@ -1,4 +1,4 @@
-"""What albums need of recognition, which they may not import: its decisions."""
+"""The interface of recognition that albums use, as they may not import it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ class Judge(Protocol):
 
     @property
     def error_rate(self) -> float:
-        """How often somebody who is not in an album is taken for somebody who is."""
+        """The probability that somebody who is not in an album is taken for somebody who is."""
         ...
 
     def similarities(
         self, probes: NDArray[np.float32], templates: NDArray[np.float32], statistics: Statistics | None
     ) -> NDArray[np.float32]:
-        """(m, d) and (n, d) of unit length -> (m, n), on the scale of `threshold_among`; `statistics`: of the
-        templates."""
+        """(m, d) and (n, d), unit rows -> (m, n), on the scale of `threshold_among`; `statistics`: of the templates."""
         ...
 
     def threshold_among(self, people: int) -> float:
-        """The similarity that a stranger's nearest of so many people exceeds with probability `error_rate`."""
+        """The similarity that a stranger's best match among this many people exceeds with probability `error_rate`."""
         ...
 
     def strangers_exceed(self, rate: float) -> float:
-        """The similarity that two different people exceed at this rate, on the scale of `threshold_among`."""
+        """The similarity that pairs of different people exceed at this rate, on the scale of `threshold_among`."""
         ...
 
     def named(self, embedding: NDArray[np.float32]) -> tuple[Match, float] | None:
-        """The enrolled person that `identify` would name, and the similarity that this needs; None for nobody."""
+        """The enrolled person that `identify` would name and the threshold; None if it would name nobody."""
         ...

@@ -1,4 +1,4 @@
-"""What people call albums and photos, and what a file in a ZIP may be called. None of it is ever a path here."""
+"""Names of albums, photos and files in ZIPs. The server never uses any of them as a path."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from facewire.server.names import harmless, objection, tidy
 
 LONGEST_ALBUM_NAME = 100
 LONGEST_PHOTO_NAME = 500  # characters, folders and all
-_LONGEST_PART = 180  # bytes of UTF-8: file systems take 255, and a number or an extension may come to it
+_LONGEST_PART = 180  # bytes of UTF-8: file systems allow 255, and a number or an extension may be appended
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _FORBIDDEN = re.compile(r'[<>:"|?*\\]')  # in names on Windows
-# Device names of Windows, with any extension, and with spaces before it.
+# Windows device names, with any extension, perhaps preceded by spaces.
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\..*)?$", re.IGNORECASE)
 
 
 def album_name(text: str) -> str:
-    """`text` tidied into an album name, see `tidy`. Raises BadRequest if it can't be one."""
+    """`text` as an album name, normalised by `tidy`. Raises BadRequest if it can't be one."""
     name = tidy(text)
     if not name:
         raise BadRequest("an album needs a name")
@@ -34,9 +34,9 @@ def album_name(text: str) -> str:
 
 
 def photo_name(text: str) -> str:
-    """A relative name with forward slashes, whatever came: no drive, no root, no way up, no control characters.
+    """Turns any text into a relative name with forward slashes: no drive, no root, no "..", no control characters.
 
-    Nothing is refused: a photo is not lost because the program that packed it wrote odd names.
+    Nothing is refused, so that no photo is lost because some program wrote an odd name.
     """
     text = harmless(unicodedata.normalize("NFC", text).replace("\\", "/"))
     parts = [part.strip() for part in _DRIVE.sub("", text).split("/")]
@@ -47,14 +47,14 @@ def photo_name(text: str) -> str:
 
 
 class FileNames:
-    """Names for the files of one ZIP, which any system can unpack: no two differ only in case."""
+    """Hands out file names for one ZIP that any system can unpack; no two differ only in case."""
 
     def __init__(self) -> None:
         self._files: set[str] = set()
         self._folders: set[str] = set()
 
     def take(self, name: str, form: str | None = None) -> str:
-        """A name like `name` that is free; with an extension of the picture's `form`, where it has none of them."""
+        """A free name like `name`, with an extension of the format `form` appended if it has none of them."""
         path = PurePosixPath(*[_safe_part(part) for part in name.split("/")])
         extensions = () if form is None else format_called(form).extensions
         if extensions and path.suffix.lower() not in extensions:
@@ -70,7 +70,7 @@ class FileNames:
         return str(path)
 
     def _free_folder(self, folder: PurePosixPath) -> PurePosixPath:
-        """The same folder, with an underscore appended to parts that are names of files."""
+        """The same folder, with an underscore appended to parts that are already names of files."""
         free = PurePosixPath()
         for part in folder.parts:
             while _key(free / part) in self._files:
@@ -80,9 +80,9 @@ class FileNames:
 
 
 def _key(path: PurePosixPath) -> str:
-    """Equal for names that some file system takes for one: ignores case and how accents are encoded."""
+    """A key equal for names that some file system considers the same: ignores case and the encoding of accents."""
     folded = unicodedata.normalize("NFKC", str(path)).casefold()
-    return unicodedata.normalize("NFKC", folded)  # folding takes some letters apart again
+    return unicodedata.normalize("NFKC", folded)  # casefolding decomposes some letters
 
 
 def _safe_part(part: str) -> str:

@@ -1,4 +1,4 @@
-"""The photos' bytes, unchanged and stored once, in files named by their sha256. No name from a client is ever used."""
+"""The photos' bytes, unchanged and stored once, in files named by their sha256, never by a name from a client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Originals:
-    """Files `originals/ab/abcd...` below `root`. A file is whole from the moment it has that name."""
+    """Files `originals/ab/abcd...` below `root`. A file is complete once it has that name."""
 
     def __init__(self, root: Path) -> None:
         self._kept = root / "originals"
@@ -24,13 +24,13 @@ class Originals:
         self._incoming.mkdir(exist_ok=True, mode=OWNER_ONLY)
 
     def write(self, data: bytes) -> Path:
-        """Writes the bytes under a temporary name. Raises OSError, and leaves nothing behind then."""
+        """Writes the bytes under a temporary name. Raises OSError, leaving nothing behind."""
         path = self._incoming / secrets.token_hex(16)
         try:
             with path.open("xb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())  # here, outside the writer's lock: `keep` then has nothing to wait for
+                os.fsync(file.fileno())  # here, outside the writer's lock, so that `keep` is fast
         except OSError:
             path.unlink(missing_ok=True)
             raise
@@ -43,7 +43,7 @@ class Originals:
         put_in_place(written, target)
 
     def path(self, sha256: str) -> Path:
-        """Where an original lies."""
+        """The path of an original."""
         return self._kept / sha256[:2] / sha256
 
     def read(self, sha256: str) -> bytes:
@@ -51,12 +51,12 @@ class Originals:
         return self.path(sha256).read_bytes()
 
     def drop(self, sha256s: Iterable[str]) -> None:
-        """Removes originals that nothing refers to any more."""
+        """Removes originals that are no longer referenced."""
         for sha256 in sha256s:
             self.path(sha256).unlink(missing_ok=True)
 
     def sweep(self, is_known: Callable[[str], bool]) -> None:
-        """Removes what a crash left behind: files half-written, or never acknowledged."""
+        """Removes files left by a crash: half-written or never acknowledged."""
         for path in self._incoming.iterdir():
             path.unlink()
         for path in self._kept.glob("*/*"):

@@ -1,4 +1,4 @@
-"""Photos as they are shown, and photos that are removed, with all that was made of them."""
+"""Shows photos and faces, and removes photos with everything derived from them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Photos:
     def __init__(
         self, db: Database, originals: Originals, cache: FileCache, decoder: Decoder, limits: AlbumLimits
     ) -> None:
-        """`cache`: for what is made of the originals."""
+        """`cache`: for renditions of the originals."""
         self._db = db
         self._originals = originals
         self._cache = cache
         self._renditions = Renditions(cache, decoder, limits)
 
     def sweep(self, db: sqlite3.Connection) -> None:
-        """Removes the files that a crash left behind."""
+        """Removes files left by a crash."""
         for files in (self._originals, self._cache):
             files.sweep(lambda sha256: catalogue.has_blob(db, sha256))
 
     def photo(self, album: int, message: AlbumPhoto) -> AlbumPicture:
-        """Raises BadRequest; InvalidImage for a thumbnail of what can't be decoded."""
+        """A photo or its thumbnail. Raises BadRequest; InvalidImage if a thumbnail can't be decoded."""
         with self._db.reading() as db:
             row = catalogue.photo(db, album, message.photo)
         sha256 = row["sha256"]
@@ -47,7 +47,7 @@ class Photos:
         return AlbumPicture(small, "image/jpeg", row["name"], width, height)
 
     def face(self, album: int, message: AlbumFace) -> AlbumPicture:
-        """Raises BadRequest, InvalidImage."""
+        """A crop of a face. Raises BadRequest, InvalidImage."""
         with self._db.reading() as db:
             row = faces.face(db, album, message.face)
         sha256, box, shown = row["sha256"], faces.face_entry(row).box, (row["width"], row["height"])
@@ -56,7 +56,7 @@ class Photos:
         return AlbumPicture(crop, "image/jpeg", row["photo_name"], message.size, message.size)
 
     def remove(self, album: int, message: AlbumRemove) -> AlbumRemoved:
-        """Raises UnknownAlbum, BadRequest."""
+        """Removes photos. Raises UnknownAlbum, BadRequest."""
         with self._db.writing() as db:
             catalogue.must_exist(db, album)
             photos, removed, unused = catalogue.remove_photos(db, album, message.photos)
@@ -64,7 +64,7 @@ class Photos:
         return AlbumRemoved(photos, removed)
 
     def drop(self, unused: list[str]) -> None:
-        """Removes originals that nothing needs any more, unless they have been added again since."""
+        """Removes originals no longer needed, unless they were added again meanwhile."""
         with self._db.writing() as db:
             gone = [sha256 for sha256 in unused if not catalogue.has_blob(db, sha256)]
             self._originals.drop(gone)

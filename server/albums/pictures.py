@@ -1,4 +1,4 @@
-"""The pictures of albums: what a file claims to be, thumbnails and crops."""
+"""Reads picture headers, and makes thumbnails and crops."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from facewire.server.gallery.records import Box
 from facewire.server.vision.decoding.decoder import Decoder
 from facewire.server.vision.image import Header, ImageLimits, Pixels
 
-_QUALITY = 88  # JPEG, of thumbnails and crops: half the bytes of 95, and no difference at their size
-_AROUND = 1.6  # a crop shows so many times the face's box: hair and chin too
+_QUALITY = 88  # JPEG quality of thumbnails and crops: half the bytes of 95, no visible difference at their size
+_AROUND = 1.6  # side of a crop as a multiple of the face's box, to include hair and chin
 
 
 def look_at(decoder: Decoder, data: bytes, limits: AlbumLimits) -> Header:
-    """A picture's header. Raises InvalidImage, with the reason, for what is no picture or over the limits."""
+    """A picture's header. Raises InvalidImage, with the reason, if it is not a picture or over the limits."""
     return decoder.look(data, _of_images(limits))
 
 
 def decoded(decoder: Decoder, data: bytes, limits: AlbumLimits, enough: int) -> Pixels:
-    """RGB as shown, perhaps at reduced scale, its longer side then at least `enough`. Raises InvalidImage."""
+    """RGB, upright, perhaps at reduced scale with a longer side of at least `enough` pixels. Raises InvalidImage."""
     return decoder.photo(data, _of_images(limits), enough).pixels
 
 
 def thumbnail(decoder: Decoder, data: bytes, limits: AlbumLimits, size: int) -> tuple[bytes, int, int]:
-    """A JPEG as shown whose longer side is at most `size`, its width and height. Raises InvalidImage."""
+    """An upright JPEG whose longer side is at most `size` pixels, its width and height. Raises InvalidImage."""
     pixels = decoded(decoder, data, limits, size)
     height, width = pixels.shape[:2]
     factor = min(1.0, size / max(width, height))
@@ -35,14 +35,14 @@ def thumbnail(decoder: Decoder, data: bytes, limits: AlbumLimits, size: int) -> 
 
 
 def face_crop(decoder: Decoder, data: bytes, limits: AlbumLimits, box: Box, shown: tuple[int, int], size: int) -> bytes:
-    """A square JPEG, `size` wide, around `box` (pixels of the whole picture, which is `shown` wide and high)."""
+    """A square JPEG, `size` wide, around `box` (in pixels of the full picture, whose width and height are `shown`)."""
     x, y, w, h = box
     side = max(w, h) * _AROUND
     pixels = decoded(decoder, data, limits, round(max(shown) * min(1.0, size / side)))
     scale = pixels.shape[1] / shown[0]
     half = max(1.0, side * scale / 2)
     left, top = (x + w / 2) * scale - half, (y + h / 2) * scale - half
-    # Where the square reaches over the edge, the edge goes on: a face at the border stays in the middle.
+    # Beyond the picture's edge the border pixels are repeated, so a face at the border stays centred.
     matrix = np.array([[2 * half / size, 0, left], [0, 2 * half / size, top]], np.float64)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     crop = cv2.warpAffine(pixels, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)

@@ -1,9 +1,9 @@
-"""A guard against poison pills: pictures that kill the server whenever it looks at them, and so at every start.
+"""A guard against poison pills: pictures that crash the server whenever it processes them, and so at every start.
 
-Pictures are decoded in processes of their own (server/vision/decoding), so hardly any can; but networks are native
-code, too. A death proves nothing by itself: servers are killed, and run out of memory, for reasons of their own. So a
-picture during which the server died becomes a suspect, which is looked at last, after everything that can still be
-done; chance rarely strikes it again there. It is given up only when the server died each of the last three times.
+Pictures are decoded in separate processes (server/vision/decoding), so hardly any can; but the networks are native
+code, too. A crash alone proves nothing: servers are killed, or run out of memory, for other reasons. So a picture
+during which the server died becomes a suspect and is processed last, after all other work; a chance crash rarely hits
+it again. It is given up only when the server died all of the last three times.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MOST_DEATHS = 3
-_REMEMBERED = 16  # suspects; the earliest is forgotten
+_REMEMBERED = 16  # suspects; beyond that the earliest is forgotten
 _NOTE = re.compile(rb"([0-9a-f]{64}) (\d)\n?")
 _NOTE_BYTES = 67
 
 
 class PoisonGuard:
-    """Notes on disk which picture is being looked at, for one thread. They survive the process, not the machine: no
-    picture makes that die, and so nothing is fsynced."""
+    """Records on disk which picture one thread is processing. The notes survive a crash of the process, not of the
+    machine: no picture crashes that, so nothing is fsynced."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -31,17 +31,18 @@ class PoisonGuard:
 
     @property
     def suspects(self) -> tuple[str, ...]:
-        """The sha256s of pictures during which the server died."""
+        """The sha256s of pictures during whose processing the server died."""
         return tuple(self._deaths)
 
     @property
     def culprits(self) -> tuple[str, ...]:
-        """Those during which it died MOST_DEATHS times, and never lived."""
+        """Suspects during which it died MOST_DEATHS times in a row."""
         return tuple(sha256 for sha256, deaths in self._deaths.items() if deaths >= MOST_DEATHS)
 
     @contextlib.contextmanager
     def looking_at(self, sha256: str) -> Iterator[None]:
-        """While this picture is looked at. Whatever the end, unless the server dies: it is no suspect any more."""
+        """Held while this picture is processed. If the server survives, whatever the result, it ceases to be a
+        suspect."""
         deaths = self._deaths.pop(sha256, 0)
         self._write({**self._deaths, sha256: deaths + 1})
         try:
@@ -50,7 +51,7 @@ class PoisonGuard:
             self._write(self._deaths)
 
     def forget(self, sha256: str) -> None:
-        """It is given up, and if somebody asks for it again, it gets another MOST_DEATHS chances."""
+        """Gives a picture up. If somebody asks for it again, it gets another MOST_DEATHS attempts."""
         self._deaths.pop(sha256, None)
         self._write(self._deaths)
 

@@ -1,4 +1,4 @@
-"""Processing an album: every waiting photo is searched for faces, then the faces are grouped. It survives a restart."""
+"""Processes an album: detects the faces in all waiting photos, then groups them. Resumes after a restart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facewire.server.vision.engine import Engine
 
 _log = logging.getLogger("facewire.albums")
 
-_PAGE = 256  # photos whose numbers are read at a time
+_PAGE = 256  # photo ids read at a time
 _POISON = f"the server died {MOST_DEATHS} times while it looked at this picture"
 
 
@@ -36,7 +36,7 @@ class Processing:
         self._vectors = vectors
         with db.writing() as writer:
             self._spec = spec_id(writer, engine.spec)
-            # Another model than last time: what was found before is found anew, and keeps its people.
+            # The model has changed: detect all faces again. They keep their people.
             writer.execute(
                 "UPDATE photos SET state = 'waiting' WHERE state IN ('faces', 'no_faces') AND NOT EXISTS "
                 "(SELECT 1 FROM looked l WHERE l.sha256 = photos.sha256 AND l.spec_id = ?)",
@@ -50,7 +50,7 @@ class Processing:
             guard.forget(sha256)
 
     def ask(self, album: int, *, again: bool) -> None:
-        """Records on disk that the album must be processed; `again`: including unreadable photos."""
+        """Records on disk that the album must be processed; `again`: retry unreadable photos, too."""
         with self._db.writing() as db:
             catalogue.must_exist(db, album)
             db.execute("INSERT OR IGNORE INTO jobs VALUES (?)", (album,))
@@ -66,7 +66,7 @@ class Processing:
             return [row[0] for row in db.execute("SELECT album_id FROM jobs ORDER BY album_id")]
 
     def run(self, album: int, job: Job) -> AlbumInfo:
-        """Works until no photo waits. Raises UnknownAlbum if the album is deleted, Stopped when the server stops."""
+        """Works until no photo is waiting. Raises UnknownAlbum if the album is deleted, Stopped if the server stops."""
         while True:
             self._look_at_all(album, job)
             job.at("people", job.state.done, job.state.total, **job.state.details)
@@ -84,7 +84,7 @@ class Processing:
         while True:
             with self._db.reading() as db:
                 catalogue.must_exist(db, album)
-                suspects = self._guard.suspects  # last of all
+                suspects = self._guard.suspects  # suspects come last
                 page = db.execute(
                     "SELECT id, sha256 FROM photos WHERE album_id = ? AND state = 'waiting' "
                     f"ORDER BY sha256 IN ({', '.join('?' * len(suspects))}), id LIMIT ?",
@@ -110,7 +110,7 @@ class Processing:
                     found = job.patiently(lambda: self._find(sha256))
             except Stopped:
                 raise
-            except Exception as error:  # noqa: BLE001 - one picture on which a network fails may not end the album's work
+            except Exception as error:  # noqa: BLE001 - a picture on which a network fails must not stop the album
                 with self._db.writing() as db:
                     reason = _reason(error)
                     db.execute("UPDATE photos SET state = 'unreadable', reason = ? WHERE id = ?", (reason, photo))
@@ -134,7 +134,7 @@ class Processing:
 
 
 def _reason(error: Exception) -> str:
-    """Why a photo is unreadable; a bug of ours is logged."""
+    """Why a photo is unreadable. A bug of ours is logged."""
     if isinstance(error, InvalidImage):
         return str(error)
     if isinstance(error, FileNotFoundError):

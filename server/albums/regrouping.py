@@ -1,4 +1,4 @@
-"""Clusters an album again around the faces that users have placed. Corrections made meanwhile win."""
+"""Clusters an album again around the faces placed by users. Corrections made meanwhile take precedence."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _DESCRIBED = "SELECT id FROM people WHERE album_id = ? AND (name IS NOT NULL OR 
 
 @dataclass(frozen=True, slots=True)
 class _Now:
-    """A face as it is in the transaction. `person`: whose it is; `placed`: by a user."""
+    """A face's current state. `person`: to whom it is assigned; `placed`: by a user."""
 
     person: int
     placed: bool
 
 
 def regroup(db: Database, album: int, store: VectorStore) -> int:
-    """Clusters an album. Returns how many faces changed their person.
+    """Clusters an album. Returns how many faces were reassigned.
 
-    The computation holds no lock and may take minutes. What users correct meanwhile stays: faces changed since then are
-    left alone, and no two faces that must stay apart end up with one person.
+    The computation holds no lock and may take minutes. Corrections made meanwhile are kept: faces changed since are
+    left alone, and faces that must stay apart never end up with one person.
     """
     with db.reading() as reader:
         before = store.of(reader, album)
@@ -49,8 +49,8 @@ def regroup(db: Database, album: int, store: VectorStore) -> int:
 def _with_described(before: Vectors, described: list[int]) -> NDArray[np.bool_]:
     """The faces that clustering may not move: those placed by users, and one of every person who is named or hidden.
 
-    All faces placed with such a person may be gone, moved or removed with their photos. The faces that clustering put
-    there then keep the name, instead of joining somebody who has a placed face.
+    A named or hidden person may have lost all its placed faces, moved or removed with their photos. Fixing one face
+    keeps the rest under that name, instead of letting them join somebody who has a placed face.
     """
     fixed = before.placed.copy()
     wanted = np.setdiff1d(np.array(described, np.int64), before.people[fixed])
@@ -60,7 +60,7 @@ def _with_described(before: Vectors, described: list[int]) -> NDArray[np.bool_]:
 
 
 def keep_apart(db: sqlite3.Connection, album: int) -> None:
-    """Of two faces of one person that must stay apart, moves the one that no user placed to a new person."""
+    """If a person has two faces that must stay apart, moves the one not placed by a user to a new person."""
     rows = db.execute(
         "SELECT a.one, a.other, f.placed AS one_placed, g.placed AS other_placed FROM apart a "
         "JOIN faces f ON f.id = a.one JOIN faces g ON g.id = a.other JOIN photos p ON p.id = f.photo_id "
@@ -77,7 +77,7 @@ def keep_apart(db: sqlite3.Connection, album: int) -> None:
 
 
 def new_person(db: sqlite3.Connection, album: int) -> int:
-    """Adds a person without a name or faces, and returns the number."""
+    """Adds a person without a name or faces, and returns the id."""
     return int(db.execute("INSERT INTO people (album_id) VALUES (?)", (album,)).lastrowid or 0)
 
 
@@ -109,7 +109,7 @@ def _apply(db: sqlite3.Connection, album: int, before: Vectors, labels: NDArray[
             continue
         if label in settled:
             if label not in known:
-                continue  # merged away or undone meanwhile: the next time will tell
+                continue  # merged or undone meanwhile: left to the next run
             target = label
         else:
             if label not in number_of:

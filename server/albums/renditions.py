@@ -1,6 +1,6 @@
-"""Thumbnails and crops, made once: kept in a few sizes, from which those asked for in between are made in no time.
+"""Cached thumbnails and crops. Only a few sizes are kept; sizes in between are quickly made from them.
 
-A few, so that a client who asks for every size there is fills nothing.
+So a client that requests every possible size can't fill the cache.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from facewire.server.albums.pictures import face_crop, look_at, thumbnail
 from facewire.server.gallery.records import Box
 from facewire.server.vision.decoding.decoder import Decoder
 
-PHOTO_SIZES = (320, 1024, 2048, 4096)  # a tile of a page, a window, a screen, the largest there is
+PHOTO_SIZES = (320, 1024, 2048, 4096)  # for a tile, a window, a screen, and the largest size allowed
 FACE_SIZES = (320, 1024)
 
-_OURS = AlbumLimits()  # of what was made here, whatever the limits of what comes from outside
+_OURS = AlbumLimits()  # for our own renditions, independent of the limits for uploads
 
 Original = Callable[[], bytes]
 
 
 class Renditions:
-    """Thread-safe. `original` is called where the picture's own bytes are needed; what it raises is raised."""
+    """Thread-safe. `original` is called if the original's bytes are needed; its errors are passed on."""
 
     def __init__(self, cache: FileCache, decoder: Decoder, limits: AlbumLimits) -> None:
         self._cache = cache
@@ -32,7 +32,7 @@ class Renditions:
         self._limits = limits
 
     def photo(self, sha256: str, size: int, original: Original) -> tuple[bytes, int, int]:
-        """A JPEG as shown whose longer side is at most `size`, its width and height. Raises InvalidImage."""
+        """An upright JPEG whose longer side is at most `size` pixels, its width and height. Raises InvalidImage."""
         kept = _at_least(size, PHOTO_SIZES)
         name = f"photo-{kept}.jpg"
         data = self._kept(sha256, name)
@@ -56,7 +56,7 @@ class Renditions:
         return data if size == kept else thumbnail(self._decoder, data, _OURS, size)[0]
 
     def _kept(self, sha256: str, name: str) -> bytes | None:
-        """What the cache has, unless a crash of the machine has damaged it."""
+        """The cached bytes; None if missing or damaged by a crash of the machine."""
         data = self._cache.get(sha256, name)
         return data if data is not None and _is_whole(data) else None
 

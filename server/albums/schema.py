@@ -1,4 +1,4 @@
-"""The tables of albums.db, and how an older one becomes today's: as in server/gallery/storage/schema.py.
+"""The tables of albums.db and their migrations, as in server/gallery/storage/schema.py.
 
 A migration, once released, never changes: append another.
 """
@@ -13,10 +13,10 @@ APPLICATION_ID = int.from_bytes(b"FWAL", "big")
 
 _FIRST_TABLES = (
     "CREATE TABLE specs (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, json TEXT NOT NULL)",
-    # photos, size: kept by the triggers below, so that a quota costs no sum over the album.
+    # photos, size: maintained by the triggers below, so that checking a quota needs no sum over the album.
     "CREATE TABLE albums (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL, "
     "photos INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL DEFAULT 0)",
-    # The originals, whatever albums they are in. width, height: as shown. crc32: what a ZIP says of its files.
+    # Originals, shared by all albums. width, height: upright. crc32: for the headers of ZIPs.
     """CREATE TABLE blobs (
         sha256 TEXT PRIMARY KEY, size INTEGER NOT NULL, crc32 INTEGER NOT NULL, format TEXT NOT NULL,
         width INTEGER NOT NULL, height INTEGER NOT NULL, created TEXT NOT NULL) WITHOUT ROWID""",
@@ -36,10 +36,10 @@ _FIRST_TABLES = (
     """CREATE TRIGGER photo_removed AFTER DELETE ON photos BEGIN
         UPDATE albums SET photos = photos - 1, size = size - (SELECT size FROM blobs WHERE sha256 = old.sha256)
         WHERE id = old.album_id; END""",
-    # The other names that the same bytes came under.
+    # Other names under which the same bytes were added.
     "CREATE TABLE photo_names (photo_id INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE, name TEXT NOT NULL, "
     "PRIMARY KEY (photo_id, name)) WITHOUT ROWID",
-    # A picture is looked at once for a spec, whatever albums it is in. embedding: float32, little endian.
+    # A picture is analysed once per spec, whatever albums it is in. embedding: float32, little endian.
     "CREATE TABLE looked (sha256 TEXT NOT NULL REFERENCES blobs(sha256) ON DELETE CASCADE, "
     "spec_id INTEGER NOT NULL REFERENCES specs(id), PRIMARY KEY (sha256, spec_id)) WITHOUT ROWID",
     """CREATE TABLE detections (
@@ -49,12 +49,12 @@ _FIRST_TABLES = (
         x REAL NOT NULL, y REAL NOT NULL, w REAL NOT NULL, h REAL NOT NULL,
         landmarks TEXT NOT NULL, detection REAL NOT NULL, embedding BLOB NOT NULL)""",
     "CREATE INDEX detections_by_sha256 ON detections (sha256, spec_id)",
-    # AUTOINCREMENT here and above: clients, constraints and the history remember these numbers.
+    # AUTOINCREMENT here and above: clients, constraints and the history refer to these ids.
     """CREATE TABLE people (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         album_id INTEGER NOT NULL REFERENCES albums(id) ON DELETE CASCADE,
         name TEXT, hidden INTEGER NOT NULL DEFAULT 0, UNIQUE (album_id, name))""",
-    # quality: what "the best face" is ordered by. placed: a user has said whose it is.
+    # quality: determines the best face. placed: assigned to its person by a user.
     """CREATE TABLE faces (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         photo_id INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE,
@@ -64,7 +64,7 @@ _FIRST_TABLES = (
     "CREATE INDEX faces_by_photo ON faces (photo_id)",
     "CREATE INDEX faces_by_person ON faces (person_id, quality)",
     "CREATE INDEX faces_by_detection ON faces (detection_id)",
-    # Two faces that a user has said are not one person's; one < other.
+    # Two faces that, according to a user, are different people; one < other.
     "CREATE TABLE apart (one INTEGER NOT NULL REFERENCES faces(id) ON DELETE CASCADE, "
     "other INTEGER NOT NULL REFERENCES faces(id) ON DELETE CASCADE, PRIMARY KEY (one, other)) WITHOUT ROWID",
     "CREATE INDEX apart_by_other ON apart (other)",
@@ -73,7 +73,7 @@ _FIRST_TABLES = (
         album_id INTEGER NOT NULL REFERENCES albums(id) ON DELETE CASCADE,
         at TEXT NOT NULL, done TEXT NOT NULL, before TEXT NOT NULL, undone INTEGER NOT NULL DEFAULT 0)""",
     "CREATE INDEX events_by_album ON events (album_id, id)",
-    # What must be processed, also after a restart.
+    # Albums to be processed; survives a restart.
     "CREATE TABLE jobs (album_id INTEGER PRIMARY KEY REFERENCES albums(id) ON DELETE CASCADE)",
     "CREATE TABLE uploads (token TEXT PRIMARY KEY, "
     "album_id INTEGER NOT NULL REFERENCES albums(id) ON DELETE CASCADE, created TEXT NOT NULL) WITHOUT ROWID",
@@ -82,8 +82,8 @@ _FIRST_TABLES = (
         album_id INTEGER NOT NULL REFERENCES albums(id) ON DELETE CASCADE,
         name TEXT NOT NULL, created TEXT NOT NULL,
         files INTEGER NOT NULL, directory_at INTEGER NOT NULL, directory_size INTEGER NOT NULL)""",
-    # A file of the ZIP: an original by sha256, or what the export's own file holds from own_at on.
-    # at, central_at: where its two headers are; both grow with n.
+    # A file of the ZIP: an original by sha256, or bytes of the export's own file from own_at on.
+    # at, central_at: offsets of its two headers; both increase with n.
     """CREATE TABLE export_files (
         export_id INTEGER NOT NULL REFERENCES exports(id) ON DELETE CASCADE, n INTEGER NOT NULL,
         path TEXT NOT NULL, sha256 TEXT, own_at INTEGER, size INTEGER NOT NULL, crc32 INTEGER NOT NULL,
@@ -92,9 +92,9 @@ _FIRST_TABLES = (
 )
 
 _ADDITIONS = (
-    # ZIPs and folders whose photos are being added, also after a restart. source: an upload's token, or a folder below
-    # the import root. reached: the last that is done, a ZIP's by its place, a folder's by its name. finished: a ZIP is
-    # remembered for a while, so that who lost the answer can ask again.
+    # ZIPs and folders being added; survives a restart. source: an upload's token, or a folder below the import root.
+    # reached: the last file done, by position in a ZIP, by name in a folder. finished: a ZIP is remembered for a
+    # while, so that a client that lost the answer can ask again.
     """CREATE TABLE additions (
         id INTEGER PRIMARY KEY,
         album_id INTEGER NOT NULL REFERENCES albums(id) ON DELETE CASCADE,

@@ -1,4 +1,4 @@
-"""Finds photos of somebody: by sample pictures, or by faces or people of the album; one person or several together."""
+"""Finds photos of one or several people, given by sample pictures or by faces or people of the album."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
-    """A wanted person, ready to search for: (m, d) embeddings of samples and faces, and people of the album."""
+    """A wanted person: (m, d) embeddings of samples and faces, and people of the album."""
 
     embeddings: Floats
     people: tuple[int, ...]
@@ -44,7 +44,8 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Hits:
-    """One wanted person's result by row of the vectors: similarity, whether the face matches, and whether by itself."""
+    """One wanted person's result, per row of the vectors: similarity, whether the face matches, and whether by its own
+    similarity rather than its person's."""
 
     similarity: Floats
     matched: NDArray[np.bool_]
@@ -55,7 +56,7 @@ class _Hits:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A photo that was found. `rows`: per wanted, the rows of the faces that matched."""
+    """A found photo. `rows`: for each wanted person, the rows of the matching faces."""
 
     photo: int
     similarity: float
@@ -76,14 +77,14 @@ class Search:
     def probes(self, wanted: Sequence[AlbumWanted]) -> list[Probe]:
         """Embeds the samples. Raises InvalidImage, NoFace, OverLimit, BadRequest.
 
-        A sample with no faces, or all of them left out, is an error, because its sender believes that it counts.
+        A sample without faces, or with all of them excluded, is an error, because its sender believes that it counts.
         """
         if sum(len(one.samples) for one in wanted) > self._limits.samples:
             raise OverLimit(f"a search takes {self._limits.samples} samples at most")
         return [self._probe(one) for one in wanted]
 
     def search(self, album: int, message: AlbumSearch) -> AlbumFound:
-        """One page of what is found. Raises as `probes`, and UnknownPerson, BadRequest for who is not here."""
+        """A page of results. Raises as `probes`; UnknownPerson or BadRequest for people or faces not in the album."""
         probes = self.probes(message.wanted)
         with self._db.reading() as db:
             view = _View(db, album, self._vectors.of(db, album), self._judge)
@@ -102,7 +103,7 @@ class Search:
     def photos(
         self, db: sqlite3.Connection, album: int, wanted: Sequence[AlbumWanted], probes: list[Probe], together: Together
     ) -> list[int]:
-        """The numbers of all photos found, the most similar first."""
+        """The ids of all photos found, most similar first."""
         view = _View(db, album, self._vectors.of(db, album), self._judge)
         hits = [view.hits(view.completed(probe, one)) for probe, one in zip(probes, wanted, strict=True)]
         return [hit.photo for hit in view.photos(hits, together)]
@@ -133,7 +134,7 @@ class Search:
 
 
 class _View:
-    """An album at one instant."""
+    """A snapshot of an album."""
 
     def __init__(self, db: sqlite3.Connection, album: int, vectors: Vectors, judge: Judge) -> None:
         self._db = db
@@ -157,13 +158,13 @@ class _View:
         return replace(probe, embeddings=np.concatenate([probe.embeddings, own]))
 
     def hits(self, probe: Probe) -> _Hits:
-        """A face matches by its own similarity, or because its person's mean does."""
+        """A face matches if its own similarity, or that of its person's mean, reaches the threshold."""
         vectors = self._vectors
         count = len(vectors.ids)
         wanted_person = np.isin(vectors.people, np.array(probe.people, np.int64))
         similarity = np.full(count, -1.0, np.float32)
         by_person = wanted_person
-        # Every probe is a stranger's chance to be taken for one of the people here.
+        # Every probe is another chance for a stranger to match somebody here.
         strangers = int(np.count_nonzero(vectors.people < 0))
         comparisons = max(1, (len(self._people) + strangers) * max(1, len(probe.embeddings)))
         threshold = self._judge.threshold_among(comparisons)
@@ -171,7 +172,7 @@ class _View:
             similarity = self._judge.similarities(probe.embeddings, vectors.embeddings, vectors.statistics).max(axis=0)
             means = self._judge.similarities(probe.embeddings, self._means, self._statistics).max(axis=0)
             by_person = wanted_person | ((means >= threshold) & (self._people >= 0))[self._person_of]
-        if wanted_person.any():  # asked for by number: as similar as they are to their own mean
+        if wanted_person.any():  # people given by id: their faces get their similarity to the person's mean
             own = np.einsum("nd,nd->n", vectors.embeddings, self._means[self._person_of])
             similarity = np.where(wanted_person, np.maximum(similarity, own), similarity)
         by_face = (similarity >= threshold) & ~wanted_person
@@ -179,7 +180,7 @@ class _View:
         return _Hits(similarity, by_face | by_person, by_face, nearest, threshold)
 
     def photos(self, hits: Sequence[_Hits], together: Together) -> list[Hit]:
-        """Photos with any, or all, of those wanted; the most similar first, equals by number."""
+        """Photos that show any, or all, of the wanted people; most similar first, ties by id."""
         rows: dict[int, list[list[int]]] = {}
         for place, hit in enumerate(hits):
             for row in np.flatnonzero(hit.matched).tolist():
@@ -196,7 +197,7 @@ class _View:
         return sorted(found, key=lambda hit: (-hit.similarity, hit.photo))
 
     def found_photo(self, hit: Hit, hits: Sequence[_Hits]) -> AlbumFoundPhoto:
-        """A hit as the answer shows it."""
+        """A hit in the form of the answer."""
         matches = [self._match(row, wanted, hits[wanted]) for wanted, rows in enumerate(hit.rows) for row in rows]
         entry = catalogue.photo_entry(catalogue.photo(self._db, self._album, hit.photo))
         return AlbumFoundPhoto(entry, hit.similarity, hit.solo, tuple(matches))

@@ -1,7 +1,7 @@
-"""`AlbumService`: everything that albums can do, in the protocol's terms and without a socket.
+"""`AlbumService`: all album requests, in the protocol's terms and without a socket.
 
-Requests are answered where their work is done: by functions of one transaction (handling.py), and by the objects that
-are built here, as `handlers` lists them. Here are only the albums as a whole, and the long work.
+Most requests are answered elsewhere: by functions that run in one transaction (handling.py), and by the objects built
+here, as listed in `handlers`. This module handles albums as a whole and long-running jobs.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ Answer = TypeVar("Answer")
 
 _log = logging.getLogger("facewire.albums")
 
-_STOP_PATIENCE_S = 1.0  # of the five seconds a server has to stop: enough for a photo; clustering is abandoned
+_STOP_PATIENCE_S = 1.0  # of the five seconds a server has to stop: enough to finish a photo; clustering is abandoned
 
 
 class AlbumService:
@@ -83,8 +83,8 @@ class AlbumService:
         enrol: Callable[[Enrol], Enrolled],
         cohort: Cohort | None = None,
     ) -> None:
-        """Opens the albums, and resumes what the last server did not finish. `enrol` adds pictures to a person of the
-        gallery. Raises StartError."""
+        """Opens the albums and resumes unfinished jobs. `enrol` adds pictures to a person of the gallery. Raises
+        StartError."""
         self._limits = settings.limits
         self._root = settings.root
         self._db = Database.open(settings.root)
@@ -94,7 +94,7 @@ class AlbumService:
         with self._db.writing() as db:
             spec = spec_id(db, engine.spec)
             self._photos.sweep(db)
-        # With a cohort, similarities are normalised to the scale that clustering was fitted on.
+        # With a cohort, similarities are already on the scale that clustering was fitted on.
         scale = clustering.FITTED if cohort else clustering.scale_of(judge.strangers_exceed)
         if cohort is None:
             _log.info("without a cohort, albums are clustered by how near %s's strangers come", engine.spec.model)
@@ -117,7 +117,7 @@ class AlbumService:
 
     @property
     def handlers(self) -> Mapping[type[RequestBody], Handler]:
-        """Request -> what answers it; every one raises StorageFailed too."""
+        """Request -> its handler. All of them also raise StorageFailed."""
         handlers: Mapping[type[RequestBody], Handler] = {
             AlbumCreate: self.create,
             AlbumList: self.albums,
@@ -141,7 +141,7 @@ class AlbumService:
 
     @property
     def followed(self) -> Mapping[type[RequestBody], Callable[..., None]]:
-        """Request -> what begins it; its reply is answered when there is something to say."""
+        """Request -> the function that starts its job; the reply is answered later."""
         return {
             AlbumAddZip: self._guarded(self.add_zip),
             AlbumImport: self._guarded(self.import_folder),
@@ -149,11 +149,11 @@ class AlbumService:
         }
 
     def trouble(self) -> str:
-        """Why no change would be kept; empty where all is well."""
+        """Why changes would be lost; empty if all is well."""
         return self._db.trouble()
 
     def close(self) -> None:
-        """Ends the threads and closes the database. What was not finished goes on at the next start."""
+        """Ends the threads and closes the database. Unfinished jobs resume at the next start."""
         for jobs in (self._added, self._processed):
             jobs.close(_STOP_PATIENCE_S)
         self._db.close()
@@ -188,7 +188,7 @@ class AlbumService:
         return self._info(db, album)
 
     def status(self, db: sqlite3.Connection, album: int, _: AlbumStatus) -> AlbumInfo:
-        """How far the album is."""
+        """The state of an album."""
         return self._info(db, album)
 
     # ------------------------------------------------------------------------------------------ adding
@@ -222,7 +222,7 @@ class AlbumService:
     # ------------------------------------------------------------------------------------------ inside
 
     def _in_transaction(self, answer: InTransaction[Any], *, writing: bool) -> Handler:
-        """A handler that opens the transaction and looks the album up. It raises UnknownAlbum, too."""
+        """A handler that opens a transaction and looks the album up. Also raises UnknownAlbum."""
 
         def handler(message: Any) -> Any:
             with self._db.writing() if writing else self._db.reading() as db:
@@ -231,7 +231,7 @@ class AlbumService:
         return handler
 
     def _in_album(self, answer: Callable[[int, Any], Result]) -> Handler:
-        """A handler that looks the album up, for what takes longer than a transaction. It raises UnknownAlbum, too."""
+        """A handler that only looks the album up, for work longer than a transaction. Also raises UnknownAlbum."""
 
         def handler(message: Any) -> Result:
             return answer(self._album(message.album), message)
@@ -239,7 +239,7 @@ class AlbumService:
         return handler
 
     def _guarded(self, handler: Callable[P, Answer]) -> Callable[P, Answer]:
-        """The handler, with errors of the disk as StorageFailed."""
+        """The handler, raising disk errors as StorageFailed."""
 
         @wraps(handler)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Answer:

@@ -1,4 +1,4 @@
-"""What the albums can be told."""
+"""The albums' settings."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from facewire.protocol.arguments import read
 from facewire.protocol.settings import setting
 from facewire.server.albums.limits import AlbumLimits
 
-_FRAME_OVERHEAD = 64 * 1024  # of a photo's request or answer: names, numbers, msgpack
+_FRAME_OVERHEAD = 64 * 1024  # around the photo in a request or answer: names, numbers, msgpack
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumSettings:
-    """Where albums are kept, what folder they may import from (none, where None), and what they may cost.
+    """The folder of the albums, the folder that they may import from (None: no imports), and their limits.
 
-    `required`: the folder was named, so a server that can't use it must not start.
+    `required`: the folder was given explicitly, so a server that can't use it must not start.
     """
 
     root: Path = setting(
@@ -33,7 +33,7 @@ class AlbumSettings:
 
 
 def album_settings(args: argparse.Namespace, max_frame: int, max_pixels: int) -> AlbumSettings:
-    """What parsed flags say, `--db` among them; a photo has to fit a frame of `max_frame` bytes."""
+    """Settings from parsed flags, which include `--db`. A photo must fit a frame of `max_frame` bytes."""
     limits = read(AlbumLimits, args, photo_bytes=max(1, max_frame - _FRAME_OVERHEAD), photo_pixels=max_pixels)
     limits = replace(limits, zip_expanded=4 * limits.zip_bytes)
     root = args.albums or args.db.with_suffix(".albums")

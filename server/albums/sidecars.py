@@ -1,4 +1,4 @@
-"""What goes beside the photos of an export: names and places of faces, as XMP and as JSON."""
+"""Metadata exported with the photos: names and positions of faces, as XMP and JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from facewire.protocol.albums.looking import AlbumFaceEntry, AlbumPhotoEntry
 
 @dataclass(frozen=True, slots=True)
 class ExportedPhoto:
-    """A photo of an export. `path`: in the ZIP; `names`: every name that it was added under."""
+    """An exported photo. `path`: in the ZIP; `names`: all names under which it was added."""
 
     path: str
     entry: AlbumPhotoEntry
@@ -19,12 +19,12 @@ class ExportedPhoto:
 
     @property
     def people(self) -> list[str]:
-        """The names of those on it, each once."""
+        """The names of the people it shows, each once."""
         return list(dict.fromkeys(face.name for face in self.faces if face.name is not None))
 
 
 def as_json(photo: ExportedPhoto) -> dict[str, object]:
-    """A photo's entry in labels.json; boxes are x, y, width, height in pixels of the photo as shown."""
+    """A photo's entry in labels.json. Boxes are x, y, width, height in pixels of the upright photo."""
     return {
         "file": photo.path,
         "names": list(photo.names),
@@ -50,7 +50,7 @@ def as_json(photo: ExportedPhoto) -> dict[str, object]:
 def as_xmp(photo: ExportedPhoto) -> bytes:
     """An XMP sidecar: the names as IPTC's PersonInImage, the faces as regions of the Metadata Working Group.
 
-    Regions are relative to the photo as shown, as AppliedToDimensions says.
+    Regions are relative to the upright photo, whose size is in AppliedToDimensions.
     """
     people = "".join(f"<rdf:li>{escape(name)}</rdf:li>" for name in photo.people)
     regions = "".join(_region(face, photo.entry) for face in photo.faces if face.name is not None)

@@ -1,6 +1,6 @@
 """ZIP files being uploaded piece by piece. Uploads survive a lost connection and a restart.
 
-One that is complete is kept until its photos are added; one that nobody sends on is forgotten.
+A complete upload is kept until its photos are added; an abandoned one is deleted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from facewire.server.albums.limits import AlbumLimits
 from facewire.server.errors import BadRequest, OverLimit
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
-_FORGOTTEN_AFTER_S = 3600.0  # without a new piece: a client that has lost its connection, or its server, is back sooner
+_FORGOTTEN_AFTER_S = 3600.0  # without a new piece: longer than a client needs to reconnect
 
 
 class Uploads:
@@ -33,15 +33,15 @@ class Uploads:
         self._folder.mkdir(exist_ok=True, mode=OWNER_ONLY)
         self._db = db
         self._limits = limits
-        # Guards the files: a piece sent twice at once is written once, and a file that has no row yet is not swept.
+        # Guards the files: a piece sent twice concurrently is written once, and a file without a row yet is not swept.
         self._files = threading.Lock()
         self.sweep()
 
     def take(self, album: int, token: str, offset: int, data: bytes) -> tuple[str, int]:
         """Writes a piece. Returns the upload's token and how many bytes have arrived.
 
-        A piece that is here already is passed over. Raises BadRequest for a piece beyond the end, or of an upload that
-        is not this album's; OverLimit.
+        A piece that has already arrived is ignored. Raises BadRequest for a piece that leaves a gap or for another
+        album's upload; OverLimit.
         """
         with self._files:
             token = token or self._begin(album)
@@ -59,7 +59,7 @@ class Uploads:
             return token, received + len(fresh)
 
     def complete(self, album: int, token: str) -> Addition:
-        """Marks an upload as complete: the ZIP is kept until its photos are added. Raises BadRequest."""
+        """Marks an upload as complete; it is kept until its photos are added. Raises BadRequest."""
         with self._files:
             path, _ = self._known(album, token)
             with path.open("rb") as file:
@@ -73,7 +73,7 @@ class Uploads:
         return self._known(album, token)[0]
 
     def sweep(self) -> None:
-        """Forgets uploads that are finished or abandoned, and removes files that nothing needs."""
+        """Deletes finished and abandoned uploads, and files no longer needed."""
         with self._files:
             self._sweep()
 
@@ -101,7 +101,7 @@ class Uploads:
         return token
 
     def _sweep(self) -> None:
-        """Called with the files' lock held."""
+        """`sweep` with the files' lock held."""
         with self._db.writing() as db:
             additions.forget_old(db)
             rows = db.execute(
@@ -122,7 +122,7 @@ class Uploads:
 
 
 def _append(file: FileIO, data: bytes, size: int) -> None:
-    """All of it or nothing, to a file of `size` bytes. Raises OSError."""
+    """Appends all of `data` or nothing to a file of `size` bytes. Raises OSError."""
     left = memoryview(data)
     try:
         while left:

@@ -1,4 +1,4 @@
-"""Every face of an album as arrays, for clustering and search. Embeddings never change, so they are cached."""
+"""All faces of an album as arrays, for clustering and search. Embeddings never change, so they are cached."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from facewire.server.albums.clustering import Scale
 from facewire.server.gallery.search.cohort import Cohort, Statistics
 
-_KEPT = 2  # albums whose embeddings stay in memory: 100,000 faces are 200 MB
+_KEPT = 2  # albums whose embeddings are cached: 100,000 faces take 200 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vectors:
-    """Every face of an album at one instant, by number. `people`: -1 for a face not yet clustered.
+    """A snapshot of all faces of an album, sorted by id. `people`: -1 for a face not yet clustered.
 
     `embeddings`: (n, d) float32 of unit length, read-only; the others (n,).
     """
@@ -35,12 +35,12 @@ class Vectors:
     """The similarity scale to use without a cohort."""
 
     def rows_of(self, faces: Iterable[int]) -> NDArray[np.int64]:
-        """The rows of these faces, except of those not here."""
+        """The rows of these faces; unknown faces are skipped."""
         wanted = np.fromiter(faces, np.int64)
         return np.flatnonzero(np.isin(self.ids, wanted))
 
     def pairs(self, pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Pairs of faces as pairs of rows, except those with a face not here."""
+        """Pairs of faces as pairs of rows; pairs with an unknown face are skipped."""
         row = {face: place for place, face in enumerate(self.ids.tolist())}
         return [(row[one], row[other]) for one, other in pairs if one in row and other in row]
 
@@ -53,18 +53,18 @@ class _Kept:
 
 
 class VectorStore:
-    """Reads the faces of one spec; thread-safe. One album is read at a time, so that memory stays bounded."""
+    """Reads the faces of one spec. Thread-safe. Albums are read one at a time, to bound memory."""
 
     def __init__(self, spec: int, dimension: int, cohort: Cohort | None, scale: Scale) -> None:
         self._scale = scale
         self._spec = spec
         self._dimension = dimension
         self._cohort = cohort
-        self._reading = threading.Lock()  # guards the albums kept
+        self._reading = threading.Lock()  # guards the cached albums
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
 
     def of(self, db: sqlite3.Connection, album: int) -> Vectors:
-        """All of an album's faces, in the view of the caller's transaction."""
+        """All of an album's faces, as seen by the caller's transaction."""
         rows = db.execute(
             "SELECT f.id, f.photo_id, coalesce(f.person_id, -1), f.placed FROM faces f "
             "JOIN photos p ON p.id = f.photo_id JOIN detections d ON d.id = f.detection_id "
@@ -79,7 +79,7 @@ class VectorStore:
         return Vectors(ids, photos, people, placed, kept.embeddings, kept.statistics, self._scale)
 
     def forget(self, album: int) -> None:
-        """The album is gone."""
+        """Drops a deleted album from the cache."""
         with self._reading:
             self._kept.pop(album, None)
 
@@ -115,7 +115,7 @@ class VectorStore:
             "JOIN detections d ON d.id = f.detection_id WHERE p.album_id = ? AND d.spec_id = ? ORDER BY f.id",
             (album, self._spec),
         )
-        for place, row in enumerate(rows):  # a list of 100,000 blobs beside the matrix would double the memory
+        for place, row in enumerate(rows):  # a list of 100,000 blobs in addition to the matrix would double the memory
             embeddings[place] = np.frombuffer(row[0], "<f4")
         embeddings.flags.writeable = False
         return embeddings

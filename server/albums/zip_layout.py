@@ -1,6 +1,6 @@
-"""A ZIP file whose every byte is known before any is written: so any piece of it can be computed at any time.
+"""The layout of a ZIP file whose every byte is determined in advance, so any piece of it can be computed at any time.
 
-Files are stored, not compressed: photographs don't shrink, and a stored file's place depends on sizes alone.
+Files are stored uncompressed: photographs don't shrink, and then the offsets depend on sizes alone.
 Format: APPNOTE.TXT 6.3, with ZIP64 records where numbers need them.
 """
 
@@ -26,7 +26,7 @@ _MOST = 0xFFFF
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file in a ZIP: under 4 GiB, its name relative, with forward slashes. `at`: where its local header begins."""
+    """A file in a ZIP: under 4 GiB, with a relative name and forward slashes. `at`: offset of its local header."""
 
     path: str
     size: int
@@ -36,16 +36,16 @@ class Stored:
 
     @property
     def data_at(self) -> int:
-        """Where its bytes begin."""
+        """The offset of its bytes."""
         return self.at + _LOCAL.size + len(self.path.encode())
 
     @property
     def end(self) -> int:
-        """Where the next file begins."""
+        """The offset of the next file."""
         return self.data_at + self.size
 
     def local_header(self) -> bytes:
-        """What stands before its bytes."""
+        """The header in front of its bytes."""
         name = self.path.encode()
         return (
             _LOCAL.pack(b"PK\x03\x04", 20, _UTF8, 0, *_dos(self.stamp), self.crc32, self.size, self.size, len(name), 0)
@@ -54,7 +54,7 @@ class Stored:
 
     @property
     def central_size(self) -> int:
-        """Bytes of its entry in the central directory."""
+        """The size of its entry in the central directory, in bytes."""
         return _CENTRAL.size + len(self.path.encode()) + (_FAR.size if self.at >= _LARGEST else 0)
 
     def central_header(self) -> bytes:
@@ -74,7 +74,7 @@ class Stored:
 
 
 def end_records(files: int, directory_at: int, directory_size: int) -> bytes:
-    """What stands after the central directory."""
+    """The records after the central directory."""
     large = files >= _MOST or directory_at >= _LARGEST or directory_size >= _LARGEST
     end = _END.pack(
         b"PK\x05\x06", 0, 0, min(files, _MOST), min(files, _MOST),
@@ -87,6 +87,6 @@ def end_records(files: int, directory_at: int, directory_size: int) -> bytes:
 
 
 def _dos(stamp: datetime) -> tuple[int, int]:
-    """Time and date as MS-DOS had them: two seconds fine, from 1980 on."""
+    """Time and date in MS-DOS format: two-second resolution, from 1980 on."""
     year = max(1980, stamp.year) - 1980
     return stamp.hour << 11 | stamp.minute << 5 | stamp.second // 2, year << 9 | stamp.month << 5 | stamp.day

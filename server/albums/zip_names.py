@@ -1,10 +1,10 @@
-"""What files in a ZIP are called, for people: ZIPs seldom say in which encoding.
+"""Decodes the names of files in ZIPs, which seldom declare their encoding.
 
-By the standard a name is UTF-8 where a flag says so, and else IBM's code page 437. What programs write: macOS and
-many libraries UTF-8 without the flag, Windows the code page of its language, Info-ZIP the local bytes and beside them
-the UTF-8 name in an extra field with the bytes' checksum. So: flag, field, UTF-8 where all names are that, and else
-the encoding in which all names of the archive together read most like names. A guess, and only names hang on it: the
-cost of a wrong one is a name that nobody can read. Names are never paths here (names.py).
+By the standard, a name is UTF-8 if a flag says so, otherwise IBM's code page 437. In practice, macOS and many libraries
+write UTF-8 without the flag; Windows writes the code page of its language; Info-ZIP writes the local bytes, plus the
+UTF-8 name in an extra field with a checksum of the bytes. So we use, in this order: the flag; the field; UTF-8 if all
+names are valid UTF-8; the encoding in which all names of the archive together look most like names. A wrong guess only
+costs an unreadable name: names are never used as paths (names.py).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _UTF8_FLAG = 0x800
 _UNICODE_PATH = 0x7075  # APPNOTE 4.6.9: version 1, crc32 of the header's name, the name in UTF-8
-_AS_ZIPFILE = "cp437"  # what the zipfile module reads unflagged names as: every byte has a character, so it's undone
+_AS_ZIPFILE = "cp437"  # zipfile's decoding of unflagged names; every byte has a character, so it can be undone
 
 
 def names_of(infos: Sequence[zipfile.ZipInfo]) -> list[str]:
-    """Of each file of one archive its name in NFC, with forward slashes."""
+    """The names of an archive's files, in NFC, with forward slashes."""
     raws = [_raw(info) for info in infos]
     said = [_said(info, raw) for info, raw in zip(infos, raws, strict=True)]
     decode = decoder_for([raw for raw, name in zip(raws, said, strict=True) if name is None])
@@ -32,10 +32,10 @@ def names_of(infos: Sequence[zipfile.ZipInfo]) -> list[str]:
 
 
 def decoder_for(raws: Iterable[bytes]) -> Callable[[bytes], str]:
-    """How the names of one archive, which doesn't say, are best read."""
+    """A decoder for the names of an archive that doesn't declare their encoding."""
     parts = {part for raw in raws for part in raw.split(b"/") if not part.isascii()}
     utf8 = {part for part in parts if _reads(part, "utf-8")}
-    if len(utf8) * 2 >= len(parts):  # by chance hardly any name is UTF-8; where most are, two programs packed this
+    if len(utf8) * 2 >= len(parts):  # rarely valid UTF-8 by chance: if most names are, two programs wrote this
         other = _guess(parts - utf8)
         return lambda raw: raw.decode("utf-8") if _reads(raw, "utf-8") else raw.decode(other, "replace")
     encoding = _guess(parts)
@@ -48,7 +48,7 @@ def _raw(info: zipfile.ZipInfo) -> bytes:
 
 
 def _said(info: zipfile.ZipInfo, raw: bytes) -> str | None:
-    """The name, where the archive says what it is."""
+    """The name, if the archive declares its encoding; else None."""
     if raw.isascii() and not info.extra:
         return raw.decode("ascii")
     field = _unicode_path(info.extra, raw)
@@ -58,7 +58,7 @@ def _said(info: zipfile.ZipInfo, raw: bytes) -> str | None:
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> str | None:
-    """Info-ZIP's Unicode name, unless it is of another name than the header's, or no UTF-8."""
+    """Info-ZIP's Unicode name, unless it belongs to another name than the header's or is not valid UTF-8."""
     while len(extra) >= 4:
         kind, size = struct.unpack_from("<HH", extra)
         data, extra = extra[4 : 4 + size], extra[4 + size :]
@@ -77,10 +77,10 @@ def _reads(raw: bytes, encoding: str) -> bool:
     return True
 
 
-# ------------------------------------------------------------------------------------------ which encoding?
+# ------------------------------------------------------------------------------------------ guessing the encoding
 
-# How many bits a reader would be surprised by: an encoding's own, and each character's in it. Rough, by what names
-# are made of; tests hold the outcome for names of a dozen languages.
+# Surprise in bits, of an encoding and of each character in it: rough estimates of what names consist of. Tests check
+# the outcome for names in a dozen languages.
 _ENCODINGS: Mapping[str, float] = {
     **{"cp437": 0, "cp850": 1, "cp1252": 2, "cp932": 2, "gbk": 2, "cp866": 2, "cp1251": 2},
     **{"big5": 3, "cp949": 3, "cp1250": 5, "cp852": 5, "cp1253": 4, "cp737": 4, "koi8-r": 7},
@@ -90,7 +90,7 @@ _ACCENTED = frozenset(
     "àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿœšžßÀÁÂÃÄÅÆÇÈÉÊËÍÎÑÓÔÖØÙÚÜŒŠŽąćęłńśźżĄĆĘŁŃŚŹŻčďěňřťůČĎŘőűŐŰăâîșțđĐðÐþÞ"
 )
 _TYPOGRAPHIC = frozenset("’‘“”„–—…·«»¡¿°©®№")
-_SECOND_HALVES = frozenset("@[\\]^`{|}~")  # what ends some characters of two bytes, and seldom stands behind a letter
+_SECOND_HALVES = frozenset("@[\\]^`{|}~")  # second bytes of some two-byte characters; they seldom follow a letter
 _FREQUENT: Mapping[str, frozenset[str]] = {
     "gbk": frozenset(
         "的一是在人有我他这中大来上国个到说们为子和你地出会也时要就可以对生能而那得于着下自之年过发后作里用道行所然家种事成方多经么去法学"
@@ -114,12 +114,12 @@ _FREQUENT: Mapping[str, frozenset[str]] = {
         "금옥육인제모국어은용예경사부가복태형동온호범승상시단당족행결혼생일졸업입학름겨울봄을아빠머니할버친구산강양영수희철미숙순자준후빈크리스마"
     ),
 }
-_LEVEL_1 = {"cp932": (0x88, 0x97), "gbk": (0xB0, 0xD7), "big5": (0xA4, 0xC6)}  # leading bytes of the frequent half
+_LEVEL_1 = {"cp932": (0x88, 0x97), "gbk": (0xB0, 0xD7), "big5": (0xA4, 0xC6)}  # lead bytes of the more frequent half
 _LEVEL_2 = {"cp932": (0x98, 0xEA), "gbk": (0xD8, 0xF7), "big5": (0xC9, 0xF9), "cp949": (0xCA, 0xFD)}
 
 
 def _guess(parts: Iterable[bytes]) -> str:
-    """The encoding in which these parts of names surprise least."""
+    """The encoding in which these parts of names are least surprising."""
     parts = list(parts)
     possible = [name for name in _ENCODINGS if all(_reads(part, name) for part in parts)] or [_AS_ZIPFILE]
     return min(possible, key=lambda name: _ENCODINGS[name] + sum(_surprise(part.decode(name), name) for part in parts))
@@ -178,13 +178,13 @@ def _of_ideograph(character: str, script: str, encoding: str) -> float:
 
 
 def _reads_as_euc(character: str) -> bool:
-    """Is a syllable among the 2,350 in use?"""
+    """Is this one of the 2,350 syllables in use?"""
     lead = character.encode("cp949")
     return lead[0] >= 0xB0 and lead[1] >= 0xA1
 
 
 def _case(before: str, character: str) -> float:
-    """A capital after a small letter."""
+    """The surprise of a capital after a small letter."""
     return 6.0 * (character.isupper() and before.islower())
 
 

@@ -1,4 +1,4 @@
-"""Reading ZIP files that strangers made: limits before memory, and names that are only names."""
+"""Reads untrusted ZIP files: limits are checked before memory is used, and names are never used as paths."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from facewire.server.errors import BadRequest, OverLimit
 _END = struct.Struct("<4s4H2LH")  # end of central directory: signature, disks, entries, size, offset, comment
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR64 = struct.Struct("<4sLQL")
-_ENTRY_BYTES = 1024  # of the central directory an entry: a header of 46, a name, and extra fields
+_ENTRY_BYTES = 1024  # bytes per entry of the central directory: a header of 46, a name, extra fields
 _ENCRYPTED = 0x1
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file in a ZIP: its bytes, or why it is passed over."""
+    """A file in a ZIP: its bytes, or why it was skipped."""
 
     name: str
     data: bytes | None
@@ -38,7 +38,7 @@ class PhotoZip:
     """The pictures in a ZIP file, one at a time; use as a context manager."""
 
     def __init__(self, path: Path, limits: AlbumLimits) -> None:
-        """Raises BadRequest for what is no ZIP, or an encrypted one; OverLimit for one beyond the limits."""
+        """Raises BadRequest if it is not a ZIP or is encrypted, OverLimit if it exceeds the limits."""
         self._limits = limits
         try:
             with path.open("rb") as file:
@@ -54,8 +54,8 @@ class PhotoZip:
             raise
 
     def photos(self, start: int = 0) -> Iterator[Entry]:
-        """Every file in turn, from the `start`-th on; no more than one is in memory. Raises OverLimit when what unpacks
-        was lied about."""
+        """Every file in turn, from the `start`-th on; only one is in memory at a time. Raises OverLimit if they unpack
+        to more than the limit, whatever sizes they declare."""
         expanded = 0
         for info, name in self.entries[start:]:
             entry = self._entry(info, name)
@@ -75,9 +75,9 @@ class PhotoZip:
         self.close()
 
     def _listed(self) -> tuple[list[tuple[zipfile.ZipInfo, str]], LeftOut]:
-        """The files with their names, and what systems put into ZIPs without being asked."""
+        """The files with their names, and counts of service files that systems add to ZIPs unasked."""
         infos = [info for info in self._zip.infolist() if not info.is_dir()]
-        # A folder may end in a backslash, too, and is known only by its decoded name.
+        # A folder's name may also end in a backslash, so only the decoded name tells.
         named = [(info, name) for info, name in zip(infos, names_of(infos), strict=True) if not name.endswith("/")]
         kept, left_out = sorted_out(name for _, name in named)
         return list(compress(named, kept)), left_out
@@ -101,7 +101,7 @@ class PhotoZip:
         try:
             with self._zip.open(info) as file:
                 return self._unpacked(info, name, file)
-        # What zipfile raises on damaged, overlapping, or unusually packed entries.
+        # Raised by zipfile for damaged, overlapping or unusually compressed entries.
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError):
             return Entry(name, None, "damaged, or packed in an unusual way")
 
@@ -119,9 +119,9 @@ class PhotoZip:
 
 
 def _check_directory(file: BinaryIO, limits: AlbumLimits) -> None:
-    """Raises OverLimit before zipfile builds an object for each of a hundred million entries.
+    """Raises OverLimit before zipfile creates an object for each of, say, a hundred million entries.
 
-    zipfile believes the directory's size and reads all of it; so that is what is checked, not the number of entries.
+    zipfile trusts the directory's size and reads all of it, so this checks that size, not the number of entries.
     """
     size = file.seek(0, 2)
     tail_at = max(0, size - _END.size - 0xFFFF)

@@ -1,10 +1,10 @@
-"""How close the gallery's own people come to each other, compared with what the prior expects.
+"""Calibrates the prior to the gallery, by how close its people come to each other.
 
-Every enrolled person is a stranger to all the others, so each person's nearest other is a sample of a stranger's
-nearest: a maximum over the gallery. The upper tail of these maxima is compared with the prior's. The prior's form
-(straight in log rate: shape zero in extreme-value theory) extends it to rates that so few samples can't show. What is
-learnt is one number, the offset: how much higher the tail lies. Few people say little, so the offset is weighed against
-zero by how many there are.
+Every enrolled person is a stranger to all the others, so the similarity to the nearest other person is a sample of a
+stranger's best match: a maximum over the gallery. The upper tail of these maxima is compared with the prior's. The
+prior's form (linear in log rate: shape zero in extreme-value theory) extrapolates it to rates that so few samples can't
+show. The result is one number, the offset: how much higher the gallery's tail lies. It is shrunk towards zero if there
+are few people.
 """
 
 from __future__ import annotations
@@ -23,36 +23,37 @@ from facewire.server.recognition.decision import nearest_of
 from facewire.server.recognition.impostors import Prior
 
 TAIL = (0.2, 0.1, 0.05)
-"""The rates at which the tails are compared. At rarer ones a single mislabelled person in twenty would move the result;
-more common ones are no tail (measured on LFW, docs/decisions/0011)."""
+"""The rates at which the tails are compared. At lower ones, a single mislabelled person in twenty would move the
+result; higher ones are not in the tail (measured on LFW, docs/decisions/0011)."""
 
 WORTH_OF_PRIOR = 100
-"""The prior weighs as much as this many people's maxima."""
+"""The weight of the prior, in people."""
 
 SEVERAL = 0.85
-"""A person with n templates, and their mean, comes as close to a stranger as n ** SEVERAL people with one each.
-Measured on LFW with 2, 4 and 8 templates a person in galleries of 50 to 200 (docs/decisions/0011): with people merely
-counted, the prior let in two to five times as many strangers as asked, by the best template without the mean."""
+"""A person with n templates, and their mean, comes as close to a stranger as n ** SEVERAL people with one template.
+Measured on LFW with 2, 4 and 8 templates per person in galleries of 50 to 200 (docs/decisions/0011): when people were
+simply counted, the prior admitted two to five times as many strangers as specified, by the best template without the
+mean."""
 
 LARGEST_SAMPLE = 1000
 WORK = 20_000_000
-"""Comparisons to spend: a few tenths of a second on a core. At a million templates that would leave 20 people, so
-SMALLEST_SAMPLE are taken at least."""
+"""Budget of comparisons: a few tenths of a second on a core. At a million templates that would allow only 20 people, so
+at least SMALLEST_SAMPLE are used."""
 SMALLEST_SAMPLE = 200
 BLOCK = 2_000_000
-"""Similarities computed by one matrix product, 8 MB: a product a person took the LFW half's 6,144 templates 3 s."""
+"""Similarities per matrix product, 8 MB: with one product per person, the LFW half's 6,144 templates took 3 s."""
 
 NEAREST = 16
-"""Templates whose people's means are compared as well."""
+"""Nearest templates whose people's means are compared as well."""
 
 STALE_SHARE = 20
-"""Measured again once the gallery has changed as often as a share of one in STALE_SHARE of its people."""
+"""The offset is stale once the number of changes exceeds the number of people divided by STALE_SHARE."""
 
 _log = logging.getLogger("facewire.decision")
 
 
 class Calibration:
-    """The offset of one gallery as it changes. Asking never waits: a stale offset is measured again by a thread."""
+    """The offset of a gallery as it changes. Reading never blocks: a thread remeasures a stale offset."""
 
     def __init__(self, gallery: Gallery, prior: Prior) -> None:
         """Measures once, before it returns."""
@@ -61,11 +62,11 @@ class Calibration:
         self._starting = threading.Lock()  # guards _thread
         self._thread: threading.Thread | None = None
         self._version, self._offset = -1, 0.0
-        self._sized = (-1, 0.0)  # a version of the gallery and its effective size then; replaced as a whole
+        self._sized = (-1, 0.0)  # gallery version and its effective size; replaced as a whole
         self._measure()
 
     def effective_size(self) -> float:
-        """The gallery's, see the function of that name."""
+        """The gallery's effective size; see the function of that name."""
         version = self._gallery.version
         sized, size = self._sized
         if sized != version:
@@ -74,7 +75,7 @@ class Calibration:
         return size
 
     def offset(self) -> float:
-        """How much closer than the prior expects this gallery's people come; 0 where it is too small to tell."""
+        """How much closer this gallery's people come than the prior expects; 0 if it is too small to tell."""
         changes = self._gallery.version - self._version
         if changes * STALE_SHARE > self._gallery.counts().people:
             with self._starting:
@@ -84,7 +85,7 @@ class Calibration:
         return self._offset
 
     def settle(self) -> None:
-        """Wait for the measurement under way, if any; for tests and shutdown."""
+        """Waits for a measurement under way, if any. For tests and shutdown."""
         with self._starting:
             thread = self._thread
         if thread is not None:
@@ -98,14 +99,14 @@ class Calibration:
 
 
 def effective_size(person_ids: NDArray[np.int64]) -> float:
-    """How many people with one template each would come as close to a stranger as these people do. `person_ids`: (n,)
-    of every template, none negative."""
+    """How many people with one template each would come as close to a stranger as these do. `person_ids`: (n,) the
+    person of every template, none negative."""
     counts = np.bincount(person_ids)
     return float(np.sum(counts[counts > 0] ** SEVERAL))
 
 
 def offset_of(templates: Templates, prior: Prior) -> float:
-    """How much higher the gallery's maxima lie than the prior's, averaged over TAIL and weighed by their number."""
+    """How much higher the gallery's maxima lie than the prior's, averaged over TAIL and shrunk by their number."""
     nearest = nearest_others(templates)
     if len(nearest) < 1 / TAIL[0]:
         return 0.0
@@ -116,7 +117,8 @@ def offset_of(templates: Templates, prior: Prior) -> float:
 
 
 def nearest_others(templates: Templates) -> NDArray[np.float64]:
-    """(m,) for a template each of up to LARGEST_SAMPLE people: normalised similarity to the nearest other person."""
+    """(m,) the normalised similarity to the nearest other person, for one template each of up to LARGEST_SAMPLE
+    people."""
     owners, first = np.unique(templates.person_ids, return_index=True)
     if len(owners) < 2:
         return np.zeros(0)
@@ -131,13 +133,13 @@ def _nearest_other(templates: Templates, rows: NDArray[np.int64]) -> NDArray[np.
     near = nearness(templates.embeddings[rows] @ templates.embeddings.T, templates.scales)
     near[templates.person_ids[rows][:, None] == templates.person_ids] = -np.inf
     nearest = [_with_means(templates, row, of_row) for row, of_row in zip(rows, near, strict=True)]
-    # Nearness leaves the probe's own scale out; divided by it, plus one, it is the normalised similarity.
+    # Nearness omits the probe's own scale: normalised similarity = 1 + nearness / scale.
     return np.asarray(1 + np.array(nearest) / templates.scales[rows])
 
 
 def _with_means(templates: Templates, row: int, near: NDArray[np.float32]) -> float:
-    """The greatest nearness of a template to other people's templates, or to the means of the nearest of those people,
-    as in a search. `near`: (n,), -inf for its own person's."""
+    """The greatest nearness of a template to other people's templates or to the means of the nearest of them, as in a
+    search. `near`: (n,), -inf for its own person's templates."""
     take = min(NEAREST, len(near))
     nearest = np.argpartition(near, -take)[-take:]
     people = np.unique(templates.person_ids[nearest[near[nearest] > -np.inf]])

@@ -53,12 +53,12 @@ from facewire.server.vision.upright import turn_of
 Handler = Callable[..., Result]
 
 LABEL_LENGTH = 16
-"""Hex digits of the sha256 that name a picture without a label."""
+"""Hex digits of the sha256 used as the label of a picture without one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
-    """A picture about to be enrolled; `index`: in the request; `other`: who it may show instead."""
+    """A picture to enrol. `index`: in the request; `other`: the person whom it may show instead."""
 
     index: int
     chosen: Chosen
@@ -67,12 +67,12 @@ class _Candidate:
 
 
 class Curator:
-    """Answers requests that read or change the gallery. Thread-safe."""
+    """Handles requests that read or change the gallery. Thread-safe."""
 
     def __init__(
         self, analyser: ServingEngine, gallery: Gallery, judge: Judge, *, limits: QualityLimits = LIMITS
     ) -> None:
-        """`limits`: what a face must keep to be enrolled."""
+        """`limits`: the quality required for enrolment."""
         self._analyser = analyser
         self._gallery = gallery
         self._limits = limits
@@ -80,12 +80,12 @@ class Curator:
 
     @property
     def computing(self) -> Mapping[type[RequestBody], Handler]:
-        """Request -> what answers it, told by `abandoned` whether anybody still waits."""
+        """Request -> its handler, which is told by `abandoned` whether anybody still waits."""
         return {Enrol: self.enrol}
 
     @property
     def handlers(self) -> Mapping[type[RequestBody], Handler]:
-        """Request -> what answers it."""
+        """Request -> its handler."""
         return {
             People: self.people,
             Show: self.show,
@@ -99,7 +99,7 @@ class Curator:
         }
 
     def enrol(self, message: Enrol, /, *, abandoned: Abandoned = never) -> Enrolled:
-        """Add pictures to a person; one picture alone, given as `image`, raises what it can't be enrolled for."""
+        """Add pictures to a person. If a single picture, given as `image`, can't be enrolled, raises the reason."""
         name = person_name(message.name)
         looked_at, rejected = self._look_at(message, abandoned)
         embeddings = self._analyser.enrolments([chosen.face for _, chosen in looked_at], abandoned)
@@ -134,8 +134,8 @@ class Curator:
         )
 
     def _look_at(self, message: Enrol, abandoned: Abandoned) -> tuple[list[tuple[int, Chosen]], list[Rejection]]:
-        """What may be enrolled, with its index in the request, and what may not. Raises TimedOut once nobody waits any
-        more, and for a single picture the reason it can't be enrolled."""
+        """The faces to enrol, with their index in the request, and the rejections. Raises TimedOut once nobody waits
+        any more and, for a single picture, the reason why it can't be enrolled."""
         chosen: list[tuple[int, Chosen]] = []
         rejected: list[Rejection] = []
         alone = message.several == "refuse" and not message.accepts("several_faces")
@@ -154,7 +154,7 @@ class Curator:
         return chosen, rejected
 
     def _elsewhere(self, name: str, message: Enrol, embeddings: NDArray[np.float32]) -> list[Elsewhere | None]:
-        """For each picture the other person it matches, unless the check is waived."""
+        """For each picture, the other person it matches; all None if the check is waived."""
         return [None] * len(embeddings) if message.accepts("nearer_to_another") else self._others.find(name, embeddings)
 
     def people(self, message: People, /) -> PeopleListed:
@@ -163,7 +163,7 @@ class Curator:
         return PeopleListed(tuple(map(_entry, page)), total)
 
     def show(self, message: Show, /) -> PersonShown:
-        """A person and a page of their templates."""
+        """A person with a page of their templates."""
         person, kept = self._gallery.show(message.name, message.offset, message.limit, crops=message.crops)
         templates = tuple(
             TemplateEntry(one.id, one.image, one.box, one.detection, one.created, one.crop) for one in kept
@@ -213,12 +213,12 @@ class Curator:
         return HistoryListed(tuple(map(_event, events)), total)
 
     def _alike(self, name: str, index: int) -> list[Rejection]:
-        """A doubt about that picture, where a new person's name differs from another only in case or accents."""
+        """A doubt about that picture if a new person's name differs from an existing one only in case or accents."""
         warning = _warning(name, self._gallery.alike(name))
         return [Rejection(index, "similar_name", warning)] if warning else []
 
     def _noted(self, change: Change, name: str) -> Changed:
-        """With a note where somebody else's name is nearly this new one."""
+        """The answer, with a note if somebody else has nearly the same name."""
         name = tidy(name)
         return replace(_changed(change), note=_warning(name, self._gallery.alike(name)))
 
@@ -248,7 +248,7 @@ def _warning(name: str, others: Sequence[str]) -> str:
 
 
 def _rejection(message: Enrol, index: int, refused: Refused) -> Rejection:
-    """Raises the error of a picture that was sent alone."""
+    """The rejection of one of several pictures. Raises the error of a picture sent alone."""
     if message.image is not None:
         raise refused.error
     return _rejection_of(index, refused)

@@ -1,6 +1,6 @@
-"""From a picture file to a face that may be enrolled, or a typed reason why not.
+"""From a picture file to a face that may be enrolled, or a typed refusal.
 
-The one way in: `enrol` over the wire, people of albums, and scripts/create_db.py all come through here.
+The only way into the gallery: `enrol` requests, albums' people and scripts/create_db.py all use it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from facewire.server.vision.image import jpeg_bytes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """A face that may be enrolled, and its picture. `sha256`, `size_bytes`: of the file; `width`, `height`: pixels as
-    shown; `fingerprint`: what the picture looks like (see `server.vision.fingerprint`); `doubt`: what is said of the
-    face though it may be enrolled."""
+    """A face that may be enrolled, and its picture. `sha256`, `size_bytes`: of the file; `width`, `height`: of the
+    upright picture in pixels; `fingerprint`: perceptual hash (see `server.vision.fingerprint`); `doubt`: a warning
+    that does not prevent enrolment."""
 
     sha256: str
     size_bytes: int
@@ -37,7 +37,7 @@ class Chosen:
     def picture(
         self, embedding: NDArray[np.float32], path: str, source: str | None = None, mtime_ns: int | None = None
     ) -> NewPicture:
-        """As the gallery takes it. `embedding`: the face's, (d,); the rest as in `NewPicture`."""
+        """The picture for the gallery. `embedding`: the face's, (d,); the rest as in `NewPicture`."""
         face = self.face
         template = NewTemplate(embedding, face.box, face.landmarks, float(face.detection), jpeg_bytes(face.crop))
         return NewPicture(
@@ -62,14 +62,14 @@ _REASONS: Mapping[type[RequestError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A picture that can't be enrolled: the error that it would be alone, and every shortcoming that was measured."""
+    """A picture that can't be enrolled: the error raised if it was sent alone, and all measured shortcomings."""
 
     error: RequestError
     shortcomings: tuple[Shortcoming, ...] = ()
 
     @property
     def reason(self) -> str:
-        """In a word of the wire."""
+        """The reason code on the wire."""
         if isinstance(self.error, Rejected):
             return self.error.reason
         return next(_REASONS[kind] for kind in type(self.error).__mro__ if kind in _REASONS)
@@ -85,10 +85,10 @@ def choose(
     at: tuple[float, float] | None = None,
     alone: bool = False,
 ) -> Chosen | Refused:
-    """Decode a picture, find the face that is meant, and hold it to the `limits` that are not waived by `accept`.
+    """Decodes a picture, picks the face that is meant, and checks it against the `limits` not waived by `accept`.
 
-    `sha256`: of `data`. `at`: a point in the face that is meant, otherwise the main one is; `alone`: where no point is
-    given, it must be the only one. Raises what `Engine.faces` raises but for InvalidImage.
+    `sha256`: of `data`. `at`: a point (x, y) in the face that is meant; by default the main face is. `alone`: without a
+    point, refuse pictures of several faces. Raises what `Engine.faces` raises, except InvalidImage.
     """
     try:
         picture = engine.faces(data)

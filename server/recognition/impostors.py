@@ -1,6 +1,6 @@
-"""How similar pictures of different people are, as measured: the priors that thresholds start from.
+"""Measured similarities of different people: the priors that thresholds start from.
 
-A prior is either of normalised similarities (`Match.normalised`), for a model with a cohort, or of raw ones.
+A prior describes normalised similarities (`Match.normalised`), for a model with a cohort, or raw ones.
 """
 
 from __future__ import annotations
@@ -15,32 +15,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 DEFAULT_FMR = 0.001
-"""The false match rate of `verify`, which compares two pictures and no gallery: 1 in 1,000, the field's yardstick."""
+"""The false match rate of `verify`, which compares two pictures without a gallery: 1 in 1,000, a common benchmark."""
 
 LIKEWISE = 0.176
-"""How much higher the normalised similarity of two people of one sex, age and appearance is than of any two in LFW.
-Measured within FairFace's groups on people the cohort was not trained on, at 0.6 of the rate asked for, because other
-data sets showed more than FairFace's rate (docs/decisions/0010)."""
+"""How much higher the normalised similarity of two people of the same sex, age and appearance is than that of any two
+in LFW. Measured within FairFace's groups on people not in the cohort's training data, at 0.6 of the target rate,
+because other data sets showed higher rates than FairFace (docs/decisions/0010)."""
 
 RAW_LIKEWISE = 1.0
-"""The same for raw similarities, in spreads of the prior: Facenet512's pairs within FairFace's groups lie 0.19 to 0.24
-above LFW's at rates from 0.1 to 0.001, and its spread is 0.2165. Other models are assumed to behave like it."""
+"""The same for raw similarities, in units of the prior's spread: Facenet512's pairs within FairFace's groups lie 0.19
+to 0.24 above LFW's at rates from 0.1 to 0.001, and its spread is 0.2165. Other models are assumed to behave alike."""
 
 _STANDARD_NORMAL = NormalDist()
 _log = logging.getLogger("facewire.decision")
 
 
 class Prior(Protocol):
-    """The similarities of different people. `ambiguous_lead`: a smaller lead over the second person says nothing."""
+    """The distribution of similarities of different people. `ambiguous_lead`: a smaller lead over the second person is
+    inconclusive."""
 
     @property
     def ambiguous_lead(self) -> float: ...
 
     def similarity_at(self, rate: float) -> float:
-        """The similarity that two different people exceed at this rate."""
+        """The similarity that pairs of different people exceed at this rate."""
 
     def rate_at(self, similarity: float) -> float:
-        """How often two different people are at least this similar."""
+        """The rate at which pairs of different people are at least this similar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,12 @@ class QuadraticPrior:
         return min(1.0, self.middle + self.spread * deviate + self.bend * deviate**2)
 
     def rate_at(self, similarity: float) -> float:
-        """See `Prior`; by the branch that `similarity_at` rises on."""
+        """See `Prior`. Inverts the rising branch of the parabola."""
         above = similarity - self.middle
         if not self.bend:
             return _STANDARD_NORMAL.cdf(-above / self.spread)
         inside = self.spread**2 + 4 * self.bend * above
-        if inside <= 0:  # beyond the top of the parabola
+        if inside <= 0:  # beyond the vertex of the parabola
             return 0.0
         return _STANDARD_NORMAL.cdf(-(math.sqrt(inside) - self.spread) / (2 * self.bend))
 
@@ -76,18 +77,18 @@ class QuadraticPrior:
 
     @property
     def ambiguous_lead(self) -> float:
-        """Below this lead over the second person, the first is right less than twice as often as the second.
+        """Below this lead over the second person, the first is correct less than twice as often as the second.
 
-        On LFW with Facenet512 (2,820 people enrolled, 25,000 probes) that is 0.02, whatever the similarity; other
-        models' similarities are spread differently, and their lead with them.
+        On LFW with Facenet512 (2,820 people enrolled, 25,000 probes) that is 0.02, whatever the similarity. For other
+        models it is scaled by the spread of their similarities.
         """
         return 0.02 / 0.2165 * self.spread
 
 
 @dataclass(frozen=True, slots=True)
 class TabulatedPrior:
-    """Measured rates (falling) and the similarities exceeded at them. Linear in log rate between them and beyond the
-    last, as tails of extreme-value theory with shape zero are."""
+    """Measured rates (descending) and the similarities exceeded at them. Linear in log rate between the points and
+    beyond the last, like an extreme-value tail of shape zero."""
 
     rates: tuple[float, ...]
     similarities: tuple[float, ...]
@@ -115,8 +116,7 @@ class TabulatedPrior:
 
 
 def _line(at: float, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Linear interpolation; beyond the last point along the chord of the last two intervals, before the first along the
-    first interval."""
+    """Linear interpolation. Extrapolates along the chord of the last two intervals, and along the first interval."""
     inside = np.interp(at, x, y)
     below, above = np.minimum(0, at - x[0]), np.maximum(0, at - x[-1])
     return np.asarray(
@@ -131,8 +131,8 @@ _MEASURED = {
     "Dlib": QuadraticPrior(0.8429, 0.0305, -0.0012),
 }
 
-# The cosine distances that DeepFace publishes as thresholds, for the models whose weights we could not measure. They
-# are assumed to mean a false match rate of 1 in 1,000, with Facenet512's spread.
+# DeepFace's published thresholds (cosine distances), for models that we could not measure. Assumed to correspond to a
+# false match rate of 1 in 1,000, with Facenet512's spread.
 _PUBLISHED_DISTANCE = {
     "Facenet": 0.40,
     "VGG-Face": 0.68,
@@ -147,24 +147,24 @@ _PUBLISHED_DISTANCE = {
 
 
 def has_prior(model: str) -> bool:
-    """Is anything known of how similar this model finds strangers?"""
+    """Is there a prior for this model?"""
     return model in _MEASURED or model in _PUBLISHED_DISTANCE
 
 
 def impostor_prior(model: str) -> QuadraticPrior:
-    """The measured prior of a model, or else one derived from DeepFace's published threshold, which is logged."""
+    """The measured prior of a model; else one derived from DeepFace's published threshold, which is logged."""
     if model in _MEASURED:
         return _MEASURED[model]
     _log.warning("error rates of %s are not measured: decisions follow DeepFace's published threshold", model)
     distance = _PUBLISHED_DISTANCE[model]
-    # A model whose threshold lies near 1 has similarities crowded there: the spread shrinks with the range left.
+    # If a model's threshold is near 1, its similarities are crowded there, so the spread shrinks with the range left.
     spread = _MEASURED["Facenet512"].spread * min(1.0, distance / 0.44)
     return QuadraticPrior(1 - distance - spread * _STANDARD_NORMAL.inv_cdf(1 - DEFAULT_FMR), spread, 0.0)
 
 
 # Normalised by data/models/cohort-facenet512.npz: 8 million pairs of LFW's 2,820 people, one picture each, probe
-# against template. The rarest rates are left out: LFW's label errors are among them. The lead is the raw one, 0.02, at
-# the scale of uncrowded faces, 0.55.
+# against template. The lowest rates are omitted, as they include LFW's label errors. The lead is the raw one, 0.02,
+# divided by the scale of uncrowded faces, 0.55.
 _NORMALISED = {
     "Facenet512": TabulatedPrior(
         (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5),
@@ -174,10 +174,10 @@ _NORMALISED = {
 }
 
 
-# Two people at large, for `verify`: adults drawn evenly from FairFace's seven appearances and two sexes, none of whom
-# the cohort was trained on (halves of the people, changed about). Rates to 3e-4 are counted; beyond it FairFace's few
-# people who appear twice are most of the tail, and the numbers are of people drawn from the Gaussians of the half that
-# the cohort does not know. `evaluate.py strangers` measures both again; LFW judges (docs/decisions/0048).
+# Two people at large, for `verify`: adults drawn evenly from FairFace's seven appearances and two sexes, none of them
+# in the cohort's training data (two-fold cross-validation over people). Rates down to 3e-4 are counted. Below that the
+# few people who appear twice in FairFace dominate the tail, so these points come from samples of the Gaussians fitted
+# to the held-out half. `evaluate.py strangers` measures both again; LFW validates them (docs/decisions/0048).
 _AT_LARGE = {
     "Facenet512": TabulatedPrior(
         (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5),
@@ -189,8 +189,8 @@ _AT_LARGE = {
 
 @dataclass(frozen=True, slots=True)
 class Priors:
-    """`enrolled`: of a stranger and somebody enrolled. Of the two people of `verify`, `at_large`: any two; `alike`: two
-    of one sex, age and appearance."""
+    """`enrolled`: for a stranger and somebody enrolled. For the two people of `verify`: `at_large`, any two; `alike`,
+    two of the same sex, age and appearance."""
 
     enrolled: Prior
     at_large: Prior
@@ -198,7 +198,7 @@ class Priors:
 
 
 def priors(model: str, *, normalised: bool) -> Priors:
-    """The priors of a model. `normalised`: of normalised similarities."""
+    """The priors of a model. `normalised`: for normalised similarities."""
     if normalised:
         return Priors(_NORMALISED[model], _AT_LARGE[model], _NORMALISED[model].shifted(LIKEWISE))
     prior = impostor_prior(model)

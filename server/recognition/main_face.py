@@ -1,4 +1,4 @@
-"""Which of several faces a picture is about."""
+"""Picks the face that a picture is about."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facewire.server.vision.engine import Picture
 
 
 def face_meant(picture: Picture, at: tuple[float, float] | None = None) -> int:
-    """The index of the face at a point of a picture, or of its main face where no point is given. Raises NoFace."""
+    """The index of the face at a point (x, y) of a picture, or of its main face without a point. Raises NoFace."""
     boxes = [face.box for face in picture.faces]
     if not boxes:
         raise NoFace("no face was found: send a picture that shows one")
@@ -24,10 +24,10 @@ def face_meant(picture: Picture, at: tuple[float, float] | None = None) -> int:
 def main_face(boxes: Sequence[Box], width: int, height: int) -> int:
     """The index of the largest central face among `boxes`, in a picture of `width` x `height` pixels.
 
-    The rule: a face's area times its closeness to the picture's centre, which falls from 1 in the centre to 0 in the
-    corners; the greatest product wins, the earlier box where two are equal. So of two faces side by side the larger
-    one is meant, a passer-by at the edge must be a good deal larger than the sitter to be taken for them, and a
-    single face always wins. Raises ValueError without any box.
+    The face with the greatest product of area and closeness to the picture's centre wins, where closeness falls from 1
+    in the centre to 0 in the corners; the earlier box wins a tie. So of two faces side by side, the larger one is
+    meant; a passer-by at the edge must be much larger than the sitter to win; and a single face always wins. Raises
+    ValueError if there are no boxes.
     """
     reach = math.hypot(width, height) / 2
 

@@ -1,8 +1,8 @@
-"""Is a new picture of somebody else? Judged by the same similarity and threshold as `identify`.
+"""Does a new picture show somebody else? Judged by the same similarity and threshold as `identify`.
 
-A picture is a likely mislabel if another person's template matches it and none of its own person's does. So twins, who
-match each other, can both be enrolled. A person's only picture can't be told from a mislabel, and is only reported as
-a doubt.
+A picture is a likely mislabel if it matches another person's template and none of its own person's. So twins, who
+match each other, can both be enrolled. A person's only picture has no others to compare with, so a match with somebody
+else is only reported as a doubt.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from facewire.server.gallery.records import Templates
 Floats = NDArray[Any]
 
 WORK = 20_000_000
-"""Comparisons at once: 80 MB."""
+"""Comparisons per batch: 80 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A picture that matches another person. `similarity`: to that person's template; `threshold`: what this pair needs
-    to match; `own`: the best similarity to its own person's other pictures, None without any."""
+    """A picture that matches another person. `similarity`: to that person's template; `threshold`: for this pair;
+    `own`: the best similarity to its own person's other pictures, None without any."""
 
     name: str
     similarity: float
@@ -37,17 +37,17 @@ class Elsewhere:
 
     @property
     def is_doubt(self) -> bool:
-        """There is no other picture of its own person to compare with."""
+        """Is there no other picture of its own person to compare with?"""
         return self.own is None
 
     @property
     def shortcoming(self) -> Shortcoming:
-        """As the wire has it."""
+        """The answer's form of this."""
         return Shortcoming("nearer_to_another", self.similarity, self.threshold)
 
     @property
     def message(self) -> str:
-        """In words."""
+        """An explanation for users."""
         match = f"it matches {self.name} (similarity {self.similarity:.3f}, a match from {self.threshold:.3f})"
         if self.own is None:
             return f"{match}: is that one person under two names?"
@@ -59,12 +59,12 @@ class OthersFinder:
     """Compares new pictures with everybody enrolled. Thread-safe."""
 
     def __init__(self, gallery: Gallery, threshold: Callable[[], float]) -> None:
-        """`threshold`: the normalised similarity that a match needs now, see `Judge.threshold`."""
+        """`threshold`: returns the current threshold of normalised similarity, see `Judge.threshold`."""
         self._gallery = gallery
         self._threshold = threshold
 
     def find(self, name: str, embeddings: NDArray[np.float32]) -> list[Elsewhere | None]:
-        """For each of (n, d) new templates of `name`: whom it matches instead, None if nobody."""
+        """For each of (n, d) new templates of `name`, the other person it matches, or None."""
         if not len(embeddings):
             return []
         threshold, person = self._threshold(), self._gallery.person(name)
@@ -91,7 +91,7 @@ class OthersFinder:
 def elsewhere_among(
     templates: Templates, names: Sequence[str], rows: NDArray[np.int64], threshold: float
 ) -> dict[int, Elsewhere]:
-    """The same for many templates at once: which of `rows` match another person, by row. `names`: by person id."""
+    """The same for enrolled templates: those of `rows` that match another person, by row. `names`: by person id."""
     found: dict[int, Elsewhere] = {}
     step = max(1, WORK // max(1, len(templates.person_ids)))
     for start in range(0, len(rows), step):
@@ -116,9 +116,9 @@ def elsewhere_among(
 
 
 def _is_elsewhere(nearest: float | Floats, own: Floats, threshold: float) -> NDArray[np.bool_]:
-    """The rule: another person's nearest template matches, and no other template of the own person does.
+    """True if another person's nearest template matches and none of its own person's other templates does.
 
-    Normalised similarities. `nearest`: to other people, (n,) or a number; `own`: to the own person's templates, (n, m)
-    or (m,), -inf where there is none.
+    Takes normalised similarities. `nearest`: to other people, (n,) or a number; `own`: to its own person's templates,
+    (n, m) or (m,), -inf where there is none.
     """
     return np.asarray((nearest >= threshold) & ~(own >= threshold).any(axis=-1))

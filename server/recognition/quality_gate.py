@@ -1,7 +1,7 @@
-"""Which faces are good enough to enrol: limits to what `server.vision.quality` measures, and the reasons for refusal.
+"""Decides which faces are good enough to enrol: limits on the measures of `server.vision.quality`, and the refusals.
 
-A template stays, and every probe is compared with it, so a bad one does harm for as long as it is there. The gate is
-for enrolment alone; `identify` takes any face.
+Every probe is compared with every template, so a bad template does harm for as long as it exists. The gate applies to
+enrolment only; `identify` accepts any face.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from facewire.protocol.gallery_messages import Refusal, Shortcoming
 from facewire.server.vision.quality import FaceQuality
 
 PROFILE = 9.99
-"""The largest yaw reported: beyond it one eye hides the other, and the ratio means nothing."""
+"""The largest yaw reported: beyond it one eye hides the other, and the ratio is meaningless."""
 
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """The worst that is enrolled; units as in `FaceQuality`. Chosen by measurement: docs/decisions/0029."""
+    """The worst values accepted for enrolment, in the units of `FaceQuality`. Chosen by measurement:
+    docs/decisions/0029."""
 
     side: float = 24.0
     sharpness: float = 0.008
@@ -72,7 +73,7 @@ def _found(quality: FaceQuality, limits: QualityLimits) -> Iterator[Shortcoming]
 
 
 def doubt(quality: FaceQuality, limits: QualityLimits, accept: Collection[str] = ()) -> Shortcoming | None:
-    """A reason to warn but not to refuse: the face is covered. None if it is not, or that is accepted."""
+    """A reason to warn but not to refuse: the face is covered. None if it is not, or if `accept` waives it."""
     if quality.covered <= limits.covered or "covered" in accept or "all" in accept:
         return None
     return Shortcoming("covered", quality.covered, limits.covered)
@@ -85,7 +86,7 @@ COVERED = (
 
 
 def in_words(lacking: Sequence[Shortcoming]) -> str:
-    """What is wrong, with its numbers, and what to do about it. How to enrol it regardless is for each client to say,
-    in its own terms."""
+    """Explains the shortcomings, with numbers and advice. How to enrol the face regardless is for each client to
+    explain."""
     said = "; ".join(_IN_WORDS[one.reason].format(measured=one.measured, limit=one.limit) for one in lacking)
     return f"{said}: send a better picture"

@@ -1,6 +1,6 @@
-"""`Recogniser`: answers about pictures, in the protocol's terms and without a socket.
+"""`Recogniser`: answers requests about pictures, in the protocol's terms and without a socket.
 
-The server, scripts/identify.py and the tests all call this class, so they all give the same answers.
+The server, scripts/identify.py and the tests all use this class, so they all give the same answers.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ class ServiceCounts:
 
 
 class Recogniser:
-    """Answers requests about pictures by an analyser and a gallery of one spec. Thread-safe; its only state is a count
-    of faces.
+    """Answers requests about pictures with an analyser and a gallery of the same spec. Thread-safe; its only state is a
+    count of faces.
 
-    Every method that takes pictures raises InvalidImage for what can't be decoded, Busy when too much is waiting, and
-    TimedOut when `abandoned` became true before the work began.
+    Every method that takes pictures raises InvalidImage if one can't be decoded, Busy if too much is waiting, and
+    TimedOut if `abandoned` became true before the work began.
     """
 
     def __init__(self, analyser: ServingEngine, gallery: Gallery, judge: Judge, *, runtime: str) -> None:
-        """Raises ModelMismatch when the gallery's embeddings are not the analyser's."""
+        """Raises ModelMismatch if the gallery's embeddings are of another spec than the analyser's."""
         if gallery.spec != analyser.spec:
             raise ModelMismatch(
                 f"the gallery holds embeddings of {gallery.spec.model} ({gallery.spec.fingerprint}), the server "
@@ -80,16 +80,16 @@ class Recogniser:
 
     @property
     def computing(self) -> Mapping[type[RequestBody], Handler]:
-        """Request -> what answers it, told by `abandoned` whether anybody still waits."""
+        """Request -> its handler, which is told by `abandoned` whether anybody still waits."""
         return {Identify: self.identify, Detect: self.detect, Embed: self.embed, Verify: self.verify}
 
     @property
     def handlers(self) -> Mapping[type[RequestBody], Handler]:
-        """Request -> what answers it."""
+        """Request -> its handler."""
         return {Health: self.health}
 
     def identify(self, message: Identify, /, *, abandoned: Abandoned = never) -> Identified:
-        """Who is in the picture, face by face. No face, or only strangers, is an answer and not an error."""
+        """Identifies every face in the picture. No face, or only strangers, is not an error."""
         begun = time.perf_counter()
         picture = self._counted(self._analyser.faces(message.image, emotion=message.emotion))
         found = time.perf_counter()
@@ -103,7 +103,7 @@ class Recogniser:
         return Identified(faces, _size(picture), self._analyser.spec.model, timing)
 
     def detect(self, message: Detect, /, *, abandoned: Abandoned = never) -> Detected:
-        """Where the faces are; nothing is embedded."""
+        """Finds the faces without embedding them."""
         picture = self._counted(self._analyser.faces(message.image))
         faces = tuple(
             DetectedFace(face.box, face.landmarks, face.detection, turned=turn_of(face.landmarks))
@@ -112,7 +112,7 @@ class Recogniser:
         return Detected(faces, _size(picture), picture.timing_ms | {"total": sum(picture.timing_ms.values())})
 
     def embed(self, message: Embed, /, *, abandoned: Abandoned = never) -> Embedded:
-        """The faces' embeddings, as probes are embedded."""
+        """Embeds the faces as probes."""
         begun = time.perf_counter()
         picture = self._counted(self._analyser.faces(message.image))
         features = self._analyser.features(picture.faces, abandoned)
@@ -130,11 +130,11 @@ class Recogniser:
         return Embedded(faces, _size(picture), self._analyser.spec.model, self._analyser.spec.dimension, timing)
 
     def verify(self, message: Verify, /, *, abandoned: Abandoned = never) -> Verified:
-        """Do two pictures show one person? Of several faces the one at `at` counts, or the largest central one. Raises
-        NoFace.
+        """Do two pictures show the same person? Of several faces, the one at the given point is compared, else the
+        largest central one. Raises NoFace.
 
-        Both are embedded as enrolled pictures are, from two views each: the answer is the same when they change places,
-        and knows a few people more than a probe of one view would (docs/decisions/0048).
+        Both are embedded like enrolled pictures, from two views each. So the answer is symmetric, and slightly more
+        accurate than with a probe of one view (docs/decisions/0048).
         """
         probe, seen = self._meant(message.image, message.at, "first")
         reference, other_seen = self._meant(message.other, message.other_at, "second")
@@ -142,7 +142,7 @@ class Recogniser:
         return replace(self._judge.compare(one, another, message.fmr), image=seen, other=other_seen)
 
     def health(self, message: Health, /) -> HealthReport:
-        """One real pass through every network. Raises ModelMismatch where another model took over the database."""
+        """Runs every network once. Raises ModelMismatch if the database has been converted to another model."""
         self._gallery.check_current()
         inference_ms = self._analyser.check()
         counts = self._gallery.counts()
@@ -152,11 +152,11 @@ class Recogniser:
         )
 
     def watch_over(self, trouble: Callable[[], str]) -> None:
-        """Let `health` say what else is wrong: `trouble` is empty while nothing is."""
+        """Makes `health` report `trouble` as well, which returns "" while all is well."""
         self._troubles.append(trouble)
 
     def counts(self) -> ServiceCounts:
-        """What `stats` says besides the traffic."""
+        """The service's own counts in `stats`."""
         counts = self._gallery.counts()
         return ServiceCounts(self._faces, counts.people, counts.templates, self._analyser.spec.model)
 
@@ -186,7 +186,7 @@ class Recogniser:
         )
 
     def _meant(self, data: bytes, at: tuple[float, float] | None, which: str) -> tuple[FoundFace, FacesSeen]:
-        """The face in a picture that is meant, and what else there was to choose from. Raises NoFace."""
+        """The face that is meant in a picture, and all faces to choose from. Raises NoFace."""
         picture = self._counted(self._analyser.faces(data))
         try:
             number = face_meant(picture, at)

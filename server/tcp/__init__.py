@@ -2,21 +2,21 @@
 
 On the path of a request, in its order:
 session.py      one connection: reads requests
-admission.py    what it must do first: say the token, take a place
-lifetime.py     what a connection has under way, and why it ends
+admission.py    the first steps of a connection: authenticate, get a place
+lifetime.py     a connection's requests in flight, idle time and reason for ending
 dispatch.py     a request -> its handler
 workers.py      the threads that run handlers; connections take turns
-patience.py     how long whoever asked still waits
-answers.py      what became of a request, as bytes; the only place that knows what an error means
-outbox.py       what a connection still has to send
+patience.py     how long the client still waits
+answers.py      encodes results and errors; the only module that maps errors to codes
+outbox.py       a connection's send queue
 
 listener.py     accepts connections and stops gracefully
-places.py       how many may be connected, and who gives way to whom
-tokens.py       who may ask, and what wrong tokens cost
-buffers.py      memory for frames that are arriving, shared by all connections
-forecast.py     how long a request will wait, and when who can't wait should ask again
-lingering.py    closes a connection so that its last answer arrives
-descriptors.py  open files for all of them
+places.py       connection limits, and which connection is dropped when they are reached
+tokens.py       authentication, and delays after wrong tokens
+buffers.py      memory for incoming frames, shared by all connections
+forecast.py     predicts waiting times, and retry times for refused requests
+lingering.py    closes a connection without losing its last answer
+descriptors.py  raises the limit of open files
 metrics.py      counters
-limits.py       every number of the above
+limits.py       all limits of the above
 """

@@ -1,4 +1,4 @@
-"""What a connection must do before it is served: say the token, where there is one, and then take a place."""
+"""The first steps of a connection: send the token, if the server has one, then get a member's place."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from facewire.server.tcp.lifetime import Lifetime
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.places import Guest, Places
 
-_KEPT_WAITING = 8 * 2**20  # bytes of a first request that is kept while it waits for a place; others are told at once
+_KEPT_WAITING = 8 * 2**20  # a larger first request is refused at once instead of being held while it waits for a place
 
 
 class LastWord(Exception):
-    """The connection is told this, and ends."""
+    """The connection is sent this error, then closed."""
 
     def __init__(self, code: ErrorCode, message: str, request_id: int = 0) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class LastWord(Exception):
 
 
 class Admission:
-    """One connection's. For its reading thread; others may look at what it has reached."""
+    """Admits one connection. Called by its reading thread; `trusted` and `seated` may be read by any thread."""
 
     def __init__(self, address: str, dispatcher: Dispatcher, places: Places, limits: TcpLimits, life: Lifetime) -> None:
         self._address = address
@@ -33,15 +33,15 @@ class Admission:
         self._limits = limits
         self._life = life
         self._hello_until = time.monotonic() + limits.hello_timeout_s
-        self.trusted = not dispatcher.needs_hello  # has said the token
-        self.seated = False  # has a place of those who ask
+        self.trusted = not dispatcher.needs_hello  # has sent the token
+        self.seated = False  # holds a member's place
 
     def hello_left(self) -> float:
-        """Seconds until the token must have been said."""
+        """Seconds left to send the token."""
         return max(0.0, self._hello_until - time.monotonic())
 
     def admit(self, guest: Guest, request: Request | RequestRefused, size: int) -> bool:
-        """May `guest` go on after this request of so many bytes? False when it ends meanwhile. Raises LastWord."""
+        """Should this request of `size` bytes be served? False if the connection ended meanwhile. Raises LastWord."""
         return self._is_trusted(request) and self._take_place(guest, size)
 
     def _is_trusted(self, request: Request | RequestRefused) -> bool:
@@ -61,10 +61,10 @@ class Admission:
         return True
 
     def _take_place(self, guest: Guest, size: int) -> bool:
-        """Among those who ask, at the first request: until then it was a stranger."""
+        """On its first request a stranger becomes a member."""
         if not self.seated:
             wait_s = self._limits.place_wait_s if size <= _KEPT_WAITING else 0.0
-            with self._life.asking():  # while it waits it does not give way itself
+            with self._life.asking():  # so that it is not evicted itself while it waits
                 self.seated = self._places.admit(guest, wait_s, self._life.goes_on)
             if not self.seated:
                 raise LastWord(ErrorCode.BUSY, self._places.all_taken)

@@ -1,4 +1,4 @@
-"""What became of a request, as bytes: errors become codes, and each request is logged and counted."""
+"""Encodes the outcome of a request: maps errors to codes, and logs and counts every request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from facewire.server.tcp.metrics import Metrics
 _requests = logging.getLogger("facewire.request")
 _bugs = logging.getLogger("facewire.dispatch")
 
-# Held complete by tests/unit/test_dispatch.py.
+# tests/unit/test_dispatch.py checks that every error is listed.
 CODE_OF: Mapping[type[RequestError], ErrorCode] = {
     InvalidImage: ErrorCode.INVALID_IMAGE,
     NoFace: ErrorCode.NO_FACE,
@@ -62,7 +62,7 @@ class Answers:
         self.metrics = metrics
 
     def encoded(self, reply: Reply, outcome: Result | Exception | None) -> bytes | None:
-        """What `reply` is to say; None where that is nothing."""
+        """The encoded answer to `reply`, or None if there is nothing to send."""
         request = reply.request
         if outcome is None:
             _requests.info("id=%d op=%s dropped: its connection is gone", request.id, request.body.op)
@@ -71,7 +71,7 @@ class Answers:
             return self._failure(request, outcome)
         try:
             answer = encode_answer(Success(request.id, outcome))
-        except Exception as error:  # noqa: BLE001 - a bug of ours: whoever asked must be told, and others served
+        except Exception as error:  # noqa: BLE001 - a bug of ours: tell the client, keep serving the others
             return self._failure(request, error)
         elapsed_ms = (time.monotonic() - reply.started) * 1000
         _requests.info("id=%d op=%s faces=%s ms=%.1f", request.id, request.body.op, _faces_in(outcome), elapsed_ms)
@@ -80,7 +80,7 @@ class Answers:
     def refusal(
         self, request_id: int, code: ErrorCode, message: str, op: str = "-", retry_after_ms: int | None = None
     ) -> bytes:
-        """A failure, counted and logged; `op` is for the log."""
+        """An encoded failure, counted and logged; `op` is for the log."""
         self.metrics.error(code)
         _requests.info("id=%d op=%s refused: %s", request_id, op, code)
         return encode_answer(Failure(request_id, code, message, retry_after_ms))
@@ -96,7 +96,7 @@ class Answers:
 
 
 def code_of(error: RequestError) -> ErrorCode:
-    """The code that an answer carries for this error."""
+    """The wire code of this error."""
     return next((CODE_OF[kind] for kind in type(error).__mro__ if kind in CODE_OF), ErrorCode.INTERNAL)
 
 

@@ -1,4 +1,4 @@
-"""Open files that the server needs: a connection is one, and most systems allow 1,024 unless asked for more."""
+"""Raises the limit of open files: each connection needs one, and most systems allow 1,024 by default."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.lingering import MOST_LINGERING
 from facewire.server.tcp.places import MOST_LEAVING
 
-_OTHERS = 200  # databases, files being read, networks, decoders' pipes: some 60 in use, and room
+_OTHERS = 200  # databases, files being read, networks, decoders' pipes: about 60, and headroom
 
 
 def make_room_for(limits: TcpLimits) -> None:
-    """Raises the process's limit of open files to what these connections need. Raises StartError (exit code 2)."""
+    """Raises the process's limit of open files to what these limits need. Raises StartError (exit code 2)."""
     try:
         import resource
     except ImportError:  # Windows has no such limit

@@ -1,4 +1,4 @@
-"""A request -> the handler that answers it."""
+"""Maps each request to the handler that answers it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ Followed = Mapping[type[RequestBody], Callable[..., None]]
 
 
 class Service(Protocol):
-    """What is served, as request -> handler. Handlers are called from several threads at once, and raise RequestError
-    for what they refuse.
+    """The handlers of the service. They are called from several threads at once, and raise RequestError for refusals.
 
-    Those of `computing` are told by `abandoned` whether anybody still waits for the answer, and tell it how far long
-    work is: once it is true, what is raised or returned is dropped, or answered as a timeout if that is what it was.
+    Handlers in `computing` get an `abandoned` callable: it returns True once nobody waits for the answer, and takes
+    progress reports. After that, their result or error is dropped, or answered as a timeout if it was one.
     """
 
     @property
@@ -44,7 +43,7 @@ class Service(Protocol):
 
 
 class Albums(Protocol):
-    """The albums, as request -> handler. Those of `followed` begin long work, or join it: who does it answers."""
+    """The handlers of the albums. Those in `followed` start or join a long-running job, which answers later."""
 
     @property
     def handlers(self) -> Handlers: ...
@@ -55,22 +54,22 @@ class Albums(Protocol):
 class Kind(Enum):
     """How a request is served."""
 
-    INSTANT = auto()  # by the thread that reads it, so even when every worker is busy
-    LOOKED_UP = auto()  # by a worker, in no time to speak of
-    COMPUTED = auto()  # by a worker; the handler is told how long whoever asked still waits
-    FOLLOWED = auto()  # a worker hands the reply to who will answer it
+    INSTANT = auto()  # by the thread that reads it, so even when all workers are busy
+    LOOKED_UP = auto()  # by a worker, in negligible time
+    COMPUTED = auto()  # by a worker; the handler is told whether the client still waits
+    FOLLOWED = auto()  # a worker hands the reply to the job that will answer it
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What answers a request."""
+    """A handler and how to run it."""
 
     kind: Kind
     handler: Callable[..., Any]
 
 
 class Dispatcher:
-    """Serves requests with `service` and `albums`; with a `token`, only those of connections that say it first."""
+    """Serves requests with `service` and `albums`. If there is a `token`, connections must send it first."""
 
     def __init__(
         self,
@@ -96,15 +95,15 @@ class Dispatcher:
 
     @property
     def needs_hello(self) -> bool:
-        """Must a connection say the token before anything else?"""
+        """Must a connection send the token first?"""
         return self._guard is not None
 
     def hears_token_in(self, address: str) -> float:
-        """Seconds until a token from there is looked at: wrong ones cost time."""
+        """Seconds until a token from this address is checked; wrong tokens add a delay."""
         return 0.0 if self._guard is None else self._guard.closed_for(address)
 
     def turned_away(self, body: RequestBody, address: str) -> str | None:
-        """Why a connection from `address` may not go on after saying this; None if it may."""
+        """Why the request `body` must end a connection from `address`, or None if it may continue."""
         if self._guard is None:
             return None
         if not isinstance(body, Hello):
@@ -112,12 +111,12 @@ class Dispatcher:
         return None if self._guard.is_right(body.token, address) else WRONG_TOKEN
 
     def route(self, body: RequestBody) -> Route:
-        """What answers it, and how that is run."""
+        """The handler for this request, and how to run it."""
         return self._routes.get(type(body), _WITHOUT_ALBUMS)
 
     def serve(self, reply: Reply, *, deadline: float, step_s: float = math.inf) -> None:
-        """Answers, or hands the reply to the handler of long work. Work not begun by `deadline` (time.monotonic) is
-        answered `timeout`, and so is work of which a step does not begin within `step_s`. Never raises."""
+        """Answers, or hands the reply to the handler of a long-running job. Answers `timeout` if work has not begun by
+        `deadline` (time.monotonic), or if one of its steps has not begun within `step_s` seconds. Never raises."""
         reply.started = time.monotonic()
         body = reply.request.body
         self.metrics.request(body.op)
@@ -134,11 +133,11 @@ class Dispatcher:
                 reply.answer(route.handler(body, abandoned=Patience(reply, deadline, step_s)))
             else:
                 reply.answer(route.handler(body))
-        except Exception as error:  # noqa: BLE001 - the one place where a bug of ours may not take other requests along
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not affect other requests
             reply.failed(error)
 
     def expire(self, reply: Reply) -> None:
-        """It has waited too long for its turn."""
+        """Answers a request that waited too long for its turn."""
         self.metrics.request(reply.request.body.op)
         reply.failed(TimedOut(TOO_LATE))
 

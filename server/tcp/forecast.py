@@ -1,4 +1,4 @@
-"""How long until a request has its turn, from what those before it took; and when who can't wait should ask again."""
+"""Predicts how long a request will wait, from how long earlier ones took, and tells refused clients when to retry."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ import time
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
-_FIRST_GUESS_S = 0.03  # a photograph on two cores, for a kind of work that has not been seen yet
-_NEWEST = 0.2  # the weight of the latest in the running mean: some ten requests' memory
-_LONGEST_PROMISE_S = 30.0  # nobody is sent away for longer over how many were sent away before
-_HELD_S = 5.0  # a promise holds for so long after its time: a client's own delays, on a poor line
+_FIRST_GUESS_S = 0.03  # a photograph on two cores; used for a kind of work not seen yet
+_NEWEST = 0.2  # weight of the latest in the running mean, which so remembers about ten requests
+_LONGEST_PROMISE_S = 30.0  # upper bound of the delay caused by clients refused earlier
+_HELD_S = 5.0  # a promise holds this long after its time, to allow for a client's delays on a poor line
 
 
 @dataclass(frozen=True, slots=True)
 class _Promise:
-    """To one that was sent away: its work, and when it should ask again."""
+    """Made to a refused client: the kind of its work, and when to retry."""
 
     kind: str
     at: float
 
 
 class Forecast:
-    """Learns what every kind of work costs, in seconds of the whole machine; not thread-safe.
+    """Learns the cost of every kind of work, in seconds of the whole machine. Not thread-safe.
 
-    While several run they share the cores, so one costs the machine its time divided by how many ran. A single
-    one, on a machine of two cores, costs half of its time: another could have run beside it.
+    Concurrent jobs share the cores, so a job's cost is its running time divided by how many ran. A job alone on a
+    machine of two cores costs half its time, because another could have run beside it.
     """
 
     def __init__(self, cores: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """`cores`: how many can really run at a time."""
+        """`cores`: how many jobs can truly run in parallel."""
         self._cores = cores
         self._clock = clock
         self._cost_s: dict[str, float] = {}
-        self._running: dict[Hashable, tuple[str, float, int]] = {}  # its kind, when it began, how many ran then
+        self._running: dict[Hashable, tuple[str, float, int]] = {}  # kind, start time, how many ran then
         self._promises: dict[Hashable, _Promise] = {}  # by owner
 
     def began(self, job: Hashable, kind: str) -> None:
-        """A worker has taken it."""
+        """A worker has started the job."""
         self._running[job] = kind, self._clock(), len(self._running) + 1
 
     def ended(self, job: Hashable) -> None:
-        """It is done."""
+        """The job is done."""
         among = len(self._running)
         kind, begun, among_then = self._running.pop(job)
         cost = (self._clock() - begun) / max(self._cores, (among + among_then) / 2)
@@ -48,21 +48,21 @@ class Forecast:
         self._cost_s[kind] = before + _NEWEST * (cost - before)
 
     def wait_s(self, ahead: Iterable[str]) -> float:
-        """Until the turn of one that these kinds of work are waiting before, every worker being busy."""
+        """Seconds a job waits if every worker is busy and these kinds of work are queued ahead of it."""
         cost = self._costs_now()
         running = sum(cost.get(kind, _FIRST_GUESS_S) for kind, _, _ in self._running.values()) / 2
         return running + self.cost_s(ahead)
 
     def cost_s(self, kinds: Iterable[str]) -> float:
-        """Of these kinds of work, one of each mention."""
+        """Total seconds of these kinds of work; repeated kinds count each time."""
         cost = self._costs_now()
         return sum(cost.get(kind, _FIRST_GUESS_S) for kind in kinds)
 
     def next_turn_s(self, owner: Hashable, kind: str, from_now_s: float) -> float:
-        """When an owner that can't be served should ask again: not before `from_now_s`, and after all others that were
-        sent away and are still to come.
+        """Seconds after which a refused owner should retry: at least `from_now_s`, and after everybody refused earlier
+        who has yet to come back.
 
-        Who asks again without waiting is told the same time again, and doesn't send the others away for longer.
+        An owner that retries too early is told the same time again, and does not delay the others.
         """
         now = self._clock()
         self._promises = {one: promise for one, promise in self._promises.items() if promise.at + _HELD_S > now}
@@ -75,16 +75,16 @@ class Forecast:
         return promise.at - now
 
     def is_due(self, owner: Hashable) -> bool:
-        """Was it sent away, and does it ask again when it was told to?"""
+        """Was the owner refused, and is it retrying when it was told to?"""
         promise, now = self._promises.get(owner), self._clock()
         return promise is not None and promise.at <= now < promise.at + _HELD_S
 
     def forget(self, owner: Hashable) -> None:
-        """It has a turn, or has gone: nothing is promised to it any more."""
+        """Drops the promise to an owner that has been served or has disconnected."""
         self._promises.pop(owner, None)
 
     def _costs_now(self) -> dict[str, float]:
-        """What is taking longer than the mean shows that the mean is too small."""
+        """The mean costs, raised where a running job has already taken longer."""
         now, among = self._clock(), max(self._cores, len(self._running))
         costs = dict(self._cost_s)
         for kind, begun, _ in self._running.values():

@@ -1,7 +1,7 @@
-"""Lingering close: the peer reads our last answer before the connection ends.
+"""Lingering close: lets the peer read our last answer before the connection ends.
 
-Closing a socket while the peer's data still arrives resets the connection, and the reset may overtake the answer. So we
-end our direction only, drop what still comes, and close when the peer closes or its time is up.
+Closing a socket while the peer is still sending resets the connection, and the reset may overtake the answer. So we
+shut down our direction only, discard what arrives, and close when the peer closes or the time is up.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import time
 
 from facewire.protocol.stream import MessageStream
 
-_LINGER_S = 2.0  # a client that has sent a photo meanwhile needs milliseconds; two seconds, a poor line
+_LINGER_S = 2.0  # a client in the middle of sending a photo needs milliseconds; two seconds on a poor line
 MOST_LINGERING = (
-    256  # connections lingering at once, several times the default slots; over it one is closed straight away
+    256  # connections lingering at once, several times the default places; beyond that they are closed at once
 )
 
 
 class LingeringClose:
-    """Closes connections in good time. Thread-safe."""
+    """Closes connections after letting them linger. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards both below
@@ -26,16 +26,16 @@ class LingeringClose:
         self._stopping = False
 
     def close(self, stream: MessageStream) -> None:
-        """Closes it; waits for the peer, so this is for a connection's own thread, which holds no place any more."""
+        """Closes it. Waits for the peer, so call this from the connection's own thread, after it gave up its place."""
         self._begin(stream, threading.current_thread())
 
     def close_soon(self, stream: MessageStream) -> None:
-        """Closes it in a thread of its own; returns at once. Raises RuntimeError where the system has none for us."""
+        """Closes it in a new thread; returns at once. Raises RuntimeError if the system can't start one."""
         thread = threading.Thread(target=self._linger, args=(stream,), name="facewire-lingering", daemon=True)
         self._begin(stream, thread)
 
     def stop(self, until: float) -> bool:
-        """Closes what still lingers, and waits for the threads' end, no longer than `until` (time.monotonic)."""
+        """Closes all lingering connections. Waits until `until` (time.monotonic) at most; have all threads ended?"""
         with self._lock:
             self._stopping = True
             lingering = dict(self._lingering)

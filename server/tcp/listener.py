@@ -1,4 +1,4 @@
-"""Accepts connections, up to a number; refuses the rest politely; stops gracefully."""
+"""Accepts connections up to a limit, refuses the rest with an error, and stops gracefully."""
 
 from __future__ import annotations
 
@@ -27,22 +27,21 @@ from facewire.server.tcp.workers import Workers
 _log = logging.getLogger("facewire.tcp")
 
 _BACKLOG = 128  # connections the kernel holds until we accept them: a burst of clients, twice the default slots
-_PAUSE_S = 0.1  # after accept failed (no descriptors left): time for sessions to end instead of a busy loop
-_ABORT_AT = 0.7  # of the grace: then what is under way is cut off, and the rest is for the threads to end
+_PAUSE_S = 0.1  # after accept failed for want of descriptors: lets sessions end, avoids a busy loop
+_ABORT_AT = 0.7  # of the grace period: then requests under way are cut off, and the rest is left for threads to end
 
 
 class Listener:
     """Serves `dispatcher` on a TCP port; `port` 0 takes any free one.
 
-    Construction finds out whether the port can be had (StartError if not) and `address` is known; the port opens
-    with `start`.
+    The constructor binds the port (StartError if it can't) and sets `address`; `start` opens it.
     """
 
     def __init__(self, dispatcher: Dispatcher, host: str, port: int, *, limits: TcpLimits | None = None) -> None:
         self._dispatcher = dispatcher
         self._limits = limits = limits or TcpLimits()
         make_room_for(limits)
-        self._sock = _bind(host, port)  # first: where this fails, there is nothing yet to free
+        self._sock = _bind(host, port)  # first, because if this fails there is nothing to clean up
         address = self._sock.getsockname()
         self.address: tuple[str, int] = (address[0], address[1])
         self._workers = Workers(
@@ -58,7 +57,7 @@ class Listener:
         self.buffers = Buffers(limits.max_buffered)
         self._shared = Shared(dispatcher, self._workers, self._lingering, self._places, self.buffers, limits)
         self._numbers = itertools.count(1)
-        self._lock = threading.Lock()  # guards the three below
+        self._lock = threading.Lock()  # guards the next three
         self._sessions: dict[Session, threading.Thread] = {}
         self._started = False
         self._stopping = False
@@ -67,7 +66,7 @@ class Listener:
         self._acceptor = threading.Thread(target=self._accept_all, name="facewire-acceptor", daemon=True)
 
     def start(self) -> None:
-        """Accepts from now on, in threads of its own. Raises StartError when somebody took the port meanwhile."""
+        """Starts accepting, in threads of its own. Raises StartError if another process took the port meanwhile."""
         try:
             self._sock.listen(_BACKLOG)
         except OSError as error:
@@ -78,10 +77,10 @@ class Listener:
             self._started = True
 
     def stop(self, grace_s: float = 5.0) -> bool:
-        """Accepts no more, finishes what is under way, refuses the rest, and ends every thread within `grace_s`.
+        """Stops accepting, finishes requests under way, refuses the rest, and ends every thread within `grace_s`.
 
-        False when a thread was still computing then. A second call waits for the first. Not for a signal handler:
-        it takes locks that the interrupted thread may hold.
+        Returns False if a thread was still computing then. A second call waits for the first. Don't call it from a
+        signal handler: it takes locks that the interrupted thread may hold.
         """
         with self._lock:
             first, self._stopping = not self._stopping, True
@@ -108,7 +107,7 @@ class Listener:
             session.let_go()
         _join(sessions.values(), now + grace_s * _ABORT_AT)
         for session in sessions:
-            session.abort()  # harmless for those that have ended
+            session.abort()  # harmless for ended sessions
         _join(sessions.values(), now + grace_s)
         ended = [self._workers.join(now + grace_s), self._lingering.stop(now + grace_s)]
         ended += [not thread.is_alive() for thread in sessions.values()]
@@ -133,19 +132,19 @@ class Listener:
         try:
             sock, peer = self._sock.accept()
         except (BlockingIOError, ConnectionError):
-            return  # the client was gone before we came
+            return  # the client disconnected before we accepted it
         except OSError as error:
             _log.warning("can't accept a connection: %s", error)
             time.sleep(_PAUSE_S)
             return
         try:
             self._open_session(sock, peer[0])
-        except (OSError, RuntimeError) as error:  # RuntimeError: the system has no thread for us
+        except (OSError, RuntimeError) as error:  # RuntimeError: the system can't start a thread
             _log.warning("can't serve a connection: %s", error)
             sock.close()
 
     def _open_session(self, sock: socket.socket, address: str) -> None:
-        """Serves `sock` in a thread of its own, or refuses it when every place is taken."""
+        """Serves `sock` in a thread of its own, or refuses it if all places are taken."""
         session = Session(sock, address, self._shared)
         if not self._places.enter(session):
             self._refuse(sock)
@@ -154,7 +153,7 @@ class Listener:
         thread = threading.Thread(target=self._serve, args=(session,), name=name, daemon=True)
         try:
             with self._lock:
-                # A thread can't report its own end, so the ended ones are forgotten here.
+                # A thread can't report its own end, so ended ones are removed here.
                 self._sessions = {session: thread for session, thread in self._sessions.items() if thread.is_alive()}
                 thread.start()
                 self._sessions[session] = thread
@@ -166,11 +165,11 @@ class Listener:
         try:
             session.run()
         finally:
-            self._places.leave(session)  # before it closes: who has seen the end of one may count on the next
+            self._places.leave(session)  # before closing it, so that a client that saw the close finds the place free
             session.leave()
 
     def _refuse(self, sock: socket.socket) -> None:
-        """Says `busy`: a hundred bytes into a fresh socket's empty buffer, so without waiting."""
+        """Sends `busy`: a hundred bytes into a new socket's empty buffer, so this doesn't block."""
         stream = MessageStream(sock, send_timeout=0)
         message = self._places.all_taken
         with contextlib.suppress(StreamTimeout, OSError):
@@ -185,7 +184,7 @@ def _bind(host: str, port: int) -> socket.socket:
         raise StartError(f"can't listen on {host}:{port}: {error}; see --host and --port", exit_code=2) from error
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # Otherwise a restarted server has to wait a minute for its old connections to be forgotten.
+        # Otherwise a restarted server would have to wait a minute for its old connections to expire.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
     except OSError as error:

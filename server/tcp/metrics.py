@@ -1,4 +1,4 @@
-"""Counters since the server started; every method is thread-safe."""
+"""Counters since the server started. Every method is thread-safe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facewire.protocol.version import VERSION
 
 
 class Counts(Protocol):
-    """What the service counts itself: `faces` analysed since the start; `people` and `templates` enrolled now."""
+    """Counts kept by the service: `faces` analysed since the start; `people` and `templates` enrolled now."""
 
     @property
     def faces(self) -> int: ...
@@ -27,32 +27,32 @@ class Counts(Protocol):
 
 
 class Metrics:
-    """Requests by op, errors by code, connections open now, and the time since the start."""
+    """Requests by op, errors by code, open connections, and uptime."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
-        self._lock = threading.Lock()  # guards all below
+        self._lock = threading.Lock()  # guards everything below
         self._requests: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._connections = 0
 
     def request(self, op: str) -> None:
-        """A request of this op was understood."""
+        """Counts a valid request of this op."""
         with self._lock:
             self._requests[op] += 1
 
     def error(self, code: ErrorCode) -> None:
-        """A failure was answered."""
+        """Counts a failure sent to a client."""
         with self._lock:
             self._errors[str(code)] += 1
 
     def connections(self, open_now: int) -> None:
-        """So many connections are being served."""
+        """Sets how many connections are open."""
         with self._lock:
             self._connections = open_now
 
     def report(self, counts: Counts) -> StatsReport:
-        """The answer of `stats`."""
+        """The answer to `stats`."""
         with self._lock:
             return StatsReport(
                 uptime_s=time.monotonic() - self._started,
@@ -69,7 +69,7 @@ class Metrics:
 
 
 def _resident_mb() -> float:
-    """Megabytes of memory this process holds now; 0.0 on a system that does not say so (only Linux has /proc)."""
+    """Resident memory of this process in megabytes; 0.0 where unknown (only Linux has /proc)."""
     try:
         status = Path("/proc/self/status").read_text()
     except FileNotFoundError:

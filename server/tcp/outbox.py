@@ -1,4 +1,4 @@
-"""What a connection still has to send, and the thread that sends it."""
+"""A connection's send queue and the thread that drains it."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from facewire.server.tcp.lifetime import Lifetime
 
 
 class Outbox:
-    """Answers in order, and of each request the newest progress. `put` and `put_progress` never block."""
+    """Queues answers in order, and only the newest progress of each request. `put` and `put_progress` never block."""
 
     def __init__(self, stream: MessageStream, life: Lifetime, slots: int, broken: Callable[[], None]) -> None:
-        """`broken` is called when nothing can be sent any more."""
+        """`broken` is called when sending fails."""
         self._stream = stream
         self._life = life
         self._broken = broken
-        # Answers, numbers of requests that there is progress of, None to end. Slots bound it: a request has one answer
-        # and is here once for its progress; one for the last word and one for the None besides.
+        # Holds answers, ids of requests with progress, and None to end. Bounded by the slots: each request has at most
+        # one answer and one progress entry; plus one for the last answer and one for None.
         self._queue: queue.Queue[bytes | int | None] = queue.Queue(2 * slots + 2)
         self._lock = threading.Lock()  # guards _progress
-        self._progress: dict[int, bytes] = {}  # by request, the newest that is not written yet
+        self._progress: dict[int, bytes] = {}  # by request id: the newest not written yet
         self._thread = threading.Thread(target=self._write, daemon=True)
 
     def start(self) -> None:
-        """Sends from now on."""
+        """Starts sending."""
         self._thread.name = f"{threading.current_thread().name}-writer"
         self._thread.start()
 
     def close(self) -> None:
-        """Sends what is left, and ends the thread."""
+        """Sends the rest, then ends the thread."""
         self._queue.put_nowait(None)
         self._thread.join()
 
     def put(self, answer: bytes) -> None:
-        """An answer, whose slot is freed when it has been written."""
+        """Queues an answer. Its slot is freed once it is written."""
         self._queue.put_nowait(answer)
 
     def put_progress(self, request_id: int, progress: bytes) -> None:
-        """Written when there is time, unless something newer comes first."""
+        """Queues progress, replacing any of the same request not written yet."""
         with self._lock:
             waiting = request_id in self._progress
             self._progress[request_id] = progress

@@ -1,4 +1,4 @@
-"""How long a request may wait, and the progress that its connection hears of meanwhile."""
+"""How long a request may wait, and progress reports to its connection meanwhile."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import time
 from facewire.server.asker import Asker
 from facewire.server.reply import Reply
 
-PROGRESS_EVERY_S = 2.0  # between two reports of long work: often enough for any client's patience, too rare to cost
+PROGRESS_EVERY_S = 2.0  # between reports of long work: often enough for any client's timeout, rare enough to be cheap
 
 
 class Patience(Asker):
-    """A request whose work must begin by `deadline` (time.monotonic); each of its further steps, `step_s` after the
-    one before. Long work tells its connection so."""
+    """A request whose work must begin by `deadline` (time.monotonic), and each further step within `step_s` seconds of
+    the previous one. Long work reports its progress to the connection."""
 
     def __init__(self, reply: Reply, deadline: float, step_s: float) -> None:
         self._reply = reply
         self._step_s = step_s
-        self._lock = threading.Lock()  # guards the two below
+        self._lock = threading.Lock()  # guards the next two
         self._deadline = deadline
         self._reported = time.monotonic()
 

@@ -1,8 +1,8 @@
-"""Who may be connected: places for those who may ask, places of their own for strangers, and who gives way.
+"""Connection limits: places for members, separate places for strangers, and eviction when they are full.
 
-A full server prefers those who ask. A new connection is a stranger until its first request is here, or its token where
-there is one: all it can hold is a stranger's place. Then it takes a place among those who ask, and the connection that
-has been silent longest gives way to it; one with work under way never does.
+A connection is a stranger until it has sent its first request (or the token, if there is one), and until then can only
+hold a stranger's place. Then it becomes a member; if all members' places are taken, the member idle longest is evicted.
+A connection with work under way is never evicted.
 """
 
 from __future__ import annotations
@@ -13,51 +13,53 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-_SHARE = 0.5  # of the places: who holds more of them gives way first
-_LOOK_S = 0.1  # a member falls silent, or its frame grows old, without a word
-MOST_LEAVING = 64  # told to give way and still there, for their last answer or a thread's turn: milliseconds each
+_SHARE = 0.5  # of the places: an address holding more than this loses connections first
+_LOOK_S = 0.1  # polling interval: nothing signals that a member fell idle or its frame grew old
+MOST_LEAVING = 64  # evicted but not gone yet (last answer, scheduling): milliseconds each
 
 
 class Guest(Protocol):
-    """A connection, as the places see it. Neither blocks."""
+    """A connection as seen by `Places`. No method blocks."""
 
     @property
     def network(self) -> str:
-        """Where it comes from."""
+        """The network it comes from (see `tokens.network_of`)."""
         ...
 
     def quiet_since(self) -> tuple[bool, float] | None:
-        """Whether it is in the middle of a frame, and since when it has been silent; None if it may not give way."""
+        """(is it in the middle of a frame, idle since when), or None if it may not be evicted."""
         ...
 
     def give_way(self, *, unheard: bool = False) -> bool:
-        """It ends and says why, if it is still quiet; with `unheard` also where something of it has arrived."""
+        """Ends the connection and tells the client why, if it is still idle; with `unheard`, even if unread data has
+        arrived."""
         ...
 
 
 class Places:
-    """Takes connections in and lets them go. Thread-safe; calls guests with its lock held."""
+    """Admits and releases connections. Thread-safe; calls guests with its lock held."""
 
     def __init__(
         self, members: int, strangers: int, *, per_address: int | None, changed: Callable[[int], None]
     ) -> None:
-        """`members`, `strangers`: places; `per_address`: of members, at most; `changed` is told how many are taken."""
+        """`members`, `strangers`: number of places; `per_address`: most members per address; `changed` is called with
+        the number taken."""
         self._most_members = members
         self._most_strangers = strangers
         self._per_address = per_address
         self._tell = changed
-        self._changed = threading.Condition()  # guards the three below; notified when one leaves
+        self._changed = threading.Condition()  # guards the next three; notified when one leaves
         self._members: set[Guest] = set()
-        self._strangers: dict[Guest, None] = {}  # in the order they came
-        self._leaving: set[Guest] = set()  # told to give way and not gone yet: they hold no place, but threads
+        self._strangers: dict[Guest, None] = {}  # in order of arrival
+        self._leaving: set[Guest] = set()  # evicted but not gone yet: they hold threads, but no place
 
     @property
     def all_taken(self) -> str:
-        """Why there is no place for a connection."""
+        """Error message for a connection that gets no place."""
         return f"all {self._most_members} connections are taken, and each has asked for something"
 
     def enter(self, guest: Guest) -> bool:
-        """A new connection, a stranger; False where there is no place for it."""
+        """Admits a new connection as a stranger. False if there is no place."""
         with self._changed:
             if len(self._strangers) >= self._most_strangers and not self._free_a_strangers_place():
                 return False
@@ -66,7 +68,8 @@ class Places:
             return True
 
     def admit(self, guest: Guest, wait_s: float, wanted: Callable[[], bool]) -> bool:
-        """A stranger has asked; False where there is no place for it among those who ask, or it is not `wanted` in."""
+        """Makes a stranger a member, after waiting `wait_s` at most. False if there is no place, or it is no longer
+        `wanted`."""
         until = time.monotonic() + wait_s
         with self._changed:
             while wanted():
@@ -79,7 +82,7 @@ class Places:
             return False
 
     def leave(self, guest: Guest) -> None:
-        """It has ended."""
+        """Releases the place of an ended connection."""
         with self._changed:
             self._members.discard(guest)
             self._strangers.pop(guest, None)
@@ -90,11 +93,11 @@ class Places:
     # ------------------------------------------------------------------------------ with the lock held
 
     def _free_a_strangers_place(self) -> bool:
-        """The oldest of the address that has most of them goes: nobody shuts out another address, and in vain its own,
-        for who knows the token says it at once."""
+        """Evicts the oldest stranger of the address that has most, so no address can shut out another. Nor its own
+        clients: they send their token at once."""
         held = Counter(stranger.network for stranger in self._strangers)
         oldest_first = sorted(self._strangers, key=lambda stranger: -held[stranger.network])
-        # Bytes that were not read yet may be a token; where everybody sends some, the oldest ones had their time.
+        # Unread bytes may be a token, so those go last; but if all have unread bytes, the oldest have had their time.
         return self._first_to_go(oldest_first) or self._first_to_go(oldest_first, unheard=True)
 
     def _seat(self, guest: Guest) -> bool:

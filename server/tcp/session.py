@@ -1,4 +1,4 @@
-"""One connection: a thread reads requests, the workers answer them, a second thread (its outbox's) writes.
+"""One connection: one thread reads requests, the workers answer them, a second thread (the outbox's) writes.
 
 A client that never reads costs its own two threads and nobody else's.
 """
@@ -33,7 +33,7 @@ from facewire.server.tcp.workers import Job, Workers
 
 _log = logging.getLogger("facewire.tcp")
 
-_FRAME_AGE_S = 2.0  # a frame that has taken so long may give way to a new connection, where nobody is silent
+_FRAME_AGE_S = 2.0  # if nobody is idle, a connection whose frame has taken this long may be evicted for a new one
 
 SILENT_LONGEST = "this connection was silent longest, and a new one needed its place: connect again to ask"
 TOO_SLOW = "this request took long to arrive, and others needed its memory: send it again"
@@ -44,7 +44,7 @@ _ASK_AFTER_RESTART_MS = 5000
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all connections share."""
+    """Objects shared by all connections."""
 
     dispatcher: Dispatcher
     workers: Workers
@@ -55,7 +55,7 @@ class Shared:
 
 
 class Session:
-    """Serves one connection until it ends. `run` is the reading thread; the rest may be called from any."""
+    """Serves one connection until it ends. `run` is the reading thread; the rest may be called from any thread."""
 
     def __init__(self, sock: socket.socket, address: str, shared: Shared) -> None:
         self.network = network_of(address)
@@ -68,13 +68,13 @@ class Session:
         self._life = Lifetime(limits.max_in_flight)
         self._outbox = Outbox(self._stream, self._life, limits.max_in_flight, self.abort)
         self._admission = Admission(address, shared.dispatcher, shared.places, limits, self._life)
-        self._said_last = False  # this and the next: the reading thread's own
+        self._said_last = False  # this and the next: used by the reading thread only
         self._ended_by_peer = False
         self._lock = threading.Lock()  # guards _followers
-        self._followers: set[Reply] = set()  # those that a job will answer
+        self._followers: set[Reply] = set()  # requests that a job will answer
 
     def run(self) -> None:
-        """Reads and serves until the peer ends, breaks the wire, or falls silent, and answers what is under way."""
+        """Reads and serves until the peer closes, violates the protocol or times out; then finishes pending answers."""
         self._outbox.start()
         intact = False
         try:
@@ -82,12 +82,12 @@ class Session:
             intact = True
         finally:
             if not intact:
-                self.abort()  # a bug of ours, which threading.excepthook reports: leave nobody waiting
+                self.abort()  # a bug of ours, reported by threading.excepthook: leave nobody waiting
             self._life.wait_for_answers()
             self._outbox.close()
 
     def leave(self) -> None:
-        """Closes the connection, after `run`; waits for the peer to read the last answer."""
+        """Closes the connection after `run`, and waits for the peer to read the last answer."""
         self._shared.workers.leave(self)
         if self._ended_by_peer or self._life.lost:
             self._stream.close()
@@ -95,24 +95,24 @@ class Session:
             self._shared.lingering.close(self._stream)
 
     def finish(self) -> None:
-        """Answers what is under way, refuses what else has arrived, and ends."""
+        """Answers requests under way, refuses any others that have arrived, and ends."""
         self._end(STOPPING)
 
     def let_go(self) -> None:
-        """The server stops, and its workers have: nobody waits for jobs, which go on after the next start."""
+        """Stops waiting for jobs, which resume after the next start. Called once a stopping server's workers ended."""
         with self._lock:
             followers = list(self._followers)
         for reply in followers:
             reply.failed(Busy(GOES_ON_LATER, retry_after_ms=_ASK_AFTER_RESTART_MS))
 
     def abort(self) -> None:
-        """The connection is lost: nothing more is read, written, or begun for it."""
+        """Drops the connection: nothing more is read, written or started for it."""
         self._life.lose()
         self._stream.abort()
         self._shared.buffers.look_again()
 
     def quiet_since(self) -> tuple[bool, float] | None:
-        """See Guest. In the middle of a frame it may give way only when that takes long, or comes from a stranger."""
+        """See Guest. In the middle of a frame it may be evicted only if that frame is slow or a stranger's."""
         since = self._life.silent_since()
         if since is None:
             return None
@@ -120,7 +120,7 @@ class Session:
         if age is not None and age < _FRAME_AGE_S and self._admission.seated:
             return None
         if age is None and self._stream.has_arrived():
-            return None  # a request has come and was not read yet
+            return None  # a request has arrived but is not read yet
         return age is not None, since
 
     def give_way(self, *, unheard: bool = False) -> bool:
@@ -141,7 +141,7 @@ class Session:
             buffers.give_back(room)
 
     def _end(self, why: str, *, if_idle: bool = False) -> bool:
-        """Reads no further; what is under way is answered. False where it is not idle, or ends already."""
+        """Stops reading; requests under way are still answered. False as for `Lifetime.end`."""
         ends = self._life.end(why, if_idle=if_idle)
         if ends:
             self._stream.end_receiving(at_once=why != STOPPING)
@@ -151,7 +151,7 @@ class Session:
     # ------------------------------------------------------------------------------------------ reading
 
     def _read(self) -> bool:
-        """Takes requests until there are no more; did the peer end the stream properly?"""
+        """Reads requests until there are no more. Did the peer end the stream properly?"""
         intact = self._serve_all()
         why = self._life.why_it_ends
         if why is not None and why != STOPPING and not self._said_last:
@@ -171,7 +171,7 @@ class Session:
         except (FrameError, BadMessage) as error:
             if self._admission.trusted or not isinstance(error, FrameTooLarge):
                 self._say_last(error.code, str(error), error.request_id)
-            else:  # before its token nothing is read that is longer than a token
+            else:  # before the token, frames longer than one are not read
                 self._say_last(ErrorCode.UNAUTHORIZED, NO_TOKEN)
         except NoRoom as error:
             self._say_last(ErrorCode.BUSY, str(error))
@@ -185,7 +185,7 @@ class Session:
         return False
 
     def _receive(self) -> bytes | None:
-        """The next payload. Raises IdleTimeout when nothing was asked, and nothing answered, for long enough."""
+        """The next payload. Raises IdleTimeout after `idle_timeout_s` without a request or an answer."""
         limits = self._limits
         if not self._admission.trusted:
             left = self._admission.hello_left()
@@ -200,7 +200,7 @@ class Session:
                     raise
 
     def _handle(self, payload: bytes) -> bool:
-        """Serves one request; False when the connection must end. Raises BadMessage, LastWord."""
+        """Serves one request. False if the connection must end. Raises BadMessage, LastWord."""
         request: Request | RequestRefused
         try:
             request = decode_request(payload)
@@ -245,7 +245,7 @@ class Session:
         self._post(self._dispatcher.answers.encoded(reply, outcome), reply.request.id)
 
     def _refuse_busy(self, reply: Reply, after_ms: int) -> None:
-        """`after_ms`: 0 when the server is stopping."""
+        """`after_ms`: when to retry; 0 if the server is stopping."""
         message = "the server has all the work it can hold" if after_ms else STOPPING
         reply.failed(Busy(message, retry_after_ms=max(after_ms, self._limits.retry_after_ms)))
 
@@ -259,7 +259,7 @@ class Session:
         self._post(self._dispatcher.answers.refusal(request_id, code, message, "-", retry_after_ms))
 
     def _post(self, answer: bytes | None, request_id: int = 0) -> None:
-        """Hands an answer, for which a slot is held, to the writer; None when there is none after all."""
+        """Queues an answer, whose slot is already held. None frees the slot without an answer."""
         self._life.answered()
         if answer is None:
             self._life.free_slot()

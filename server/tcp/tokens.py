@@ -1,6 +1,6 @@
-"""The token, and what wrong ones cost: after a few, the next from that address is looked at later, and later still.
+"""Checks the token. After a few wrong ones, tokens from that address are checked with growing delay.
 
-It waits and is not refused, so who shares an address with a guesser (the page's visitors do) gets in all the same.
+They are delayed, not refused, so clients that share an address with a guesser, as the page's visitors do, still get in.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 _log = logging.getLogger("facewire.tcp")
 
-_FREE = 3  # wrong tokens of an address that cost nothing: somebody mistyped
-_FIRST_S = 1.0  # what the next one costs; then twice as long each time
-_LONGEST_S = 8.0  # within any client's patience; as many guesses in that time as there are places for strangers
+_FREE = 3  # wrong tokens per address without a delay, for typing errors
+_FIRST_S = 1.0  # delay after the next one; doubled each time
+_LONGEST_S = 8.0  # shorter than any client's timeout; bounds guesses to one per stranger's place in that time
 _FORGOTTEN_S = 600.0  # without a wrong token
-_MOST = 4096  # addresses remembered; over it the one that was wrong longest ago is forgotten
+_MOST = 4096  # addresses remembered; beyond that, the one wrong longest ago is forgotten
 
 
 @dataclass(slots=True)
@@ -31,23 +31,23 @@ class _Record:
 
 
 class TokenGuard:
-    """Knows the token. Thread-safe."""
+    """Checks tokens and delays guessers. Thread-safe."""
 
     def __init__(self, token: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._token = token.encode()
         self._clock = clock
         self._lock = threading.Lock()  # guards _records
-        self._records: OrderedDict[str, _Record] = OrderedDict()  # by network, the latest to be wrong last
+        self._records: OrderedDict[str, _Record] = OrderedDict()  # by network, most recently wrong last
 
     def closed_for(self, address: str) -> float:
-        """Seconds until a token from there is looked at."""
+        """Seconds until a token from this address is checked."""
         with self._lock:
             record = self._records.get(network_of(address))
             return 0.0 if record is None else max(0.0, record.closed_until - self._clock())
 
     def is_right(self, token: str, address: str) -> bool:
-        """Is this the token? A wrong one is logged, and counted against where it came from."""
-        # compare_digest takes as long for a nearly right token as for a wrong one
+        """Is this the token? A wrong one is logged and counted against its network."""
+        # compare_digest takes as long for a nearly right token as for any other
         right = hmac.compare_digest(token.encode(), self._token)
         network = network_of(address)
         with self._lock:
@@ -74,7 +74,7 @@ class TokenGuard:
 
 
 def network_of(address: str) -> str:
-    """What one sender may choose addresses from: all of an IPv6 /64, or one IPv4 address, however it is written."""
+    """The network that one sender controls: the /64 of an IPv6 address, or one IPv4 address in any notation."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:  # not an Internet socket

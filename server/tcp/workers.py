@@ -1,7 +1,7 @@
 """A bounded pool of threads: a fixed number of workers, a queue bounded in number, bytes and time.
 
-Connections take turns: of each that has work waiting, one request, so a client that sends many gets no more than one
-that sends one. Who would have to wait too long is refused at once; who has waited too long after all, then.
+Connections take turns, one request each, so a client that sends many requests gets no more than one that sends a
+single one. A request that would wait too long is refused at once; one that does wait too long, once its time is up.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from functools import partial
 from facewire.server.cores import cores
 from facewire.server.tcp.forecast import Forecast
 
-_FOR_THOSE_DUE = 1.25  # times the wait that others may expect
-_AT_MOST = 2  # times the wait that is expected of anybody: then the forecast was wrong, and who waits is told
+_FOR_THOSE_DUE = 1.25  # times `max_wait_s`: the longest expected wait of an owner that retries when told to
+_AT_MOST = 2  # times `max_wait_s`: after that the forecast was wrong, and the request is refused
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """Work for a worker. Exactly one of `run`, `refuse` and `expire` is called, and none may raise."""
+    """Work for a worker. Exactly one of `run`, `refuse` and `expire` is called; none may raise."""
 
     owner: Hashable
     kind: str
-    size: int  # bytes that it keeps in memory while it waits
+    size: int  # bytes it holds in memory while it waits
     deadline: float  # time.monotonic
     run: Callable[[], None]
-    refuse: Callable[[int], None]  # with the milliseconds after which to ask again, 0 if the pool stops
+    refuse: Callable[[int], None]  # called with the milliseconds after which to retry, 0 if the pool stops
     expire: Callable[[], None]  # the deadline has passed
 
 
 class Workers:
-    """Runs jobs, the owners taking turns; what `stop` finds waiting is refused instead."""
+    """Runs jobs; owners take turns. `stop` refuses those still waiting."""
 
     def __init__(self, threads: int, queue: int, *, most_bytes: int, max_wait_s: float) -> None:
-        """`queue`: jobs that may wait, which keep `most_bytes`; `max_wait_s`: how long one may be expected to wait."""
+        """`queue`: most jobs waiting, which hold `most_bytes` at most; `max_wait_s`: longest expected wait of a job."""
         self._capacity = queue
         self._most_bytes = most_bytes
         self._max_wait_s = max_wait_s
         self._lock = threading.Lock()  # guards everything below
-        self._changed = threading.Condition(self._lock)  # for workers: a job waits
-        self._sooner = threading.Condition(self._lock)  # for the timekeeper: another deadline is the next
-        self._waiting: dict[Hashable, deque[Job]] = {}  # by owner, in the order of their turns; no empty ones
-        self._arrivals: dict[Job, float] = {}  # the same jobs, and until when each may stay
-        self._sleeps_until = math.inf  # the timekeeper
+        self._changed = threading.Condition(self._lock)  # for workers: there is a job
+        self._sooner = threading.Condition(self._lock)  # for the timekeeper: the next deadline has changed
+        self._waiting: dict[Hashable, deque[Job]] = {}  # by owner, in the order of their turns; never empty
+        self._arrivals: dict[Job, float] = {}  # the same jobs, and until when each may wait
+        self._sleeps_until = math.inf  # when the timekeeper wakes
         self._bytes = 0
         self._idle = 0
         self._stopping = False
@@ -65,19 +65,20 @@ class Workers:
             thread.start()
 
     def submit(self, job: Job) -> None:
-        """Queues a job, or refuses it or, where the queue is full, the newest of who has most waiting. Never blocks."""
+        """Queues a job, or refuses it. If the queue is full, the newest job of the owner with most waiting is refused.
+        Never blocks."""
         with self._lock:
             refused, after_ms = (job, 0) if self._stopping else self._admit(job)
         if refused is not None:
             refused.refuse(after_ms)
 
     def leave(self, owner: Hashable) -> None:
-        """It asks no more, so nobody is sent away for longer because it was, too."""
+        """Forgets a disconnected owner, so that it no longer delays the retries of others."""
         with self._lock:
             self._forecast.forget(owner)
 
     def stop(self) -> None:
-        """Refuses what waits and lets what runs finish; returns at once. Harmless when repeated."""
+        """Refuses waiting jobs and lets running ones finish; returns at once. Harmless when repeated."""
         with self._lock:
             self._stopping = True
             refused = list(self._arrivals)
@@ -90,7 +91,7 @@ class Workers:
             job.refuse(0)
 
     def join(self, until: float) -> bool:
-        """Waits for the threads' end, no longer than `until` (time.monotonic); have all ended?"""
+        """Waits until `until` (time.monotonic) at most; have all threads ended?"""
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
@@ -98,7 +99,7 @@ class Workers:
     # ------------------------------------------------------------------------------ with the lock held
 
     def _admit(self, job: Job) -> tuple[Job | None, int]:
-        """Queues it; gives who is refused over that, and when it should ask again."""
+        """Queues the job. Returns the job refused for it, if any, and in how many milliseconds to retry."""
         if len(self._arrivals) < self._idle:  # a worker is about to take it
             self._append(job)
             return None, 0
@@ -118,8 +119,8 @@ class Workers:
         return refused, after_ms
 
     def _in_time(self, job: Job) -> bool:
-        """Will it have its turn soon enough? Who asks again when told to goes before those who come for the first time,
-        and what runs was counted already when it was told: else whoever was served last would always be next."""
+        """Will the job have its turn soon enough? Owners that retry when told to go before new ones. Running jobs don't
+        count for them, as they did when the retry time was set; else whoever was served last would always be next."""
         left_s = job.deadline - time.monotonic()
         if self._forecast.is_due(job.owner):
             kinds = (other.kind for other in self._ahead_of(job))
@@ -137,8 +138,8 @@ class Workers:
         return max(1, round(1000 * self._forecast.next_turn_s(job.owner, job.kind, not_before_s)))
 
     def _ahead_of(self, job: Job) -> list[Job]:
-        """What others have waiting that is taken before it. Its owner's own doesn't count: who sends several requests
-        at once, which are bounded, knows that they are done one after the other."""
+        """Jobs of other owners that will run before this one. Its owner's own don't count: a client that sends several
+        requests at once (their number is bounded) knows that they are done one after the other."""
         turns = len(self._waiting.get(job.owner, ())) + 1
         ahead: list[Job] = []
         for owner, jobs in self._waiting.items():
@@ -157,7 +158,7 @@ class Workers:
         self._changed.notify()
 
     def _forget(self, job: Job) -> None:
-        """It waits no more."""
+        """Removes a job from the queue."""
         jobs = self._waiting[job.owner]
         jobs.remove(job)
         if not jobs:
@@ -184,7 +185,7 @@ class Workers:
             job = self._waiting[owner][0]
             self._forget(job)
             if owner in self._waiting:
-                self._waiting[owner] = self._waiting.pop(owner)  # the others have their turn first
+                self._waiting[owner] = self._waiting.pop(owner)  # to the end: the other owners come first
             self._forecast.began(job, job.kind)
             return job
 
@@ -193,14 +194,14 @@ class Workers:
             tell()
 
     def _next_late(self) -> Callable[[], None] | None:
-        """What to tell the next job whose time is up, when it is; None once the pool stops."""
+        """Waits until the next job's time is up, and returns the call that tells it. None once the pool stops."""
         with self._lock:
             while not self._stopping:
                 job, until = min(self._arrivals.items(), key=lambda entry: entry[1], default=(None, math.inf))
                 now = time.monotonic()
                 if job is not None and until <= now:
                     if job.deadline > now and len(self._waiting) == 1:
-                        self._arrivals[job] = job.deadline  # nobody else's work is before it
+                        self._arrivals[job] = job.deadline  # no other owner's work is ahead of it
                         continue
                     after_ms = self._ask_again_ms(job)
                     self._forget(job)

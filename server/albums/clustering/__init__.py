@@ -1,7 +1,7 @@
-"""Who is in a heap of photographs: faces -> people, with no fixed number of people, and joins worth asking a user for.
+"""Groups faces into people without knowing how many there are, and suggests merges for users to confirm.
 
-Faces begin alone, or in the cluster they are settled in, and clusters are joined while the evidence that they are one
-person exceeds what so many clusters ask for. Nothing here knows albums or stores anything.
+Each face starts alone, or in its previous cluster. Clusters are joined while the evidence that they are one person
+exceeds a threshold, which depends on the number of clusters. This package knows nothing of albums and stores nothing.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from facewire.server.gallery.search.cohort import Statistics
 __all__ = ["FITTED", "Scale", "Suggestion", "cluster", "scale_of", "suggestions"]
 
 SUGGESTED_PRODUCTS = 400_000_000
-"""Clusters are compared so many times, five seconds, for suggestions: each of 20,000 with all others, or fewer."""
+"""Most comparisons of clusters for suggestions, which take five seconds: enough to compare 20,000 with each other."""
 
 UNLIKELY = 0.05
-"""Joins less likely than this are not worth a question."""
+"""Joins less likely than this are not suggested."""
 
 
 class Suggestion(NamedTuple):
-    """Are these two clusters one person? `faces`: how many the answer settles, those of the smaller one."""
+    """Are these two clusters one person? `faces`: how many the answer settles, i.e. the size of the smaller one."""
 
     first: int
     second: int
@@ -49,16 +49,17 @@ def cluster(
 ) -> Indices:
     """The cluster number of each of n faces.
 
-    `embeddings`: (n, d) float32, unit rows. `photos`: which photograph each face is from; two faces of one are hardly
-    one person. `settled`: each face's cluster so far, -1 for a new face. `fixed`: faces that a user placed where they
-    are: they stay, and clusters of fixed faces are never joined. `different`: faces that never come together.
-    `statistics`: a cohort's of these faces; without, `scale`: the model's similarities (see normalisation.py).
+    `embeddings`: (n, d) float32, unit rows. `photos`: (n,) the photograph of each face; two faces in the same one are
+    hardly ever one person. `settled`: (n,) each face's cluster so far, -1 for a new face. `fixed`: (n,) faces placed by
+    a user: they stay, and clusters of fixed faces are never joined. `different`: pairs of faces to keep apart.
+    `statistics`: the cohort statistics of these faces; without them, `scale` says how to rescale the model's
+    similarities (see normalisation.py).
 
-    Settled clusters grow and may be joined, but lose only faces that `different` takes out; joined, they keep the
-    number with fixed faces, else that of the larger. New clusters get numbers above all of `settled`. Where every face
-    is settled and nothing contradicts it, nothing changes, and a few new faces among many cost little.
+    Settled clusters grow and may be joined, but lose only faces that `different` takes out. A joined cluster keeps the
+    number of the one with fixed faces, else of the larger one. New clusters get numbers above all of `settled`. If all
+    faces are settled and nothing contradicts that, nothing changes. A few new faces among many cost little.
 
-    Raises ValueError where a fixed face is in no cluster, or `different` from a fixed face of its own.
+    Raises ValueError if a fixed face is in no cluster, or `different` from a fixed face of its own cluster.
     """
     so_far: Indices = np.array(settled, np.int64)
     apart = _pairs(different)
@@ -80,9 +81,9 @@ def suggestions(
     scale: Scale = FITTED,
     limit: int = 100,
 ) -> list[Suggestion]:
-    """Pairs of clusters that may be one person, those first whose answers are expected to settle the most faces.
+    """Pairs of clusters that may be one person, those expected to settle the most faces first.
 
-    `labels`: (n,) what `cluster` gave; the rest as there. At most `limit` pairs.
+    `labels`: (n,) as returned by `cluster`; the rest as there. At most `limit` pairs.
     """
     numbers, member_of = np.unique(np.asarray(labels, np.int64), return_inverse=True)
     if len(numbers) < 2:
@@ -90,11 +91,11 @@ def suggestions(
     nobody = np.zeros(len(numbers), np.bool_)
     of_each = weights(len(embeddings), statistics, scale)
     clusters = Clusters(embeddings, of_each, _counted(photos), member_of, nobody, _pairs(different))
-    # The largest first, where there are too many to compare each with all others.
+    # The largest clusters only, if there are too many to compare each with all others.
     asking = np.argsort(-clusters.counts, kind="stable")[: SUGGESTED_PRODUCTS // len(numbers)]
     first, second = candidates(clusters, asking)
     faces = np.minimum(clusters.counts[first], clusters.counts[second])
-    # `evidence_asked` is where one person and two are equally likely; a direction's evidence counts 1 / SPREAD^2 times.
+    # At `evidence_asked`, one person and two are equally likely; a direction's evidence counts 1 / SPREAD^2 times.
     excess = (clusters.evidence(first, second) - evidence_asked(len(numbers))) / SPREAD**2
     likely = 1 / (1 + np.exp(-np.clip(excess, -50, 50)))
     worth = np.where(likely >= UNLIKELY, likely * faces, 0.0)
@@ -111,6 +112,6 @@ def _pairs(different: Sequence[tuple[int, int]]) -> Indices:
 
 
 def _counted(photos: NDArray[np.integer]) -> Indices:
-    """The same photographs by small numbers."""
+    """The same photographs, renumbered from 0."""
     counted: Indices = np.unique(photos, return_inverse=True)[1].astype(np.int64)
     return counted

@@ -1,9 +1,8 @@
 """Joining clusters until no two are likely enough to be one person.
 
-Reciprocal agglomeration: in each round all pairs of clusters that are each other's best are joined at once, which
-for average linkage is the same tree as joining one pair after the other. What a pair needs to be joined is evidence;
-which of several pairs goes first is decided by the mean similarity, else one large cluster would swallow its
-neighbours one a round.
+Reciprocal agglomeration: each round joins all pairs of clusters that are each other's best, which for average linkage
+gives the same tree as joining one pair at a time. Evidence decides whether a pair may be joined; mean similarity
+decides which pair is best, or one large cluster would swallow its neighbours one per round.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from facewire.server.albums.clustering.neighbours import candidates
 
 
 def agglomerate(clusters: Clusters, asking: Indices) -> None:
-    """Join what belongs together, beginning with the clusters `asking`, which are new; the others know each other."""
+    """Joins clusters of the same person. `asking`: the new clusters; the others have been compared with each other."""
     while len(asking):
         before = clusters.counts.copy()
         _Pairs(clusters, *candidates(clusters, asking)).join_all()
@@ -24,7 +23,7 @@ def agglomerate(clusters: Clusters, asking: Indices) -> None:
 
 
 class _Pairs:
-    """Candidates with their evidence, kept up to date while clusters join."""
+    """Candidate pairs with their evidence, kept up to date while clusters are joined."""
 
     def __init__(self, clusters: Clusters, first: Indices, second: Indices) -> None:
         self._clusters = clusters
@@ -53,7 +52,7 @@ class _Pairs:
         return reciprocal
 
     def _follow(self, kept: Indices, absorbed: Indices) -> None:
-        """The pairs after a round of joining."""
+        """Updates the pairs after a round of joining."""
         size = len(self._clusters.alive)
         now = np.arange(size)
         now[absorbed] = kept

@@ -1,4 +1,4 @@
-"""The clusters under construction: sums over their faces, and what forbids or discourages joining two of them."""
+"""The clusters under construction: sums over their faces, and constraints and penalties on joining two of them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ BLOCK_ROWS = 4096
 
 
 class Clusters:
-    """k clusters of n faces, numbered 0..k-1; one that is joined to another is no longer `alive`.
+    """k clusters of n faces, numbered 0..k-1. A cluster absorbed by another is no longer `alive`.
 
-    Memory beside the embeddings: (k, d) float32.
+    Memory in addition to the embeddings: (k, d) float32.
     """
 
     def __init__(
@@ -29,8 +29,8 @@ class Clusters:
         anchored: NDArray[np.bool_],
         different: Indices,
     ) -> None:
-        """`member_of`: (n,) in 0..k-1, all used; `anchored`: (k,) no two such are ever joined; `different`: (c, 2)
-        faces that never come together."""
+        """`member_of`: (n,) each face's cluster, every one of 0..k-1 used; `anchored`: (k,) clusters never joined with
+        each other; `different`: (c, 2) pairs of faces to keep apart."""
         size = len(anchored)
         self.member_of = member_of.copy()
         self.alive = np.ones(size, np.bool_)
@@ -43,21 +43,21 @@ class Clusters:
         self._in_company = _in_company(photos)
         self._photos = photos
         everyone = np.arange(size)
-        # What the formula says of faces and themselves gives way to the truth.
+        # Replace the formula's similarity of each face to itself by 1.
         excess = np.bincount(member_of, weights.itself - 1, size)
         self._totals = self._across(everyone, everyone) - excess
 
     def evidence(self, first: Indices, second: Indices) -> Numbers:
-        """For each pair of clusters, that they are one person; -inf where they may not be joined."""
+        """Evidence that each pair of clusters is one person; -inf if they may not be joined."""
         found = self.likeness(first, second) - PER_SHARED_PHOTO * self._shared_photos(first, second)
         found[self.apart(first, second)] = -np.inf
         return found
 
     def likeness(self, first: Indices, second: Indices) -> Numbers:
-        """The evidence of the faces alone: of all of them, or of two that are as similar as they are on average.
+        """The evidence of the faces alone: of all faces, or of two with the mean similarity, whichever is greater.
 
-        The faces of a person are not independent (two haircuts, two decades), so all the evidence of two large clusters
-        may be against one person though their faces are as near as one's: 235 pictures of Colin Powell fell in two.
+        A person's faces are not independent (two haircuts, two decades), so the full evidence of two large clusters can
+        speak against one person even though their faces are that close: 235 pictures of Colin Powell were split in two.
         """
         together = self._across(first, second)
         counts = self.counts[first], self.counts[second]
@@ -65,11 +65,11 @@ class Clusters:
         return np.maximum(of_all, evidence_of_two(together / (counts[0] * counts[1])))
 
     def similarity(self, first: Indices, second: Indices) -> Numbers:
-        """The mean similarity, half normalised, of a face here and a face there."""
+        """The mean similarity, half normalised, between the faces of the two clusters of each pair."""
         return self._across(first, second) / (self.counts[first] * self.counts[second])
 
     def join(self, kept: Indices, absorbed: Indices) -> None:
-        """Each of `absorbed` into the one of `kept` beside it; none occurs twice."""
+        """Joins each cluster of `absorbed` to the corresponding one of `kept`. No cluster may occur twice."""
         self._totals[kept] += self._totals[absorbed] + 2 * self._across(kept, absorbed)
         for start in range(0, len(kept), BLOCK_ROWS):
             self.sums[kept[start : start + BLOCK_ROWS]] += self.sums[absorbed[start : start + BLOCK_ROWS]]
@@ -82,7 +82,7 @@ class Clusters:
         self.member_of = now[self.member_of]
 
     def apart(self, first: Indices, second: Indices) -> NDArray[np.bool_]:
-        """Which pairs a user placed apart."""
+        """Which pairs users have declared different."""
         forbidden = self._anchored[first] & self._anchored[second]
         if len(self._different):
             pairs = self.member_of[self._different]
@@ -105,7 +105,7 @@ class Clusters:
         )
 
     def _shared_photos(self, first: Indices, second: Indices) -> Numbers:
-        """How many photographs show a face of both."""
+        """For each pair of clusters, the number of photographs that show both."""
         faces = self._in_company
         if not len(faces):
             return np.zeros(len(first))
@@ -115,7 +115,7 @@ class Clusters:
         sizes = np.diff(starts)
         fewer = np.where(sizes[first] <= sizes[second], first, second)
         pair = np.repeat(np.arange(len(first)), sizes[fewer])
-        # The photographs of each pair's smaller side, one after the other, looked up in the other side.
+        # Look up the photographs of each pair's smaller cluster in the larger one.
         offset = np.arange(len(pair)) - np.repeat(np.cumsum(sizes[fewer]) - sizes[fewer], sizes[fewer])
         photo = seen[starts[fewer][pair] + offset] % width
         wanted = (first + second - fewer)[pair] * width + photo
@@ -136,6 +136,6 @@ def _sums(embeddings: Floats, scale: Numbers, member_of: Indices, size: int) -> 
 
 
 def _in_company(photos: Indices) -> Indices:
-    """The faces whose photograph shows others too."""
+    """The faces that are not alone in their photograph."""
     _, which, counts = np.unique(photos, return_inverse=True, return_counts=True)
     return np.flatnonzero(counts[which] > 1)

@@ -1,15 +1,15 @@
-"""Similarity half normalised by a cohort, in a form that sums: clusters are compared by sums over their faces.
+"""Similarity half normalised by a cohort, in a form that can be summed over the faces of clusters.
 
-FaceNet's similarities between different people are higher among children and Asian faces than among white men, whom
-it saw most. AS-norm takes from a similarity s of faces i and j what each has to a cohort of other people (mean m,
-deviation d of the nearest). Here, with m0 and d0 those of a face as in LFW:
+FaceNet's similarities between different people are higher among children and Asian faces than among white men, who
+dominate its training data. AS-norm corrects a similarity s of faces i and j by each face's similarities to a cohort of
+other people (mean m and deviation d of the nearest). Here, with m0 and d0 those of a typical LFW face:
 
     s' = m0 + p_i p_j (s - m0 - (m_i - m0 + m_j - m0) / 4),    p_i = (d0 / d_i) ** (1/4)
 
-which is half way between s and AS-norm with the geometric mean of the deviations. Half, because a cohort's groups are
-not as large as an album's: wholly normalised, LFW's white men are joined too readily (docs/decisions/0024).
+which is halfway between s and AS-norm with the geometric mean of the deviations. Half, because a cohort's groups are
+not as large as an album's: with full normalisation, LFW's white men are joined too readily (docs/decisions/0024).
 
-Without a cohort, another model's similarities are taken to the same scale by what is known of its strangers (`Scale`).
+Without a cohort, another model's similarities are rescaled using the prior for its strangers (`Scale`).
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ Floats = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 
 USUAL_MEAN, USUAL_DEVIATION = 0.3395, 0.0459
-"""m0 and d0: the averages over LFW's faces with the shipped cohort; `evaluate.py clusters` prints them. Another cohort
-has others: an error of 0.04 in m0 moves s' by 0.02."""
+"""m0 and d0: the averages over LFW's faces with the shipped cohort, as printed by `evaluate.py clusters`. They differ
+for other cohorts: an error of 0.04 in m0 moves s' by 0.02."""
 
 
 COMMON, RARE = 1e-2, 1e-5
-"""Where another model's strangers are made to come as near as Facenet512's: about where joins are decided. With
-(0.03, 1e-4) or (0.001, 1e-5) instead, dlib's F differs by 0.002."""
+"""The rates at which another model's similarities of strangers are matched to Facenet512's: about where joins are
+decided. With (0.03, 1e-4) or (0.001, 1e-5) instead, dlib's F differs by 0.002."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A model's similarity s as evidence.py speaks of it: `offset` + `slope` s. Facenet512's own is as it is."""
+    """Maps a model's similarity s to the scale of evidence.py: `offset` + `slope` s. Facenet512's is unchanged."""
 
     slope: float = 1.0
     offset: float = 0.0
@@ -48,7 +48,7 @@ FITTED = Scale()
 
 
 def scale_of(similarity_at: Callable[[float], float]) -> Scale:
-    """Of a model of which two different people exceed `similarity_at(rate)` at that rate."""
+    """The scale of a model for which pairs of different people exceed `similarity_at(rate)` at that rate."""
     common, rare = similarity_at(COMMON), similarity_at(RARE)
     slope = (strangers_exceed(RARE) - strangers_exceed(COMMON)) / max(rare - common, 1e-6)
     return Scale(slope, strangers_exceed(RARE) - slope * rare)
@@ -56,19 +56,19 @@ def scale_of(similarity_at: Callable[[float], float]) -> Scale:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What normalisation makes of each face: p_i, and p_i (m_i - m0) / 4."""
+    """Normalisation terms of each face: p_i, and p_i (m_i - m0) / 4."""
 
     scale: Numbers
     shift: Numbers
 
     @property
     def itself(self) -> Numbers:
-        """What the formula says of a face and itself; the truth is 1."""
+        """The formula's similarity of each face to itself, which should be 1."""
         return USUAL_MEAN + self.scale * (self.scale * (1 - USUAL_MEAN) - 2 * self.shift)
 
 
 def weights(faces: int, statistics: Statistics | None, scale: Scale) -> Weights:
-    """Of so many faces, with a cohort's statistics of them; without, all are usual ones, and s' is s on `scale`."""
+    """The weights of this many faces, given their cohort statistics; without, s' is just s on `scale`."""
     if statistics is None:
         each = np.full(faces, np.sqrt(scale.slope))
         return Weights(each, (USUAL_MEAN * (1 - scale.slope) - scale.offset) / (2 * each))
@@ -83,7 +83,7 @@ def across(
     shifts: tuple[Numbers, Numbers],
     products: Numbers,
 ) -> Numbers:
-    """The sum of s' over all pairs of a face here and one there, from sums over each side's faces.
+    """The sum of s' over all pairs of a face on each side, from sums over each side's faces.
 
     `products`: the inner product of the two sums of p_i x_i; `scales`, `shifts`: sums of `Weights`.
     """

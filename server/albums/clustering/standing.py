@@ -1,4 +1,4 @@
-"""What was settled before: which faces stay together, and which numbers the clusters bear."""
+"""Continuity with earlier clusterings: which faces stay together, and which numbers clusters keep."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`member_of`: (n,) the cluster 0..k-1 that each face begins in; `anchored`: (k,) those with a fixed face;
-    `asking`: those of a single face that is new, or was let go."""
+    """`member_of`: (n,) each face's initial cluster, 0..k-1; `anchored`: (k,) whether it has a fixed face; `asking`:
+    the clusters of a single face that is new or was taken out of its cluster."""
 
     member_of: Indices
     anchored: NDArray[np.bool_]
@@ -21,9 +21,9 @@ class Standing:
 
 
 def standing(settled: Indices, fixed: NDArray[np.bool_], different: Indices) -> Standing:
-    """Settled clusters begin as they are, less the faces that a constraint takes out; all others begin alone.
+    """Settled clusters start as they are, without the faces that a constraint takes out; all other faces start alone.
 
-    Raises ValueError where a fixed face has no cluster, or two fixed faces of one cluster are said to be different.
+    Raises ValueError if a fixed face has no cluster, or two fixed faces of one cluster are `different`.
     """
     if np.any(fixed & (settled < 0)):
         raise ValueError(f"face {np.flatnonzero(fixed & (settled < 0))[0]} is fixed, but in no cluster")
@@ -31,7 +31,7 @@ def standing(settled: Indices, fixed: NDArray[np.bool_], different: Indices) -> 
     for one, other in different[settled[different[:, 0]] == settled[different[:, 1]]]:
         if fixed[one] and fixed[other]:
             raise ValueError(f"faces {one} and {other} are different people, but fixed in one cluster")
-        # Both go where neither is fixed: each then joins what it is nearer to.
+        # If neither is fixed, take both out: each then joins whatever it is closer to.
         alone[one] |= not fixed[one]
         alone[other] |= not fixed[other]
     numbers, member_of = np.unique(settled[~alone], return_inverse=True)
@@ -43,10 +43,10 @@ def standing(settled: Indices, fixed: NDArray[np.bool_], different: Indices) -> 
 
 
 def numbered(clusters: Indices, settled: Indices, fixed: NDArray[np.bool_]) -> Indices:
-    """(n,) clusters under any names -> their numbers: what a cluster was called, or a number above all of `settled`.
+    """(n,) arbitrary cluster labels -> stable numbers: a cluster's earlier number, or one above all of `settled`.
 
-    Of several claims to a number, or of a cluster to several, that of fixed faces goes first, then that of the most
-    faces, then the lower number.
+    If several clusters claim a number, or a cluster claims several, most fixed faces win, then most faces, then the
+    lower number.
     """
     claiming = np.flatnonzero(settled >= 0)
     claims, which, votes = np.unique(
