@@ -188,7 +188,7 @@ def _detector(settings: VisionSettings, finder: WeightsFinder) -> Callable[[], D
     if settings.detector == "dlib":
         return _dlib_detector(finder)
     try:
-        return partial(YuNet, _find_yunet(finder).path, settings.canvas)
+        return partial(YuNet, _find_yunet(finder).path, settings.canvas, settings.tiles)
     except MissingWeights as error:
         if settings.detector == "yunet":
             raise

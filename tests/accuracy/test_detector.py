@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from facewire.server.vision import runtime
 from facewire.server.vision.detector import HEADS, MIN_SCORE, NMS_OVERLAP, STRIDES, Detection, YuNet
 from facewire.server.vision.image import ImageLimits, Pixels, decode_image
 from facewire.server.vision.models import YUNET_FILE
-from facewire.server.vision.opening import VisionSettings
+from facewire.server.vision.opening import VisionSettings, open_analyser
 from facewire.server.vision.weights import WeightsFinder
 
 LFW_PICTURES = 60
@@ -41,6 +44,16 @@ def lfw(shared: Path) -> list[Pixels]:
 
 def read(path: Path) -> Pixels:
     return decode_image(path.read_bytes(), ImageLimits())
+
+
+def png(picture: Pixels) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def enlarged(image: Pixels, side: int) -> Pixels:
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def middle(face: Detection) -> np.ndarray:
@@ -179,6 +192,19 @@ def test_everybody_in_a_panorama_once(yunet: YuNet, lfw: list[Pixels], upright: 
 def test_in_one_tile_a_panorama_is_searched_as_a_whole(weights: Path, yunet: YuNet, lfw: list[Pixels]) -> None:
     picture, places = panorama(yunet, lfw, (9000, 700), 40)
     assert len(YuNet(weights, 1920, tiles=1).detect(picture)) < len(places) / 2
+
+
+def test_the_server_searches_in_as_many_tiles_as_it_is_told(weights_dir: Path, yunet: YuNet, lfw: list[Pixels]) -> None:
+    picture, places = panorama(yunet, lfw, (9000, 700), 40)
+    with closing(open_analyser(VisionSettings(weights_dir=weights_dir, tiles=1, emotion="off"))) as analyser:
+        found = analyser.faces(png(picture)).faces
+    assert len(found) < len(places) / 2
+
+
+def test_a_picture_of_many_pixels_is_searched_as_a_smaller_one(yunet: YuNet, lfw: list[Pixels]) -> None:
+    for image in lfw[:6]:
+        small, large = (enlarged(image, side) for side in (1900, 5900))
+        assert found_at(yunet.detect(large), middle(yunet.detect(small)[0]) * 5900 / 1900, within=60)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (250, 250), (900, 1400)])
