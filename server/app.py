@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cv2
 
-from facewire.protocol.text import printable_lines
+from facewire.protocol.text import counted, counted_people, printable_lines
 from facewire.server.albums.database import AlbumsUnavailable
 from facewire.server.albums.service import AlbumService
 from facewire.server.errors import StartError, StorageFailed
@@ -107,8 +107,9 @@ def build(settings: Settings, open_things: ExitStack) -> Listener:
     )
     counts = recognition.counts()
     log.info(
-        "%s of %s with %d people, %d templates; ready in %.1f s",
-        settings.db, recognition.gallery.spec.model, counts.people, counts.templates, time.perf_counter() - begun,
+        "%s of %s with %s, %s; ready in %.1f s",
+        settings.db, recognition.gallery.spec.model, counted_people(counts.people),
+        counted(counts.templates, "template"), time.perf_counter() - begun,
     )  # fmt: skip
     albums = open_albums(recognition, settings, open_things)
     dispatcher = Dispatcher(recognition, token=settings.token, albums=albums)

@@ -100,7 +100,10 @@ def suggesting(client: FaceClient, *names: str) -> Iterator[None]:
 
 
 def with_hint(error: ServerRefused, words: Sequence[str], known: Sequence[str]) -> ServerRefused:
-    """The same error, which says what the first of `words` that is like one of `known` may have meant."""
+    """The same error, which says what the first of `words` that is like one of `known` may have meant, unless the
+    server has said so."""
+    if "; did you mean " in error.message:
+        return error
     hint = next((hint for word in words if (hint := did_you_mean(word, known))), "")
     return type(error)(error.code, error.message + hint, error.retry_after_ms)
 

@@ -76,7 +76,8 @@ class PhotoZip:
 
     def _listed(self) -> tuple[list[tuple[zipfile.ZipInfo, str]], LeftOut]:
         """The files with their names, and counts of service files that systems add to ZIPs unasked."""
-        infos = [info for info in self._zip.infolist() if not info.is_dir()]
+        # Not ZipInfo.is_dir, which fails on an empty name.
+        infos = [info for info in self._zip.infolist() if not info.filename.endswith("/")]
         # A folder's name may also end in a backslash, so only the decoded name tells.
         named = [(info, name) for info, name in zip(infos, names_of(infos), strict=True) if not name.endswith("/")]
         kept, left_out = sorted_out(name for _, name in named)

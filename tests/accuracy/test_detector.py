@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from facewire.server.vision import runtime
 from facewire.server.vision.detector import HEADS, MIN_SCORE, NMS_OVERLAP, STRIDES, Detection, YuNet
@@ -41,6 +44,16 @@ def lfw(shared: Path) -> list[Pixels]:
 
 def read(path: Path) -> Pixels:
     return decode_image(path.read_bytes(), ImageLimits())
+
+
+def png(picture: Pixels) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def enlarged(image: Pixels, side: int) -> Pixels:
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def middle(face: Detection) -> np.ndarray:
@@ -181,18 +194,21 @@ def test_in_one_tile_a_panorama_is_searched_as_a_whole(weights: Path, yunet: YuN
     assert len(YuNet(weights, 1920, tiles=1).detect(picture)) < len(places) / 2
 
 
-def test_the_setting_reaches_the_detector_that_serves(weights_dir: Path, yunet: YuNet, lfw: list[Pixels]) -> None:
+def test_the_server_searches_in_as_many_tiles_as_it_is_told(weights_dir: Path, yunet: YuNet, lfw: list[Pixels]) -> None:
     picture, places = panorama(yunet, lfw, (9000, 700), 40)
-    encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
     found = {}
     for tiles in (1, 16):
-        analyser = open_analyser(VisionSettings(weights_dir=weights_dir, downloads=False, tiles=tiles, emotion="off"))
-        try:
-            found[tiles] = len(analyser.faces(encoded).faces)
-        finally:
-            analyser.close()
+        settings = VisionSettings(weights_dir=weights_dir, downloads=False, tiles=tiles, emotion="off")
+        with closing(open_analyser(settings)) as analyser:
+            found[tiles] = len(analyser.faces(png(picture)).faces)
     assert found[1] < len(places) / 2
     assert found[16] >= 0.95 * len(places)
+
+
+def test_a_picture_of_many_pixels_is_searched_as_a_smaller_one(yunet: YuNet, lfw: list[Pixels]) -> None:
+    for image in lfw[:6]:
+        small, large = (enlarged(image, side) for side in (1900, 5900))
+        assert found_at(yunet.detect(large), middle(yunet.detect(small)[0]) * 5900 / 1900, within=60)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (250, 250), (900, 1400)])

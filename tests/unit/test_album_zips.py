@@ -47,6 +47,11 @@ class TestZips:
         files = {"__MACOSX/._a.png": b"x", "in/.DS_Store": b"x", "Thumbs.db": b"x", "in/._b.png": b"x", "in/": b""}
         assert entries(made(tmp_path, files)) == []
 
+    def test_a_file_without_a_name(self, tmp_path: Path) -> None:
+        path = made(tmp_path, {"a.png": portrait(1), "nameless": portrait(2)})
+        path.write_bytes(path.read_bytes().replace(b"nameless", bytes(8)))  # zipfile ends names there
+        assert {entry.data for entry in entries(path)} == {portrait(1), portrait(2)}
+
     def test_an_encrypted_one(self, tmp_path: Path) -> None:
         data = bytearray(made(tmp_path, {"a.png": portrait(1)}).read_bytes())
         central = data.index(b"PK\x01\x02")
