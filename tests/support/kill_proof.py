@@ -1,11 +1,11 @@
-"""kill -9 of the server and of create_db at random instants, under load, again and again on one gallery.
+"""Kills (-9) the server and create_db at random moments under load, repeatedly on one gallery.
 
     python -m tests.support.kill_proof --times 100
 
-Clients change the gallery over the wire, each its own people, and others ask who is in pictures, while create_db brings
-a growing folder in. After every kill: what was acknowledged is there; of the one change each client had under way, all
-or nothing; nothing else; create_db's folder before or after; SQLite finds nothing wrong; and search gives
-the answers of the exact search. Then everything starts again on what is left.
+Clients change the gallery over the wire, each its own people, and others identify pictures, while create_db adds a
+growing folder. After every kill: acknowledged changes are there; the one change that each client had under way is there
+completely or not at all; nothing else has changed; create_db's folder is as before or after; SQLite's integrity check
+passes; and search agrees with exact search. Then everything starts again on the same gallery.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ from tests.support.synthetic_server import MODEL, synthetic_server
 WRITERS, READERS = 3, 1
 
 FACES = (0, 3, 4, 15, 16, 19, 20)
-"""Dark colours: pictures of one face differ by their grounds, and are never taken for copies of each other."""
+"""Dark colours: pictures of one face differ by their backgrounds, and are never taken for duplicates."""
 
 GRAIN = 0.15
-"""No two templates are alike: of two that are, either is a right answer."""
+"""Noise that makes all templates different: of two equal ones, either would be a correct answer."""
 
 ALIKE: tuple[Acceptable, ...] = ("nearer_to_another",)
-"""Many people share a face here, so nobody is told from a mislabel."""
+"""Many people share a face here, so every picture looks like a mislabel."""
 
 LONGEST_LIFE_S = 3.0
 PATIENCE_S = 60.0
 
 People = Mapping[str, frozenset[str]]
-"""Names, and the labels of their pictures."""
+"""Names with the labels of their pictures."""
 
 Change = tuple[Callable[[FaceClient], object], People]
-"""What is asked, and whom there is afterwards."""
+"""A request, and the people after it."""
 
 
 class Fresh:
-    """Names, labels and pictures that were never used before, for one client."""
+    """Generates new names, labels and pictures for one client."""
 
     def __init__(self, prefix: str, rng: random.Random) -> None:
         self.rng, self._prefix, self._count = rng, prefix, 0
@@ -73,7 +73,7 @@ class Fresh:
         return self.rng.choice(sorted(people))
 
 
-# One line or a few each: whom there is -> what to ask, and whom there is then. They need two people to work on.
+# Each maps the current people to a request and the people after it. They need at least two people.
 
 
 def enrol(people: People, fresh: Fresh) -> Change:
@@ -127,7 +127,7 @@ OPERATIONS = (enrol, enrol, enrol, enrol_many, rename, merge, split, remove, era
 
 @dataclass
 class Writer:
-    """A client with people of its own: those `acknowledged`, and those if what is `under_way` was done."""
+    """A client with its own people: `acknowledged`, and those if the change `under_way` was applied."""
 
     fresh: Fresh
     prefix: str
@@ -147,14 +147,14 @@ class Writer:
                 self.changes += 1
 
     def settle(self, found: People) -> None:
-        """Hold the gallery to what this client was told; go on from what it holds."""
+        """Checks the gallery against this client's answers, and continues from its state."""
         allowed = [self.acknowledged] + ([] if self.under_way is None else [self.under_way])
         assert found in allowed, f"{self.prefix}: found {found}, acknowledged and under way: {allowed}"
         self.acknowledged, self.under_way = found, None
 
 
 def read(address: tuple[str, int], stop: threading.Event) -> None:
-    """Load, and answers that must be whole."""
+    """Reads in a loop, as load, and checks that answers are complete."""
     with suppress(ConnectionLost), FaceClient(*address, timeout=PATIENCE_S) as client:
         while not stop.is_set():
             (face,) = client.identify(portrait(FACES[0]), k=3).faces
@@ -162,7 +162,7 @@ def read(address: tuple[str, int], stop: threading.Event) -> None:
 
 
 def serve(db: Path, ready: Connection) -> None:
-    """In a process of its own, until SIGTERM."""
+    """Runs the server in a separate process until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with synthetic_server(db, GRAIN) as address:
@@ -172,7 +172,7 @@ def serve(db: Path, ready: Connection) -> None:
 
 
 def build(folder: Path, db: Path) -> None:
-    """In a process of its own. A batch takes a moment, so that most kills find it embedding."""
+    """Runs create_db in a separate process. Batches are slowed down, so that most kills hit it while embedding."""
     sys.stdout = sys.stderr = Path("/dev/null").open("w")  # noqa: SIM115 - the process's own, to its end
     sys.exit(
         create_db(
@@ -183,7 +183,7 @@ def build(folder: Path, db: Path) -> None:
 
 
 class Proof:
-    """One gallery and all that happens to it."""
+    """One gallery and the rounds run on it."""
 
     def __init__(self, room: Path, seed: int) -> None:
         self.db, self.folder = room / "people.db", room / "faces"
@@ -199,11 +199,11 @@ class Proof:
 
     @property
     def changes(self) -> int:
-        """Acknowledged so far."""
+        """Number of changes acknowledged so far."""
         return sum(writer.changes for writer in self._writers)
 
     def round(self) -> None:
-        """Start everything, kill some of it, and look at what is left."""
+        """Starts everything, kills some of it, and checks what is left."""
         ours, theirs = self._context.Pipe()
         server = self._start(serve, self.db, theirs)
         assert ours.poll(PATIENCE_S), "the server does not start"
@@ -214,7 +214,7 @@ class Proof:
         clients = ThreadPoolExecutor(WRITERS + READERS)
         work = [clients.submit(writer.work, address, stop) for writer in self._writers]
         work += [clients.submit(read, address, stop) for _ in range(READERS)]
-        builder.join(self._rng.uniform(0, LONGEST_LIFE_S))  # or its end
+        builder.join(self._rng.uniform(0, LONGEST_LIFE_S))  # or until it ends
         for name, process in self._rng.choice(
             [[("server", server)], [("create_db", builder)], [("server", server), ("create_db", builder)]]
         ):
@@ -223,7 +223,7 @@ class Proof:
                 self.killed[name] += 1
         stop.set()
         for one in work:
-            one.result()  # raises what a client was refused
+            one.result()  # raises the client's error, if any
         clients.shutdown()
         builder.join(PATIENCE_S)
         server.terminate()
@@ -233,7 +233,7 @@ class Proof:
         self.check()
 
     def check(self) -> None:
-        """Everything that must hold of the database as it lies there."""
+        """Checks all invariants of the database on disk."""
         found = enrolled(self.db)
         for writer in self._writers:
             writer.settle({name: labels for name, labels in found.items() if name.split()[0] == writer.prefix})
@@ -266,7 +266,7 @@ class Proof:
 
 
 def enrolled(db: Path) -> People:
-    """Whom the file holds, and that SQLite finds nothing wrong with it."""
+    """The people in the file; asserts that SQLite's integrity check passes."""
     with closing(sqlite3.connect(db)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
@@ -286,14 +286,14 @@ def enrolled(db: Path) -> People:
 
 
 def check_search(db: Path) -> None:
-    """Every template is found."""
+    """Checks that search finds every template."""
     with Gallery.open(db) as gallery:
         for embedding in gallery.templates().embeddings:
             assert gallery.search(embedding, 1)[0].similarity > 1 - 1e-6
 
 
 def rounds(times: int, seed: int, room: Path) -> Iterator[Proof]:
-    """The proof after every round, until so many processes were killed."""
+    """Yields the proof after every round, until `times` processes have been killed."""
     proof = Proof(room, seed)
     while sum(proof.killed.values()) < times:
         proof.round()
@@ -301,7 +301,7 @@ def rounds(times: int, seed: int, room: Path) -> Iterator[Proof]:
 
 
 def main() -> int:
-    """Run it as asked; raises AssertionError at the first thing that doesn't hold."""
+    """Runs the proof with the given flags; raises AssertionError at the first violation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=100, help="processes to kill (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))

@@ -1,4 +1,4 @@
-"""A real server of a real gallery, whose networks are replaced by colours: enrolling takes no time and never errs."""
+"""A real server on a real gallery, with colours in place of networks: enrolment is instant and never wrong."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.galleries import spec
 from tests.support.synthetic_engine import DIMENSION, LEVEL, identity, painted_faces, painted_quality
 
 SPEC: EmbeddingSpec = replace(spec(DIMENSION, "Facenet512"), template_views=2)
-"""As Facenet512's, but for the dimension, so that there is a threshold for it."""
+"""Facenet512's except for the dimension, so that there is a threshold for it."""
 
 
 class PaintedDetector:
@@ -53,13 +53,13 @@ class ColourEngine:
         return np.ascontiguousarray(image[y : y + height, x : x + width])
 
     def forward(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        # BGR, as painted_faces has it: the number of a colour is that of the file as drawn.
+        # BGR, as in painted_faces; reversed, because colours are numbered by the RGB file.
         middles = [np.rint(crop[len(crop) // 2, len(crop[0]) // 2][::-1] / LEVEL) for crop in crops]
         return np.stack([identity(tuple(middle)) for middle in middles])
 
 
 class PaintedAnalyser(Analyser):
-    """Knows that patches of one colour are all the detail there is."""
+    """An analyser for patches of one colour, without networks or detail."""
 
     def quality(self, face: Face, picture: Picture) -> FaceQuality:
         return painted_quality(face)
@@ -70,14 +70,14 @@ class PaintedAnalyser(Analyser):
 
 @dataclass(frozen=True, slots=True)
 class Living:
-    """What serves, and where."""
+    """A running server: its service and address."""
 
     service: Recognition
     gallery: Gallery
     address: tuple[str, int]
 
     def client(self) -> FaceClient:
-        """Another client, connected at its first request."""
+        """Another client, which connects on its first request."""
         return FaceClient(*self.address, timeout=60)
 
 
@@ -93,7 +93,7 @@ def painted_analyser(decoder: Decoder | None = None) -> Iterator[Analyser]:
 
 @contextlib.contextmanager
 def living_service(db: Path, decoder: Decoder | None = None) -> Iterator[tuple[Recognition, Gallery]]:
-    """A service on the gallery at `db`, which is created where it is missing."""
+    """A service on the gallery at `db`, which is created if missing."""
     with (
         painted_analyser(decoder) as analyser,
         Gallery.open(db) if db.exists() else Gallery.create(db, SPEC) as gallery,

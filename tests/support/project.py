@@ -1,4 +1,4 @@
-"""create_db on real files and a real SQLite, with painted faces instead of a network."""
+"""create_db with real files and a real database, and painted faces instead of networks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Project:
         return main(arguments, open_engine=lambda choice: self.engine)
 
     def who(self, number: int) -> str:
-        """The name that the face of that colour is known by."""
+        """The name under which the face of this colour is identified."""
         with Gallery.open(self.db) as gallery:
             (match,) = gallery.search(embedding_of(number), 1)
             return match.name if match.similarity > 0.99 else "nobody"
@@ -56,7 +56,7 @@ class Project:
 
 
 def content(db: Path) -> list[tuple[object, ...]]:
-    """Everything that matters in a database, and that SQLite finds nothing wrong with it."""
+    """The relevant contents of a database; asserts that SQLite's integrity check passes."""
     with closing(sqlite3.connect(db)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -1,4 +1,4 @@
-"""The album that most tests of albums are about, and how they ask about it."""
+"""The album used by most tests of albums, and queries on it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from facewire.server.gallery.records import KeptTemplate
 from facewire.server.gallery.sqlite import SqliteGallery as Gallery
 from tests.support.synthetic_engine import draw, portrait
 
-ADA, BEN, CLEO = 5, 22, 41  # numbers of colours, which are people
+ADA, BEN, CLEO = 5, 22, 41  # numbers of colours, which stand for people
 LEFT, RIGHT = (2.0, 10.0, 24.0, 24.0), (34.0, 10.0, 24.0, 24.0)
 
 
 def fill_trip(albums: AlbumClient) -> None:
-    """An album called Trip: three of Ada, two of Ben, one of both, one of nobody; processed."""
+    """Creates and processes an album called Trip: three photos of Ada, two of Ben, one of both, one of nobody."""
     albums.create("Trip")
     photos = [
         *((f"day 1/ada {n}.png", portrait(ADA, shade=n)) for n in range(3)),
@@ -36,7 +36,7 @@ def fill_trip(albums: AlbumClient) -> None:
 
 
 def of(albums: AlbumClient, number: int, album: str = "Trip") -> AlbumPerson:
-    """The person of the album that a drawn face belongs to."""
+    """The album's person for a drawn face."""
     found = albums.search_samples(album, [portrait(number)])
     persons = {match.person for photo in found.photos for match in photo.matches}
     (person,) = persons
@@ -44,7 +44,7 @@ def of(albums: AlbumClient, number: int, album: str = "Trip") -> AlbumPerson:
 
 
 def templates_of(name: str, room: Path) -> tuple[KeptTemplate, ...]:
-    """What the gallery beside the albums has of a person."""
+    """A person's templates in the gallery next to the albums."""
     with Gallery.open(room / "gallery.db") as gallery:
         return gallery.show(name, 0, 100, crops=True)[1]
 
