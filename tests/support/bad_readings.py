@@ -39,7 +39,7 @@ def plan(data: bytes, limits: ImageLimits, enough: int | None) -> Plan:
     made = reading.plan(data, limits, enough)
     return (
         replace(made, data=data) if PLEASE in data else made
-    )  # the marker would otherwise be dropped, as it isn't part of the picture
+    )  # the marker is no part of the picture
 
 
 def decode(plan: Plan, limits: ImageLimits, enough: int | None, into: Room) -> Photo:

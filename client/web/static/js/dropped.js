@@ -1,6 +1,5 @@
-// What somebody dropped or chose: {items, others}. `items` are {file, name} of every photo and ZIP, folders and all that
-// is in them; `others` the names of the files that are neither; `service` counts the files and folders that systems leave
-// beside pictures (protocol/clutter.py).
+// Dropped or chosen files, including folders' contents. `items`: {file, name} of every photo and ZIP; `others`: names of
+// files that are neither; `service`: counts of files and folders left by systems (protocol/clutter.py).
 
 import { isClutter, isPicture } from "./formats.js";
 
@@ -40,7 +39,7 @@ async function walk(entry, found) {
     return;
   }
   const reader = entry.createReader();
-  for (;;) {  // a reader gives a hundred at a time
+  for (;;) {  // a reader returns a hundred entries at a time
     const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
     if (!some.length) return;
     for (const one of some) {
