@@ -37,9 +37,7 @@ def before_looking(data: bytes, limits: ImageLimits) -> tuple[int, int]:
 def plan(data: bytes, limits: ImageLimits, enough: int | None) -> Plan:
     _misbehave(data, header=True)
     made = reading.plan(data, limits, enough)
-    return (
-        replace(made, data=data) if PLEASE in data else made
-    )  # the marker is no part of the picture
+    return replace(made, data=data) if PLEASE in data else made  # the marker is no part of the picture
 
 
 def decode(plan: Plan, limits: ImageLimits, enough: int | None, into: Room) -> Photo:

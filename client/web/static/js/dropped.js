@@ -1,5 +1,5 @@
-// Dropped or chosen files, including folders' contents. `items`: {file, name} of every photo and ZIP; `others`: names of
-// files that are neither; `service`: counts of files and folders left by systems (protocol/clutter.py).
+// Dropped or chosen files, including folders' contents. `items`: {file, name} of every photo and ZIP; `others`: names
+// of files that are neither; `service`: counts of files and folders left by systems (protocol/clutter.py).
 
 import { isClutter, isPicture } from "./formats.js";
 

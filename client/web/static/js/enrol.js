@@ -31,8 +31,8 @@ export function acceptable({ shortcomings }) {
   return hopeless ? null : shortcomings.map(({ reason }) => reason);
 }
 
-// Enrols a picture of `name`; `more`: label, point, accepted reasons. Resolves to the answer, with refusals in `rejected`.
-// Shows a notice for each doubt.
+// Enrols a picture of `name`; `more`: label, point, accepted reasons. Resolves to the answer, with refusals in
+// `rejected`. Shows a notice for each doubt.
 export async function enrolOne(name, picture, { accept = [], ...more }) {
   const answer = await upload("/api/enrol", { name, ...more, accept: accept.join(",") || undefined }, picture);
   answer.doubts.forEach((doubt) => notice(`${name} is enrolled, but ${reasonsOf(doubt).join(" ").replace(/^(It|There) /, (word) => word.toLowerCase())}`, { bad: true }));
