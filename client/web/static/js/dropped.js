@@ -7,7 +7,7 @@ export const isZip = (file) => /\.zip$/i.test(file.name) || file.type === "appli
 
 export async function chosen(files) {
   const found = { items: [], others: [], service: 0 };
-  const passed = new Set();  // of a chosen folder every file is told, those of service folders, too
+  const passed = new Set();  // for a chosen folder, browsers list every file, including those in service folders
   for (const file of [...files]) {
     const name = file.webkitRelativePath || file.name;
     const parts = name.split("/");

@@ -3,7 +3,7 @@
 //   batches   files dropped together, and their progress (batches.js)
 //   files     {batch, zip: 0 or 1, number, name, file} of those still to be sent; a row goes in the very transaction that
 //             counts its file as done, so nothing is lost or counted twice wherever a worker is stopped
-//   places    where a ZIP goes on: {upload, received} under its key
+//   places    where to resume a ZIP: {upload, received} by key
 
 import { newBatch, tally, zipKey } from "./batches.js";
 
