@@ -1,8 +1,8 @@
 // Files to be uploaded, copied into the browser's own database (IndexedDB), so that they outlive the page.
 //
 //   batches   files dropped together, and their progress (batches.js)
-//   files     {batch, zip: 0 or 1, number, name, file} of those still to be sent; a row goes in the very transaction that
-//             counts its file as done, so nothing is lost or counted twice wherever a worker is stopped
+//   files     {batch, zip: 0 or 1, number, name, file} of those still to be sent; a row is deleted in the transaction
+//             that counts its file as done, so nothing is lost or counted twice if a worker is stopped
 //   places    where to resume a ZIP: {upload, received} by key
 
 import { newBatch, tally, zipKey } from "./batches.js";
