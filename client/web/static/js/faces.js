@@ -58,8 +58,8 @@ export function hoverCard(face) {
     el("ol", {}, face.candidates.map((one) => el("li", {}, el("span", {}, one.name), el("span", {}, one.similarity.toFixed(2))))));
 }
 
-// A card; `source` shows the picture, `onenrol(name, accept)` is called when somebody says who it is, and resolves to null,
-// or why not: {reasons, accept: what can be accepted, or null}.
+// A card; `source` shows the picture. `onenrol(name, accept)` enrols the face; it resolves to null on success, else to
+// {reasons, accept: reasons that can be accepted, or null}.
 export function faceCard(face, { source, size, selected, onselect, onenrol }) {
   const crop_ = source ? el("span", { class: "face-crop" }, crop(source, size, face.box)) : el("span", { class: "face-crop" });
   const facts = face.similarity === null ? ["nobody is enrolled yet"]
