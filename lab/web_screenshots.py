@@ -1,6 +1,6 @@
 """Takes screenshots of the web page for README and docs/web: synthetic people, a real server, Debian's Chromium.
 
-    python scripts/web_screenshots.py --out docs/web
+    python -m lab.web_screenshots --out docs/web
 
 Needs the packages of requirements-dev.txt and requirements-web.txt, and Chromium. Nobody in the pictures is real.
 """

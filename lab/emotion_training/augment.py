@@ -9,10 +9,10 @@ from torch.nn import functional as F
 TURN = math.radians(10)
 """Heads tilt: YuNet's crops are not turned upright, and neither are FER2013's."""
 SPAN = (0.84, 1.08)
-"""The side of the view as a part of the picture's side. FER2013's pictures are 0.97 of YuNet's box (5 % to 95 %: 0.71
-to 1.38), RAF-DB's 0.82 (0.70 to 0.98); the range makes the network take either for the other."""
+"""The side of the view as a fraction of the picture's side. FER2013's pictures are 0.97 of YuNet's box (5 % to 95 %:
+0.71 to 1.38), RAF-DB's 0.82 (0.70 to 0.98); the range makes the network take either for the other."""
 SHIFT = 0.05
-"""Of the picture's side: YuNet's own spread is 0.08 to either side (5 % to 95 %)."""
+"""As a fraction of the picture's side: YuNet's own spread is 0.08 to either side (5 % to 95 %)."""
 STRETCH = 0.06
 """Wider or narrower by this much: perspective, and heads half turned away."""
 GAMMA = 0.35
@@ -20,7 +20,7 @@ GAMMA = 0.35
 SHADE = 0.15
 """A light from one side, that much brighter there and darker opposite."""
 NOISE = 0.015
-"""Of full white; at 0.03 dark pictures drowned in it, by eye."""
+"""As a fraction of full white; at 0.03, dark pictures visibly drowned in noise."""
 BLUR_CHANCE, BLUR_SIDES = 0.05, (20, 36)
 """Some faces are seen as if only 20 to 36 px large, as distant people in real photographs are."""
 ERASE_CHANCE, ERASE_SIDE = 0.1, (0.15, 0.4)

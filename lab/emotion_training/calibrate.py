@@ -4,10 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 TEMPERATURES = np.geomspace(0.25, 4.0, 400)
-"""Steps of 0.7 %: finer than 2,500 pictures can tell."""
+"""Steps of 0.7 %: finer than 2,500 pictures can resolve."""
 CERTAIN_ACCURACY = 0.9
-"""`certain` is set so that what is called certain is right this often: about as often as the labels themselves are
-(a tenth of FER2013's are wrong)."""
+"""Accuracy of the answers called certain: about that of the labels themselves (a tenth of FER2013's are wrong)."""
 
 
 def probabilities(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

@@ -18,9 +18,9 @@ FER_TRAIN, FER_PUBLIC, RAF_TRAIN = "fer2013/train.tar.xz", "fer2013/public_test.
 SIZE = 48
 """Pixels a side: FER2013's own size. RAF-DB's 100 px are brought to it by area, like the server's crops."""
 FER_CHOICE = 0.07
-"""Of FER2013's train part, set aside for choosing and calibrating: about 2,000 pictures, accuracy to +-0.010."""
+"""Share of FER2013's train part held out for validation and calibration: about 2,000 pictures, accuracy to +-0.010."""
 RAF_REPORT, RAF_CHOICE = 0.12, 0.05
-"""Of RAF-DB's train part: about 1,470 faces to report on, 610 for choosing and calibrating."""
+"""Shares of RAF-DB's train part: about 1,470 faces for testing, 610 for validation and calibration."""
 TWIN_CORRELATION = 0.96
 """Two pictures whose 16x16 thumbnails correlate this much are one photograph (or its mirror image): all of 72 pairs
 drawn from 0.96 upwards were, by eye, one photograph cut, watermarked or compressed differently. Byte-identical twins

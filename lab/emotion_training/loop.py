@@ -22,7 +22,7 @@ CHECKPOINT = "checkpoint.pt"
 REPORT_EVERY = 20  # batches: a few seconds
 SMOOTHING = 0.1
 SETTLING = 4096
-"""Pictures from which the averaged network's batch statistics are taken."""
+"""Pictures used to recompute the averaged network's batch statistics."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Part:
 
     chosen: Tensor
     done: float
-    """Of the run."""
+    """Fraction of the run completed."""
     seed: int
     mixed: bool
     share: float
-    """Of the batch, by which their loss counts."""
+    """Fraction of the batch: the weight of their loss."""
 
 
 class Subject(Protocol):

@@ -25,9 +25,9 @@ BATCH = 8
 SCALED_ON = 1024
 """Pictures from which the channels' scales are taken."""
 LOUDEST = 0.9998
-"""The quantile of a channel that is stored as 255; what lies above is cut off."""
+"""The quantile of a channel that is stored as 255; higher values are clipped."""
 WHOLE = 1.2
-"""Times its side at which a picture that is a face and nothing else is shown to FaceNet."""
+"""The side of FaceNet's view of a picture that is all face, as a multiple of the picture's side."""
 
 
 class Watcher(Protocol):

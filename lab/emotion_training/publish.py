@@ -29,7 +29,7 @@ Found by YuNet and cropped again, RAF-DB's scored 0.76 to 0.77 from 0.85 to 0.92
 and 0.65."""
 
 WEIGHTS = np.arange(0.0, 1.01, 0.05)
-"""Of the head's logits beside the network's, to choose from."""
+"""Candidate weights of the head's logits relative to the network's."""
 
 SIDES = {"fer2013": 48.0, "rafdb": 100.0}
 """Pixels a side of the data sets' pictures."""

@@ -27,7 +27,7 @@ from lab.train_cohort import Recipe, trained
 HELP = "how near two people at large come: the table of verify's rates"
 RATES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
 COUNTED = 3e-4
-"""Beyond this rate, the people whom FairFace shows twice are most of those who seem alike."""
+"""Below this rate, most similar pairs are people who appear twice in FairFace."""
 SEXES = ("_men", "_women")
 
 
@@ -77,7 +77,7 @@ def _halves(
 
 
 Weighed = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""(n,) scores and what each counts."""
+"""(n,) scores and their weights."""
 
 
 def _scores(cohort: Cohort, probes: Floats, templates: Floats, groups: NDArray[np.str_]) -> Weighed:

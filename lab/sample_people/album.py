@@ -1,4 +1,4 @@
-"""What is drawn of the chosen people, and how it lies on disk."""
+"""The pictures drawn of the chosen people, and their layout on disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lab.sample_people.scenes import PLACES, group_picture, landscape
 
 EXPECTED = "expected.json"
 
-# Given to women and men alike, since nobody decides what the drawn people are; surnames are invented.
+# Given to women and men alike, since nobody decides the gender of the drawn people; surnames are invented.
 NAMES = (
     "Akira_Monase",
     "Alexis_Varnholt",
@@ -39,8 +39,8 @@ NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Album:
-    """JPEG files: `people` by folder name, `probes` by file name, and who is `expected` in each probe (None: nobody
-    enrolled), from left to right."""
+    """JPEG files: `people` by folder name, `probes` by file name; `expected`: the people in each probe from left to
+    right, None for somebody not enrolled."""
 
     people: dict[str, tuple[bytes, ...]]
     probes: dict[str, bytes]
@@ -48,7 +48,7 @@ class Album:
 
 
 def draw_album(model: FaceModel, chosen: Sequence[Chosen], seed: int) -> Album:
-    """The album of all `chosen` but the last, who is the stranger."""
+    """The album of all `chosen` except the last, who is the stranger."""
     *enrolled, stranger = chosen
     names = NAMES[: len(enrolled)]
     people = {name: one.pictures[:-1] for name, one in zip(names, enrolled, strict=True)}
@@ -75,13 +75,13 @@ def draw_album(model: FaceModel, chosen: Sequence[Chosen], seed: int) -> Album:
 
 
 def shown(folder_name: str) -> str:
-    """A folder's name as people read it."""
+    """The display name of a folder."""
     return folder_name.replace("_", " ")
 
 
 def write_album(album: Album, out: Path) -> int:
-    """Replaces `people/`, `probes/` and expected.json in `out`; bytes written. Raises StartError when what is there was
-    not written by this script."""
+    """Replaces `people/`, `probes/` and expected.json in `out`. Returns the bytes written. Raises StartError if
+    existing files were not written by this script."""
     ours = (out / EXPECTED).is_file()
     for folder in (out / "people", out / "probes"):
         if folder.exists() and not ours:
@@ -100,7 +100,7 @@ def write_album(album: Album, out: Path) -> int:
 
 
 def read_album(out: Path) -> Album:
-    """What `write_album` wrote. Raises StartError when there is none."""
+    """Reads the output of `write_album`. Raises StartError if there is none."""
     if not (out / EXPECTED).is_file():
         raise StartError(f"{out} has no {EXPECTED}: draw the people first, without --check", exit_code=2)
     expected = json.loads((out / EXPECTED).read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Are the right faces found, and the right people recognised? One line of a table per recogniser."""
+"""Checks that the right faces are found and the right people recognised. One table row per recogniser."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CLEAR_GAP = 0.02
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
-    """What one recogniser makes of an album; similarities are cosines, the best over a person's templates.
+    """One recogniser's results on an album; similarities are cosines, the best over a person's templates.
 
-    `right` of `asked` faces got their name; `genuine` is the lowest similarity to the right person, `impostor` the
-    highest to a wrong one, `stranger` that of the stranger to anybody.
+    `right` of `asked` faces got the correct name; `genuine`: the lowest similarity to the right person; `impostor`: the
+    highest to a wrong one; `stranger`: the stranger's highest to anybody.
     """
 
     model: str
@@ -34,7 +34,7 @@ class CheckRow:
 
 
 def check_album(album: Album, recogniser: Recogniser) -> CheckRow:
-    """Enrols the album's people and asks for every face of its probes."""
+    """Enrols the album's people and identifies every face of its probes."""
     analyser = recogniser.analyser
     problems: list[str] = []
     templates = [_templates(analyser, name, pictures, problems) for name, pictures in album.people.items()]

@@ -1,4 +1,4 @@
-"""Whom to keep: people whose pictures recognisers find alike, and unlike everybody else's. Draw, look, reject."""
+"""Chooses people whose pictures recognisers find similar to each other and different from everybody else's."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ BOUNDS = {
 
 @dataclass(frozen=True, slots=True)
 class Recogniser:
-    """A model's analyser and what is asked of it."""
+    """A model's analyser and its bounds."""
 
     name: str
     analyser: Analyser
     bounds: Bounds
 
     def embeddings(self, jpegs: Sequence[bytes]) -> Floats | None:
-        """(n, d), one a picture, or None when one of them does not show exactly one face."""
+        """(n, d), one per picture, or None if any picture does not show exactly one face."""
         pictures = [self.analyser.faces(jpeg).faces for jpeg in jpegs]
         if any(len(faces) != 1 for faces in pictures):
             return None
@@ -66,14 +66,14 @@ class Chosen:
 def choose_people(
     model: FaceModel, recognisers: Sequence[Recogniser], count: int, pictures: int, seed: int
 ) -> list[Chosen]:
-    """`count` people with `pictures` + 1 pictures each, every one of another kind of face.
+    """`count` people with `pictures` + 1 pictures each, all from different face clusters.
 
-    Raises StartError when too few are found.
+    Raises StartError if too few are found.
     """
     chosen: list[Chosen] = []
     with tqdm(total=count, desc="choosing people", unit="person") as progress:
         for attempt in range(MOST_CANDIDATES):
-            # A generator per candidate: what one draws does not depend on how far its forerunners came.
+            # A generator per candidate, so that a draw does not depend on how far earlier candidates got.
             rng = np.random.default_rng([seed, attempt])
             free = sorted(set(range(len(model.centres))) - {one.person.cluster for one in chosen})
             if not free:
@@ -110,7 +110,7 @@ def _candidate(
 ) -> Chosen | None:
     person = draw_person(model, cluster, rng)
     smiles = [SMILES[index % len(SMILES)] for index in range(pictures + 1)]
-    # The first picture alone settles most cases, and costs a fifth.
+    # The first picture alone rejects most candidates, at a fifth of the cost.
     first = jpeg_of(draw_portrait(model, person, smiles[0], rng))
     if _embedded([first], recognisers[:1], chosen) is None:
         return None
@@ -122,7 +122,7 @@ def _candidate(
 def _embedded(
     jpegs: Sequence[bytes], recognisers: Sequence[Recogniser], chosen: Sequence[Chosen]
 ) -> tuple[Floats, ...] | None:
-    """Each recogniser's embeddings, or None as soon as one is not content."""
+    """Each recogniser's embeddings, or None as soon as one rejects them."""
     found: list[Floats] = []
     for index, recogniser in enumerate(recognisers):
         embeddings = recogniser.embeddings(jpegs)

@@ -13,9 +13,9 @@ _ORIENTATION, _SHORT = 0x0112, 3
 
 
 def with_orientation(jpeg: bytes, orientation: int) -> bytes:
-    """The same JPEG file with an EXIF block that says how to turn it (1 to 8).
+    """The same JPEG file with an EXIF block of this orientation (1 to 8).
 
-    Raises ValueError for bytes that are no JPEG file or another number.
+    Raises ValueError if the bytes are not a JPEG file or the number is out of range.
     """
     if not jpeg.startswith(_START_OF_IMAGE):
         raise ValueError("these bytes are no JPEG file")

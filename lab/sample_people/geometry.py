@@ -33,7 +33,7 @@ MIRRORED_ORDER = [1, 0, 2, 4, 3]
 
 
 def _border() -> Points:
-    """Twelve points around the canvas that keep the warp from bending what is far from the face."""
+    """Twelve points around the canvas that keep the warp from bending areas far from the face."""
     steps = np.linspace(0, SIDE - 1, 4)
     return np.array([(x, y) for x in steps for y in steps if {x, y} & {steps[0], steps[-1]}])
 
@@ -43,7 +43,7 @@ CANVAS_POINTS: Points = np.vstack([LANDMARKS, BORDER])
 
 
 def mirrored(landmarks: Points) -> Points:
-    """(n, 5, 2) canvas landmarks of the same faces seen in a mirror."""
+    """(n, 5, 2) canvas landmarks of the mirrored faces."""
     turned = landmarks[:, MIRRORED_ORDER].copy()
     turned[..., 0] = SIDE - 1 - turned[..., 0]
     return turned
@@ -64,8 +64,8 @@ def moved(points: Points, matrix: NDArray[np.float64]) -> Points:
 
 
 def to_canvas(picture: NDArray[np.uint8], landmarks: Points) -> tuple[NDArray[np.uint8], Points]:
-    """The face on the canvas, its landmarks brought to LANDMARKS by a thin-plate spline, and where a mere similarity
-    would have brought them: the face's shape, (5, 2)."""
+    """The face warped to the canvas by a thin-plate spline that maps its landmarks to LANDMARKS, and its shape: (5, 2)
+    landmarks after a similarity transform only."""
     matrix = similarity(landmarks, LANDMARKS)
     source = np.vstack([landmarks, moved(BORDER, similarity(LANDMARKS, landmarks))])
     warped = _sampled(picture, (_canvas_weights() @ source).astype(np.float32).reshape(SIDE, SIDE, 2))
@@ -73,7 +73,7 @@ def to_canvas(picture: NDArray[np.uint8], landmarks: Points) -> tuple[NDArray[np
 
 
 def from_canvas(layers: Image, shape: Points) -> Image:
-    """(SIDE, SIDE, c) on the canvas, bent so that its landmarks lie where `shape` says."""
+    """(SIDE, SIDE, c) on the canvas, warped so that its landmarks are at `shape`."""
     weights = _spline_weights(np.vstack([shape, BORDER]))
     sampled = _sampled(layers, (weights @ CANVAS_POINTS).astype(np.float32).reshape(SIDE, SIDE, 2))
     return np.asarray(sampled, np.float32)

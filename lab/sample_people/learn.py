@@ -1,4 +1,4 @@
-"""An LFW-style folder -> faces on the canvas, to learn from. They stay in memory: no picture is ever copied."""
+"""Reads training faces from an LFW-style folder onto the canvas. They stay in memory: no picture is ever copied."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ ODD = 0.32
 
 @dataclass(frozen=True, slots=True)
 class AlignedFaces:
-    """`textures` (n, SIDE, SIDE, 3) uint8 RGB with the landmarks in one place, `shapes` (n, 5, 2) where they were."""
+    """`textures`: (n, SIDE, SIDE, 3) uint8 RGB with aligned landmarks; `shapes`: (n, 5, 2) the original landmarks."""
 
     textures: NDArray[np.uint8]
     shapes: Points
 
 
 def learn_faces(folder: Path, analyser: Analyser, most: int) -> AlignedFaces:
-    """Up to `most` clear frontal faces below `folder` (one folder a person), spread over the people.
+    """Up to `most` clear frontal faces below `folder` (one folder per person), spread over the people.
 
-    Raises StartError when the folder is missing or shows too few faces.
+    Raises StartError if the folder is missing or shows too few faces.
     """
     if not folder.is_dir():
         raise StartError(f"{folder} is not a folder: give one in LFW's layout, Name/picture.jpg", exit_code=2)

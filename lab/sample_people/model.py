@@ -1,8 +1,8 @@
-"""`FaceModel`: what faces look like, as a mixture of Gaussians over principal components.
+"""`FaceModel`: a generative model of faces, as a mixture of Gaussians over principal components.
 
-Textures and shapes are split into the part that equals its mirror image (even) and the part that is its negative (odd).
-The even part is who somebody is, the odd part is pose and light from one side. Drawn apart, faces stay symmetrical;
-one PCA over both draws them crooked. Each part's PCA comes from the n x n Gram matrix, exactly.
+Textures and shapes are split into a part that equals its mirror image (even) and a part that is its negative (odd). The
+even part is identity, the odd part is pose and sidelight. Drawing them separately keeps faces symmetrical; a single PCA
+over both gives crooked faces. Each part's PCA is computed exactly from the n x n Gram matrix.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class FaceModel:
 
 
 def fit_model(faces: AlignedFaces, clusters: int, rng: np.random.Generator) -> FaceModel:
-    """The model of `faces`; `rng` only starts the clustering."""
+    """Fits the model to `faces`; `rng` only initialises the clustering."""
     flipped = mirrored(faces.shapes)
     mean_shape = (faces.shapes.mean(axis=0) + flipped.mean(axis=0)) / 2
     mean = faces.textures.mean(axis=0, dtype=np.float64)
@@ -102,7 +102,7 @@ def _part(
         advance()
     k = min(k, n)
     vectors = np.linalg.eigh(gram)[1][:, ::-1][:, :k]
-    # An eigenvector's sign is arbitrary; fixed here, so that a seed draws the same people everywhere.
+    # An eigenvector's sign is arbitrary; it is fixed here, so that a seed gives the same people everywhere.
     vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(k)])
     coefficients = np.asarray(vectors * np.sqrt(n), np.float64)
     components = np.empty((k, SIDE, SIDE, 3), np.float32)

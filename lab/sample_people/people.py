@@ -1,4 +1,4 @@
-"""Somebody who does not exist, and how they look in one picture: coefficients, no pixels yet."""
+"""A synthetic person, and their look in one picture, as coefficients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SMILES = (-0.4, 1.6, 0.3, 2.2)
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """`even` (k,) and `odd` (m,) standard normal draws that make them who they are; `cluster` is the kind of face."""
+    """`even` (k,) and `odd` (m,): standard normal draws that define the person; `cluster`: the kind of face."""
 
     cluster: int
     even: Coefficients
@@ -39,13 +39,13 @@ class Look:
 
 
 def draw_person(model: FaceModel, cluster: int, rng: np.random.Generator) -> Person:
-    """Somebody of the given kind."""
+    """A person from the given cluster."""
     even, odd = len(model.even.textures), len(model.odd.textures)
     return Person(cluster, rng.standard_normal((even,)), rng.standard_normal((odd,)))
 
 
 def draw_look(model: FaceModel, person: Person, smile: float, rng: np.random.Generator) -> Look:
-    """The person once more: most of what they are, some chance, and as much of a smile as asked for."""
+    """A new look of the person: mostly their identity, some random variation, and the given amount of smile."""
     even = KEPT * person.even + FRESH * rng.standard_normal(len(person.even))
     odd = KEPT * person.odd + FRESH * rng.standard_normal(len(person.odd))
     coefficients = model.centres[person.cluster] + GAIN * model.spreads[person.cluster] * even

@@ -1,4 +1,4 @@
-"""A look -> pixels: the face on its canvas, cut out softly, and photographed onto a background."""
+"""Renders a look: the face on its canvas, cut out softly, and photographed in front of a background."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FACE_SHARPENING, HAIR_SHARPENING = (0.7, 1.6), (0.7, 5.0)
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """`pixels` (SIDE, SIDE, 3) with `alpha` (SIDE, SIDE), 1 where there is somebody."""
+    """`pixels` (SIDE, SIDE, 3) with `alpha` (SIDE, SIDE), 1 on the person."""
 
     pixels: Image
     alpha: Mask
@@ -49,7 +49,7 @@ class Shot:
 
 
 def draw_shot(rng: np.random.Generator) -> Shot:
-    """Small differences, as between two pictures of an album."""
+    """Random small differences, like between two pictures of an album."""
     return Shot(
         scale=rng.uniform(1.28, 1.5),
         turn=rng.normal(0, 3),
@@ -76,7 +76,7 @@ def cut_out(model: FaceModel, look: Look) -> Cutout:
 
 
 def photograph(cutout: Cutout, shot: Shot, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """(PICTURE, PICTURE, 3) RGB: the cutout before its own colours, out of focus."""
+    """(PICTURE, PICTURE, 3) RGB: the cutout in front of its own colours, out of focus."""
     background = cv2.GaussianBlur(cutout.pixels, (0, 0), 22)
     alpha = cutout.alpha[..., None]
     together = cutout.pixels * alpha + background * (1 - alpha)
@@ -87,14 +87,14 @@ def photograph(cutout: Cutout, shot: Shot, rng: np.random.Generator) -> NDArray[
 
 
 def placement(shot: Shot) -> NDArray[np.float64]:
-    """The 2x3 matrix canvas -> picture, about the middles of both."""
+    """The 2x3 matrix canvas -> picture, about their centres."""
     matrix = np.asarray(cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), shot.turn, shot.scale), np.float64)
     matrix[:, 2] += PICTURE / 2 - SIDE / 2 + np.array(shot.shift)
     return matrix
 
 
 def developed(picture: Image, shot: Shot, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Light, lens and film of a shot on (h, w, 3) pixels."""
+    """Applies a shot's light, blur and grain to (h, w, 3) pixels."""
     across = np.linspace(-1, 1, picture.shape[1], dtype=np.float32)[None, :, None]
     lit = picture * shot.light * (1 + shot.tilt * across)
     if shot.blur > 0.3:  # below, the kernel is a single pixel
@@ -104,7 +104,7 @@ def developed(picture: Image, shot: Shot, rng: np.random.Generator) -> NDArray[n
 
 
 def _tinted(pixels: Image, mean: Image) -> Image:
-    """Colour casts taken back: of the skin towards the mean face's, of everything around the face towards grey."""
+    """Reduces colour casts: of skin towards the mean face's colour, of everything around the face towards grey."""
     face = _inside(0.52, 0.30, 0.36, softness=0.2)[..., None]
     cast = _colour(pixels, face) - _colour(mean, face)
     pixels = pixels - (1 - SKIN_TINT) * cast
@@ -117,13 +117,13 @@ def _sharpened(pixels: Image, where: Mask, amount: float, radius: float) -> Imag
 
 
 def _colour(pixels: Image, weights: Mask) -> NDArray[np.float32]:
-    """(3,) the weighted mean, less its grey."""
+    """(3,) the weighted mean colour minus its grey."""
     mean = (pixels * weights).sum(axis=(0, 1)) / weights.sum()
     return np.asarray(mean - mean.mean(), np.float32)
 
 
 def _silhouette() -> Mask:
-    """Head and shoulders of everybody."""
+    """A mask of head and shoulders."""
     head = _inside(0.47, 0.36, 0.47, softness=0.25)
     shoulders = _inside(1.13, 0.62, 0.30, softness=0.25)
     return np.maximum(head, shoulders)

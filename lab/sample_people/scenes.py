@@ -1,4 +1,4 @@
-"""Pictures that are no portraits: five people before one wall, and a landscape without anybody."""
+"""Pictures other than portraits: five people in front of a wall, and a landscape without people."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def group_picture(cutouts: Sequence[Cutout], rng: np.random.Generator) -> NDArra
 
 
 def landscape(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Hills before an evening sky, (h, w, 3) RGB."""
+    """Hills under an evening sky, (h, w, 3) RGB."""
     width, height = LANDSCAPE_SIZE
     picture = _gradient(width, height, (96, 140, 196), (246, 206, 160))
     cv2.circle(picture, (int(width * 0.72), int(height * 0.36)), 22, (255, 236, 190), -1, cv2.LINE_AA)
@@ -48,7 +48,7 @@ def landscape(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def _with_body(picture: Image, middle: Point, scale: float, cloth: Colour) -> Image:
-    """Shoulders and all that is below them, out of focus; the head comes on top."""
+    """Adds shoulders and body, out of focus; the head is drawn on top later."""
     x, y, wide, high = (round(value) for value in (*middle, 0.62 * SIDE * scale, 0.42 * SIDE * scale))
     arms = y + round(0.75 * SIDE * scale)
     mask = np.zeros((*picture.shape[:2], 1), np.float32)
@@ -68,7 +68,7 @@ def _placed(picture: Image, cutout: Cutout, middle: Point, scale: float) -> Imag
 
 
 def _away_from_the_edges() -> NDArray[np.float32]:
-    """(SIDE, SIDE): 1 but for the canvas's borders, where hair and shoulders end abruptly and have to fade out."""
+    """(SIDE, SIDE): 1 except at the canvas's borders, where hair and shoulders must fade out."""
     inward = np.minimum(np.arange(SIDE), np.arange(SIDE)[::-1]) / SIDE
     beside, above_and_below = np.clip(inward / 0.18, 0, 1), np.clip(inward / 0.1, 0, 1)
     return np.asarray(above_and_below[:, None] * beside, np.float32)

@@ -93,8 +93,8 @@ class Places:
     # ------------------------------------------------------------------------------ with the lock held
 
     def _free_a_strangers_place(self) -> bool:
-        """Evicts the oldest stranger of the address that has most, so no address can shut out another. Nor its own
-        clients: they send their token at once."""
+        """Evicts the oldest stranger of the address that has most, so no address can shut out another. It can't even
+        shut out its own clients, because they send their token at once."""
         held = Counter(stranger.network for stranger in self._strangers)
         oldest_first = sorted(self._strangers, key=lambda stranger: -held[stranger.network])
         # Unread bytes may be a token, so those go last; but if all have unread bytes, the oldest have had their time.

@@ -1,4 +1,4 @@
-"""Strategies for album requests that refuse some values, for the codec's round trips."""
+"""Hypothesis strategies for album requests with restricted values, for the codec's round trips."""
 
 from __future__ import annotations
 

@@ -32,16 +32,16 @@ from tests.support.fake_service import PATIENCE_S, FakeService
 from tests.support.galleries import spec
 from tests.support.synthetic_engine import DIMENSION, SyntheticEngine
 
-THRESHOLD = 0.8  # colours are directions of their own; equal ones have a cosine of 1
+THRESHOLD = 0.8  # different colours are different directions; equal ones have a cosine of 1
 
 
 class PlainJudge:
-    """One threshold, whatever the number of people."""
+    """A judge with a constant threshold, whatever the number of people."""
 
     error_rate = 0.01
 
     def __init__(self, judge: Judge) -> None:
-        """`judge`: of the gallery's people."""
+        """`judge`: for the gallery's people."""
         self._judge = judge
 
     def named(self, embedding: NDArray[np.float32]) -> tuple[Match, float] | None:
@@ -56,13 +56,13 @@ class PlainJudge:
         return THRESHOLD
 
     def strangers_exceed(self, rate: float) -> float:
-        """As clustering expects of Facenet512."""
+        """The distribution that clustering expects of Facenet512."""
         return strangers_exceed(rate)
 
 
 @dataclass
 class Heard:
-    """A connection in process: what it hears of one request."""
+    """An in-process connection that records what is sent about one request."""
 
     news: list[tuple[int, int, Mapping[str, object]]] = field(default_factory=list)
     result: Result | None = None
@@ -84,7 +84,7 @@ class Heard:
 
 
 def ask(service: AlbumService, body: Asks[A]) -> A:
-    """The answer in process, waited for where it takes long. Raises what a client would be told."""
+    """The answer, computed in process; waits for long-running jobs. Raises the error that a client would get."""
     if type(body) not in service.followed:
         return cast(A, service.handlers[type(body)](body))
     heard = Heard()
@@ -110,7 +110,7 @@ def album_service(
     (room / "import").mkdir(exist_ok=True)
     gallery = SqliteGallery.open(db) if db.exists() else SqliteGallery.create(db, spec(DIMENSION, "Facenet512"))
     with gallery:
-        # Of the gallery's own model, which the albums' engine need not be.
+        # An engine of the gallery's model, which may differ from the albums' engine.
         known = SyntheticEngine(model=gallery.spec.model)
         recognition = compose(known, gallery, 0.01, runtime="synthetic")
         settings = AlbumSettings(room / "albums", room / "import", limits or AlbumLimits())
@@ -123,7 +123,7 @@ def album_service(
 
 @contextlib.contextmanager
 def listening(service: AlbumService, **tcp: Any) -> Iterator[tuple[str, int]]:
-    """A real server on a free port: its address."""
+    """A real server on a free port; yields its address."""
     limits = TcpLimits(**tcp)
     listener = Listener(Dispatcher(FakeService(), albums=service), "127.0.0.1", 0, limits=limits)
     listener.start()
@@ -135,7 +135,7 @@ def listening(service: AlbumService, **tcp: Any) -> Iterator[tuple[str, int]]:
 
 @contextlib.contextmanager
 def serving_albums(service: AlbumService, **tcp: Any) -> Iterator[FaceClient]:
-    """A real server on a free port, and a client of it, which outlives it."""
+    """A real server on a free port; yields a client, which outlives it."""
     with contextlib.ExitStack() as stack:
         address = stack.enter_context(listening(service, **tcp))
         with FaceClient(*address, timeout=PATIENCE_S) as client:

@@ -1,8 +1,8 @@
-"""A server of albums with the synthetic engine as a process of its own, so that it can be killed.
+"""A server of albums with the synthetic engine in a separate process, so that it can be killed.
 
-`python -m tests.support.albums_server ROOM SLOW DEATH`: prints its port; every picture takes SLOW seconds. DEATH: a
-moment at which it kills itself, as nobody outside could time it: "fsync N" (the N-th file of which it makes sure that
-it is on disk), "grouping" (before it has found out who is who), or "" for never.
+`python -m tests.support.albums_server ROOM SLOW DEATH`: prints its port; every picture takes SLOW seconds. DEATH: when
+it kills itself, which can't be timed from outside: "fsync N" (at the N-th fsync of a file), "grouping" (before
+clustering), or "" for never.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from _typeshed import HasFileno
 
 POISON = 62
-"""The number of a colour whose portrait kills the server that looks at it, as a bug in a native library would."""
+"""The number of a colour whose portrait kills the server, as a bug in a native library would."""
 
 POISONED_HEADER = b"II*\x00 a TIFF that kills the server that opens it"
 
 
 class DiedEarly(Exception):
-    """It ended before it could say its port."""
+    """The server ended before printing its port."""
 
 
 class FragileEngine(SyntheticEngine):
@@ -50,7 +50,7 @@ class FragileEngine(SyntheticEngine):
 
 
 class FatalCohort(Cohort):
-    """Clustering begins with it."""
+    """Kills the server when clustering starts, as that uses the cohort first."""
 
     def __init__(self) -> None:
         super().__init__(np.eye(DIMENSION, dtype=np.float32), 3)
@@ -77,7 +77,7 @@ def die_at_fsync(number: int) -> None:
 
 
 class FragileDecoder(Decoder):
-    """Asked for a poisoned header it takes the server with it, as no decoder can; what else is in that place may."""
+    """Kills the server on reading a poisoned header. Real decoders can't, but other native code can."""
 
     def look(self, data: bytes, limits: ImageLimits) -> Header:
         if data == POISONED_HEADER:
@@ -103,7 +103,7 @@ def main() -> None:
 
 @contextmanager
 def killable(room: Path, slow: float = 0.0, death: str = "") -> Iterator[tuple[FaceClient, subprocess.Popen[str]]]:
-    """A client of such a server, and its process, which is killed at the end in any case."""
+    """Yields a client of such a server, and its process, which is always killed at the end."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.albums_server", str(room), str(slow), death],
         cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

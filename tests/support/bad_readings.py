@@ -1,7 +1,7 @@
-"""`server.vision.decoding.reading` with faults of its own, on pictures that ask for one.
+"""`server.vision.decoding.reading` with faults, triggered by markers in pictures.
 
-What stands behind `PLEASE` at the end of a file says what happens when its pixels are decoded; `header` before it, when
-its header is read. Every other picture is read as ever. `tests.support.bad_readings` is loaded by children, not here.
+The word after `PLEASE` at the end of a file says what happens when its pixels are decoded; with `header` in front, when
+its header is read. All other pictures are read normally. Child processes load this module; the tests don't.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def before_looking(data: bytes, limits: ImageLimits) -> tuple[int, int]:
 def plan(data: bytes, limits: ImageLimits, enough: int | None) -> Plan:
     _misbehave(data, header=True)
     made = reading.plan(data, limits, enough)
-    return replace(made, data=data) if PLEASE in data else made  # what isn't the picture's is dropped otherwise
+    return replace(made, data=data) if PLEASE in data else made  # the marker is no part of the picture
 
 
 def decode(plan: Plan, limits: ImageLimits, enough: int | None, into: Room) -> Photo:

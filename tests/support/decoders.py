@@ -1,4 +1,4 @@
-"""A decoder that all tests of a run share: starting one takes a fifth of a second."""
+"""A decoder shared by all tests of a run, as starting one takes a fifth of a second."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from facewire.server.vision.decoding.decoder import Decoder
 
 class _Shared(Decoder):
     def close(self) -> None:
-        """Others use it yet."""
+        """Does nothing, as other tests still use it."""
 
 
 @cache

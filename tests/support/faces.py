@@ -1,4 +1,4 @@
-"""Faces for tests of what is measured of them: no detector would take them for people, but what counts is there."""
+"""Drawn faces for tests of quality measures: no detector would find them, but they have the measured features."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def drawn_face(seed: int = 0, size: int = 160) -> NDArray[np.uint8]:
-    """(size, size, 3) RGB: an oval with eyes, nose and mouth, lit from one side, with the grain of skin on it."""
+    """(size, size, 3) RGB: an oval with eyes, nose, mouth and skin texture, lit from one side."""
     choice = np.random.default_rng(seed)
     grain = choice.normal(0, 1, (80, 80)).astype(np.float32)
     canvas = np.asarray(110 + 14 * cv2.resize(grain, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)

@@ -1,4 +1,4 @@
-"""A deterministic service that stands in for recognition: answers come from the sha256 of the bytes."""
+"""A deterministic stand-in for recognition: answers are derived from the sha256 of the bytes."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ from facewire.server.errors import InvalidImage, UnknownPerson
 
 NAMES = ("Ada Lovelace", "Björk Guðmundsdóttir", "李雷", "Grace Hopper")
 BROKEN = b"this is no picture"  # refused as InvalidImage
-BUG = b"this picture finds a bug"  # raises what no service should
+BUG = b"this picture finds a bug"  # raises an error that no service should raise
 PLACE = ImageSize(320, 240)
 MOMENT = "2026-01-02T03:04:05+00:00"
-PATIENCE_S = 20.0  # how long a held request waits at most, so that a failing test ends
+PATIENCE_S = 20.0  # longest wait of a held request, so that a failing test ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ class FakeCounts:
 
 
 class FakeService:
-    """Serves at once, but for pictures that begin with b"hold": these wait for `release`.
+    """Answers at once, except for pictures that begin with b"hold", which wait for `release`.
 
-    `begun` is released once for every held request that has begun; `seen` holds every picture that was computed.
+    `begun` is released once for each held request that has begun; `seen` lists all pictures processed.
     """
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ class FakeService:
         return PeopleListed(tuple(PersonEntry(name, 1, 1) for name in page), len(names))
 
     def enrol(self, message: Enrol, /, *, abandoned: Callable[[], bool]) -> Enrolled:
-        """Pictures that begin with b"nobody" show no face."""
+        """Enrols pictures, except those that begin with b"nobody", which show no face."""
         added, rejected = [], []
         for index, image in enumerate(message.pictures):
             self._look(image)
@@ -219,7 +219,7 @@ def detected(image: bytes) -> DetectedFace:
 
 
 def identified(message: Identify) -> Identified:
-    """What the service answers: b"nobody..." shows no face, b"stranger..." an unknown one."""
+    """The service's answer: b"nobody..." shows no face, b"stranger..." an unknown one."""
     faces = () if message.image.startswith(b"nobody") else (_face(message),)
     return Identified(faces, PLACE, "fake", {"total": 1.5})
 

@@ -1,6 +1,6 @@
-"""Starts of a process whose first inferences are made by several threads at once; run by tests/unit/test_runtime.py.
+"""Starts processes whose first inferences run in several threads at once; used by tests/unit/test_runtime.py.
 
-Every start is a fork of one process that has imported OpenVINO and not used it yet: importing takes half a second.
+Every start is a fork of a process that has imported OpenVINO but not used it yet, as importing takes half a second.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 
-from facewire.server.vision.runtime import OpenVinoGraph  # before OpenVINO: nobody is told of its use then
+from facewire.server.vision.runtime import OpenVinoGraph  # before OpenVINO, to turn off its telemetry
 
 # isort: split
 import openvino
@@ -27,7 +27,7 @@ def doubling() -> OpenVinoGraph:
 
 
 def start(shared: bool) -> None:
-    """Threads that infer at once: with one network, as those of create_db do, or each with one that it opens itself."""
+    """Runs inferences in several threads at once: with a shared network, like create_db, or with one network each."""
     sys.setswitchinterval(1e-6)
     graph = doubling() if shared else None
     together = threading.Barrier(THREADS)
@@ -48,7 +48,7 @@ def start(shared: bool) -> None:
 
 
 def main(starts: int) -> None:
-    """A start after the other, each a process of its own; prints how many have come to their end."""
+    """Runs the starts one after the other, each in its own process; prints how many have finished."""
     for number in range(starts):
         child = os.fork()
         if child == 0:

@@ -27,8 +27,8 @@ def spec(dimension: int = 4, model: str = "Test") -> EmbeddingSpec:
 
 
 def cohort_file(path: Path, dimension: int = 4) -> Path:
-    """A cohort of two Gaussians for galleries of `spec(dimension)`, as train_cohort writes it: their templates have
-    scales, and are searched in few directions."""
+    """A cohort of two Gaussians for galleries of `spec(dimension)`, in train_cohort's format. With it, templates have
+    scales and are searched in few dimensions."""
     half = dimension // 2
     np.savez(
         path, spec=np.array(spec(dimension).to_json()), nearest=20, seed=0, ranks=np.array([half, 2]),
@@ -49,7 +49,7 @@ def template(embedding: NDArray[np.float32]) -> NewTemplate:
 
 
 def picture(path: str, *embeddings: NDArray[np.float32], content: str | None = None) -> NewPicture:
-    """A picture of one template per embedding; its bytes are `content`, by default its path."""
+    """A picture with one template per embedding; `content`: its bytes, by default its path."""
     data = (path if content is None else content).encode()
     return NewPicture(
         sha256=hashlib.sha256(data).hexdigest(),
@@ -68,7 +68,8 @@ def random_units(rng: np.random.Generator, count: int, dimension: int) -> NDArra
 def people_like(
     rng: np.random.Generator, people: int, count: int, dimension: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """`count` templates of `people` and whose each is, spread as FaceNet's: 0.72 between pictures of a person."""
+    """`count` templates of `people` and the person of each, distributed like FaceNet's: cosines of 0.72 between
+    pictures of a person."""
     spectrum = np.arange(1, dimension + 1) ** -0.35
     centres = _units(rng.standard_normal((people, dimension)) * spectrum)
     owners = rng.integers(0, people, count)
@@ -81,6 +82,6 @@ def _units(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def without_image(rows: Rows, image_id: int) -> Rows:
-    """The rows as they are once a picture was removed."""
+    """The rows without a picture."""
     gone = rows.template_ids[rows.image_ids == image_id]
     return rows.edited(gone, Chunk(np.zeros((0, rows.embeddings.shape[1]), np.float32), (), (), ()))

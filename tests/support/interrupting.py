@@ -1,7 +1,7 @@
-"""Presses Ctrl-C at an exact moment of a Python process: it is put on PYTHONPATH under the name sitecustomize.
+"""Sends Ctrl-C at an exact moment of a Python process. Put on PYTHONPATH as sitecustomize.
 
-$INTERRUPT_AT is the moment: a number (so many imports after launch.py's), or a part of an audit event and its first
-arguments ("open emotion.json", "socket.connect"). The file that $INTERRUPTED names exists once it has come.
+$INTERRUPT_AT is the moment: a number of imports after launch.py's, or part of an audit event and its first arguments
+("open emotion.json", "socket.connect"). The file named by $INTERRUPTED exists once it has happened.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-# A test runner in the background ignores Ctrl-C, and so would whatever it starts
+# A test runner in the background ignores Ctrl-C, and its children would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _at = os.environ["INTERRUPT_AT"]

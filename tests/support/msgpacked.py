@@ -1,4 +1,4 @@
-"""msgpack as anybody's client has it, with types."""
+"""Typed wrappers of msgpack, as any client would use it."""
 
 from __future__ import annotations
 

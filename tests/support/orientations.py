@@ -1,4 +1,4 @@
-"""A picture whose corners differ, stored in all the ways in which a file can say how to turn it."""
+"""A picture with different corners, stored with every way of recording an orientation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.pictures import saved
 
 WIDTH, HEIGHT = 96, 64
 CORNERS = {"red": (0, 0), "lime": (1, 0), "blue": (0, 1), "white": (1, 1)}
-"""Colour -> column and row of the quarter that it fills."""
+"""Colour -> column and row of its quarter."""
 
 _STORED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -24,11 +24,11 @@ _STORED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""What undoes each EXIF orientation."""
+"""The inverse of each EXIF orientation."""
 
 
 def upright(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
-    """The picture as shown."""
+    """The upright picture."""
     image = Image.new("RGB", (width, height))
     half = (width // 2, height // 2)
     for colour, (column, row) in CORNERS.items():
@@ -37,7 +37,7 @@ def upright(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
 
 
 def looks_upright(pixels: NDArray[np.uint8]) -> bool:
-    """Are the quarters where they belong?"""
+    """Are the quarters in the right places?"""
     height, width = pixels.shape[:2]
     for colour, (column, row) in CORNERS.items():
         seen = pixels[(1 + 2 * row) * height // 4, (1 + 2 * column) * width // 4].astype(int)
@@ -47,14 +47,14 @@ def looks_upright(pixels: NDArray[np.uint8]) -> bool:
 
 
 def exif_block(orientation: int, order: str = "<") -> bytes:
-    """An EXIF block that holds nothing but an orientation."""
+    """An EXIF block with only an orientation."""
     head = b"II*\0" if order == "<" else b"MM\0*"
     return head + struct.pack(order + "LHHHLHHL", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
 
 
 def turned_file(form: str, orientation: int, image: Image.Image | None = None, **options: object) -> bytes:
-    """A file whose pixels are stored so that `orientation`, written as the format writes it, shows them upright: in
-    HEIF and AVIF that is the container's own rotation and mirror."""
+    """A file whose pixels are upright after applying `orientation`, stored in the format's own way: for HEIF and AVIF,
+    as the container's rotation and mirror."""
     image = upright() if image is None else image
     stored = image.transpose(_STORED[orientation]) if orientation > 1 else image
     exif = Image.Exif()

@@ -1,4 +1,4 @@
-"""Embeddings of people who don't exist, as near to each other and as far from each other as FaceNet's."""
+"""Synthetic embeddings with FaceNet's distribution of similarities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 DIRECTIONS = 40
-"""Strangers' similarities are then spread like FaceNet's: 1 / sqrt(40) = 0.16."""
+"""Gives strangers' similarities FaceNet's spread: 1 / sqrt(40) = 0.16."""
 
 
 def unit(rows: NDArray[np.floating]) -> Floats:
@@ -16,7 +16,7 @@ def unit(rows: NDArray[np.floating]) -> Floats:
 
 
 def crowd(people: NDArray[np.int64], seed: int, alike: float = 0.8, dimension: int = DIRECTIONS) -> Floats:
-    """(n, dimension): a face for each number in `people`; two of one person have the similarity `alike` on average."""
+    """(n, dimension): a face for each number in `people`; `alike`: mean similarity of two faces of a person."""
     choice = np.random.default_rng(seed)
     centres = unit(choice.standard_normal((int(people.max(initial=-1)) + 1, dimension)))
     noise = choice.standard_normal((len(people), dimension)) / np.sqrt(dimension)

@@ -1,4 +1,4 @@
-"""A picture of a face as all the files that it may come in, and files that are no picture at all."""
+"""Picture files of a face in various formats, and invalid files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from pillow_heif import register_heif_opener
 
-register_heif_opener(thumbnails=False)  # for saving; the server's own reader needs no registering
+register_heif_opener(thumbnails=False)  # for saving; the server's own reader needs no registration
 
 
 def opened(data: bytes) -> Image.Image:
@@ -27,7 +27,7 @@ def saved(image: Image.Image, form: str, **options: Any) -> bytes:
 
 
 def animated(face: bytes, form: str) -> bytes:
-    """The face first, then nothing but grey."""
+    """An animation: first the face, then only grey."""
     first = opened(face)
     return saved(first, form, save_all=True, append_images=[Image.new("RGB", first.size, "grey")], duration=100)
 
@@ -44,14 +44,14 @@ def with_alpha(face: bytes) -> bytes:
 
 
 def turned(face: bytes) -> bytes:
-    """Stored lying on its side, with the EXIF orientation (6) that shows it upright."""
+    """The picture stored sideways, with the EXIF orientation (6) that corrects it."""
     exif = Image.Exif()
     exif[0x0112] = 6
     return saved(opened(face).transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif.tobytes(), quality=95)
 
 
 def side_by_side(faces: Sequence[bytes]) -> bytes:
-    """One picture, the faces from left to right."""
+    """One picture with the faces from left to right."""
     images = [opened(face) for face in faces]
     canvas = Image.new("RGB", (sum(image.width for image in images), max(image.height for image in images)))
     at = 0
@@ -62,7 +62,7 @@ def side_by_side(faces: Sequence[bytes]) -> bytes:
 
 
 def png_that_claims(width: int, height: int) -> bytes:
-    """A valid header and next to no pixels."""
+    """A PNG with a valid header but hardly any pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     body = b"IDAT" + zlib.compress(bytes(100))
     chunks = b"".join(struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, body))

@@ -1,4 +1,4 @@
-"""server_app.py as a process of its own: started, asked, stopped, and its log kept."""
+"""server_app.py in a separate process: start, stop, and access to its log."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 180.0  # for a start that converts a network on a busy machine; a hung one is killed after it
+PATIENCE_S = 180.0  # long enough to convert a network on a busy machine; then a hung server is killed
 
 READY = "listening on "
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a server ended, and what it said."""
+    """An ended server's exit code and output."""
 
     code: int
     stdout: str
@@ -30,22 +30,22 @@ class Ended:
 
     @property
     def lines(self) -> list[str]:
-        """What is no log on stderr."""
+        """The lines on stderr that are not log lines."""
         return [line for line in self.stderr.splitlines() if not is_log(line)]
 
     @property
     def log(self) -> list[str]:
-        """What is."""
+        """The log lines on stderr."""
         return [line for line in self.stderr.splitlines() if is_log(line)]
 
 
 def is_log(line: str) -> bool:
-    """Does it begin with a time, as logging writes it?"""
+    """Does the line begin with a timestamp, as logging writes it?"""
     return line[:4].isdigit() and line[4:5] == "-" and " facewire" in line
 
 
 class ServerProcess:
-    """A server that is ready; use `serving_process`."""
+    """A running server; use `serving_process`."""
 
     def __init__(self, process: subprocess.Popen[str], address: tuple[str, int], stderr: Path) -> None:
         self.process = process
@@ -54,29 +54,29 @@ class ServerProcess:
 
     @property
     def stderr(self) -> str:
-        """What it has said so far."""
+        """Its output so far."""
         return self._stderr.read_text(encoding="utf-8")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[Ended, float]:
-        """Sends the signal; how it ended, and the seconds that took."""
+        """Sends the signal. Returns how it ended, and after how many seconds."""
         begun = time.monotonic()
         self.process.send_signal(number)
         return self.ended(), time.monotonic() - begun
 
     def ended(self) -> Ended:
-        """Waits for its end."""
+        """Waits until it ends."""
         stdout, _ = self.process.communicate(timeout=PATIENCE_S)
         return Ended(self.process.returncode, stdout, self.stderr)
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours, without what would tell a server something."""
+    """Our environment without variables that configure a server."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FACEWIRE_")}
     return inherited | more
 
 
 def run_to_its_end(*args: str, env: Mapping[str, str]) -> Ended:
-    """A server that is expected not to start."""
+    """Runs a server that is expected not to start."""
     done = subprocess.run(
         [sys.executable, "server_app.py", *args], cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE_S
     )
@@ -85,7 +85,7 @@ def run_to_its_end(*args: str, env: Mapping[str, str]) -> Ended:
 
 @contextmanager
 def serving_process(*args: str, env: Mapping[str, str]) -> Iterator[ServerProcess]:
-    """A server on a free port, once it has said that it is ready; killed at the end if it still runs."""
+    """A server on a free port, once it reports that it is ready; killed at the end if still running."""
     with tempfile.TemporaryDirectory() as room:
         stderr = Path(room) / "stderr"
         with stderr.open("wb") as file:

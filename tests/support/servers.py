@@ -1,4 +1,4 @@
-"""Real servers on free ports of 127.0.0.1, and clients that speak bytes."""
+"""Real servers on free ports of 127.0.0.1, and raw clients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.msgpacked import pack, unpacked
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running server, and what it serves."""
+    """A running server and its service."""
 
     service: FakeService
     listener: Listener
@@ -32,7 +32,7 @@ class Served:
 
 @contextlib.contextmanager
 def serving(*, token: str | None = None, **limits: Any) -> Iterator[Served]:
-    """A server with these limits; at the end it is stopped and every thread must have gone."""
+    """A server with these limits. At the end it is stopped, and all its threads must have ended."""
     before = our_threads()
     service = FakeService()
     dispatcher = Dispatcher(service, token=token)
@@ -47,13 +47,13 @@ def serving(*, token: str | None = None, **limits: Any) -> Iterator[Served]:
 
 
 def our_threads() -> set[threading.Thread]:
-    """The living threads that belong to facewire."""
+    """The live threads of facewire."""
     return {thread for thread in threading.enumerate() if thread.name.startswith("facewire")}
 
 
 @contextlib.contextmanager
 def misbehaving(script: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
-    """A server that runs `script` on every connection, one after the other, and closes it; gives its address."""
+    """A server that runs `script` on one connection after the other, then closes it; yields its address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -61,7 +61,7 @@ def misbehaving(script: Callable[[socket.socket], None]) -> Iterator[tuple[str, 
                 try:
                     sock, _ = listening.accept()
                 except OSError:
-                    return  # the test is over
+                    return  # the test has ended
                 with sock, contextlib.suppress(ConnectionError):
                     sock.settimeout(PATIENCE_S)
                     script(sock)
@@ -76,10 +76,10 @@ def misbehaving(script: Callable[[socket.socket], None]) -> Iterator[tuple[str, 
 
 
 class RawClient:
-    """A client written from the README alone: a socket, struct's four bytes, msgpack."""
+    """A client written from the README alone: a socket, struct and msgpack."""
 
     def __init__(self, address: tuple[str, int], *, source: tuple[str, int] | None = None) -> None:
-        """`source`: from which of this machine's addresses, and port (0: any)."""
+        """`source`: local address and port (0: any) to connect from."""
         self.sock = socket.create_connection(address, timeout=PATIENCE_S, source_address=source)
         self._decoder = FrameDecoder()
 
@@ -90,7 +90,7 @@ class RawClient:
         self.sock.sendall(data)
 
     def receive(self) -> dict[str, Any]:
-        """The next answer; EOFError when the server has closed."""
+        """The next answer. Raises EOFError if the server has closed."""
         while (payload := self._decoder.next_frame()) is None:
             data = self.sock.recv(65536)
             if not data:
@@ -104,7 +104,7 @@ class RawClient:
         return self.receive()
 
     def at_end(self) -> bool:
-        """Has the server closed, with nothing more to say?"""
+        """Has the server closed the connection, with nothing left to read?"""
         try:
             self.receive()
         except EOFError:

@@ -1,4 +1,5 @@
-"""create_db with the synthetic engine, for a test to stop: says `at N` and waits on stdin once N faces are embedded.
+"""create_db with the synthetic engine, for tests that stop it: prints `at N` once N faces are embedded, then waits on
+stdin.
 
 python -m tests.support.stopping_create_db N FOLDER --db DB ...
 """
@@ -13,7 +14,7 @@ from tests.support.synthetic_engine import SyntheticEngine
 
 
 def run() -> int:
-    # A shell's background jobs ignore Ctrl-C and hand that on; this process stands for one in the foreground.
+    # Background jobs of a shell ignore Ctrl-C, and children inherit that; this process must act like a foreground job.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     stop_at = int(sys.argv[1])
 

@@ -1,6 +1,6 @@
-"""An analyser without a network: a face is a patch of one colour, and the colour is the identity.
+"""An analyser without networks: a face is a patch of one colour, and the colour is the identity.
 
-`draw` makes real picture files of such faces, so that what reads them is tested with files, decoders and threads.
+`draw` makes real picture files of such faces, so that tests use real files, decoders and threads.
 """
 
 from __future__ import annotations
@@ -30,39 +30,41 @@ Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 LEVEL = 85
-"""Colours are multiples of this in each channel, far enough apart to survive JPEG."""
+"""Channels of colours are multiples of this, far enough apart to survive JPEG."""
 
 SMALLEST_FACE = 30
-"""Pixels; what JPEG blurs at the edge of a patch is less."""
+"""Pixels; larger than JPEG's blur at the edge of a patch."""
 
 PIXEL = 3
-"""Pixels of a face that a pixel of a patch stands for, at the quality gate: patches from 8 pixels up pass it."""
+"""Pixels of a face that one pixel of a patch represents in the quality gate: patches of at least 8 pixels pass."""
 
 SQUARE, DARK = 8, 34
-"""Pixels and level of the squares behind the faces: JPEG's own blocks, and dark enough to be no face."""
+"""Size in pixels and level of the squares in the background: JPEG's block size, and too dark to be a face."""
 
 TINT = 40
-"""By how much the faces of other shades may differ in colour, and still be of the same level."""
+"""How much shades of a face may differ in colour and still be of the same level."""
 
 FULL_COLOUR = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-"""JPEG's usual half resolution for colour would frame a face with a band of another colour: another face."""
+"""Full colour resolution: JPEG's usual half resolution would surround a face with a band of another colour, which
+would be another face."""
 
 DIMENSION = 16
 
 FIRST = "Synthetic"
-"""The model that everything is of which names no other."""
+"""The default model."""
 
 
 def colour(number: int) -> Colour:
-    """One of 63 colours that aren't black."""
+    """One of 63 colours other than black."""
     value = number % 63 + 1
     return (value % 4 * LEVEL, value // 4 % 4 * LEVEL, value // 16 * LEVEL)
 
 
 def draw(*faces: tuple[int, Box], size: tuple[int, int] = (64, 48), extension: str = ".png", shade: int = 0) -> bytes:
-    """A picture file. `faces`: (number of the colour, box); `size`: width, height; `shade`: another picture of them.
+    """A picture file. `faces`: (number of the colour, box); `size`: width, height; `shade`: selects another picture of
+    the same faces.
 
-    Before a ground of dark squares that is different in every picture, as photographs are: or all would look alike.
+    The background of dark squares differs in every picture, like in photographs; otherwise all would be duplicates.
     """
     rng = np.random.default_rng(zlib.crc32(repr((faces, size, shade)).encode()))
     squares = rng.integers(0, 2, (size[1] // SQUARE + 1, size[0] // SQUARE + 1), dtype=np.uint8) * DARK
@@ -78,18 +80,18 @@ def draw(*faces: tuple[int, Box], size: tuple[int, int] = (64, 48), extension: s
 
 
 def portrait(number: int, *, extension: str = ".png", shade: int = 0) -> bytes:
-    """A picture of one face in the middle, on the borders of JPEG's blocks: no file format makes it two."""
+    """A picture with one face in the middle, aligned with JPEG's blocks, so that no file format turns it into two."""
     return draw((number, (16.0, 16.0, 16.0, 16.0)), size=(48, 48), extension=extension, shade=shade)
 
 
 def tiny(number: int) -> bytes:
-    """A picture whose face is too small to be enrolled (see PIXEL)."""
+    """A picture with a face too small to enrol (see PIXEL)."""
     return draw((number, (20.0, 20.0, 6.0, 6.0)), size=(48, 48))
 
 
 class SyntheticEngine:
-    """Counts what it is asked. `before_embedding` is called with the number of faces embedded so far; `grain`: how much
-    of an embedding is the picture's own, and not the identity's."""
+    """Counts its calls. `before_embedding` is called with the number of faces embedded so far; `grain`: how much of an
+    embedding depends on the picture rather than the identity."""
 
     def __init__(
         self,
@@ -126,7 +128,7 @@ class SyntheticEngine:
         return fingerprint_of(self.decoder, data, ImageLimits())
 
     def _pixels(self, data: bytes) -> Pixels:
-        """BGR, as they are drawn."""
+        """The pixels in BGR, as drawn."""
         return np.ascontiguousarray(self.decoder.photo(data, ImageLimits()).pixels[..., ::-1])
 
     def templates(self, crops: Sequence[Pixels]) -> NDArray[np.float32]:
@@ -140,7 +142,7 @@ class SyntheticEngine:
         return [Features(embedding, None) for embedding in self.enrolments(faces)]
 
     def enrolments(self, faces: Sequence[engine.Face], abandoned: Abandoned = never) -> NDArray[np.float32]:
-        """Of faces that `faces` found; nothing here takes long enough to be given up."""
+        """Embeds faces found by `faces`; too fast to ever be abandoned."""
         return self.templates([face.crop for face in faces])
 
     def _embedding(self, middle: Pixels) -> NDArray[np.float32]:
@@ -156,7 +158,7 @@ class SyntheticEngine:
 
 
 def painted_quality(face: engine.Face) -> FaceQuality:
-    """Nothing is wrong with a patch of colour, but that it may be small: it stands for a face PIXEL times as large."""
+    """Perfect quality, except perhaps size: a patch represents a face PIXEL times as large."""
     return FaceQuality(
         side=PIXEL * max(face.box[2:]), sharpness=1, yaw=0, range=128, brightness=128, white=0, outside=0
     )
@@ -173,14 +175,14 @@ def painted_faces(image: Pixels) -> tuple[FoundFace, ...]:
 
 
 def identity(levels: tuple[float, ...], model: str = FIRST) -> NDArray[np.float32]:
-    """The embedding of a colour: a direction of its own, another one for every model."""
+    """The embedding of a colour: a distinct direction for every colour and model."""
     seed = int(levels[0] + 4 * levels[1] + 16 * levels[2]) + (64 * zlib.crc32(model.encode()) if model != FIRST else 0)
     vector = np.random.default_rng(seed).standard_normal(DIMENSION)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
 def embedding_of(number: int, model: str = FIRST) -> NDArray[np.float32]:
-    """What the engine makes of the colour of that number."""
+    """The engine's embedding of a colour, given by its number."""
     return identity(tuple(channel / LEVEL for channel in colour(number)), model)
 
 

@@ -1,4 +1,4 @@
-"""A whole server over the synthetic engine: real wire, real service, real gallery, no network."""
+"""A complete server with the synthetic engine: real wire, service and gallery, but no networks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from facewire.server.tcp.listener import Listener
 from tests.support.synthetic_engine import SyntheticEngine
 
 MODEL = "Facenet512"
-"""In name only: the decider knows how far apart its strangers are."""
+"""In name only, because the decider has a prior for this model."""
 
 WATCH_S = 0.02
 
 
 @contextmanager
 def synthetic_server(db: Path, grain: float = 0.0) -> Iterator[tuple[str, int]]:
-    """Serves `db`, made where it is missing; the address. `grain`: see `SyntheticEngine`."""
+    """Serves `db`, created if missing; yields the address. `grain`: see `SyntheticEngine`."""
     analyser = SyntheticEngine(model=MODEL, grain=grain)
     opened = SqliteGallery.open(db) if db.exists() else SqliteGallery.create(db, analyser.spec)
     with opened as gallery:

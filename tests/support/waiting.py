@@ -1,4 +1,4 @@
-"""Waiting for what another thread or process does, as long as it takes and not for ever."""
+"""Waits for another thread or process, with a generous timeout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PATIENCE_S = 30.0
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether it came true before patience ended."""
+    """Waits until the condition is true. False on timeout."""
     limit = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > limit:

@@ -1,6 +1,6 @@
-"""Reports what a Python process does to the outside: it is put on PYTHONPATH under the name sitecustomize.
+"""Records a Python process's external effects. Put on PYTHONPATH as sitecustomize.
 
-Every line of the file that $WATCHED names is an event and its arguments: connections, names looked up, variables set.
+Every line of the file named by $WATCHED is an event with its arguments: connections, name lookups, variables set.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _TOLD = os.open(os.environ["WATCHED"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 def _watch(event: str, arguments: tuple[object, ...]) -> None:
     if event in _EVENTS:
-        # The last argument is an address, or the rest of a name lookup: none of them holds a line break
+        # The arguments are an address or a name lookup, which contain no line breaks
         os.write(_TOLD, f"{event} {arguments[1:] if event == 'socket.connect' else arguments}\n".encode())
 
 

@@ -1,4 +1,4 @@
-"""A real facewire server for the web page: gallery and albums on the disk, the networks replaced by colours."""
+"""A real facewire server for the web page: gallery and albums on disk, and colours in place of networks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def facewire_server(
     albums: AlbumLimits | None = None,
     **limits: Any,
 ) -> Iterator[tuple[str, int]]:
-    """The address of a server that keeps everything in `room`, which may have served before."""
+    """Yields the address of a server with all its data in `room`, which may have been used before."""
     with living_service(room / "gallery.db") as (service, _):
         settings = AlbumSettings(room / "albums", import_root, albums or AlbumLimits())
         kept = AlbumService(settings, service.analyser, PlainJudge(service.judge), service.curator.enrol)
@@ -56,9 +56,9 @@ def facewire_server(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A running gateway, over real HTTP; with `tls` (what to trust), over HTTPS.
+    """A running gateway over real HTTP; with `tls` (the certificate to trust), over HTTPS.
 
-    `gone` is set before it stops listening: from then on a browser that still looks at it is refused.
+    `gone` is set before it stops listening: from then on browsers are refused.
     """
 
     host: str
@@ -73,7 +73,7 @@ class Page:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers (names in lower case) and body of one request; nothing is added to it but Host."""
+        """Sends a request, adding only Host. Returns status, headers (names in lower case) and body."""
         if self.tls is None:
             connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
         else:
@@ -94,7 +94,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """What a browser's scripts would send."""
+    """Sends requests like a browser's scripts."""
 
     page: Page
     cookie: str
@@ -107,7 +107,7 @@ class Visitor:
         return self.page.request(method, path, body, own | {name.replace("_", "-"): v for name, v in headers.items()})
 
     def op(self, op_: str, /, **keys: object) -> tuple[int, dict[str, Any]]:
-        """An operation: the status, and the result or the error."""
+        """Runs an operation. Returns the status, and the result or the error."""
         status, _, body = self.send(
             "POST", f"/api/op/{op_}", json.dumps(keys).encode(), content_type="application/json"
         )
@@ -117,7 +117,7 @@ class Visitor:
 
 @contextlib.contextmanager
 def web_page(server: tuple[str, int], *, port: int = 0, **settings: Any) -> Iterator[Page]:
-    """A gateway for that server, on a free port unless told otherwise."""
+    """A gateway for that server, on a free port by default."""
     chosen = WebSettings(server=server, port=port, **settings)
     with listen(chosen) as listening:
         server_ = uvicorn.Server(web_config(chosen, create_app(chosen)))

@@ -1,4 +1,4 @@
-// One album: what is in it, adding to it, the work under way, and its views.
+// An album: its contents, adding photos, work in progress, and its views.
 
 import { address, form, op } from "./api.js";
 import { showFind } from "./album_find.js";
@@ -18,7 +18,7 @@ import { add as upload, endings, follow as followUploads, prepare, uploads, whil
 const LOOK_MS = 1000;
 let album = new URLSearchParams(location.search).get("album");
 let info = null;
-let shown = null;           // the view on the screen: {close?, stale?(finished), online?}
+let shown = null;           // the current view: {close?, stale?(finished), online?}
 let timer;
 const imports = new Imports(() => album, { ondraw: () => drawWork(), onallowed: () => { if (info) drawHead(); }, onend: () => load() });
 
@@ -29,14 +29,14 @@ const TABS = [
   { key: "suggestions", label: "Same person?", show: showSuggestions },
 ];
 
-// What the views are given: the album's name and state, and how to change something.
+// Passed to the views: the album's name and state, and functions that change it.
 const context = {
   get album() { return album; },
   get info() { return info; },
   change, download, addFiles: () => byId("choose-files").click(), addFolder: () => byId("choose-folder").click(), dropHere,
 };
 
-// ---------------------------------------------------------------------------------------------- the state of it
+// ---------------------------------------------------------------------------------------------- state
 
 let renaming = false;
 
@@ -46,9 +46,9 @@ async function load({ view = true } = {}) {
   try {
     info = await op("album.status", { album });
   } catch (error) {
-    if (renaming || asked !== album) return;  // it has another name by now, and is loaded under that
+    if (renaming || asked !== album) return;  // it was renamed meanwhile, and is loaded under its new name
     const away = error.code === "offline" || error.code === "gateway";
-    if (away && shown) return;  // the banner says so; what is on the screen stays
+    if (away && shown) return;  // the banner says so; keep the current view
     shown?.close?.();
     shown = null;
     byId("view").replaceChildren(errorState(error, load));
@@ -127,10 +127,10 @@ function route() {
 
 addEventListener("hashchange", () => {
   route();
-  if (!byId("tabs").contains(document.activeElement)) byId("view").focus({ preventScroll: true });  // arrows go on from tab to tab
+  if (!byId("tabs").contains(document.activeElement)) byId("view").focus({ preventScroll: true });  // unless the arrow keys are moving between tabs
 });
 
-// Makes a correction, says it, and shows its effect at once.
+// Makes a correction, reports it, and shows its effect at once.
 async function change(make, { undoable = true, then } = {}) {
   try {
     const { done } = await make();
@@ -138,13 +138,13 @@ async function change(make, { undoable = true, then } = {}) {
     await load({ view: false });
     if (then) then();
     else route();
-    if (document.activeElement === document.body) byId("view").focus({ preventScroll: true });  // what had it is gone
+    if (document.activeElement === document.body) byId("view").focus({ preventScroll: true });  // the focused element is gone
   } catch (error) {
     failed(error);
   }
 }
 
-// A ZIP of people, photos or a search, saved by the browser as it comes.
+// A ZIP of people, photos or a search, streamed to disk by the browser.
 async function download(what, pictures = []) {
   try {
     const ready = await form("/api/album/export", "export", { album, ...what }, pictures);
@@ -192,7 +192,7 @@ async function remove() {
   }
 }
 
-// ---------------------------------------------------------------------------------------------- adding, and the work
+// ---------------------------------------------------------------------------------------------- adding and progress
 
 async function add({ items, others, service }) {
   if (!items.length) {
@@ -207,13 +207,13 @@ async function add({ items, others, service }) {
   }
 }
 
-let known = 0;  // endings of uploads to this album that were seen
+let known = 0;  // finished uploads to this album seen so far
 
 function showUploads() {
   drawWork();
   if (known === endings(album)) return;
   known = endings(album);
-  load();  // what has arrived is there, and looked at
+  load();  // show what has arrived
 }
 
 const isSending = () => uploads().some((one) => one.album === album && one.state === "ready");

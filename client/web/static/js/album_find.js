@@ -1,4 +1,4 @@
-// Find somebody: by one or several pictures, a wrong face in them left out; several people, together or any of them.
+// Finds people by pictures, from which wrong faces can be excluded; several people together, or any of them.
 
 import { everything, form, upload } from "./api.js";
 import { button, el, errorState, icon, percent, plural, redraw, state } from "./dom.js";
@@ -33,7 +33,7 @@ export function showFind(container, context) {
     }
   }
 
-  // ------------------------------------------------------------------------------------------ who is wanted
+  // ------------------------------------------------------------------------------------------ wanted people
 
   function drawSide() {
     const several = wanted.length > 1;
@@ -93,9 +93,9 @@ export function showFind(container, context) {
     search();
   }
 
-  // ------------------------------------------------------------------------------------------ what was found
+  // ------------------------------------------------------------------------------------------ results
 
-  // The wire's `wanted`, and the pictures in the order in which it numbers them.
+  // The request's `wanted`, and the pictures in the order of its indices.
   function question() {
     const pictures = [];
     const said = wanted.map((one) => ({

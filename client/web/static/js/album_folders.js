@@ -1,9 +1,9 @@
-// Choosing a folder of the server's own disk, below the one that its owner allows.
+// Chooses a folder on the server's own disk, below the import root.
 
 import { op } from "./api.js";
 import { button, el, errorState, freshId, icon, plural, redraw } from "./dom.js";
 
-// Resolves to the folder's name, relative to that root ("" is the root itself), or null where the dialog was closed.
+// Resolves to the folder's name relative to the root ("" is the root itself), or null if the dialog was closed.
 export function pickFolder() {
   return new Promise((resolve) => {
     let at = "";

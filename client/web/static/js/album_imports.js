@@ -1,4 +1,4 @@
-// Importing a folder of the server's own disk into an album: the gateway follows it, so the page may be closed.
+// Imports a folder of the server's own disk into an album. The gateway runs the import, so the page may be closed.
 
 import { importFolder, lastImport, op } from "./api.js";
 import { pickFolder } from "./album_folders.js";
@@ -10,14 +10,14 @@ import { failed, notice, sayRefused } from "./shell.js";
 const LOOK_MS = 1000;
 
 export class Imports {
-  // `album()` gives its name; `ondraw` when there is news, `onallowed` when the server turns out to allow imports, `onend`.
+  // `album()` returns its name. Callbacks: `ondraw` on news, `onallowed` if the server allows imports, `onend`.
   constructor(album, { ondraw, onallowed, onend }) {
     Object.assign(this, { album, ondraw, onallowed, onend });
     this.allowed = false;
-    this.now = null;  // what the gateway says of the last one, and {first, begun} for the rate
+    this.now = null;  // the gateway's state of the last import, and {first, begun} for the rate
   }
 
-  // Does the server let its folders be imported, and is one on its way?
+  // Does the server allow imports, and is one running?
   async learn() {
     try {
       this.allowed = (await op("album.folders", {})).allowed;
@@ -26,7 +26,7 @@ export class Imports {
       const last = await lastImport(this.album());
       if (last?.running) this.follow(last);
     } catch (error) {
-      // an older server has nothing to offer here; that one is away is said above
+      // older servers have no imports; that the server is offline is shown above
       if (!["unsupported_op", "offline", "gateway"].includes(error.code)) failed(error);
     }
   }
@@ -54,7 +54,7 @@ export class Imports {
       try {
         now = await lastImport(this.album()) ?? { ...now, running: false, error: { message: "The gateway was started again." } };
       } catch (error) {
-        if (!["offline", "gateway"].includes(error.code)) now = { ...now, running: false, error };  // else: asked again
+        if (!["offline", "gateway"].includes(error.code)) now = { ...now, running: false, error };  // otherwise retried
       }
     }
     if (now.result) {
@@ -65,7 +65,7 @@ export class Imports {
     this.onend();
   }
 
-  // Its card, or null.
+  // The import's card, or null.
   task() {
     if (!this.now) return null;
     const { running, done, total, folder, error, first, begun } = this.now;

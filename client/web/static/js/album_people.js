@@ -1,4 +1,4 @@
-// The people of an album: a grid of their best faces, and one person's page.
+// The people of an album: a grid of their best faces, and a page for each person.
 
 import { address, everything, op } from "./api.js";
 import { ask, button, el, errorState, plural, redraw, state } from "./dom.js";
@@ -155,7 +155,7 @@ export function showPerson(container, context, number) {
       el("div", {}, form, el("p", { class: "sub" }, `${plural(person.faces, "face")} in ${plural(person.photos, "photo")}`), el("div", { class: "row" }, actions))));
   }
 
-  // A name that another person has merges the two, and then this page may be about nobody.
+  // Using another person's name merges the two, and then the person of this page may no longer exist.
   const afterLabel = (name) => () => {
     if (people.some((one) => one.person !== number && one.name === name)) location.hash = "#/people";
     else load();

@@ -1,4 +1,4 @@
-// The photos of an album: a grid of thumbnails, a lightbox, and what could not be read.
+// The photos of an album: a grid of thumbnails, a lightbox, and unreadable files.
 
 import { address, op } from "./api.js";
 import { button, el, errorState, megabytes, plural, state } from "./dom.js";
@@ -6,7 +6,7 @@ import { Grid, loading, picture } from "./grid.js";
 import { Lightbox } from "./lightbox.js";
 
 const SHOWN = [["all", "All", "photos"], ["faces", "With faces", "with_faces"], ["no_faces", "Without faces", "without_faces"], ["unreadable", "Unreadable", "unreadable"], ["waiting", "Waiting", "waiting"]];
-const SHOWABLE = /\.(jpe?g|png|webp|gif|bmp)$/i;  // by browsers; of others a JPEG is asked for
+const SHOWABLE = /\.(jpe?g|png|webp|gif|bmp)$/i;  // by browsers; others are requested as JPEG
 
 export function showPhotos(container, context) {
   let show = "all";
@@ -26,7 +26,7 @@ export function showPhotos(container, context) {
   return { close: () => grid?.close(), stale: (finished) => { if (finished) draw(); }, online: () => grid?.online() };
 }
 
-// Photos of the album, all or some (`show`, `person`), in `container`; {close} ends it, {online} asks again what failed.
+// Shows the album's photos, all or some (`show`, `person`), in `container`. {close} ends it, {online} retries.
 export function photoGrid(container, context, which) {
   const { album } = context;
   let grid = null;
@@ -67,7 +67,7 @@ export function photoTile(album, photo, onopen, note = "") {
     words ? el("span", { class: "tile-note", "aria-hidden": "true" }, words) : null);
 }
 
-// A lightbox over photos; `item(index)` resolves to a photo, `facesOf(photo)` to faces where a search has found some.
+// A lightbox for photos; `item(index)` resolves to a photo, `facesOf(photo)` to the faces found by a search.
 export function openPhotos(album, total, item, facesOf = null) {
   return new Lightbox({
     total,

@@ -1,4 +1,4 @@
-// Choosing a person of an album by face or name: what dropping one on another does, for keyboards and fingers.
+// Chooses a person of an album by face or name: the alternative to drag and drop for keyboards and touch.
 
 import { button, el, freshId, plural } from "./dom.js";
 import { picture } from "./grid.js";
@@ -7,12 +7,12 @@ const MOST = 60;  // faces shown at once; typing a name finds the others
 
 const LETTERS = { ø: "o", đ: "d", ð: "d", þ: "th", ł: "l", ß: "ss", æ: "ae", œ: "oe", ı: "i", ħ: "h" };
 
-// Whatever the case and the accents, as the server's names.py has it.
+// Ignores case and accents, like the server's names.py.
 function folded(text) {
   return text.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "").replace(/[øđðþłßæœıħ]/g, (letter) => LETTERS[letter]);
 }
 
-// Resolves to one of `people`, or null where the dialog was closed. `face(person)` is the address of their picture.
+// Resolves to one of `people`, or null if the dialog was closed. `face(person)` is the URL of their picture.
 export function pickPerson(people, { title, text, action, face }) {
   return new Promise((resolve) => {
     let chosen = null;

@@ -1,4 +1,4 @@
-// "Are these two one person?": the questions that settle most, one after the other, by click or by Y and N.
+// "Are these two one person?": asks the most useful questions first, answered by click or by Y and N.
 
 import { op } from "./api.js";
 import { button, el, errorState, plural, state } from "./dom.js";
@@ -50,7 +50,7 @@ export function showSuggestions(container, context) {
     waiting.shift();
     const people = [one.person, other.person];
     await context.change(() => (same ? op("album.merge", { album, people }) : op("album.different", { album, people })), {
-      // After a merge the other questions about these two are out of date
+      // After a merge, other questions about these two are outdated
       then: () => (same && waiting.some((next) => [next.one, next.other].some((person) => people.includes(person.person))) ? load() : draw()),
     });
     busy = false;

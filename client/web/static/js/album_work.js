@@ -1,4 +1,4 @@
-// The work under way for an album, as cards: uploads, and finding people.
+// An album's work in progress, as cards: uploads, and finding people.
 
 import { button, duration, el, megabytes, meter, plural } from "./dom.js";
 import { goOn, leave, stop, uploads } from "./uploading.js";
@@ -32,7 +32,7 @@ function uploadTask(one, failed) {
     button("Stop", { small: true, onclick: act(stop) }));
 }
 
-// May the page be closed, and what becomes of the upload then?
+// May the page be closed, and what happens to the upload then?
 function mayClose({ keepOpen, copied, files }) {
   const copies = `${copied.toLocaleString("en")} of ${plural(files, "file")}`;
   if (keepOpen === "copying") return `Keep this page open until the browser has its own copy: ${copies} so far.`;
@@ -43,9 +43,9 @@ function mayClose({ keepOpen, copied, files }) {
 
 // ---------------------------------------------------------------------------------------------- finding people
 
-let work = null;  // {first: photos that waited, begun}
+let work = null;  // {first: photos waiting at the start, begun}
 
-// `idle`: nothing is being uploaded, so photos that wait would wait for ever.
+// `idle`: nothing is being uploaded, so waiting photos would wait forever.
 export function processingTask(info, { idle, process }) {
   if (!info?.processing) {
     work = null;

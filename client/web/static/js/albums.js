@@ -1,4 +1,4 @@
-// The albums: what there is, and a new one.
+// The albums: list and create.
 
 import { address, op } from "./api.js";
 import { button, byId, el, errorState, megabytes, percent, plural, redraw, state } from "./dom.js";
@@ -49,7 +49,7 @@ async function showFaces(container, album) {
     const { people } = await op("album.people", { album, limit: FACES });
     container.replaceChildren(...people.map((person) => picture(address("/api/album/face", { album, face: person.face, size: 192 }))));
   } catch {
-    // only an ornament: the album itself says what is wrong with it
+    // decorative only: the album itself reports its problems
   }
 }
 

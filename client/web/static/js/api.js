@@ -1,4 +1,4 @@
-// Questions to the gateway from a page, and whether the server is there.
+// Requests to the gateway from a page, and the server's availability.
 
 import { address, Asking } from "./asking.js";
 
@@ -22,10 +22,10 @@ function tell(now) {
 
 export const connection = () => known;
 
-// An operation of the wire, by its name and keys.
+// Runs an operation of the wire protocol, by name and keys.
 export const op = (name, keys = {}, signal = undefined) => asking.op(name, keys, signal);
 
-// Every item of a list that comes in pages; `key` is what the answer calls them.
+// All items of a paged list; `key` is their name in the answer.
 export async function everything(name, key, keys = {}) {
   const items = [];
   for (;;) {
@@ -35,17 +35,17 @@ export async function everything(name, key, keys = {}) {
   }
 }
 
-// Begins to import a folder of the server's own disk; how far the last import into an album is, null where there was none.
+// Starts to import a folder of the server's own disk; returns the state of the last import into an album, or null.
 export const importFolder = (album, folder) => asking.json("/api/album/import", { album, folder });
 export const lastImport = (album) => asking.send(address("/api/album/import", { album }));
 
-// Sent even while the page is being closed.
+// Is sent even while the page is being closed.
 export const parting = (name, keys) => fetch(`/api/op/${name}`, { method: "POST", body: JSON.stringify(keys), headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, credentials: "same-origin", keepalive: true }).catch(() => null);
 
-// A picture as it is.
+// Sends a picture unchanged.
 export const upload = (path, parameters, body, signal = undefined) => asking.upload(path, parameters, body, maxPicture, signal);
 
-// A form with one part of JSON and pictures.
+// Sends a form with one JSON part and pictures.
 export function form(path, part, keys, pictures = [], signal = undefined) {
   const data = new FormData();
   data.append(part, JSON.stringify(keys));

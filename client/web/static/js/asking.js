@@ -1,4 +1,4 @@
-// Questions to the gateway, from a page or from a worker: there may be no document. Every failure is an ApiError.
+// Requests to the gateway, from a page or from a worker, so there may be no document. Every failure is an ApiError.
 
 export class ApiError extends Error {
   constructor(code, message, status = 0, retryAfterMs = null) {
@@ -16,8 +16,8 @@ const query = (parameters) => new URLSearchParams(Object.entries(parameters).fil
 export const address = (path, parameters) => `${path}?${query(parameters)}`;
 
 export class Asking {
-  // `token()` resolves to the CSRF token that every change carries; `heard(code)` is told how each answer was: "online",
-  // or an error's code.
+  // `token()` resolves to the CSRF token for changes; `heard(code)` is called after each answer with "online" or an
+  // error's code.
   constructor(token, heard = () => {}) {
     this.token = token;
     this.heard = heard;
@@ -29,9 +29,9 @@ export class Asking {
     let answer;
     try {
       response = await fetch(path, { ...options, headers: { "X-CSRF-Token": token, ...options.headers }, credentials: "same-origin" });
-      answer = await response.text();  // an answer that breaks off is none
+      answer = await response.text();  // a truncated answer counts as an error
     } catch {
-      options.signal?.throwIfAborted();  // not by the error's name: Firefox calls a connection that was lost an AbortError, too
+      options.signal?.throwIfAborted();  // not by the error's name: Firefox also calls lost connections AbortError
       this.heard("gateway");
       throw new ApiError("gateway", "The program that shows this page is not running any more. Start it again: python web_app.py");
     }
@@ -41,14 +41,14 @@ export class Asking {
     }
     const error = errorOf(response, answer);
     this.heard(error.code);
-    if (error.code === "busy" && patience > 0) {  // the server says when to come back
+    if (error.code === "busy" && patience > 0) {  // the server says when to retry
       await pause(error.retryAfterMs ?? 500);
       return this.send(path, options, patience - 1);
     }
     throw error;
   }
 
-  // An operation of the wire, by its name and keys.
+  // Runs an operation of the wire protocol, by name and keys.
   op(name, keys = {}, signal = undefined) {
     return this.json(`/api/op/${name}`, keys, signal);
   }
@@ -57,7 +57,7 @@ export class Asking {
     return this.send(path, { method: "POST", body: JSON.stringify(keys), headers: { "Content-Type": "application/json" }, signal });
   }
 
-  // A picture, or a piece of a ZIP, as it is; `most` bytes are taken.
+  // Sends a picture or a piece of a ZIP unchanged; at most `most` bytes.
   upload(path, parameters, body, most, signal = undefined) {
     if (body.size > most) return Promise.reject(new ApiError("too_large", `This picture has more than the ${Math.floor(most / 1048576)} MiB that can be sent.`, 413));
     return this.send(address(path, parameters), { method: "POST", body, headers: { "Content-Type": "application/octet-stream" }, signal });

@@ -1,9 +1,9 @@
-// What was dropped at once, and what has become of it: a plain record, so that a browser can keep it.
+// A batch: files dropped together, and their progress. A plain record, so that the browser can store it.
 
-export const MOST_REASONS = 100;  // kept; all are counted
+export const MOST_REASONS = 100;  // stored; all are counted
 
-// `files`, `bytes`: of everything; `copied`: files that wait where they can be sent from; `done`: files that need nothing
-// more, `sent` their bytes; `state`: ready, stopped (somebody, or something, did that: `problem` says what), or finished.
+// `files`, `bytes`: totals; `copied`: files stored where they can be sent from; `done`: files that need no more work,
+// `sent`: their bytes; `state`: ready, stopped (by the user, or by a `problem`), or finished.
 export function newBatch(album, items) {
   return {
     id: crypto.randomUUID?.() ?? String(Math.random()), since: Date.now(), album, state: "ready", problem: null,
@@ -12,7 +12,7 @@ export function newBatch(album, items) {
   };
 }
 
-// Counts a file of `bytes` that needs nothing more. `refused`: [{name, reason}] of the photos in it, `refusals` of them in all.
+// Counts a file of `bytes` as done. `refused`: [{name, reason}] of photos in it; `refusals`: their total number.
 export function tally(batch, bytes, { added = 0, duplicates = 0, refused = [], refusals = refused.length }) {
   batch.done += 1;
   batch.sent += bytes;
@@ -22,17 +22,17 @@ export function tally(batch, bytes, { added = 0, duplicates = 0, refused = [], r
   batch.refusals += refusals;
 }
 
-// Under which the place is kept where a ZIP goes on.
+// The key under which the position in a ZIP is stored.
 export const zipKey = (album, { name, size, lastModified }) => `zip:${album}:${name}:${size}:${lastModified}`;
 
-// A batch that lies only in the page's memory; see outbox.js for one that outlives it.
+// A batch in the page's memory only; see outbox.js for one that outlives the page.
 export class HeldBatch {
   constructor(album, items, isZip) {
     this.batch = { ...newBatch(album, items), copied: items.length };
     this.waiting = [items.filter(({ file }) => !isZip(file)), items.filter(({ file }) => isZip(file))];
   }
 
-  // The next photo, or the next ZIP; undefined where there is none.
+  // The next photo, or the next ZIP; undefined if there is none.
   async take(zip) {
     return this.waiting[Number(zip)].shift();
   }

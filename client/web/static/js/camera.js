@@ -1,12 +1,12 @@
-// The camera: frames go over a websocket while the connection keeps up; answers come back with the frame's number.
+// The camera: sends frames over a websocket as fast as the connection allows; answers carry the frame's number.
 
 const FRAME_MS = 70;          // at most 14 frames a second
-const LONGEST_SIDE = 960;     // pixels sent: enough for faces across a room
-const MOST_BUFFERED = 400000; // bytes not sent yet: two frames; more would only be late
+const LONGEST_SIDE = 960;     // pixels: enough for faces across a room
+const MOST_BUFFERED = 400000; // unsent bytes: two frames; more would only be late
 const KEPT = 200;             // frames kept, as JPEGs, until their answer comes: 14 s of a slow server
 
 export class Camera {
-  // `onanswer(message, blob, bitmap)`: the frame that the answer is about; `onend(reason)`.
+  // `onanswer(message, blob, bitmap)`: called with the answer's frame; `onend(reason)`.
   constructor({ onanswer, onend }) {
     this.onanswer = onanswer;
     this.onend = onend;

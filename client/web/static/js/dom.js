@@ -1,4 +1,4 @@
-// Elements from text, never from HTML: what somebody typed can only ever be text.
+// Builds elements from text, never from HTML, so user input stays text.
 
 import { acceptPictures } from "./formats.js";
 
@@ -39,7 +39,7 @@ export function button(label, { name, kind = "", small = false, onclick, ...rest
     name ? icon(name) : null, label || null);
 }
 
-// Replaces what is in `container`, and keeps the focus: on what is called the same, or else stands in the same place.
+// Replaces the contents of `container`, and keeps the focus on the element with the same name, or else position.
 export function redraw(container, ...children) {
   const reachable = () => [...container.querySelectorAll("a[href], button, input, select")];
   const called = (one) => one.id || one.getAttribute("aria-label") || one.textContent;
@@ -49,14 +49,14 @@ export function redraw(container, ...children) {
   container.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
   if (place < 0) return;
   const after = reachable();
-  const unique = before.filter((one) => called(one) === name).length === 1;  // else the name says nothing
+  const unique = before.filter((one) => called(one) === name).length === 1;  // otherwise the name is ambiguous
   const there = (unique && after.find((one) => called(one) === name)) || after[Math.min(place, after.length - 1)];
   there?.focus({ preventScroll: true });
 }
 
 let numbers = 0;
 
-// An id that nothing else on the page has. (crypto.randomUUID is there over TLS and on localhost only.)
+// An id unique on the page. (crypto.randomUUID only exists over TLS and on localhost.)
 export const freshId = (kind) => `${kind}-${numbers += 1}`;
 
 export const byId = (id) => document.getElementById(id);
@@ -86,7 +86,7 @@ export function meter(share, { tick, tone } = {}) {
   return bar;
 }
 
-// What a view shows instead of its content: nothing there yet, or something went wrong; each says what to do.
+// Shown instead of a view's content if it is empty or failed to load; says what to do.
 export function state(sign, title, text, ...actions) {
   return el("div", { class: "state" }, icon(sign), el("p", { class: "state-title" }, title), text ? el("p", {}, text) : null,
     actions.length ? el("div", { class: "row center" }, actions) : null);

@@ -1,8 +1,8 @@
-// Dropping: one person on another, which merges them (by keyboard the same is a button's dialog, elsewhere), and files.
+// Drag and drop: one person onto another, which merges them (for keyboards there is a dialog instead), and files.
 
 let dragged = null;
 
-// Makes `tile` draggable as `person`; `onmerge(dragged, person)` when another one is dropped on it.
+// Makes `tile` draggable as `person`; calls `onmerge(dragged, person)` when another person is dropped on it.
 export function mergeable(tile, person, onmerge) {
   tile.draggable = true;
   tile.addEventListener("dragstart", (event) => {
@@ -29,7 +29,7 @@ export function mergeable(tile, person, onmerge) {
 
 const carriesFiles = (event) => [...event.dataTransfer.types].includes("Files");
 
-// `ondrop(transfer)` when files are dropped anywhere on the page.
+// Calls `ondrop(transfer)` when files are dropped anywhere on the page.
 export function whenDropped(ondrop) {
   document.addEventListener("dragover", (event) => { if (carriesFiles(event)) { event.preventDefault(); document.body.classList.add("dropping"); } });
   document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });

@@ -1,6 +1,5 @@
-// What somebody dropped or chose: {items, others}. `items` are {file, name} of every photo and ZIP, folders and all that
-// is in them; `others` the names of the files that are neither; `service` counts the files and folders that systems leave
-// beside pictures (protocol/clutter.py).
+// Dropped or chosen files, including folders' contents. `items`: {file, name} of every photo and ZIP; `others`: names
+// of files that are neither; `service`: counts of files and folders left by systems (protocol/clutter.py).
 
 import { isClutter, isPicture } from "./formats.js";
 
@@ -8,7 +7,7 @@ export const isZip = (file) => /\.zip$/i.test(file.name) || file.type === "appli
 
 export async function chosen(files) {
   const found = { items: [], others: [], service: 0 };
-  const passed = new Set();  // of a chosen folder every file is told, those of service folders, too
+  const passed = new Set();  // for a chosen folder, browsers list every file, including those in service folders
   for (const file of [...files]) {
     const name = file.webkitRelativePath || file.name;
     const parts = name.split("/");
@@ -40,7 +39,7 @@ async function walk(entry, found) {
     return;
   }
   const reader = entry.createReader();
-  for (;;) {  // a reader gives a hundred at a time
+  for (;;) {  // a reader returns a hundred entries at a time
     const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
     if (!some.length) return;
     for (const one of some) {

@@ -1,4 +1,4 @@
-// Enrolling pictures: each that was refused is named, with every reason and its numbers, and may be enrolled anyway.
+// Enrols pictures. Lists each refused one with all reasons and numbers, and offers to enrol it anyway.
 
 import { op, upload } from "./api.js";
 import { percent, plural, tell } from "./dom.js";
@@ -19,27 +19,27 @@ const WORDS = {
 const angle = (tangent) => `${Math.round(Math.atan(tangent) * 180 / Math.PI)}°`;
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
 
-// The reasons of one refusal as lines, numbers and all; the server's own words where this page has none.
+// The reasons of a refusal as lines with numbers; the server's own words for reasons unknown to this page.
 export function reasonsOf({ message, shortcomings }) {
   const own = sentence(message.replace(/ If not, accept \w+$/, ""));
   return shortcomings.length ? shortcomings.map((one) => WORDS[one.reason]?.(one, message) ?? own) : [own];
 }
 
-// What must be accepted for a refused picture to be enrolled all the same; null where nothing helps.
+// The reasons to accept in order to enrol a refused picture anyway; null if that is impossible.
 export function acceptable({ shortcomings }) {
   const hopeless = !shortcomings.length || shortcomings.some(({ reason, measured }) => reason === "duplicate" && !measured);
   return hopeless ? null : shortcomings.map(({ reason }) => reason);
 }
 
-// One picture of `name`; `more`: a label, a point, and reasons that are accepted. Resolves to the answer; what was refused
-// is in `rejected`. What it was enrolled in spite of is said.
+// Enrols a picture of `name`; `more`: label, point, accepted reasons. Resolves to the answer, with refusals in
+// `rejected`. Shows a notice for each doubt.
 export async function enrolOne(name, picture, { accept = [], ...more }) {
   const answer = await upload("/api/enrol", { name, ...more, accept: accept.join(",") || undefined }, picture);
   answer.doubts.forEach((doubt) => notice(`${name} is enrolled, but ${reasonsOf(doubt).join(" ").replace(/^(It|There) /, (word) => word.toLowerCase())}`, { bad: true }));
   return answer;
 }
 
-// Several pictures of `name`; `onenrolled` whenever some of them are.
+// Enrols several pictures of `name`; calls `onenrolled` whenever some of them are enrolled.
 export async function enrolFiles(name, files, onenrolled) {
   const refused = [];
   let done = 0;
@@ -64,7 +64,7 @@ export async function enrolFiles(name, files, onenrolled) {
   if (refused.length) tell(`${refused.length} of ${plural(files.length, "picture")} not enrolled`, refused);
 }
 
-// The best faces of an album's person. Raises what the server refuses altogether.
+// Enrols the best faces of an album's person. Throws if the server refuses the whole request.
 export async function enrolFromAlbum(album, person) {
   const send = (accept) => op("album.enrol", { album, person, accept });
   const { name, templates, left_out: leftOut } = await send([]);
@@ -77,10 +77,10 @@ export async function enrolFromAlbum(album, person) {
   })));
 }
 
-const isNews = ({ reason }) => reason !== "duplicate";  // what the gallery has already is as it should be
+const isNews = ({ reason }) => reason !== "duplicate";  // duplicates need no attention
 
-// An entry of the dialog that says why not: "Enrol anyway" accepts the reasons that were given, and no others.
-// `again(accept)` tries it, and resolves to what it is refused for then, if it is.
+// An entry of the dialog of refusals: "Enrol anyway" accepts the given reasons only. `again(accept)` retries, and
+// resolves to the new refusal, if any.
 function refusal(name, rejection, again, accepted = []) {
   const reasons = acceptable(rejection);
   const anyway = reasons && { label: "Enrol anyway", act: async () => {

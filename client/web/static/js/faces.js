@@ -1,4 +1,4 @@
-// Faces: boxes on a picture, and cards beside it.
+// Faces: boxes on a picture, and cards next to it.
 
 import { button, el, icon, meter, percent, reasonList } from "./dom.js";
 
@@ -10,13 +10,13 @@ export function badge(face) {
   return el("span", { class: "badge" }, icon(SIGN[face.decision]), face.decision);
 }
 
-// The largest size at which a picture fits into a room, as CSS pixels; never more than `most` times its own.
+// The largest size in CSS pixels at which a picture fits the available space; at most `most` times its own size.
 export function fit(width, height, roomWidth, roomHeight, most = 3) {
   const scale = Math.min(roomWidth / width, roomHeight / height, most);
   return { width: width * scale, height: height * scale };
 }
 
-// Buttons over a picture of `size`; each face has `box`, and `label`, `decision`, `title` as `describe` gives them.
+// Buttons over a picture of `size`; each face has `box`, and `label`, `decision`, `title` as returned by `describe`.
 export function boxes(faces, size, describe, onpick) {
   return faces.map((face, index) => {
     const [x, y, width, height] = face.box;
@@ -39,7 +39,7 @@ export function boxTitle(face) {
 
 export const feeling = (emotion) => `${emotion.label}${emotion.certain ? "" : "?"}`;
 
-// The face cut out of what shows it (an image or a canvas), with some room around it.
+// The face cropped from an image or a canvas, with some margin.
 export function crop(source, size, box) {
   const [x, y, width, height] = box;
   const side = Math.max(width, height) * 1.35;
@@ -58,8 +58,8 @@ export function hoverCard(face) {
     el("ol", {}, face.candidates.map((one) => el("li", {}, el("span", {}, one.name), el("span", {}, one.similarity.toFixed(2))))));
 }
 
-// A card; `source` shows the picture, `onenrol(name, accept)` is called when somebody says who it is, and resolves to null,
-// or why not: {reasons, accept: what can be accepted, or null}.
+// A card; `source` shows the picture. `onenrol(name, accept)` enrols the face; it resolves to null on success, else to
+// {reasons, accept: reasons that can be accepted, or null}.
 export function faceCard(face, { source, size, selected, onselect, onenrol }) {
   const crop_ = source ? el("span", { class: "face-crop" }, crop(source, size, face.box)) : el("span", { class: "face-crop" });
   const facts = face.similarity === null ? ["nobody is enrolled yet"]

@@ -1,4 +1,4 @@
-// The picture formats: the table of protocol/formats.py, which every page carries in its head.
+// The picture formats: the table of protocol/formats.py, included in every page's head.
 
 let read = null;
 
@@ -13,7 +13,7 @@ function table() {
 export const formatNames = () => table().names;
 export const acceptPictures = () => table().accept;
 
-// By its name, or else by its first bytes. One that can't be read counts as one: whoever sends it will hear why not.
+// Judged by name, or else by the first bytes. An unreadable file counts as a picture, so that its error is reported.
 export async function isPicture(file) {
   const name = file.name.toLowerCase();
   if (table().extensions.some((extension) => name.endsWith(extension))) return true;
@@ -25,13 +25,13 @@ export async function isPicture(file) {
   }
 }
 
-// Is a file or a folder of this name left there by a system or a program (@eaDir, Thumbs.db, hidden ones)?
+// Was a file or folder of this name left by a system or a program (@eaDir, Thumbs.db, hidden ones)?
 export function isClutter(name) {
   const { exact, anyCase, pattern } = table().clutter;
   return name.startsWith(".") || exact.includes(name) || anyCase.includes(name.toLowerCase()) || new RegExp(pattern, "i").test(name);
 }
 
-// What is said of the files that were left out; null where there are none.
+// A message about ignored files; null if there are none.
 export function leftOut(names, service = 0) {
   const passed = service ? `${service} service ${service === 1 ? "file or folder" : "files and folders"} left out.` : "";
   if (!names.length) return passed || null;

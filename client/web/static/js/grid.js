@@ -1,14 +1,14 @@
-// A grid of any length that holds only what is near the screen.
+// A grid of any length that keeps only the elements near the viewport.
 //
-// Cells have one size, so a chunk's height is known before it is loaded: the scroll bar is right from the start, and
-// nothing jumps. A chunk is fetched when it comes near, given up when it has gone before its items came, and emptied
-// when it is far away again. Arrows, Home, End, Page Up and Page Down move the focus, wherever it leads.
+// All cells have the same size, so a chunk's height is known before it is loaded: the scroll bar is right from the
+// start, and nothing jumps. A chunk is fetched when it comes near, cancelled if it leaves before its items arrive, and
+// emptied when it is far away again. Arrows, Home, End, Page Up and Page Down move the focus to any cell.
 
 import { button, el, plural, setStyle } from "./dom.js";
 
-const ROWS = 8;             // of a chunk
+const ROWS = 8;             // per chunk
 const NEAR = "900px 0px";   // above and below the screen
-const MOST_KEPT = 3000;     // items remembered, so that going back a little asks for nothing
+const MOST_KEPT = 3000;     // cached items, so that scrolling back a little needs no request
 const SKIPPABLE = 30;       // more cells than that can be jumped over with one Tab
 
 export class Grid {
@@ -27,7 +27,7 @@ export class Grid {
     this.total = 0;
   }
 
-  // Shows `total` items, loaded as they are needed. `first`: the first items, where they are there already.
+  // Shows `total` items, loaded on demand. `first`: the first items, if already loaded.
   show(total, first = []) {
     this.total = total;
     this.cache = new Map(first.map((item, index) => [index, item]));
@@ -70,7 +70,7 @@ export class Grid {
     }
   }
 
-  // Resolves when the chunk shows its items, or what is wrong.
+  // Resolves when the chunk shows its items or an error.
   async fill(chunk) {
     const [offset, count] = [Number(chunk.dataset.offset), Number(chunk.dataset.count)];
     delete chunk.dataset.failed;
@@ -111,7 +111,7 @@ export class Grid {
     return true;
   }
 
-  // The item there, loaded if need be: for a lightbox that walks past the edge of what is on the screen.
+  // The item at an index, loaded if necessary: for a lightbox that moves beyond the viewport.
   async item(index) {
     if (!this.cache.has(index)) this.remember(index, await this.load(index, Math.min(50, this.total - index)));
     return this.cache.get(index);
@@ -131,7 +131,7 @@ export class Grid {
     this.focus(Math.max(0, Math.min(this.total - 1, to)));
   }
 
-  // Moves the focus to a cell, which is loaded first where it is far away.
+  // Moves the focus to a cell, loading it first if necessary.
   async focus(index) {
     const mine = this.going = Symbol(index);
     const chunk = this.chunks[Math.floor(index / (this.columns * ROWS))];
@@ -140,13 +140,13 @@ export class Grid {
       chunk.scrollIntoView({ block: index === this.total - 1 ? "end" : "start" });
       await this.fill(chunk);
     }
-    if (this.going !== mine) return;  // another key was quicker
+    if (this.going !== mine) return;  // another key was pressed meanwhile
     found()?.focus({ preventScroll: true });
     found()?.scrollIntoView({ block: "nearest" });
     for (const one of this.chunks) if (one !== chunk && one.firstChild && !this.isNear(one)) one.replaceChildren();
   }
 
-  // A chunk that held the focus was kept when it went; now it may go.
+  // A chunk with the focus was kept when it left; now it can be emptied.
   isNear(chunk) {
     const { top, bottom } = chunk.getBoundingClientRect();
     const margin = Number.parseInt(NEAR, 10);
@@ -165,7 +165,7 @@ export class Grid {
   }
 }
 
-// Skeletons while the first page is on its way.
+// Placeholders while the first page is loading.
 export function loading(container, { minWidth = 150, height = 220, count = 12 } = {}) {
   container.replaceChildren(el("div", { class: "vgrid-chunk", role: "status", "aria-label": "Loading", style: { "--columns": Math.max(2, Math.floor(container.clientWidth / (minWidth + 16)) || 4), "--gap": "16px", "--cell": `${height}px` } },
     Array.from({ length: count }, () => el("div", { class: "vgrid-cell skeleton", "aria-hidden": "true" }))));

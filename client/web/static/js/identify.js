@@ -1,4 +1,4 @@
-// Identify: pictures dropped, chosen or pasted, and the camera.
+// Identify: pictures (dropped, chosen or pasted) and the camera.
 
 import { connection, op, upload } from "./api.js";
 import { Camera } from "./camera.js";
@@ -10,7 +10,7 @@ import { isPicture, leftOut } from "./formats.js";
 import { canvas, drawBoxes, idle, layOut, press, setStage } from "./identify_stage.js";
 import { failed, notice } from "./shell.js";
 
-const AT_ONCE = 3;          // pictures under way: the server works on several
+const AT_ONCE = 3;          // requests under way: the server processes several in parallel
 const MAX_SIDE = 12000;
 const panel = byId("panel");
 const strip = byId("strip");
@@ -21,7 +21,7 @@ let selected = 0;
 let underWay = 0;
 let camera = null;
 const beginning = panel.firstElementChild;
-let shown = null;           // what the cards are about: {answer, source, title, enrol}
+let shown = null;           // the subject of the cards: {answer, source, title, enrol}
 
 // ---------------------------------------------------------------------------------------------- pictures
 
@@ -81,7 +81,7 @@ async function draw() {
     try {
       await shot.image.decode();
     } catch {
-      shot.image.failed = true;  // the server may still read it; without a view there are only the cards
+      shot.image.failed = true;  // the server may still read it; without a preview there are only the cards
     }
     if (current !== shot) return;
   }
@@ -143,7 +143,7 @@ function enrolFrom(shot, face) {
   };
 }
 
-// Resolves to why not, null where it is done.
+// Resolves to the reason for failure, or null on success.
 async function enrol(name, picture, label, face, accept) {
   const [x, y, width, height] = face.box;
   try {
@@ -220,7 +220,7 @@ function onFrame(message, blob, bitmap) {
   if (selected >= answer.faces.length) selected = 0;
   drawBoxes(answer, selected, select);
   byId("stage-facts").textContent = `live · ${Math.round(answer.timing_ms.total ?? 0)} ms on the server · ${message.dropped} late frames dropped`;
-  // The cards are drawn anew only when somebody else is seen, so that they can be read, and typed into.
+  // The cards are redrawn only when somebody else appears, so that they can be read and typed into.
   const now = answer.faces.map((face) => `${face.decision}${face.name}`).join("|");
   const typing = panel.contains(document.activeElement) && document.activeElement.tagName === "INPUT";
   if (now === lastPanel || typing) return;
@@ -249,14 +249,14 @@ function setCameraButton(label) {
   byId("camera-toggle").querySelector("span").textContent = label;
 }
 
-// ---------------------------------------------------------------------------------------------- beginnings
+// ---------------------------------------------------------------------------------------------- start
 
 async function loadNames() {
   try {
     const { people } = await op("people", { limit: 1000 });
     byId("known-people").replaceChildren(...people.map(({ name }) => el("option", { value: name })));
   } catch {
-    // the names are only suggestions; that the server is away is shown above
+    // names are only suggestions; that the server is offline is shown above
   }
 }
 
@@ -265,7 +265,7 @@ byId("camera-start").addEventListener("click", startCamera);
 byId("camera-toggle").addEventListener("click", () => (camera ? camera.stop() : startCamera()));
 document.addEventListener("paste", (event) => { if (event.clipboardData.files.length) addFiles([...event.clipboardData.files]); });
 whenDropped((transfer) => addFiles([...transfer.files]));
-document.addEventListener("facewire:server", () => {  // what went unanswered is asked again
+document.addEventListener("facewire:server", () => {  // retry unanswered requests
   if (connection() !== "online") return;
   shots.filter((shot) => shot.state === "error" && ["offline", "gateway"].includes(shot.error.code)).forEach((shot) => { shot.state = "waiting"; shot.error = null; });
   if (current) draw();

@@ -1,4 +1,4 @@
-// The stage of Identify: a picture or the camera's film as large as it fits, and boxes on the faces.
+// The stage of Identify: a picture or the camera's video as large as it fits, with boxes on the faces.
 
 import { byId } from "./dom.js";
 import { boxTitle, boxes, fit, hoverCard, who } from "./faces.js";
@@ -6,7 +6,7 @@ import { boxTitle, boxes, fit, hoverCard, who } from "./faces.js";
 const stage = byId("stage");
 export const canvas = byId("canvas");
 
-// Makes room for a picture of that size, drawn at most `limit` times as large.
+// Fits the stage to a picture of this size, enlarged at most `limit` times.
 export function layOut(width, height, limit = 3) {
   const narrow = matchMedia("(max-width: 700px)").matches;
   const room = stage.getBoundingClientRect();
@@ -16,7 +16,7 @@ export function layOut(width, height, limit = 3) {
   canvas.style.height = `${fitted.height}px`;
 }
 
-// What is shown: empty, picture or camera; `busy` while an answer is on its way.
+// Sets what is shown: empty, picture or camera; `busy` while waiting for an answer.
 export function setStage(name, { busy = false, note = "" } = {}) {
   stage.dataset.state = name;
   stage.toggleAttribute("data-busy", busy);
@@ -28,7 +28,7 @@ export function setStage(name, { busy = false, note = "" } = {}) {
   line.textContent = note;
 }
 
-// A box on every face, that of number `selected` pressed; `onselect(number)`.
+// Draws a box on every face; number `selected` is pressed. `onselect(number)`.
 export function drawBoxes(answer, selected, onselect) {
   canvas.querySelectorAll(".box, .hover-card").forEach((old) => old.remove());
   const describe = (face) => ({ label: who(face), decision: face.decision, title: boxTitle(face) });

@@ -1,4 +1,4 @@
-// A photo as large as the screen: arrows, zoom, boxes. Ours, because the boxes must stay on the faces while zooming.
+// A full-screen photo with arrows, zoom and boxes. Not a library, because boxes must stay on the faces while zooming.
 
 import { connection } from "./api.js";
 import { button, el, plural } from "./dom.js";
@@ -46,7 +46,7 @@ export class Lightbox {
 
   async show(index) {
     this.index = index;
-    // Not `disabled`: a button that is takes the focus away, and then no key is heard any more
+    // Not `disabled`: a disabled button loses the focus, and then no key events arrive
     this.previous.setAttribute("aria-disabled", String(index === 0));
     this.next.setAttribute("aria-disabled", String(index === this.total - 1));
     if (!this.current) this.title.replaceChildren("Loading …");
@@ -79,7 +79,7 @@ export class Lightbox {
       this.picture.append(...boxes(faces, item, (face) => face, (place) => { if (faces[place].href) { this.dialog.close(); location.assign(faces[place].href); } }));
       this.applyBoxes();
     } catch {
-      // the photo is there; the boxes come when the server does
+      // the photo is shown; the boxes follow when the server is back
     }
   }
 
@@ -89,7 +89,7 @@ export class Lightbox {
     this.put(el("div", { class: "lightbox-problem" }, el("p", {}, error.message), button("Try again", { kind: "on-dark", onclick: () => this.show(index) })));
   }
 
-  // Shows one thing, and leaves the buttons beside it where they are, for one of them may have the focus.
+  // Replaces the content but keeps the buttons, as one of them may have the focus.
   put(element) {
     const focused = this.onView?.contains(document.activeElement);
     this.onView?.remove();
@@ -116,7 +116,7 @@ export class Lightbox {
     this.view.toggleAttribute("data-zoomed", this.zoom > 1);
   }
 
-  // Keeps the point under the pointer (or the middle) where it is.
+  // Keeps the point under the pointer (or the centre) in place.
   zoomBy(factor, clientX, clientY) {
     if (!this.current) return;
     const room = this.view.getBoundingClientRect();

@@ -1,16 +1,16 @@
-// Files on their way to albums, copied into the browser's own database (IndexedDB): they outlive the page.
+// Files to be uploaded, copied into the browser's own database (IndexedDB), so that they outlive the page.
 //
-//   batches   what was dropped at once, and what has become of it (batches.js)
-//   files     {batch, zip: 0 or 1, number, name, file} of those still to be sent; a row goes in the very transaction that
-//             counts its file as done, so nothing is lost or counted twice wherever a worker is stopped
-//   places    where a ZIP goes on: {upload, received} under its key
+//   batches   files dropped together, and their progress (batches.js)
+//   files     {batch, zip: 0 or 1, number, name, file} of those still to be sent; a row is deleted in the transaction
+//             that counts its file as done, so nothing is lost or counted twice if a worker is stopped
+//   places    where to resume a ZIP: {upload, received} by key
 
 import { newBatch, tally, zipKey } from "./batches.js";
 
 const NAME = "facewire-outbox";
 const AT_ONCE = { files: 50, bytes: 32 * 1024 * 1024 };  // copied by one transaction
 const LOOK_MS = 200;
-const SPARE = 1.1;  // of the room: a database takes a little more than its files
+const SPARE = 1.1;  // factor of space: a database takes a little more than its files
 
 const result = (request) => new Promise((resolve, reject) => {
   request.onsuccess = () => resolve(request.result);
@@ -38,7 +38,7 @@ async function open() {
   const db = await result(request);
   const gone = () => { db.close(); opening = null; };
   db.onversionchange = gone;
-  db.onclose = gone;  // whoever logged out has cleared it
+  db.onclose = gone;  // logging out has cleared it
   return db;
 }
 
@@ -47,20 +47,20 @@ const writing = async (...stores) => (await database()).transaction(stores, "rea
 const filesOf = (id) => IDBKeyRange.bound([id], [id, []]);
 const copyLock = (id) => `facewire-copy-${id}`;
 
-// Every batch, the oldest first.
+// All batches, oldest first.
 export async function batches() {
   return (await result((await reading("batches")).getAll())).sort((one, other) => one.since - other.since);
 }
 
-// Is there room for that many bytes more? Where a browser does not say, the attempt will tell.
+// Is there space for this many more bytes? If the browser does not say, only trying will tell.
 export async function hasRoom(bytes) {
   if (!navigator.storage?.estimate) return true;
   const { quota, usage } = await navigator.storage.estimate();
   return bytes * SPARE < quota - usage;
 }
 
-// Changes a batch in one transaction; resolves to it as it is now, undefined where it is gone. `change` may give
-// false: then nothing is changed.
+// Changes a batch in one transaction; resolves to its new state, or undefined if it is gone. If `change` returns false,
+// nothing is changed.
 export async function alter(id, change) {
   const transaction = await writing("batches");
   const store = transaction.objectStore("batches");
@@ -70,7 +70,7 @@ export async function alter(id, change) {
   return batch;
 }
 
-// Forgets a batch and its files; resolves to whether this call did it, so that of several pages one tells it.
+// Deletes a batch and its files. Resolves to whether this call did it, so that only one of several pages reports it.
 export async function forget(id) {
   const transaction = await writing("batches", "files");
   const batch = await result(transaction.objectStore("batches").get(id));
@@ -80,15 +80,15 @@ export async function forget(id) {
   return batch !== undefined;
 }
 
-// Drops the files that are left of a batch, which itself stays, to be told of.
+// Deletes a batch's remaining files, but keeps the batch itself for reporting.
 export async function drop(id) {
   const transaction = await writing("files");
   transaction.objectStore("files").delete(filesOf(id));
   await committed(transaction);
 }
 
-// Copies files; `oncopied(batch)` after each part, and first when nothing is copied yet. Rejects where the browser can't
-// keep them: nothing is kept then.
+// Copies files; calls `oncopied(batch)` at the start and after each part. Rejects if the browser can't store them; then
+// nothing is kept.
 export async function keep(album, items, isZip, oncopied) {
   const batch = newBatch(album, items);
   await navigator.locks.request(copyLock(batch.id), async () => {
@@ -132,15 +132,15 @@ async function copy(id, part, isZip) {
   return batch;
 }
 
-// A batch as uploads.js takes it.
+// A batch in the form that uploads.js takes.
 export class KeptBatch {
   constructor(batch) {
     this.batch = batch;
-    this.next = [0, 0];  // numbers: of photos, of ZIPs
+    this.next = [0, 0];  // next numbers of photos and of ZIPs
     this.taking = Promise.resolve();
   }
 
-  // The next photo, or the next ZIP, waited for while files are copied; undefined where there is none.
+  // The next photo, or the next ZIP; waits while files are being copied; undefined if there is none.
   take(zip) {
     const mine = this.taking.then(() => this.find(Number(zip)));
     this.taking = mine.catch(() => null);
@@ -159,7 +159,7 @@ export class KeptBatch {
     }
   }
 
-  // Will no file come any more? The page that copies them holds a lock, and may have been closed.
+  // Are all files here? The page that copies them holds a lock, and may have been closed.
   async isCopied() {
     if (this.batch.copied === this.batch.files) return true;
     const held = !(await navigator.locks.request(copyLock(this.batch.id), { ifAvailable: true }, (lock) => lock !== null));

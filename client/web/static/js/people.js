@@ -1,4 +1,4 @@
-// People: everybody enrolled, searched by name; the last changes, and taking them back.
+// People: everybody enrolled, searchable by name; recent changes and undo.
 
 import { address, op } from "./api.js";
 import { ask, button, byId, el, errorState, icon, plural, state } from "./dom.js";
@@ -81,7 +81,7 @@ async function undo(last) {
 async function loadChanges() {
   try {
     const { events } = await op("history", { limit: SHOWN_CHANGES });
-    // A gallery built by create_db is not taken back by a click: that is for whoever has the folder.
+    // Builds by create_db can't be undone by a click: that is for whoever manages the folder.
     const next = events.find((event) => event.undoable && !event.undone);
     const last = next?.op === "build" ? null : next;
     const undoButton = byId("undo");

@@ -1,4 +1,4 @@
-// One person of the gallery: their enrolled faces, and everything that can be put right about them.
+// A person of the gallery: their enrolled faces, and all corrections.
 
 import { address, op } from "./api.js";
 import { ask, button, byId, el, errorState, plural, redraw, state } from "./dom.js";

@@ -1,4 +1,4 @@
-// What every view has around it: is the server there, and what has just happened.
+// The frame around every view: the server's availability and notifications.
 
 import { connection, op } from "./api.js";
 import { button, byId, el, icon, plural, tell } from "./dom.js";
@@ -7,7 +7,7 @@ import { begin, follow, leave, uploads } from "./uploading.js";
 const NOTICE_MS = 7000;
 const LOOK_MS = { online: 20000, offline: 4000, gateway: 4000 };
 
-// A line at the bottom; `action` is a button on it. It stays longer where there is something to do.
+// A notification at the bottom; `action` is a button in it. With an action it stays longer.
 export function notice(text, { bad = false, action, onclick } = {}) {
   const remove = () => line.remove();
   const line = el("div", { class: `notice ${bad ? "bad" : ""}` }, el("p", {}, text),
@@ -29,7 +29,7 @@ export function failed(error) {
   if (error.name !== "AbortError" && error.code !== "unauthorized") notice(error.message, { bad: true });
 }
 
-// What was not taken, of `total` files: the first of `refused` at once, all when asked.
+// Reports refused files out of `total`: the first of `refused` at once, all of them on request.
 export function sayRefused(refused, total) {
   if (!total) return;
   const title = `${plural(total, "file")} not taken`;
@@ -39,7 +39,7 @@ export function sayRefused(refused, total) {
 
 const told = new Set();
 
-// Uploads end while any page is open, or none: the first that somebody looks at says how.
+// Uploads may end while any page or none is open: the first page that is viewed reports the result.
 function tellUploads() {
   if (document.hidden) return;
   uploads().filter(({ id, state }) => state === "finished" && !told.has(id)).forEach(async ({ id, album, added, duplicates, refused, refusals, problem }) => {
@@ -51,7 +51,7 @@ function tellUploads() {
   });
 }
 
-// Calls `load` now, and again when a server that was away is back.
+// Calls `load` now, and again when the server comes back online.
 export function whenOnline(load) {
   document.addEventListener("facewire:server", (event) => { if (event.detail === "online") load(); });
   load();
@@ -94,13 +94,13 @@ function lookSoon() {
 
 let waiting = false;
 
-function heedWaiting() {  // the worker knows first that the server is away
+function heedWaiting() {  // the worker is the first to know that the server is offline
   const before = waiting;
   waiting = uploads().some(({ waitsFor }) => waitsFor);
   if (waiting && !before && connection() === "online") look();
 }
 
-// Buttons that came with the page wait for whoever listens to them: the view's own module has run when this has.
+// Buttons in the HTML are disabled until they have listeners; by now the view's own module has run.
 setTimeout(() => document.querySelectorAll("[data-waits]").forEach((one) => {
   one.disabled = false;
   delete one.dataset.waits;
@@ -121,7 +121,7 @@ if (byId("status")) {
   follow(heedWaiting);
   begin();
 }
-// What looks like a button is pressed with Enter, too; a browser's own chooser of files takes only the space bar.
+// Makes Enter work on everything that looks like a button; the browser's file input only takes the space bar.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !event.target.matches("input[type=file]")) return;
   event.preventDefault();

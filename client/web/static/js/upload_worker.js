@@ -1,8 +1,8 @@
-// The service worker that sends what lies in the outbox, also while no page is open. It answers for no page: it has no
-// fetch handler, and below /static/js/ there is none.
+// The service worker that sends the outbox, even while no page is open. It never intercepts requests: it has no fetch
+// handler, and no page lies below /static/js/.
 //
-// A browser lets it run for some minutes after the last page was closed, and wakes it again where it has Background
-// Sync; any page of ours that is opened makes it go on, too. It may be ended at any moment: the outbox is the truth.
+// Browsers let it run for some minutes after the last page is closed, and wake it again if they support Background
+// Sync; opening any of our pages also resumes it. It may be killed at any moment: the outbox is authoritative.
 
 import { ApiError, Asking, pause } from "./asking.js";
 import { alter, batches, drop, KeptBatch } from "./outbox.js";
@@ -11,7 +11,7 @@ import { Upload } from "./uploads.js";
 const NEWS_MS = 200;
 const STALE_MS = 2000;
 const channel = new BroadcastChannel("facewire-uploads");
-let session = null;     // {csrf, max_picture}: what a page has in its HTML
+let session = null;     // {csrf, max_picture}: as in a page's HTML
 let upload = null;      // under way
 let running = null;
 let again = false;
@@ -23,7 +23,7 @@ async function openSession() {
   session = await asking.send("/api/session");
 }
 
-// Sends everything that waits. One at a time, also beside an older version of this worker that has not ended yet.
+// Sends all waiting files. One run at a time, even if an older version of this worker is still running.
 function goOn() {
   again = true;
   upload?.wake();
@@ -45,7 +45,7 @@ async function sendAll() {
   }
 }
 
-// Resolves to whether others may follow.
+// Resolves to whether to continue with other batches.
 async function send(batch) {
   const held = new KeptBatch(batch);
   upload = new Upload(held, asking, Infinity, announceSoon);
@@ -67,7 +67,7 @@ async function send(batch) {
 async function failed(id, error) {
   switch (error.code) {
     case "unauthorized": return false;  // somebody must log in first
-    case "stale":  // the gateway was started again: it has another token
+    case "stale":  // the gateway was restarted and has another CSRF token
       await pause(STALE_MS);
       return true;
     case "unknown_album":
@@ -79,7 +79,7 @@ async function failed(id, error) {
   }
 }
 
-// Whether it was still to be sent: somebody may have stopped it, or given it up.
+// Was it still to be sent? The user may have stopped or discarded it.
 async function end(id, state, problem) {
   const batch = await alter(id, (one) => (one.state === "ready" ? Object.assign(one, { state, problem }) : false));
   return batch?.state === state;

@@ -1,5 +1,5 @@
-// Uploads as a page sees them: it puts what was dropped into the outbox, and a service worker sends it, so that the page
-// may be closed. Where a browser can't do that, the page itself sends, and says that it must stay open.
+// The page's side of uploads: it puts dropped files into the outbox, and a service worker sends them, so the page may
+// be closed. If the browser can't do that, the page sends them itself, and says that it must stay open.
 
 import { asking, maxPicture, parting } from "./api.js";
 import { HeldBatch } from "./batches.js";
@@ -8,42 +8,42 @@ import { alter, batches, forget, hasRoom, keep } from "./outbox.js";
 import { Upload } from "./uploads.js";
 
 const WORKER = "/static/js/upload_worker.js";
-const POKE_MS = 20000;   // a browser ends a worker that it has not heard of for some minutes
+const POKE_MS = 20000;   // browsers end a worker that has been idle for some minutes
 const NEWS_MS = 200;
 
 const channel = "BroadcastChannel" in window ? new BroadcastChannel("facewire-uploads") : null;
-const kept = new Map();     // of the outbox: id -> what the worker says of it
-const copying = new Set();  // ids of those that this page copies
+const kept = new Map();     // batches in the outbox: id -> the worker's state of it
+const copying = new Set();  // ids of batches being copied by this page
 const held = new Map();     // uploads by this page itself: id -> {upload, why, state, problem}
 const listeners = new Set();
 let timer;
 
-// ---------------------------------------------------------------------------------------------- what there is
+// ---------------------------------------------------------------------------------------------- uploads
 
-// Every upload. `keepOpen`: why the page must not be closed yet, null where it may.
+// All uploads. `keepOpen`: why the page must not be closed yet; null if it may.
 export function uploads() {
   const own = [...held.values()].map(({ upload, ...more }) => ({ ...upload.news, ...more }));
   return [...own, ...[...kept.values()].map((one) => ({ ...one, keepOpen: copying.has(one.id) ? "copying" : null }))];
 }
 
-// Calls `tell` whenever something has changed.
+// Calls `tell` after every change.
 export function follow(tell) {
   listeners.add(tell);
 }
 
-// How many uploads to an album have ended since this page was opened; one that vanished, since another page told of it, has.
+// Number of uploads to an album ended since this page was opened, including those already reported by another page.
 export const endings = (album) => ended.get(album) ?? 0;
 
 const going = new Map();    // id -> album
-const over = new Set();     // ids of those that are counted
-const ended = new Map();    // album -> how many
+const over = new Set();     // ids already counted
+const ended = new Map();    // album -> count
 
 function count() {
   const now = uploads();
   for (const { id, album, state } of now) {
     if (state !== "ready") continue;
     going.set(id, album);
-    over.delete(id);  // it may have been stopped before
+    over.delete(id);  // it may have been stopped earlier
   }
   const gone = [...going].filter(([id]) => !now.some((one) => one.id === id));
   for (const [id, album] of [...now.filter(({ state }) => state !== "ready").map((one) => [one.id, one.album]), ...gone]) {
@@ -56,8 +56,8 @@ function count() {
 let drawing = null;
 
 function changed() {
-  count();  // at once: a small upload begins and ends between two drawings
-  // a thousand small photos a second would only draw
+  count();  // at once: a small upload may begin and end between two redraws
+  // limits redraws: otherwise a thousand small photos a second would only redraw
   drawing ??= setTimeout(() => { drawing = null; listeners.forEach((tell) => tell()); }, NEWS_MS);
 }
 
@@ -69,7 +69,7 @@ function hear(news) {
   changed();
 }
 
-// Looks into the outbox, and makes the worker go on where it is not empty.
+// Reads the outbox, and resumes the worker if it is not empty.
 export async function begin() {
   if (!window.isSecureContext || !channel) return;
   channel.addEventListener("message", ({ data }) => {
@@ -82,7 +82,7 @@ export async function begin() {
     hear(found);
     if (found.some(({ state }) => state === "ready")) await poke();
   } catch {
-    // no database here: then nothing waits in it, and what is dropped is sent by the page
+    // no database: then nothing is waiting, and the page sends dropped files itself
   }
 }
 
@@ -93,17 +93,17 @@ function wake() {
 
 // ---------------------------------------------------------------------------------------------- the worker
 
-// The address as Trusted Types want it: no other can become a worker.
+// The URL as required by Trusted Types: no other can become a worker.
 const address = () => window.trustedTypes?.createPolicy("upload-worker", { createScriptURL: () => WORKER }).createScriptURL("") ?? WORKER;
 let registering = null;
 
-// The registration of a worker that runs. Rejects where the browser has no such thing.
+// The registration of a running worker. Rejects if the browser has no service workers.
 function worker() {
   registering ??= register().catch((error) => { registering = null; throw error; });
   return registering;
 }
 
-// Starts the worker before it is needed: when something is dropped, its gateway may be away.
+// Starts the worker in advance, as the gateway may be offline when something is dropped.
 export const prepare = () => window.isSecureContext && worker().catch(() => null);
 
 let trusted = null;
@@ -130,17 +130,17 @@ async function poke() {
   try {
     registration = await worker();
   } catch {
-    clearTimeout(timer);  // it could be started once, and can't now: what waits goes on waiting
+    clearTimeout(timer);  // it could be started once but can't now: the files keep waiting
     return;
   }
-  if (!registration.active) registering = null;  // whoever logged out in another tab has ended it
+  if (!registration.active) registering = null;  // logging out in another tab has ended it
   registration.active?.postMessage("go");
-  await registration.sync?.register("uploads").catch(() => null);  // not everywhere, and it may be forbidden
+  await registration.sync?.register("uploads").catch(() => null);  // not supported everywhere, and may be forbidden
 }
 
 // ---------------------------------------------------------------------------------------------- adding
 
-// Begins to upload; resolves when the page may be closed, or has sent everything itself.
+// Starts an upload; resolves when the page may be closed, or has sent everything itself.
 export async function add(album, items) {
   const why = await whyNot(items);
   if (why) return sendHere(album, items, why);
@@ -160,8 +160,8 @@ export async function add(album, items) {
   } catch (error) {
     copying.delete(id);
     await look();
-    if (error.name === "AbortError") return null;  // somebody gave it up
-    return sendHere(album, items, "the browser could not keep a copy of these files");  // what has arrived is not sent twice
+    if (error.name === "AbortError") return null;  // the user cancelled it
+    return sendHere(album, items, "the browser could not keep a copy of these files");  // files that have arrived are not sent again
   }
 }
 

@@ -1,8 +1,8 @@
-// Sending what was dropped to an album. Runs in the service worker, or in a page where there is none, and so knows
-// neither a document nor where the files lie: a batch hands them over (batches.js, outbox.js).
+// Uploads a batch to an album. Runs in the service worker, or in a page if there is none, so it uses neither a document
+// nor a particular storage: the batch provides the files (batches.js, outbox.js).
 //
-// What has arrived is kept by the server: a photo that is there already is recognised by its sha256 and not sent, and a
-// ZIP goes on at the byte that the server has. Whatever is away (the network, the gateway, the server) is waited for.
+// The server keeps what has arrived: a photo that it already has is recognised by its sha256 and not sent again, and a
+// ZIP resumes at the server's offset. If the network, the gateway or the server is offline, the upload waits.
 
 import { ApiError } from "./asking.js";
 
@@ -11,26 +11,26 @@ const PIECE = 2 * 1024 * 1024;
 const PAGE = 1000;
 const PAUSE_MS = { first: 500, longest: 10000 };
 const AWAY = new Set(["offline", "gateway", "busy", "timeout"]);
-const ENDS_ALL = new Set(["unauthorized", "stale", "forbidden", "unknown_album", "storage"]);  // not a fault of one file
+const ENDS_ALL = new Set(["unauthorized", "stale", "forbidden", "unknown_album", "storage"]);  // errors that concern all files
 
 export class Upload {
-  // `held`: the batch; `onchange(upload)` after every photo, piece, and change of what it waits for.
+  // `held`: the batch; calls `onchange(upload)` after every photo, piece, and change of `waitsFor`.
   constructor(held, asking, maxPicture, onchange) {
     Object.assign(this, { held, asking, maxPicture, onchange });
-    this.partly = 0;        // bytes of a ZIP under way
-    this.waitsFor = null;   // the error of what is away
+    this.partly = 0;        // bytes sent of the current ZIP
+    this.waitsFor = null;   // the error that it waits to clear
     this.stopping = new AbortController();
     this.sleepers = new Set();
     this.clock();
   }
 
-  // The rate is that since the last break.
+  // The rate is measured since the last interruption.
   clock() {
     this.begun = performance.now();
     this.first = this.held.batch.sent + this.partly;
   }
 
-  // How it is, as plain data that can be sent to other pages.
+  // The state as plain data that can be sent to other pages.
   get news() {
     const { batch } = this.held;
     const sent = batch.sent + this.partly;
@@ -44,12 +44,12 @@ export class Upload {
     this.wake();
   }
 
-  // What was away may be back: asks at once.
+  // The connection may be back: retries at once.
   wake() {
     this.sleepers.forEach((end) => end());
   }
 
-  // Resolves when everything was sent. Rejects with AbortError after stop(), with an ApiError where nothing more can be sent.
+  // Resolves when everything is sent. Rejects with AbortError after stop(), or an ApiError if nothing more can be sent.
   async run() {
     try {
       await this.patiently(() => this.learnKnown());
@@ -58,7 +58,7 @@ export class Upload {
       await this.patiently(() => this.process());
     } catch (error) {
       this.stop();
-      await this.process().catch(() => null);  // what has arrived is looked at; why the rest has not is what matters
+      await this.process().catch(() => null);  // process what has arrived; the error of the rest matters more
       throw error;
     }
   }
@@ -128,7 +128,7 @@ export class Upload {
         if (error.name === "AbortError" || ENDS_ALL.has(error.code)) throw error;
         await this.held.keepPlace(file, null);
         if (fresh || error.code !== "invalid_request") throw error;
-        fresh = true;  // the server has forgotten that upload: from the beginning
+        fresh = true;  // the server has forgotten the upload: start again
         [upload, received] = ["", 0];
         continue;
       } finally {
@@ -143,7 +143,7 @@ export class Upload {
     return this.patiently(() => this.asking.upload(path, { album: this.held.batch.album, ...keys }, body, this.maxPicture, this.stopping.signal), body);
   }
 
-  // Asks until there is an answer: what was sent twice does no harm. `body`: what must be readable for that.
+  // Retries until there is an answer; sending twice is harmless. `body`: must be readable for that.
   async patiently(ask, body = null) {
     for (let wait = PAUSE_MS.first; ; wait = Math.min(2 * wait, PAUSE_MS.longest)) {
       this.stopping.signal.throwIfAborted();
@@ -156,7 +156,7 @@ export class Upload {
         return answer;
       } catch (error) {
         if (!AWAY.has(error.code)) throw error;
-        if (error.code === "gateway" && body) await readable(body);  // a file that has gone looks like a lost gateway
+        if (error.code === "gateway" && body) await readable(body);  // a deleted file looks like a lost gateway
         this.waitsFor = error;
         this.onchange(this);
       }
