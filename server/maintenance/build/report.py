@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from facewire.protocol.clutter import LeftOut
-from facewire.protocol.text import counted, counted_people
+from facewire.protocol.text import counted, counted_people, printable
 from facewire.server.durable import replacing
 from facewire.server.gallery.records import Counts
 from facewire.server.recognition.quality_gate import COVERED
@@ -155,5 +155,6 @@ def write_log(path: Path, lines: Sequence[tuple[str, str]]) -> None:
 
 
 def _one_field(text: str) -> str:
-    """File names may hold the very characters that part fields and lines."""
-    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    """File names may hold the very characters that part fields and lines, and others that move a terminal's cursor."""
+    parted = text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return printable(parted)
