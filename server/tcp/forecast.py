@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 _FIRST_GUESS_S = 0.03  # a photograph on two cores, for a kind of work that has not been seen yet
 _NEWEST = 0.2  # the weight of the latest in the running mean: some ten requests' memory
+_SURPRISE = 5  # times the mean: one picture of 100 megapixels among small ones counts as no more
 _LONGEST_PROMISE_S = 30.0  # nobody is sent away for longer over how many were sent away before
 _HELD_S = 5.0  # a promise holds for so long after its time: a client's own delays, on a poor line
 
@@ -45,7 +46,8 @@ class Forecast:
         kind, begun, among_then = self._running.pop(job)
         cost = (self._clock() - begun) / max(self._cores, (among + among_then) / 2)
         before = self._cost_s.get(kind, cost)
-        self._cost_s[kind] = before + _NEWEST * (cost - before)
+        believed = min(cost, max(_SURPRISE * before, _FIRST_GUESS_S))
+        self._cost_s[kind] = before + _NEWEST * (believed - before)
 
     def wait_s(self, ahead: Iterable[str]) -> float:
         """Until the turn of one that these kinds of work are waiting before, every worker being busy."""
