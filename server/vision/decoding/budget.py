@@ -7,6 +7,8 @@ from collections import deque
 
 from facewire.server.errors import Busy
 
+_SMALL_SHARE = 16  # of the budget, 64 MiB: a picture of 4 megapixels, whatever its format
+
 
 class Grant:
     """A part of the budget, of the thread that took it; give it back with `shrink(0)`."""
@@ -22,7 +24,8 @@ class Grant:
 
 
 class Budget:
-    """Thread-safe; served in the order of asking, so that a large picture is not passed by for ever."""
+    """Thread-safe; served in the order of asking, so that a large picture is not passed by for ever; but
+    for small ones, see `_is_next`."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -49,7 +52,7 @@ class Budget:
             self._waiting.append(me)
             self._changed.notify_all()
             try:
-                if not self._changed.wait_for(lambda: self._waiting[0] == me and self._may(amount), patience_s):
+                if not self._changed.wait_for(lambda: self._is_next(me, amount) and self._may(amount), patience_s):
                     raise Busy(
                         "too many large pictures are being decoded at once: send them one after the other",
                         retry_after_ms=1000,
@@ -69,6 +72,10 @@ class Budget:
                 if not to:
                     self._granted.discard(grant)
                 self._changed.notify_all()
+
+    def _is_next(self, thread: int, amount: int) -> bool:
+        """Small ones pass by: what they take delays a large one little, and what it waits for would delay them much."""
+        return self._waiting[0] == thread or amount <= self._total // _SMALL_SHARE
 
     def _may(self, amount: int) -> bool:
         if self.used + amount <= self._total:
