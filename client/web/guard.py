@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -109,6 +109,10 @@ class Guard:
             return None
         if not csrf_is_right(headers.get(CSRF_HEADER, ""), session):
             return error(403, "stale", "this page was opened before the gateway was started again; load it anew")
+        try:
+            unquote_to_bytes(connection.scope["query_string"]).decode()
+        except UnicodeDecodeError:  # which Starlette would replace, and a person be enrolled by the name that results
+            return error(400, "invalid_request", "the address holds text that is not UTF-8")
         return None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 _FIRST_GUESS_S = 0.03  # a photograph on two cores; used for a kind of work not seen yet
 _NEWEST = 0.2  # weight of the latest in the running mean, which so remembers about ten requests
+_SURPRISE = 5  # times the mean: one picture of 100 megapixels among small ones counts as no more
 _LONGEST_PROMISE_S = 30.0  # upper bound of the delay caused by clients refused earlier
 _HELD_S = 5.0  # a promise holds this long after its time, to allow for a client's delays on a poor line
 
@@ -45,7 +46,8 @@ class Forecast:
         kind, begun, among_then = self._running.pop(job)
         cost = (self._clock() - begun) / max(self._cores, (among + among_then) / 2)
         before = self._cost_s.get(kind, cost)
-        self._cost_s[kind] = before + _NEWEST * (cost - before)
+        believed = min(cost, max(_SURPRISE * before, _FIRST_GUESS_S))
+        self._cost_s[kind] = before + _NEWEST * (believed - before)
 
     def wait_s(self, ahead: Iterable[str]) -> float:
         """Seconds a job waits if every worker is busy and these kinds of work are queued ahead of it."""

@@ -25,8 +25,10 @@ from facewire.protocol.errors import ErrorCode
 from facewire.protocol.framing import FrameDecoder, encode_frame
 from facewire.protocol.messages import Answer, Failure, Request, Success
 from facewire.server.logs import HarmlessFormatter
+from facewire.server.maintenance.build.report import write_log
 from facewire.server.maintenance.create_db import main as create_db
 from tests.support.servers import misbehaving
+from tests.support.synthetic_engine import portrait
 
 EVIL = "Eve\x1b]0;own\x07\x9b2J\rfine\u202egpj\u2066\u2028x\x7f\nclient_app: all is well"
 
@@ -185,9 +187,14 @@ def test_create_db_shows_evil_files_harmlessly(
     person.mkdir()
     name = EVIL.replace("\n", "")
     (person / f"{name}.jpg").write_bytes(b"\xff\xd8\xff")
+    (folder / name).mkdir()
+    (folder / name / "a.jpg").write_bytes(portrait(1))
     assert create_db([str(folder), "--db", str(tmp_path / "g.db"), "--dry-run"]) == 0
     printed = capsys.readouterr()
     assert "would be read" in printed.out
+    assert "would be skipped: name that can't be used" in printed.out
+    write_log(tmp_path / "log.txt", [(f"{name}/a.jpg", name)])
+    assert_harmless((tmp_path / "log.txt").read_text())
     assert_harmless(printed.out + printed.err)
     assert create_db([f"{folder}/{EVIL}/none", "--db", str(tmp_path / "g.db")]) == 2
     assert_harmless(capsys.readouterr().err)

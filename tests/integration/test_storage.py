@@ -207,6 +207,15 @@ def test_what_everybody_could_read_is_taken_from_them_and_a_group_keeps_it(
         assert modes(tmp_path)["g.db"] == 0o660
 
 
+def test_a_file_that_is_no_gallery_stays_as_it_is(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(portrait(1))
+    photo.chmod(0o644)
+    with pytest.raises(StartError, match="not a database"):
+        Store.open(photo)
+    assert modes(tmp_path) == {"photo.jpg": 0o644}
+
+
 # ---------------------------------------------------------------------------------------------- albums that vanish
 
 

@@ -255,3 +255,9 @@ def test_only_a_server_that_breaks_the_protocol_is_a_bad_gateway() -> None:
         finally:
             babbling.shutdown(socket.SHUT_RDWR)
             thread.join(PATIENCE_S)
+
+
+def test_nobody_is_enrolled_by_a_name_that_is_no_text(page: Page, tracebacks: list[logging.LogRecord]) -> None:
+    raw = request(page.visitor(), "POST", "/api/enrol?name=%ED%A0%80", [], b"x")
+    check(page, raw, tracebacks)
+    assert b"the address holds text that is not UTF-8" in spoken(page, raw)

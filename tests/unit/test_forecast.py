@@ -41,6 +41,17 @@ def test_one_alone_leaves_the_other_core_to_others() -> None:
     assert forecast.wait_s(["identify"] * 10) == pytest.approx(0.5)
 
 
+def test_one_slow_request_does_not_send_everybody_away_for_long() -> None:
+    clock = Clock()
+    forecast = Forecast(1, clock)
+    for seconds in (0.05, 0.05, 8.0):
+        seen(forecast, clock, "identify", seconds)
+    assert forecast.wait_s(["identify"] * 10) < 1.0
+    for _ in range(12):  # but where all are slow, it is soon known
+        seen(forecast, clock, "identify", 8.0)
+    assert forecast.wait_s(["identify"]) > 6.0
+
+
 def test_every_kind_has_a_cost_of_its_own() -> None:
     clock = Clock()
     forecast = Forecast(1, clock)

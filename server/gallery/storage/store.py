@@ -82,10 +82,11 @@ class Store:
             )
         if not another:
             settle(path)
-            tighten(path)
         connection = connect(path, "rw")
         try:
             check_ours(connection, path)
+            if not another:
+                tighten(path)
             configure(connection)
             use_log(connection)
             schema.migrate(connection)

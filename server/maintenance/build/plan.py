@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
 
-from facewire.protocol.text import printable
+from facewire.protocol.text import counted, printable
 from facewire.server.gallery.search.lookalikes import Lookalikes
 from facewire.server.maintenance.build.folder import FoundFile, Scan
 from facewire.server.maintenance.build.inventory import Enrolled
@@ -166,8 +166,10 @@ def preview(folder: Path, plan: Plan, found: Scan, *, prune: bool) -> list[str]:
         *(f"{printable(path)}\twould be read: changed" for path in changed),
         *(f"{printable(path)}\tmoved to {printable(moved[path])}" for path in moved),
         *(f"{printable(picture.path)}\t{leaving}" for picture in gone if picture.path not in moved),
+        *(printable(skip.path) + f"\twould be skipped: {printable(skip.line)}" for skip in found.skipped),
         f"{len(fresh)} new, {len(changed)} changed, {len(moved)} moved, {plan.unchanged()} unchanged,"
         f" {len(gone) - len(moved)} gone; nothing was written",
+        *([f"  {counted(len(found.skipped), 'file or folder', 'files or folders')} skipped"] if found.skipped else []),
         *([f"  {found.left_out.said()}"] if found.left_out.total else []),
     ]
 

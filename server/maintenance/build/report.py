@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from facewire.protocol.clutter import LeftOut
-from facewire.protocol.text import counted, counted_people
+from facewire.protocol.text import counted, counted_people, printable
 from facewire.server.durable import replacing
 from facewire.server.gallery.records import Counts
 from facewire.server.recognition.quality_gate import COVERED
@@ -157,5 +157,6 @@ def write_log(path: Path, lines: Sequence[tuple[str, str]]) -> None:
 
 
 def _one_field(text: str) -> str:
-    """Escape tabs and line breaks, which file names may contain."""
-    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    """Escape the tabs and line breaks that file names may contain, and characters that move a terminal's cursor."""
+    escaped = text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return printable(escaped)

@@ -7,6 +7,8 @@ from collections import deque
 
 from facewire.server.errors import Busy
 
+_SMALL_SHARE = 16  # of the budget, 64 MiB: a picture of 4 megapixels, whatever its format
+
 
 class Grant:
     """A share of the budget, owned by the thread that took it; release it with `shrink(0)`."""
@@ -22,7 +24,8 @@ class Grant:
 
 
 class Budget:
-    """Thread-safe. Requests are granted in order, so that a large picture does not starve."""
+    """Thread-safe. Requests are granted in order, so that a large picture does not starve, but small ones may pass: see
+    `_is_next`."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -50,7 +53,7 @@ class Budget:
             self._waiting.append(me)
             self._changed.notify_all()
             try:
-                if not self._changed.wait_for(lambda: self._waiting[0] == me and self._may(amount), patience_s):
+                if not self._changed.wait_for(lambda: self._is_next(me, amount) and self._may(amount), patience_s):
                     raise Busy(
                         "too many large pictures are being decoded at once: send them one after the other",
                         retry_after_ms=1000,
@@ -70,6 +73,10 @@ class Budget:
                 if not to:
                     self._granted.discard(grant)
                 self._changed.notify_all()
+
+    def _is_next(self, thread: int, amount: int) -> bool:
+        """Small ones pass by: what they take delays a large one little, and what it waits for would delay them much."""
+        return self._waiting[0] == thread or amount <= self._total // _SMALL_SHARE
 
     def _may(self, amount: int) -> bool:
         if self.used + amount <= self._total:

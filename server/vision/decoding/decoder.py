@@ -43,18 +43,20 @@ _REASONS = {
 _log = logging.getLogger("facewire.decoding")
 
 
-def _at_least_two() -> int:
-    return max(2, cores())
+def _default_processes() -> int:
+    """A process is held by a large picture that waits for memory: with one a core, a few of them would hold all."""
+    return max(8, cores())
 
 
 @dataclass(frozen=True, slots=True)
 class DecodingSettings:
-    """`processes`: pictures decoded in parallel, by default one per core. `memory`: bytes of all pictures that are
-    being decoded or in use. `patience_s`: how long a picture waits for a process, or for memory, before Busy."""
+    """`processes`: pictures decoded in parallel, by default one per core and at least eight. `memory`: bytes of all
+    pictures that are being decoded or in use. `patience_s`: how long a picture waits for a process, or for memory,
+    before Busy."""
 
     processes: int = setting(
-        default_factory=_at_least_two, flag="--decoders",
-        help="processes that decode pictures (default: one a core, at least 2)",
+        default_factory=_default_processes, flag="--decoders",
+        help="processes that decode pictures (default: one a core, at least 8)",
     )  # fmt: skip
     memory: int = setting(
         1024 * MEBIBYTE, unit=MEBIBYTES, flag="--decode-memory-mb",

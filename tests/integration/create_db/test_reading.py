@@ -121,7 +121,7 @@ def test_names_that_are_no_utf8_are_skipped(project: Project) -> None:
     with open(odd, "wb") as file:  # noqa: PTH123 - a pathlib.Path holds no bytes
         file.write(portrait(2))
     assert project.build() == 0
-    assert project.skipped() == {"Ann/\\udcff.png": "name that can't be used: not UTF-8"}
+    assert project.skipped() == {"Ann/\\xff.png": "name that can't be used: not UTF-8"}
 
 
 def test_links_are_followed_but_never_round(project: Project, tmp_path: Path) -> None:
