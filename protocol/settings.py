@@ -8,6 +8,9 @@ from typing import Any
 
 LONGEST_WAIT_S = 86_400  # a day; sockets refuse timeouts of centuries
 
+MEBIBYTE = 2**20
+GIBIBYTE = 2**30
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -40,8 +43,8 @@ class Unit:
 
 
 ONE = Unit(1)
-MEBIBYTES = Unit(2**20, "-mb")
-GIBIBYTES = Unit(2**30, "-gb")
+MEBIBYTES = Unit(MEBIBYTE, "-mb")
+GIBIBYTES = Unit(GIBIBYTE, "-gb")
 
 
 @dataclass(frozen=True, slots=True)

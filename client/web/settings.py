@@ -10,10 +10,9 @@ from pathlib import Path
 from facewire.client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S
 from facewire.client.web.places import Limits
 from facewire.protocol.arguments import BriefParser, flags, read
-from facewire.protocol.settings import MEBIBYTES, PORT, PORT_OR_ANY, SECONDS, setting
+from facewire.protocol.settings import MEBIBYTE, MEBIBYTES, PORT, PORT_OR_ANY, SECONDS, setting
 
 DEFAULT_WEB_PORT = 8000
-MEBIBYTE = 1024 * 1024
 _MAX_HELD = 256 * MEBIBYTE
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 

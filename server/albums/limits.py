@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facewire.protocol.settings import GIBIBYTES, setting
+from facewire.protocol.settings import GIBIBYTE, GIBIBYTES, MEBIBYTE, setting
 from facewire.server.vision.image import MEGAPIXEL
-
-MEBIBYTE = 1024 * 1024
-GIBIBYTE = 1024 * MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)

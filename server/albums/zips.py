@@ -13,8 +13,9 @@ from typing import IO, BinaryIO
 
 from facewire.protocol.clutter import LeftOut, sorted_out
 from facewire.protocol.formats import HEAD_BYTES, UNSUPPORTED, format_of, has_extension
+from facewire.protocol.settings import MEBIBYTE
 from facewire.protocol.text import counted
-from facewire.server.albums.limits import MEBIBYTE, AlbumLimits
+from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.zip_names import names_of
 from facewire.server.errors import BadRequest, OverLimit
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from facewire.protocol.framing import DEFAULT_MAX_FRAME
-from facewire.protocol.settings import MEBIBYTES, SECONDS, setting
-
-MEBIBYTE = 1024 * 1024
+from facewire.protocol.settings import MEBIBYTE, MEBIBYTES, SECONDS, setting
 
 
 @dataclass(frozen=True, slots=True)

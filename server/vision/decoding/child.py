@@ -20,12 +20,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from facewire.protocol.settings import MEBIBYTE
 from facewire.server.errors import InvalidImage
 from facewire.server.vision.decoding.segments import mapped
 from facewire.server.vision.decoding.wire import Ended, Message, receive, send
 from facewire.server.vision.image import MEGAPIXEL, ImageLimits, Pixels
-
-MEBIBYTE = 1024 * 1024
 
 LOOKING_CPU_S = 2
 """Processor time in seconds for a header: ten thousand times what the slowest takes."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facewire.protocol.settings import MEBIBYTES, setting
+from facewire.protocol.settings import MEBIBYTE, MEBIBYTES, setting
 from facewire.server.cores import cores
 from facewire.server.errors import Busy, InvalidImage, StartError
 from facewire.server.vision.decoding.budget import Budget, Grant
@@ -27,8 +27,6 @@ from facewire.server.vision.decoding.pool import Pool
 from facewire.server.vision.decoding.segments import Segment, Segments
 from facewire.server.vision.decoding.wire import INLINE, Ended, Message, receive, send
 from facewire.server.vision.image import Header, ImageLimits, Photo, Pixels, check_bytes
-
-MEBIBYTE = 1024 * 1024
 
 _LOOKING_WALL_S = WALL_TO_CPU * LOOKING_CPU_S
 
