@@ -3,4 +3,4 @@
 if __name__ == "__main__":
     from protocol.launch import launch
 
-    launch("facewire.server.app")
+    launch("facewire.server.start")

@@ -16,6 +16,7 @@ from facewire.client.errors import (
     ClientError,
     Conflict,
     ConnectionLost,
+    Forbidden,
     InvalidImage,
     NoFace,
     NotEnrolled,
@@ -32,9 +33,11 @@ from facewire.client.errors import (
     UnknownTemplate,
 )
 from facewire.client.face_client import FaceClient, embedding_values
+from facewire.client.tls import Tls
 
 __all__ = [
     "FaceClient",
+    "Tls",
     "embedding_values",
     "ClientError",
     "ConnectionLost",
@@ -55,5 +58,6 @@ __all__ = [
     "StorageFailed",
     "TooLarge",
     "Unauthorized",
+    "Forbidden",
     "ServerFailed",
 ]

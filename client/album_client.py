@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from facewire.client.asking import Asker
-from facewire.client.connection import OnProgress
 from facewire.client.errors import ServerRefused
+from facewire.client.transport import OnProgress, Transport
 from facewire.protocol.albums.adding import (
     AlbumAdd,
     AlbumAdded,
+    AlbumAddVideo,
     AlbumAddZip,
     AlbumFolders,
     AlbumFoldersListed,
@@ -44,34 +44,54 @@ from facewire.protocol.albums.correcting import (
     AlbumMove,
     AlbumNot,
     AlbumSplit,
+    AlbumStranger,
     AlbumSuggest,
     AlbumSuggested,
     AlbumUndo,
 )
+from facewire.protocol.albums.drawing import AlbumDrawFace, AlbumDrawn, AlbumRedrawFace, AlbumRemoveFace
 from facewire.protocol.albums.enrolling import AlbumEnrol, AlbumEnrolled, AlbumRecognise, AlbumRecognised
 from facewire.protocol.albums.export import EXPORT_READ, AlbumExport, AlbumExported, AlbumExportRead
 from facewire.protocol.albums.looking import (
+    AlbumDay,
+    AlbumDays,
+    AlbumDaysListed,
     AlbumFace,
     AlbumFaceEntry,
     AlbumFaces,
     AlbumFacesListed,
+    AlbumFavourite,
+    AlbumFavourites,
+    AlbumNames,
+    AlbumNamesListed,
     AlbumPeople,
     AlbumPeopleListed,
     AlbumPerson,
     AlbumPhoto,
     AlbumPhotoEntry,
+    AlbumPhotoPiece,
+    AlbumPhotoRead,
     AlbumPhotos,
     AlbumPhotosListed,
     AlbumPicture,
+    Box,
+    Once,
+    Order,
+    PeopleOrder,
+    PeopleShown,
     Show,
 )
 from facewire.protocol.albums.search import AlbumFound, AlbumSample, AlbumSearch, AlbumWanted, ShowFound, Together
+from facewire.protocol.formats import HEAD_BYTES, video_format_of
 from facewire.protocol.gallery_messages import Acceptable
 
 ZIP_PIECE = 1024 * 1024  # bytes of an uploaded ZIP a frame: as `export_read` the other way
+VIDEO_PIECE = 1024 * 1024  # bytes of a video that is sent in pieces, a frame
+LARGEST_WHOLE_VIDEO = 8 * 1024 * 1024  # bytes: a line of 2.5 Mbit/s sends it within the 30 s that a frame may take
 ADD_WINDOW = 8  # photos under way at once: what the server takes in of one connection
 
 Item = TypeVar("Item")
+PhotoToAdd = tuple[str, bytes] | tuple[str, bytes, str] | tuple[str, bytes, str, bool, tuple[bytes, ...]]
 
 
 class AlbumClient:
@@ -80,60 +100,121 @@ class AlbumClient:
     Where `on_progress` can be given, it is called in the thread that asks, while it waits.
     """
 
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._ask = transport.ask
 
     # ------------------------------------------------------------------------------------------ albums
 
     def create(self, album: str) -> AlbumInfo:
         """Creates an empty album."""
-        return self._asker.ask(AlbumCreate(album))
+        return self._ask(AlbumCreate(album))
 
-    def list(self, offset: int = 0, limit: int | None = None) -> AlbumsListed:
-        """One page of the albums, by name."""
-        return self._asker.ask(AlbumList(offset, **_limited(limit)))
+    def list(self, offset: int = 0, limit: int | None = None, *, contains: str = "") -> AlbumsListed:
+        """One page of the albums, by name; `contains`: those whose name contains this, ignoring case and accents."""
+        return self._ask(AlbumList(offset, **_limited(limit), contains=contains))
 
     def delete(self, album: str) -> AlbumDeleted:
-        """Deletes an album with everything in it, for good."""
-        return self._asker.ask(AlbumDelete(album))
+        """Deletes an album and everything in it, permanently."""
+        return self._ask(AlbumDelete(album))
 
     def rename(self, album: str, to: str) -> AlbumInfo:
         """Renames an album."""
-        return self._asker.ask(AlbumRename(album, to))
+        return self._ask(AlbumRename(album, to))
 
     def status(self, album: str) -> AlbumInfo:
         """What is in it, and whether it is being processed."""
-        return self._asker.ask(AlbumStatus(album))
+        return self._ask(AlbumStatus(album))
 
     # ------------------------------------------------------------------------------------------ adding
 
-    def add(self, album: str, name: str, image: bytes) -> AlbumAdded:
-        """One photo; `name` is for people to read."""
-        return self._asker.ask(AlbumAdd(album, name, image))
+    def add(
+        self,
+        album: str,
+        name: str,
+        image: bytes,
+        *,
+        modified: str = "",
+        metadata: bool = False,
+        sidecars: Sequence[bytes] = (),
+    ) -> AlbumAdded:
+        """One photo or video; `name` is for people to read; `modified`: the file's time, ISO 8601; `metadata`: take the
+        names of faces from its XMP, and from the XMP files beside it, `sidecars`. A large video is sent in pieces."""
+        if is_large_video(image, len(image)):
+            return self.add_video(album, name, io.BytesIO(image), len(image), modified=modified)
+        return self._ask(AlbumAdd(album, name, image, modified, metadata, tuple(sidecars)))
+
+    def add_video(
+        self,
+        album: str,
+        name: str,
+        file: BinaryIO,
+        size: int,
+        *,
+        modified: str = "",
+        on_sent: Callable[[int], None] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> AlbumAdded:
+        """A video of `size` bytes, however large. `file` is read as it is sent, from where it stands; `on_sent` hears
+        how many bytes have arrived. Raises EOFError for a file that is shorter."""
+        upload, received = "", 0
+        while True:
+            piece = file.read(min(VIDEO_PIECE, size - received))
+            if not piece:
+                raise EOFError(f"the file has only {received} of {size} bytes")
+            last = received + len(piece) == size
+            body = AlbumAddVideo(album, name, size, piece, upload, received, modified)
+            taken = self._ask(body, on_progress if last else None)
+            upload, received = taken.upload, received + len(piece)
+            if on_sent is not None:
+                on_sent(received)
+            if taken.added is not None:
+                return taken.added
 
     def add_many(
-        self, album: str, photos: Iterable[tuple[str, bytes]], *, window: int = ADD_WINDOW
+        self, album: str, photos: Iterable[PhotoToAdd], *, window: int = ADD_WINDOW
     ) -> Iterator[AlbumAdded | ServerRefused]:
-        """(name, image) of each; the answers in their order, up to `window` of them under way at once.
+        """(name, image) of each, perhaps followed by what `add` takes besides, in its order; the answers in that of
+        the photos, up to `window` of them under way at once. A large video is sent alone, in pieces.
 
         A photo that the server refuses gives its error in its place; ClientErrors that concern all are raised.
         """
-        return self._asker.ask_many((AlbumAdd(album, name, image) for name, image in photos), window=window)
+        left, video = iter(photos), list[PhotoToAdd]()
+
+        def bodies() -> Iterator[AlbumAdd]:
+            for photo in left:
+                if is_large_video(photo[1], len(photo[1])):
+                    video.append(photo)
+                    return
+                yield AlbumAdd(album, *photo)
+
+        while True:
+            yield from self._transport.ask_many(bodies(), window=window)
+            if not video:
+                return
+            name, data, *more = video.pop()
+            try:
+                yield self.add(album, name, data, modified=str(more[0]) if more else "")
+            except ServerRefused as error:
+                yield error
 
     def add_zip(
         self,
         album: str,
         file: BinaryIO,
         *,
+        metadata: bool = False,
         on_sent: Callable[[int], None] | None = None,
         on_progress: OnProgress | None = None,
     ) -> AlbumIngested:
-        """Every photo in a ZIP. `file` is read as it is sent; `on_sent` hears how many bytes have arrived."""
+        """Every photo in a ZIP. `file` is read as it is sent; `on_sent` hears how many bytes have arrived; `metadata`:
+        take the names of faces from the photos' XMP, in them and beside them."""
         upload, received, piece = "", 0, file.read(ZIP_PIECE)
         while True:
             following = file.read(ZIP_PIECE)
             last = not following
-            taken = self._asker.ask(AlbumAddZip(album, piece, upload, received, last), on_progress if last else None)
+            body = AlbumAddZip(album, piece, upload, received, last, metadata)
+            taken = self._ask(body, on_progress if last else None)
             upload, received = taken.upload, taken.received
             if on_sent is not None:
                 on_sent(received)
@@ -141,43 +222,167 @@ class AlbumClient:
                 return taken.ingested
             piece = following
 
-    def import_folder(self, album: str, folder: str, on_progress: OnProgress | None = None) -> AlbumIngested:
-        """Every picture below a folder on the server's own disk."""
-        return self._asker.ask(AlbumImport(album, folder), on_progress)
+    def import_folder(
+        self, album: str, folder: str, on_progress: OnProgress | None = None, *, metadata: bool = False
+    ) -> AlbumIngested:
+        """Every picture below a folder on the server's own disk; `metadata`: take the names of faces from their XMP, in
+        them and beside them."""
+        return self._ask(AlbumImport(album, folder, metadata), on_progress)
 
     def folders(self, folder: str = "") -> AlbumFoldersListed:
         """What lies in a folder that could be imported, and whether this server imports any."""
-        return self._asker.ask(AlbumFolders(folder))
+        return self._ask(AlbumFolders(folder))
 
     def remove(self, album: str, photos: Sequence[int]) -> AlbumRemoved:
         """Deletes photos and their faces for good."""
-        return self._asker.ask(AlbumRemove(album, tuple(photos)))
+        return self._ask(AlbumRemove(album, tuple(photos)))
 
     def process(
-        self, album: str, *, wait: bool = True, again: bool = False, on_progress: OnProgress | None = None
-    ) -> AlbumInfo:
-        """Finds and clusters the faces that wait; returns when that is done, or at once without `wait`."""
-        return self._asker.ask(AlbumProcess(album, wait, again), on_progress)
+        self, album: str, *, wait: bool = True, again: bool = False, provisional: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> AlbumInfo:  # fmt: skip
+        """Finds and clusters the faces that wait; returns when that is done, or at once without `wait`. `provisional`:
+        more photos are to come, and the next processing without it groups their faces anew."""
+        return self._ask(AlbumProcess(album, wait, again, provisional), on_progress)
 
     # ------------------------------------------------------------------------------------------ looking
 
     def photos(
-        self, album: str, *, show: Show = "all", person: int | None = None, offset: int = 0, limit: int | None = None
+        self,
+        album: str,
+        *,
+        show: Show = "all",
+        person: int | None = None,
+        offset: int = 0,
+        limit: int | None = None,
+        contains: str = "",
+        order: Order = "name",
+        since: str = "",
+        until: str = "",
+        favourites: bool = False,
     ) -> AlbumPhotosListed:
-        """One page of the photos, by name."""
-        return self._asker.ask(AlbumPhotos(album, show, person, offset, **_limited(limit)))
+        """One page of the photos, by name, by when they were taken, or by day, the newest first.
 
-    def all_photos(self, album: str, *, show: Show = "all", person: int | None = None) -> Iterator[AlbumPhotoEntry]:
+        `contains`: those of which a name, or somebody's in them, contains this; `since`, `until`: those of these days,
+        YYYY-MM-DD; `favourites`: those marked so.
+        """
+        body = AlbumPhotos(
+            album,
+            show,
+            person,
+            offset,
+            **_limited(limit),
+            contains=contains,
+            order=order,
+            since=since,
+            until=until,
+            favourites=favourites,
+        )
+        return self._ask(body)
+
+    def all_photos(
+        self,
+        album: str,
+        *,
+        show: Show = "all",
+        person: int | None = None,
+        contains: str = "",
+        order: Order = "name",
+        since: str = "",
+        until: str = "",
+        favourites: bool = False,
+    ) -> Iterator[AlbumPhotoEntry]:
         """Every photo, page by page."""
-        return _pages(lambda offset: self.photos(album, show=show, person=person, offset=offset).photos)
+        return _pages(
+            lambda offset: (
+                self.photos(
+                    album,
+                    show=show,
+                    person=person,
+                    offset=offset,
+                    contains=contains,
+                    order=order,
+                    since=since,
+                    until=until,
+                    favourites=favourites,
+                ).photos
+            )
+        )
+
+    def days(
+        self,
+        album: str,
+        *,
+        person: int | None = None,
+        offset: int = 0,
+        limit: int | None = None,
+        show: Show = "all",
+        contains: str = "",
+        since: str = "",
+        until: str = "",
+        favourites: bool = False,
+    ) -> AlbumDaysListed:
+        """One page of the days on which photos were taken, newest first; only of photos as in `photos`."""
+        body = AlbumDays(
+            album,
+            person,
+            offset,
+            **_limited(limit),
+            show=show,
+            contains=contains,
+            since=since,
+            until=until,
+            favourites=favourites,
+        )
+        return self._ask(body)
+
+    def all_days(
+        self,
+        album: str,
+        *,
+        person: int | None = None,
+        show: Show = "all",
+        contains: str = "",
+        since: str = "",
+        until: str = "",
+        favourites: bool = False,
+    ) -> Iterator[AlbumDay]:
+        """Every day, newest first, page by page."""
+        return _pages(
+            lambda offset: (
+                self.days(
+                    album,
+                    person=person,
+                    offset=offset,
+                    show=show,
+                    contains=contains,
+                    since=since,
+                    until=until,
+                    favourites=favourites,
+                ).days
+            )
+        )
 
     def photo(self, album: str, photo: int, size: int = 0) -> AlbumPicture:
         """The original, or with `size` a JPEG whose longer side is at most that many pixels."""
-        return self._asker.ask(AlbumPhoto(album, photo, size))
+        return self._ask(AlbumPhoto(album, photo, size))
+
+    def read_photo(self, album: str, photo: int, offset: int = 0) -> Iterator[AlbumPhotoPiece]:
+        """The original from `offset` on, piece by piece, as fast as the caller takes them; at least one."""
+        while True:
+            piece = self._ask(AlbumPhotoRead(album, photo, offset))
+            yield piece
+            offset += len(piece.data)
+            if offset >= piece.size_bytes or not piece.data:
+                return
+
+    def favourite(self, album: str, photos: Sequence[int], favourite: bool = True) -> AlbumFavourites:
+        """Marks photos as favourites, or takes the mark away."""
+        return self._ask(AlbumFavourite(album, tuple(photos), favourite))
 
     def face(self, album: str, face: int, size: int = 160) -> AlbumPicture:
         """A square JPEG around a face."""
-        return self._asker.ask(AlbumFace(album, face, size))
+        return self._ask(AlbumFace(album, face, size))
 
     def faces(
         self,
@@ -189,91 +394,149 @@ class AlbumClient:
         limit: int | None = None,
     ) -> AlbumFacesListed:
         """One page of the faces of a person, of a photo, or all; the best first."""
-        return self._asker.ask(AlbumFaces(album, person, photo, offset, **_limited(limit)))
+        return self._ask(AlbumFaces(album, person, photo, offset, **_limited(limit)))
 
     def all_faces(self, album: str, *, person: int | None = None, photo: int | None = None) -> Iterator[AlbumFaceEntry]:
         """Every face, page by page."""
         return _pages(lambda offset: self.faces(album, person=person, photo=photo, offset=offset).faces)
 
     def people(
-        self, album: str, *, hidden: bool = False, offset: int = 0, limit: int | None = None
+        self,
+        album: str,
+        *,
+        hidden: bool = False,
+        offset: int = 0,
+        limit: int | None = None,
+        contains: str = "",
+        show: PeopleShown = "all",
+        order: PeopleOrder = "faces",
+        once: Once = "with",
     ) -> AlbumPeopleListed:
-        """One page of the people: the named first, then by their faces."""
-        return self._asker.ask(AlbumPeople(album, hidden, offset, **_limited(limit)))
+        """One page of the people, by default the named first, then by their faces; `contains`: those whose name
+        contains this; `once`: with, without or only those without a name who are in a single photo."""
+        body = AlbumPeople(
+            album, hidden, offset, **_limited(limit), contains=contains, show=show, order=order, once=once
+        )
+        return self._ask(body)
 
-    def all_people(self, album: str, *, hidden: bool = False) -> Iterator[AlbumPerson]:
+    def all_people(
+        self,
+        album: str,
+        *,
+        hidden: bool = False,
+        contains: str = "",
+        show: PeopleShown = "all",
+        order: PeopleOrder = "faces",
+        once: Once = "with",
+    ) -> Iterator[AlbumPerson]:
         """Everybody, page by page."""
-        return _pages(lambda offset: self.people(album, hidden=hidden, offset=offset).people)
+        return _pages(
+            lambda offset: (
+                self.people(
+                    album, hidden=hidden, offset=offset, contains=contains, show=show, order=order, once=once
+                ).people
+            )
+        )
+
+    def names(self, contains: str = "", limit: int = 20, *, albums: Sequence[str] = ()) -> AlbumNamesListed:
+        """The names given to people in `albums`, or in all, most photos first; `contains`: those that contain this."""
+        return self._ask(AlbumNames(contains, limit, tuple(albums)))
 
     # ------------------------------------------------------------------------------------------ correcting
 
     def label(self, album: str, person: int, name: str) -> AlbumChanged:
         """Names a person; another person's name merges the two, an empty one removes the name."""
-        return self._asker.ask(AlbumLabel(album, person, name))
+        return self._ask(AlbumLabel(album, person, name))
 
     def merge(self, album: str, people: Sequence[int]) -> AlbumChanged:
         """Merges people into one, who keeps the first one's number."""
-        return self._asker.ask(AlbumMerge(album, tuple(people)))
+        return self._ask(AlbumMerge(album, tuple(people)))
 
     def split(self, album: str, person: int, faces: Sequence[int], name: str = "") -> AlbumChanged:
         """Makes a new person of some of a person's faces."""
-        return self._asker.ask(AlbumSplit(album, person, tuple(faces), name))
+        return self._ask(AlbumSplit(album, person, tuple(faces), name))
 
     def move(self, album: str, faces: Sequence[int], person: int) -> AlbumChanged:
         """Moves faces to a person."""
-        return self._asker.ask(AlbumMove(album, tuple(faces), person))
+        return self._ask(AlbumMove(album, tuple(faces), person))
 
     def not_person(self, album: str, faces: Sequence[int], person: int) -> AlbumChanged:
         """Takes faces away from a person; clustering never puts them back."""
-        return self._asker.ask(AlbumNot(album, tuple(faces), person))
+        return self._ask(AlbumNot(album, tuple(faces), person))
 
     def different(self, album: str, one: int, other: int) -> AlbumChanged:
         """Notes that two people are different."""
-        return self._asker.ask(AlbumDifferent(album, (one, other)))
+        return self._ask(AlbumDifferent(album, (one, other)))
 
-    def hide(self, album: str, person: int, hidden: bool = True) -> AlbumChanged:
-        """Leave a person out of lists and questions, or show them again."""
-        return self._asker.ask(AlbumHide(album, person, hidden))
+    def hide(self, album: str, person: int | Sequence[int], hidden: bool = True) -> AlbumChanged:
+        """Leave a person, or several, out of lists and questions, or show them again."""
+        if isinstance(person, int):
+            return self._ask(AlbumHide(album, person, hidden))
+        return self._ask(AlbumHide(album, None, hidden, tuple(person)))
 
-    def undo(self, album: str) -> AlbumChanged:
-        """Takes the last correction back."""
-        return self._asker.ask(AlbumUndo(album))
+    def stranger(self, album: str, people: Sequence[int], stranger: bool = True) -> AlbumChanged:
+        """Notes that nobody knows these people, so that they are not asked about; or takes that back."""
+        return self._ask(AlbumStranger(album, tuple(people), stranger))
+
+    def draw_face(self, album: str, photo: int, box: Box, *, person: int | None = None, name: str = "") -> AlbumDrawn:
+        """Adds a face that the detector missed; `box`: x, y, width, height in pixels of the upright photo; it belongs
+        to `person`, or whoever is called `name`, or somebody new."""
+        return self._ask(AlbumDrawFace(album, photo, box, person, name))
+
+    def redraw_face(self, album: str, face: int, box: Box) -> AlbumDrawn:
+        """Moves or resizes a face that was drawn."""
+        return self._ask(AlbumRedrawFace(album, face, box))
+
+    def remove_face(self, album: str, face: int) -> AlbumChanged:
+        """Removes a face that was drawn."""
+        return self._ask(AlbumRemoveFace(album, face))
+
+    def undo(self, album: str, *, last: int | None = None) -> AlbumChanged:
+        """Undoes the last correction; `last`: its number, and if another one is the last, nothing is undone
+        (conflict)."""
+        return self._ask(AlbumUndo(album, last))
 
     def history(self, album: str, offset: int = 0, limit: int | None = None) -> AlbumHistoryListed:
         """One page of the corrections, newest first."""
-        return self._asker.ask(AlbumHistory(album, offset, **_limited(limit)))
+        return self._ask(AlbumHistory(album, offset, **_limited(limit)))
 
     def all_history(self, album: str) -> Iterator[AlbumEvent]:
         """Every correction, newest first, page by page."""
         return _pages(lambda offset: self.history(album, offset).events)
 
-    def suggest(self, album: str, limit: int = 20) -> AlbumSuggested:
-        """Who may be one person, those first whose answer settles most faces."""
-        return self._asker.ask(AlbumSuggest(album, limit))
+    def suggest(self, album: str, limit: int = 20, *, person: int | None = None) -> AlbumSuggested:
+        """Who may be one person, those first whose answer settles most faces; or who may be `person`, the likeliest
+        first."""
+        return self._ask(AlbumSuggest(album, limit, person))
 
-    def recognise(self, album: str, *, apply: bool = False) -> AlbumRecognised:
-        """Which people without a name does the gallery know? With `apply` they get these names."""
-        return self._asker.ask(AlbumRecognise(album, apply))
+    def recognise(self, album: str, *, apply: bool = False, people: Sequence[int] = ()) -> AlbumRecognised:
+        """Which people without a name does the gallery know? With `apply` they get these names. `people`: ask only
+        about these of them."""
+        return self._ask(AlbumRecognise(album, apply, tuple(people)))
 
     def enrol(self, album: str, person: int, templates: int = 5, *, accept: Sequence[Acceptable] = ()) -> AlbumEnrolled:
         """Enrols a named person in the gallery with their best faces; `accept`: reasons not to leave one out for, "all"
         for none."""
-        return self._asker.ask(AlbumEnrol(album, person, templates, tuple(accept)))
+        return self._ask(AlbumEnrol(album, person, templates, tuple(accept)))
 
     # ------------------------------------------------------------------------------------------ finding
 
     def search(
         self,
         album: str,
-        wanted: Sequence[AlbumWanted],
+        wanted: Sequence[AlbumWanted] = (),
         *,
         together: Together = "any",
         show: ShowFound = "all",
         offset: int = 0,
         limit: int = 100,
+        since: str = "",
+        until: str = "",
+        text: str = "",
     ) -> AlbumFound:
-        """The photos that show any, or all, of the people in `wanted`."""
-        return self._asker.ask(AlbumSearch(album, tuple(wanted), together, show, offset, limit))
+        """The photos that show any, or all, of the people in `wanted`; `since`, `until`: taken on these days; `text`:
+        ranked by how well they show this, of all photos where nobody is wanted."""
+        return self._ask(AlbumSearch(album, tuple(wanted), together, show, offset, limit, since, until, text))
 
     def search_samples(self, album: str, images: Sequence[bytes], **options: object) -> AlbumFound:
         """`search` for one person, by one or several pictures; `options` as there."""
@@ -289,14 +552,20 @@ class AlbumClient:
         wanted: Sequence[AlbumWanted] = (),
         together: Together = "any",
         sidecars: bool = True,
+        since: str = "",
+        until: str = "",
+        embedded: bool = False,
+        show: ShowFound = "all",
     ) -> AlbumExported:
-        """Prepares a ZIP of the album, of people's photos, of these photos, or of a search's results."""
-        return self._asker.ask(AlbumExport(album, tuple(people), tuple(photos), tuple(wanted), together, sidecars))
+        """Prepares a ZIP of the album, of people's photos, of these photos, or of a search's results, all or as `show`
+        says; `since`, `until`: of those, the ones taken on these days; `embedded`: JPEGs hold the names in them."""
+        chosen = tuple(people), tuple(photos), tuple(wanted)
+        return self._ask(AlbumExport(album, *chosen, together, sidecars, since, until, embedded, show))
 
     def read_export(self, export: AlbumExported, offset: int = 0) -> Iterator[bytes]:
         """The ZIP's bytes from `offset` on, piece by piece, as fast as the caller takes them."""
         while offset < export.size_bytes:
-            piece = self._asker.ask(AlbumExportRead(export.export, offset, EXPORT_READ))
+            piece = self._ask(AlbumExportRead(export.export, offset, EXPORT_READ))
             offset += len(piece.data)
             yield piece.data
 
@@ -317,6 +586,11 @@ class AlbumClient:
                 if on_bytes is not None:
                     on_bytes(file.tell())
         part.replace(path)
+
+
+def is_large_video(head: bytes, size: int) -> bool:
+    """Is a file of `size` bytes that begins with `head` a video that is sent in pieces?"""
+    return size > LARGEST_WHOLE_VIDEO and video_format_of(head[:HEAD_BYTES]) is not None
 
 
 def _limited(limit: int | None) -> dict[str, int]:

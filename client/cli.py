@@ -11,9 +11,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from facewire.client.commands import album, enrol, gallery, identify, verify, watch
-from facewire.client.commands.common import EXIT_FAILED, EXIT_USAGE, Command, PlainRun, Usage, complain
-from facewire.client.errors import CannotConnect, ClientError
+from facewire.client.commands import album, camera, enrol, gallery, identify, server, verify, watch
+from facewire.client.commands.common import EXIT_FAILED, EXIT_USAGE, Command, PlainRun, Usage, complain, port_of
+from facewire.client.errors import CannotConnect, ClientError, ServerTimeout
 from facewire.protocol.arguments import Parser
 from facewire.protocol.errors import InvalidRequest
 from facewire.protocol.text import did_you_mean
@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, Command[PlainRun]] = {
     **gallery.COMMANDS,
     **verify.COMMANDS,
     **watch.COMMANDS,
+    **camera.COMMANDS,
+    **server.COMMANDS,
     "album": album.ALBUM,
 }
 
@@ -73,8 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(_as_typed(str(error)), EXIT_USAGE)
     except CannotConnect as error:
         complain(str(error))
-        complain(f"start one with: python server_app.py --port {arguments.port}", of="")
+        complain(f"start one with: python server_app.py --port {port_of(arguments)}", of="")
         return EXIT_FAILED
+    except ServerTimeout as error:
+        return _say(f"{error}: the server is busy or gone (--timeout S waits longer)", EXIT_FAILED)
     except ClientError as error:
         return _say(_as_typed(str(error)), EXIT_FAILED)
 
@@ -85,8 +89,11 @@ def _say(message: str, exit_code: int) -> int:
 
 
 def _command_meant(words: Sequence[str]) -> str:
-    """A hint if the first word is neither a command nor a file, but similar to a command."""
-    if not words or words[0] in COMMANDS or words[0].startswith("-") or Path(words[0]).exists():
+    """A hint where a command may be meant: the first word is similar to one and no file, or one follows flags."""
+    if words and words[0].startswith("-"):
+        late = next((word for word in words if word in COMMANDS and not Path(word).exists()), None)
+        return "" if late is None else f"; a command comes before its flags: client_app.py {late} ..."
+    if not words or words[0] in COMMANDS or Path(words[0]).exists():
         return ""
     return did_you_mean(words[0], COMMANDS)
 

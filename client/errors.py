@@ -2,7 +2,9 @@
 
 ClientError
 |-- ConnectionLost        no connection, or it broke before the answer came; asking again may help
-|   +-- CannotConnect     no server listens there
+|   |-- CannotConnect     no server listens there
+|   +-- TlsProblem        no TLS with it: one of the two has none, or a certificate is not accepted
+|-- BadCertificate        the files of a certificate can't be used
 |-- ServerTimeout         the answer did not come in time
 |-- BadAnswer             the server's answer breaks the protocol
 +-- ServerRefused         the server answered with an error: `code`, `message`, `retry_after_ms`
@@ -15,7 +17,8 @@ ClientError
     |-- Conflict          nothing to undo, or another change came first
     |-- StorageFailed     storage: the server could not write (a full disk, a read-only file); nothing was changed
     |-- TooLarge          too_large: more bytes than a frame may have
-    |-- Unauthorized      the token is missing or wrong
+    |-- Unauthorized      the token is missing, wrong, revoked or expired
+    |-- Forbidden         the token may not do this
     +-- ServerFailed      internal: a bug of the server, whose log says more
 """
 
@@ -43,6 +46,14 @@ class ConnectionLost(ClientError):
 
 class CannotConnect(ConnectionLost):
     """No server listens there."""
+
+
+class TlsProblem(ConnectionLost):
+    """There is no TLS with the server: one of the two has none, or a certificate is not accepted."""
+
+
+class BadCertificate(ClientError):
+    """The files of a certificate can't be used."""
 
 
 class ServerTimeout(ClientError):
@@ -112,7 +123,11 @@ class TooLarge(ServerRefused):
 
 
 class Unauthorized(ServerRefused):
-    """The token is missing or wrong; the message says which."""
+    """The token is missing, wrong, revoked or expired; the message says which."""
+
+
+class Forbidden(ServerRefused):
+    """The token may not do this; the message names the right that it lacks."""
 
 
 class ServerFailed(ServerRefused):
@@ -133,6 +148,7 @@ _OF_CODE: Mapping[ErrorCode, type[ServerRefused]] = {
     ErrorCode.STORAGE: StorageFailed,
     ErrorCode.TOO_LARGE: TooLarge,
     ErrorCode.UNAUTHORIZED: Unauthorized,
+    ErrorCode.FORBIDDEN: Forbidden,
     ErrorCode.INTERNAL: ServerFailed,
 }
 

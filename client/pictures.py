@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facewire.protocol import clutter
 from facewire.protocol.clutter import LeftOut
-from facewire.protocol.formats import NAMES, looks_like_a_picture
+from facewire.protocol.formats import NAMES, looks_like_a_picture, looks_like_a_video
 from facewire.protocol.framing import DEFAULT_MAX_FRAME
 from facewire.protocol.jpeg import still
 from facewire.protocol.text import counted
@@ -42,7 +42,7 @@ class Found:
             return service
         files = counted(len(self.others), "file that is", "files that are")
         more = [f"  and {len(self.others) - _NAMED} more"] if len(self.others) > _NAMED else []
-        head = f"left out {files} not a picture (reads {NAMES}):"
+        head = f"skipped {files} not a picture (can read {NAMES}):"
         return [head, *(f"  {path}" for path in self.others[:_NAMED]), *more, *service]
 
 
@@ -54,7 +54,7 @@ def find_pictures(paths: Iterable[Path]) -> Found:
             inside = pictures_below(path)
             if not inside.pictures:
                 others = f", only {counted(len(inside.others), 'other file')}" if inside.others else ""
-                raise NoSuchPicture(f"no pictures in {path}{others}; looked for {NAMES} at any depth")
+                raise NoSuchPicture(f"no pictures in {path}{others} (looked for {NAMES} at any depth)")
             found.pictures += inside.pictures
             found.others += inside.others
             found.left_out.folders += inside.left_out.folders
@@ -99,6 +99,25 @@ def read_picture(path: Path) -> bytes:
     if len(picture) <= LARGEST:
         return picture
     raise TooManyBytes(over_limit(data))
+
+
+def is_video(path: Path) -> bool:
+    """By its name or its first bytes; an unreadable file is none."""
+    try:
+        return path.is_file() and looks_like_a_video(path)
+    except OSError:
+        return False
+
+
+def read_video(path: Path) -> bytes:
+    """The bytes to send of a video. Raises OSError; TooManyBytes."""
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise TooManyBytes(
+            f"the video has {size / 1e6:.1f} MB, and at most {LARGEST / 1e6:.1f} MB can be sent: make it smaller first "
+            "(ffmpeg -i IN -vf scale=-2:720 OUT.mp4), or add it to an album, which takes larger ones"
+        )
+    return path.read_bytes()
 
 
 def over_limit(data: bytes) -> str:

@@ -35,7 +35,7 @@ def draw(picture: bytes, answer: Identified) -> bytes:
     """A JPEG of the picture as shown, with a box and a label a face. Raises CannotDraw."""
     canvas = _as_shown(picture)  # as boxes are pixels of the picture as shown
     if canvas is None:
-        raise CannotDraw("this picture can't be read here")
+        raise CannotDraw("this computer can't read the picture")
     largest = max(_SMALLEST_TEXT, canvas.shape[1] / _PICTURE_WIDTH)
     for number, face in enumerate(answer.faces, 1):
         text = lettering(number, face)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facewire.protocol.messages import EmotionAnswer, Identified, IdentifiedFace
 from facewire.protocol.text import counted, printable
+from facewire.protocol.videos import VideoIdentified, VideoPerson
 
 _BAR_CELLS = 10  # one a tenth: as fine as an emotion's confidence deserves
+_SPANS = 8  # times of one person in a video that are listed
 _NAME_WIDTH = 24  # longer names push the rest of their line to the right
 
 
@@ -44,24 +47,61 @@ def describe(file: str, answer: Identified, *, candidates: bool, bars: Bars) -> 
     for number, face in enumerate(answer.faces, 1):
         lines.append(_face_line(number, face, bars))
         if candidates:
-            lines += [f"       {c.similarity:6.3f}  {printable(c.name)}" for c in face.candidates]
+            lines += _candidates(face)
     return lines
 
 
-def who(face: IdentifiedFace) -> str:
+def describe_video(file: str, answer: VideoIdentified, *, candidates: bool) -> list[str]:
+    """One line for the video and one a person, in the order in which they appear, with their seconds."""
+    people = counted(len(answer.people), "person", "people") if answer.people else "no face found"
+    looked = f"{clock(answer.seconds)} long, {counted(answer.frames, 'frame')} looked at"
+    lines = [f"{printable(file)}: {people} ({looked})"]
+    for number, person in enumerate(answer.people, 1):
+        lines.append(f"{_person_part(number, person)}  {spans(person.seen)}")
+        if candidates:
+            lines += _candidates(person)
+    return lines
+
+
+def clock(seconds: float) -> str:
+    """As 1:05.5, or 1:02:05."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    if minutes < 60:
+        return f"{int(minutes)}:{rest:04.1f}"
+    return f"{int(minutes) // 60}:{int(minutes) % 60:02d}:{int(rest):02d}"
+
+
+def spans(seen: Sequence[tuple[float, float]]) -> str:
+    """From when to when somebody is seen in a video; the first few times."""
+    shown = ", ".join(f"{clock(begin)}-{clock(end)}" for begin, end in seen[:_SPANS])
+    return shown + (f" and {len(seen) - _SPANS} more times" if len(seen) > _SPANS else "")
+
+
+def _candidates(face: IdentifiedFace | VideoPerson) -> list[str]:
+    """By what they are ranked by; servers of before don't say it."""
+    return [
+        f"       {one.similarity if one.comparable is None else one.comparable:6.3f}  {printable(one.name)}"
+        for one in face.candidates
+    ]
+
+
+def who(face: IdentifiedFace | VideoPerson) -> str:
     """The name, or what there is instead: unknown, ambiguous."""
     return face.decision if face.name is None else face.name
 
 
 def _face_line(number: int, face: IdentifiedFace, bars: Bars) -> str:
+    felt = "" if face.emotion is None else f"  {_feeling(face.emotion, bars)}"
+    return f"{_person_part(number, face)}{felt}{turned_by(face.turned)}"
+
+
+def _person_part(number: int, face: IdentifiedFace | VideoPerson) -> str:
     similarity = (
         "nobody enrolled                 "
         if face.similarity is None
         else f"similarity {face.similarity:6.3f} (needs {face.threshold:6.3f})"
     )
-    line = f"  {number:2d}  {printable(who(face)):{_NAME_WIDTH}} {similarity}"
-    felt = "" if face.emotion is None else f"  {_feeling(face.emotion, bars)}"
-    return f"{line}{felt}{turned_by(face.turned)}"
+    return f"  {number:2d}  {printable(who(face)):{_NAME_WIDTH}} {similarity}"
 
 
 def turned_by(degrees: int) -> str:

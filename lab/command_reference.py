@@ -27,9 +27,11 @@ PROGRAMS: dict[str, str] = {
     "scripts/create_db.py": f"{SERVING}.create_db",
     "scripts/migrate_model.py": f"{SERVING}.migrate_model",
     "scripts/backup.py": f"{SERVING}.backup_command",
+    "scripts/tokens.py": "facewire.server.access.tokens_command",
     "scripts/identify.py": "facewire.scripts.identify",
     "scripts/web.py": "facewire.scripts.web",
     "scripts/demo.py": "facewire.scripts.demo",
+    "scripts/cluster_demo.py": "facewire.scripts.cluster_demo",
     "scripts/evaluate.py": "lab.evaluate",
     "scripts/benchmark.py": "lab.benchmark",
     "scripts/make_sample_people.py": "lab.make_sample_people",
@@ -39,7 +41,8 @@ PROGRAMS: dict[str, str] = {
 BELOW: dict[str, tuple[str, ...]] = {
     "client_app.py": (*(name for name in COMMANDS if name != "album"), *(f"album {name}" for name in ALBUM_COMMANDS)),
     "scripts/backup.py": ("save", "check", "restore", "export", "import"),
-    "scripts/evaluate.py": ("lfw", "openset", "groups", "strangers", "quality", "emotion", "clusters"),
+    "scripts/tokens.py": ("create", "list", "revoke"),
+    "scripts/evaluate.py": ("lfw", "precisions", "openset", "groups", "strangers", "quality", "emotion", "clusters"),
 }
 """The commands within a program."""
 

@@ -13,16 +13,18 @@ from collections.abc import Sequence
 from facewire.protocol.arguments import Parser
 from facewire.protocol.text import printable
 from facewire.server.errors import FacewireError
-from lab.evaluation import clusters, emotion, groups, lfw, openset, quality, strangers
+from lab.evaluation import album, clusters, emotion, groups, lfw, openset, precisions, quality, strangers
 
 COMMANDS = {
     "lfw": lfw,
+    "precisions": precisions,
     "openset": openset,
     "groups": groups,
     "strangers": strangers,
     "quality": quality,
     "emotion": emotion,
     "clusters": clusters,
+    "album": album,
 }
 
 

@@ -2,15 +2,16 @@
 
 DIR has one folder per group, in which every picture shows a different person (FairFace by age and appearance:
 ../shared/demographics). For each group, a low-rank Gaussian of its embeddings is stored; for children, whom FaceNet
-separates least and unevenly, one for each of four clusters. No picture and nobody's embedding is stored. The settings
-were chosen on held-out people and on other data sets: docs/decisions/0010.
+separates least and unevenly, one for each of eight clusters. More members are drawn where strangers come closest. No
+picture and nobody's embedding is stored. The settings were chosen on held-out people: docs/decisions/0057.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +28,34 @@ from lab.evaluation.pictures import image_files
 Floats = NDArray[np.float32]
 
 
+MEMBERS: Mapping[str, int] = {
+    "child": 2000,
+    "east_asian_women": 450,
+    "east_asian_men": 300,
+    "black_men": 225,
+    "black_women": 225,
+    "indian_men": 225,
+    "indian_women": 225,
+    "middle_eastern_men": 225,
+    "southeast_asian_men": 225,
+    "southeast_asian_women": 225,
+    "teen": 100,
+}
+"""Members drawn for a group, if not Recipe.members: more where held-out people were confused more often than elsewhere,
+fewer where less often (docs/decisions/0057)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Settings chosen by measurement (docs/decisions/0010). `crowded`: the folder of the group that is split."""
+    """Settings chosen by measurement (docs/decisions/0010, 0057). `crowded`: the folder of the group that is split into
+    clusters of `cluster_people` on average."""
 
     nearest: int = 100
     rank: int = 64
-    members: int = 200
+    members: int = 150
+    members_of: Mapping[str, int] = field(default_factory=lambda: MEMBERS)
     crowded: str = "child"
-    crowded_clusters: int = 4
-    crowded_members: int = 400
+    cluster_people: int = 31
 
 
 def main() -> int:
@@ -61,8 +80,9 @@ def trained(templates: Floats, groups: NDArray[np.str_], recipe: Recipe, seed: i
     means, factors, ranks, residuals, members = [], [], [], [], []
     for group in np.unique(groups):
         own = templates[groups == group]
-        crowded = group == recipe.crowded
-        clusters = k_means(own, recipe.crowded_clusters if crowded else 1, choice)
+        wanted = recipe.members_of.get(str(group), recipe.members)
+        parts = max(1, len(own) // recipe.cluster_people) if group == recipe.crowded else 1
+        clusters = k_means(own, parts, choice)
         for cluster in np.unique(clusters):
             people = own[clusters == cluster]
             if len(people) < recipe.rank // 4:
@@ -72,7 +92,6 @@ def trained(templates: Floats, groups: NDArray[np.str_], recipe: Recipe, seed: i
             factors.append(factor)
             ranks.append(len(factor))
             residuals.append(residual)
-            wanted = recipe.crowded_members if crowded else recipe.members
             members.append(round(wanted * len(people) / len(own)))
     rows = np.concatenate(factors)
     scales = np.abs(rows).max(axis=1) / 127

@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import nn
 
 from facewire.protocol.arguments import Parser
-from facewire.server.vision.cache import default_cache_dir
+from facewire.server.cache import default_cache_dir
 from facewire.server.vision.facenet import converted
 from facewire.server.vision.opening import find_weights
 from facewire.server.vision.weights import WeightsFinder

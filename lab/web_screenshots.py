@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 ALBUM = "Weekend by the sea"
 NAMED = 7  # named people of the album; the others stay unnamed
+DAYS = (("2026-08-01", "Saturday"), ("2026-08-02", "Sunday"))
 WIDE, NARROW = (1440, 900), (375, 812)
 MAX_BYTES = 280_000  # per PNG, to keep the repository small
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -88,9 +89,12 @@ def _fill_album(client: FaceClient) -> None:
     for number in range(40):
         who = chance.sample(portraits, chance.choice((1, 1, 2, 2, 3)))
         photo = _photo([chance.choice(pictures) for pictures in who], chance)
-        client.albums.add(ALBUM, f"{('Saturday', 'Sunday')[number % 2]}/IMG_{2040 + number}.jpg", photo)
-    client.albums.add(ALBUM, "Sunday/view.jpg", (PROBES / "no_face.jpg").read_bytes())
-    client.albums.add(ALBUM, "Sunday/everybody.jpg", (PROBES / "group_of_five.jpg").read_bytes())
+        day, name = DAYS[number % 2]
+        taken = f"{day}T{9 + number // 5:02d}:{number:02d}:00"
+        client.albums.add(ALBUM, f"{name}/IMG_{2040 + number}.jpg", photo, modified=taken)
+    for name, probe in (("view", "no_face"), ("everybody", "group_of_five")):
+        taken = f"{DAYS[1][0]}T20:00:00"
+        client.albums.add(ALBUM, f"Sunday/{name}.jpg", (PROBES / f"{probe}.jpg").read_bytes(), modified=taken)
     client.albums.process(ALBUM)
     for match in client.albums.recognise(ALBUM).matches[:NAMED]:
         client.albums.label(ALBUM, match.person, match.name)
@@ -163,6 +167,13 @@ def _tour(browser: Browser, url: str, name: str, size: tuple[int, int], scheme: 
     page.goto(f"{url}/album?album={ALBUM}")
     page.locator("#view .tile img").first.wait_for()
     _shoot(page, out / f"album-{name}.png")
+    page.locator("#tab-naming").click()
+    page.locator(".naming-strip img").first.wait_for()
+    _shoot(page, out / f"naming-{name}.png")
+    page.locator("#tab-photos").click()
+    page.locator(".photo-tile img").first.wait_for()
+    _shoot(page, out / f"photos-{name}.png")
+    page.locator("#tab-people").click()
     page.locator("#view .tile").nth(1).click()
     page.locator(".photo-tile img").first.wait_for()
     _shoot(page, out / f"person-{name}.png")

@@ -8,11 +8,15 @@ import sys
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from typing import Any, Literal, NoReturn, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
+from facewire.protocol.command_names import as_called
 from facewire.protocol.settings import AT_LEAST_1, PORT, SECONDS, Range, Setting
 from facewire.protocol.text import did_you_mean, printable
 from facewire.protocol.version import VERSION
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 T = TypeVar("T")
 
@@ -20,7 +24,8 @@ _NO_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")  # argpa
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser, with user input in its messages passed through `printable`."""
+    """argparse's parser, with user input in its messages passed through `printable`, and commands called as the user
+    calls them."""
 
     hint = ""
     """Appended to every error message."""
@@ -31,16 +36,28 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """argparse's own message, made printable; for a mistyped command it suggests the intended one."""
-        told = _NO_CHOICE.sub(lambda found: _no_such(found[1], re.findall(r"[^', ]+", found[2])), message)
+        better = _NO_CHOICE.sub(lambda found: _no_such(found[1], re.findall(r"[^', ]+", found[2])), message)
         self.print_usage(sys.stderr)
-        self.exit(2, f"{self.prog}: error: {printable(told + self.hint)}\n")
+        self.exit(2, f"{as_called(self.prog)}: error: {printable(better + self.hint)}\n")
+
+    def format_usage(self) -> str:
+        """argparse's text."""
+        return as_called(super().format_usage())
+
+    def format_help(self) -> str:
+        """argparse's text."""
+        return as_called(super().format_help())
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Raises OSError: argparse's own says nothing where a help of over 8 KiB could not be written."""
+        (file or sys.stdout).write(self.format_help())
 
 
 class BriefParser(Parser):
     """Reports errors in one line, without usage, for commands with many flags."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {printable(message)} (--help explains every flag)\n")
+        self.exit(2, f"{as_called(self.prog)}: {printable(message)} (--help explains every flag)\n")
 
 
 # ---- argument types: values for `type=`
@@ -136,16 +153,16 @@ class Declared:
         return self.setting.metavar or (among(self.choices) if self.choices else numeric)
 
     @property
-    def default_told(self) -> Any:
+    def default_shown(self) -> Any:
         """The default in the flag's unit."""
         return self.default // self.setting.unit.size if isinstance(self.default, int) else self.default
 
     def value(self, args: argparse.Namespace) -> Any:
         """The field's value from parsed arguments, converted from the flag's unit, and negated for an off switch."""
-        told = getattr(args, self.name)
+        given = getattr(args, self.name)
         if self.hint is bool:
-            return told is not self.default
-        return told * self.setting.unit.size if isinstance(told, int) else told
+            return given is not self.default
+        return given * self.setting.unit.size if isinstance(given, int) else given
 
 
 def declared(cls: type) -> Iterator[Declared]:
@@ -153,11 +170,11 @@ def declared(cls: type) -> Iterator[Declared]:
     hints = get_type_hints(cls)
     for each in fields(cls):
         hint = hints[each.name]
-        told = each.metadata.get(Setting)
-        if told is not None:
+        setting = each.metadata.get(Setting)
+        if setting is not None:
             if get_origin(hint) is types.UnionType:
                 hint = next(kind for kind in get_args(hint) if kind is not types.NoneType)
-            yield Declared((each.name,), told, hint, _default(each))
+            yield Declared((each.name,), setting, hint, _default(each))
         elif is_dataclass(hint):
             for inner in declared(hint):  # type: ignore[arg-type]  # hints are classes
                 yield Declared((each.name, *inner.path), inner.setting, inner.hint, inner.default)
@@ -174,10 +191,10 @@ def flags(where: TakesArguments, cls: type, *, only: Collection[str] = (), witho
             continue
         where.add_argument(
             each.flag,
-            default=each.default_told,
+            default=each.default_shown,
             type=each.setting.parse or _reader(each),
             metavar=each.metavar,
-            help=_with_default(each.setting.help, each.default_told),
+            help=_with_default(each.setting.help, each.default_shown),
         )
 
 

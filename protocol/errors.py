@@ -39,6 +39,7 @@ class ErrorCode(StrEnum):
     BUSY = "busy"
     TIMEOUT = "timeout"
     UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
     MODEL_MISMATCH = "model_mismatch"
     STORAGE = "storage"
     INTERNAL = "internal"

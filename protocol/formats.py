@@ -1,10 +1,11 @@
-"""The picture formats that facewire reads: their names, extensions, MIME types and signatures.
+"""The formats that facewire reads, of pictures and of videos: their names, extensions, MIME types and signatures.
 
 The only such table: server, clients and web page all use it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -85,16 +86,59 @@ FORMATS = (
     ),
 )
 
+# Both are ISO base media files, which one demuxer reads. After HEIF and AVIF, as their brands may be listed, too.
+VIDEO_FORMATS = (
+    Format(
+        "MP4",
+        "MP4",
+        "video/mp4",
+        (".mp4", ".m4v"),
+        _brands(
+            *(b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6", b"iso7", b"iso8", b"iso9"),
+            *(b"mp41", b"mp42", b"mp71", b"avc1", b"hvc1", b"av01", b"dash", b"M4V ", b"M4VH", b"M4VP", b"MSNV"),
+            *(b"3gp4", b"3gp5", b"3gp6", b"3g2a", b"XAVC"),
+        ),
+    ),
+    # QuickTime files from before 2001, and some cameras', begin without a brand.
+    Format(
+        "MOV",
+        "MOV",
+        "video/quicktime",
+        (".mov", ".qt"),
+        (*_brands(b"qt  "), *((Magic(4, box),) for box in (b"moov", b"mdat", b"wide"))),
+    ),
+)
+
 EXTENSIONS = frozenset(extension for form in FORMATS for extension in form.extensions)
 """Extensions of files taken for pictures by name; in lower case."""
 
 NAMES = ", ".join(form.name for form in FORMATS)
 """All format names for messages: "JPEG, PNG, WebP, ..."."""
 
+VIDEO_EXTENSIONS = frozenset(extension for form in VIDEO_FORMATS for extension in form.extensions)
+"""Extensions of files taken for videos by name; in lower case."""
+
+VIDEO_NAMES = " and ".join(form.name for form in VIDEO_FORMATS)
+"""The names of all video formats, for messages."""
+
+UNSUPPORTED_VIDEO = f"unsupported video format (reads {VIDEO_NAMES})"
+"""Error message for any other file where a video is wanted."""
+
+WANTS_PICTURE = "a video, where a picture is wanted"
+
+NEITHER = f"unsupported format (reads {NAMES}, and of videos {VIDEO_NAMES})"
+"""Error message for any other file where both are taken."""
+
 UNSUPPORTED = f"unsupported image format (reads {NAMES})"
 """Error message for any other format."""
 
-_BY_KEY = {form.key: form for form in FORMATS} | {"MPO": FORMATS[0]}  # used by albums from before 2027
+_MPO = {"MPO": FORMATS[0]}  # used by albums from before 2027
+_BY_KEY = {form.key: form for form in (*FORMATS, *VIDEO_FORMATS)} | _MPO
+
+
+def unsupported(data: bytes) -> str:
+    """The message about a file that is no picture."""
+    return WANTS_PICTURE if video_format_of(data) is not None else UNSUPPORTED
 
 
 def format_called(key: str) -> Format:
@@ -110,9 +154,21 @@ def format_of(data: bytes) -> Format | None:
     return form
 
 
+def video_format_of(data: bytes) -> Format | None:
+    """The video format of a file that begins with `data` (at least HEAD_BYTES), or None."""
+    return next((form for form in VIDEO_FORMATS if any(_all_fit(magics, data) for magics in form.signatures)), None)
+
+
 def has_extension(name: str | PurePath) -> bool:
     """Does the name have a picture's extension, ignoring case?"""
     return PurePath(name).suffix.lower() in EXTENSIONS
+
+
+def may_be_kept(name: str | PurePath, head: bytes) -> bool:
+    """Is it a picture or a video, by its name or else by its first bytes (HEAD_BYTES): what albums keep?"""
+    if PurePath(name).suffix.lower() in EXTENSIONS | VIDEO_EXTENSIONS:
+        return True
+    return format_of(head) is not None or video_format_of(head) is not None
 
 
 def looks_like_a_picture(path: Path) -> bool:
@@ -121,6 +177,34 @@ def looks_like_a_picture(path: Path) -> bool:
         return True
     with path.open("rb") as file:
         return format_of(file.read(HEAD_BYTES)) is not None
+
+
+def looks_like_a_video(path: Path) -> bool:
+    """Judged by the file's name, or else by its first bytes. Raises OSError if it must be opened but can't be."""
+    if path.suffix.lower() in VIDEO_EXTENSIONS:
+        return True
+    with path.open("rb") as file:
+        return video_format_of(file.read(HEAD_BYTES)) is not None
+
+
+_LIVE_STILLS = (".heic", ".heif", ".jpg", ".jpeg")
+
+FILM_OF_STILL = "the film of a Live Photo, which counts as its still"
+"""Why a file was left out; see films_of_stills."""
+
+
+def films_of_stills(names: Iterable[str]) -> set[str]:
+    """Of files in folders, as names with forward slashes: the films of Live Photos, .mov beside a picture of that name.
+
+    A Live Photo counts as its still.
+    """
+    paths = [(name, PurePath(name)) for name in names]
+    stills = {_key(path) for _, path in paths if path.suffix.lower() in _LIVE_STILLS}
+    return {name for name, path in paths if path.suffix.lower() == ".mov" and _key(path) in stills}
+
+
+def _key(path: PurePath) -> str:
+    return str(path.with_suffix("")).casefold()
 
 
 def _all_fit(magics: tuple[Magic, ...], data: bytes) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from facewire.protocol.asks import Asks, Length, Range
 from facewire.protocol.errors import InvalidRequest
+from facewire.protocol.rights import Needs, any_of
+from facewire.protocol.schema import Asks, Length, Range
 
 MAX_PAGE = 1000  # `limit` of people and history: about 100 KB of names
 MAX_SHOWN = 100  # `limit` of show: with crops of 5 KB, half a megabyte
@@ -55,6 +56,7 @@ class Enrol(Asks["Enrolled"]):
     """
 
     op: ClassVar[str] = "enrol"
+    needs: ClassVar[Needs] = any_of("enrol")
     name: str
     image: bytes | None = None
     images: Annotated[tuple[bytes, ...], Length(0, MAX_IMAGES)] = ()
@@ -96,6 +98,8 @@ class People(Asks["PeopleListed"]):
     ignoring case."""
 
     op: ClassVar[str] = "people"
+    needs: ClassVar[Needs] = any_of("enrol", "manage")
+    repeatable: ClassVar[bool] = True
     offset: Annotated[int, Range(0, MAX_NUMBER)] = 0
     limit: Annotated[int, Range(1, MAX_PAGE)] = MAX_PAGE
     contains: str = ""
@@ -103,13 +107,17 @@ class People(Asks["PeopleListed"]):
 
 @dataclass(frozen=True, slots=True)
 class Show(Asks["PersonShown"]):
-    """Show a person with a page of their templates, oldest first; `crops`: include small pictures of the faces."""
+    """Show a person with a page of their templates, oldest first; `crops`: include small pictures of the faces.
+    `template`: show that one alone instead, and whoever has it by now, as it may have moved since `name` was read."""
 
     op: ClassVar[str] = "show"
+    needs: ClassVar[Needs] = any_of("enrol", "manage")
+    repeatable: ClassVar[bool] = True
     name: str
     offset: Annotated[int, Range(0, MAX_NUMBER)] = 0
     limit: Annotated[int, Range(1, MAX_SHOWN)] = MAX_SHOWN
     crops: bool = True
+    template: Annotated[int, Range(0, MAX_NUMBER)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,7 @@ class Rename(Asks["Changed"]):
     """Rename a person. A name that is taken is refused (`exists`): merge instead."""
 
     op: ClassVar[str] = "rename"
+    needs: ClassVar[Needs] = any_of("manage")
     name: str
     to: str
 
@@ -126,6 +135,7 @@ class Merge(Asks["Changed"]):
     """Merge people: everything of `names` moves to `into`, who must be enrolled; the people `names` cease to exist."""
 
     op: ClassVar[str] = "merge"
+    needs: ClassVar[Needs] = any_of("manage")
     names: Annotated[tuple[str, ...], Length(1, MAX_PARTS)]
     into: str
 
@@ -135,6 +145,7 @@ class Split(Asks["Changed"]):
     """Move templates of `name` to `to`, who is created if unknown."""
 
     op: ClassVar[str] = "split"
+    needs: ClassVar[Needs] = any_of("manage")
     name: str
     templates: Annotated[tuple[int, ...], Length(1, MAX_PARTS), Range(1, MAX_NUMBER)]
     to: str
@@ -145,6 +156,7 @@ class Remove(Asks["Changed"]):
     """Remove templates of `name`, or the person if none are given. Can be undone, unlike Erase."""
 
     op: ClassVar[str] = "remove"
+    needs: ClassVar[Needs] = any_of("manage")
     name: str
     templates: Annotated[tuple[int, ...], Length(0, MAX_PARTS), Range(1, MAX_NUMBER)] = ()
 
@@ -157,6 +169,7 @@ class Erase(Asks["Erased"]):
     """
 
     op: ClassVar[str] = "erase"
+    needs: ClassVar[Needs] = any_of("manage")
     name: str
 
 
@@ -169,6 +182,7 @@ class Undo(Asks["Undone"]):
     """
 
     op: ClassVar[str] = "undo"
+    needs: ClassVar[Needs] = any_of("manage")
     count: Annotated[int, Range(1, MAX_UNDONE)] = 1
     last: Annotated[int | None, Range(1, MAX_NUMBER)] = None
 
@@ -179,6 +193,8 @@ class History(Asks["HistoryListed"]):
     a person of that name."""
 
     op: ClassVar[str] = "history"
+    needs: ClassVar[Needs] = any_of("manage")
+    repeatable: ClassVar[bool] = True
     limit: Annotated[int, Range(1, MAX_PAGE)] = 50
     before: Annotated[int | None, Range(1, MAX_NUMBER)] = None
     name: str | None = None
@@ -189,11 +205,13 @@ class History(Asks["HistoryListed"]):
 
 @dataclass(frozen=True, slots=True)
 class PersonEntry:
-    """An enrolled person; `images`: number of pictures that the templates come from."""
+    """An enrolled person; `images`: number of pictures that the templates come from; `first`: the oldest template, 0 if
+    there is none."""
 
     name: str
     templates: int
     images: int = 0
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +280,8 @@ class Rejection:
 @dataclass(frozen=True, slots=True)
 class EventEntry:
     """A change. `op`: the operation's name, or `build` for scripts/create_db.py; `text`: a description; `names`: the
-    affected people, by their names then; `undone`: has it been undone? `undoable`: can `undo` still reach it?"""
+    affected people, by their names then; `undone`: has it been undone? `undoable`: can `undo` still reach it? `token`,
+    `address`: by which token, and from where; empty for a command of the server's machine, or before that was kept."""
 
     id: int
     at: str
@@ -271,6 +290,8 @@ class EventEntry:
     names: tuple[str, ...]
     undone: bool
     undoable: bool
+    token: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class _CtrlC:
         self.pressed = False
         # A shell's background job ignores Ctrl-C, and must continue to.
         self._wanted = getsignal(SIGINT) != SIG_IGN
-        self._handle(self._stop_at_once)
+        self._handle(_stop_at_once)
 
     def raises(self) -> None:
         """From here on files are open and threads run, and their users must clean up: raise KeyboardInterrupt."""
@@ -94,10 +94,6 @@ class _CtrlC:
         if self._wanted:
             signal(SIGINT, handler)
 
-    def _stop_at_once(self, number: int, frame: FrameType | None) -> None:
-        _say("stopped")
-        os._exit(_INTERRUPTED)
-
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.pressed = True
         raise KeyboardInterrupt
@@ -108,6 +104,26 @@ class _CtrlC:
             _thread.start_new_thread(_press_again, ())
         else:
             sys.__unraisablehook__(what)
+
+
+class EndsAtOnce:
+    """A block that imports more. Ctrl-C ends the process at once, as it does while `launch` imports, so nothing may be
+    open whose end the kernel doesn't take care of."""
+
+    def __init__(self) -> None:
+        self._before = getsignal(SIGINT)
+
+    def __enter__(self) -> None:
+        if self._before != SIG_IGN:
+            signal(SIGINT, _stop_at_once)
+
+    def __exit__(self, *_: object) -> None:
+        signal(SIGINT, self._before)
+
+
+def _stop_at_once(number: int, frame: FrameType | None) -> None:
+    _say("stopped")
+    os._exit(_INTERRUPTED)
 
 
 def _press_again() -> None:
@@ -135,7 +151,7 @@ def _explained(error: BaseException, interrupted: bool, requirements: str) -> in
         elif os.path.exists(_ROOT + "/Makefile"):  # noqa: PTH110 - pathlib is slow to import
             cure = "run `make setup`, then " + _in_venv()
         else:
-            cure = 'run pip install "facewire[server,web]"'
+            cure = 'run pip install "facewire[' + ("web" if "web" in requirements else "server") + ']"'
         _say(f"{package} is not installed for this Python ({sys.executable}): {cure}")
         return _WRONG_PYTHON
     if isinstance(error, OSError) and not _can_write():
@@ -208,7 +224,7 @@ def client() -> NoReturn:
 
 def server() -> NoReturn:
     """`facewire-server`."""
-    launch("facewire.server.app")
+    launch("facewire.server.start")
 
 
 def web() -> NoReturn:
@@ -229,6 +245,11 @@ def migrate_model() -> NoReturn:
 def backup() -> NoReturn:
     """`facewire-backup`."""
     launch("facewire.server.maintenance.backup_command")
+
+
+def tokens() -> NoReturn:
+    """`facewire-token`."""
+    launch("facewire.server.access.tokens_command")
 
 
 def identify() -> NoReturn:

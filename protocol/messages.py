@@ -11,10 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from facewire.protocol.asks import Asks, Range
 from facewire.protocol.errors import ErrorCode
+from facewire.protocol.rights import NOTHING, RIGHTS, Needs, any_of
+from facewire.protocol.schema import FLOATS, Asks, Range
 
 Decision = Literal["match", "unknown", "ambiguous"]
+
+Recipe = Literal["own", "deepface", "deepface_unaligned", "deepface_whole"]
+"""How `embed` cuts out a face and feeds it to the network: as the gallery's embeddings are made; as DeepFace does, with
+the eyes levelled or without; or as DeepFace feeds a whole picture (its detector `skip`)."""
 
 MAX_CANDIDATES = 100  # `k` of identify: more than anybody can compare by eye, few enough to sort for free
 FMR_RANGE = (0.000001, 0.1)  # of `verify`: lower is not measured; higher, one in ten strangers would match
@@ -29,6 +34,8 @@ class Identify(Asks["Identified"]):
     """Who is in this picture? `image`: the bytes of a picture file (formats.py); `k`: candidates per face."""
 
     op: ClassVar[str] = "identify"
+    needs: ClassVar[Needs] = any_of("identify")
+    repeatable: ClassVar[bool] = True
     image: bytes
     k: Annotated[int, Range(1, MAX_CANDIDATES)] = 1
     emotion: bool = True
@@ -39,15 +46,23 @@ class Detect(Asks["Detected"]):
     """Where are the faces in this picture?"""
 
     op: ClassVar[str] = "detect"
+    needs: ClassVar[Needs] = any_of("identify")
+    repeatable: ClassVar[bool] = True
     image: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Embed(Asks["Embedded"]):
-    """The faces' embeddings, for searching elsewhere."""
+    """The faces' embeddings, for searching elsewhere.
+
+    `recipe`: other than `own`, they are DeepFace's, comparable with those and not with the gallery's.
+    """
 
     op: ClassVar[str] = "embed"
+    needs: ClassVar[Needs] = any_of("identify")
+    repeatable: ClassVar[bool] = True
     image: bytes
+    recipe: Recipe = "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,8 @@ class Verify(Asks["Verified"]):
     """
 
     op: ClassVar[str] = "verify"
+    needs: ClassVar[Needs] = any_of("identify")
+    repeatable: ClassVar[bool] = True
     image: bytes
     other: bytes
     fmr: Annotated[float | None, Range(*FMR_RANGE)] = None
@@ -68,10 +85,29 @@ class Verify(Asks["Verified"]):
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyPerson(Asks["PersonVerified"]):
+    """Is this the enrolled person `name`? Only they are compared. Of several faces, the largest central one is taken,
+    or the one at the point `at`.
+
+    `fmr`: the rate at which a stranger may pass as this person; None: the server's setting.
+    """
+
+    op: ClassVar[str] = "verify_person"
+    needs: ClassVar[Needs] = any_of("identify")
+    repeatable: ClassVar[bool] = True
+    name: str
+    image: bytes
+    fmr: Annotated[float | None, Range(*FMR_RANGE)] = None
+    at: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ping(Asks["Pong"]):
     """Is the connection alive?"""
 
     op: ClassVar[str] = "ping"
+    needs: ClassVar[Needs] = NOTHING
+    repeatable: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +115,8 @@ class Health(Asks["HealthReport"]):
     """Does the server work? Runs one real inference."""
 
     op: ClassVar[str] = "health"
+    needs: ClassVar[Needs] = any_of("operate")
+    repeatable: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +124,8 @@ class Stats(Asks["StatsReport"]):
     """Counters since the server started."""
 
     op: ClassVar[str] = "stats"
+    needs: ClassVar[Needs] = any_of("operate")
+    repeatable: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +133,8 @@ class Hello(Asks["Welcome"]):
     """Sends the token; must come first if the server requires one."""
 
     op: ClassVar[str] = "hello"
+    needs: ClassVar[Needs] = NOTHING
+    repeatable: ClassVar[bool] = True
     token: str
 
 
@@ -120,12 +162,17 @@ class ImageSize:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An enrolled person who may be the one in the picture; `image`: the most similar enrolled picture."""
+    """An enrolled person who may be the one in the picture; `image`: the most similar enrolled picture.
+
+    `comparable`: the similarity put on the scale of the nearest candidate, whose own it equals. Candidates are ranked
+    by it, and the face's `threshold` applies to it. None from servers of before.
+    """
 
     name: str
     similarity: float
     distance: float
     image: str
+    comparable: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +202,9 @@ class DetectedFace:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedFace(DetectedFace):
-    """`embedding`: unit length, float32, little endian."""
+    """`embedding`: float32, little endian; of unit length by our own recipe, else of the network's."""
 
-    embedding: bytes
+    embedding: Annotated[bytes, FLOATS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +287,25 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonVerified:
+    """Answer of `verify_person`, as `Verified`; `similarity` is that to the closest of the person's `templates`, or to
+    the mean of them all. The rates take their number into account: each is one more chance for a stranger."""
+
+    same: bool
+    name: str
+    templates: int
+    similarity: float
+    distance: float
+    threshold: float
+    margin: float
+    false_match: float
+    false_match_at_large: float
+    fmr: float
+    model: str
+    image: FacesSeen
+
+
+@dataclass(frozen=True, slots=True)
 class Pong:
     """Answer of `ping`. `version`: of the wire; `server`: of facewire, "" from older servers."""
 
@@ -279,9 +345,14 @@ class StatsReport:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """Answer of `hello`."""
+    """Answer of `hello`. `token`: its name, `rights`: what it may do; older servers don't send them. `people` and
+    `albums`: the only ones it sees; None: all."""
 
     version: int = 1
+    token: str = ""
+    rights: tuple[str, ...] = RIGHTS
+    people: tuple[str, ...] | None = None
+    albums: tuple[str, ...] | None = None
 
 
 Result = object  # an instance of `answer_of(request)`

@@ -76,5 +76,5 @@ def setting(
     field's without `_s` for seconds; for a switch that is on by default, the flag that turns it off; `parse`: parses
     the text if the type hint is not int, float, str, Path or Literal.
     """
-    told = Setting(help, range, unit, flag, metavar, parse)
-    return field(default=default, default_factory=default_factory, metadata={Setting: told})
+    declared = Setting(help, range, unit, flag, metavar, parse)
+    return field(default=default, default_factory=default_factory, metadata={Setting: declared})

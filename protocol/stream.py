@@ -1,4 +1,4 @@
-"""Frames over a connected socket: the only module that calls recv and send.
+"""Frames over a connected socket, plain or encrypted: with tls.py, the only module that calls recv and send.
 
 The socket is non-blocking, and every wait is a poll with its own deadline, so one thread can receive while others
 send, each with its own timeout (a socket's own timeout applies to both directions).
@@ -10,6 +10,7 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, Self
 
@@ -41,6 +42,26 @@ class FrameTimeout(StreamTimeout):
 
 class SendTimeout(StreamTimeout):
     """The peer accepted no data in time."""
+
+
+class Channel(Protocol):
+    """A non-blocking socket, or what looks like one (tls.py)."""
+
+    def fileno(self) -> int: ...
+    def recv(self, size: int, /) -> bytes: ...
+    def send(self, data: memoryview, /) -> int: ...
+    def shutdown(self, how: int, /) -> None: ...
+    def close(self) -> None: ...
+
+
+class Securing(Channel, Protocol):
+    """A channel that must shake hands first."""
+
+    @property
+    def wants_to_write(self) -> bool: ...
+    @property
+    def has_arrived(self) -> bool: ...
+    def shake_hands(self) -> None: ...
 
 
 class Memory(Protocol):
@@ -77,7 +98,9 @@ class MessageStream:
             # Frames are written whole, so waiting to fill a packet (Nagle) would only delay small answers.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.max_frame = max_frame
-        self._sock = sock
+        self._raw = sock
+        self._sock: Channel = sock  # what bytes go through
+        self._secured: Securing | None = None
         self._send_timeout = send_timeout
         self._memory: Memory = memory or _Plenty()
         self._decoder = FrameDecoder(max_frame)
@@ -85,6 +108,22 @@ class MessageStream:
         self._frame_since: float | None = None  # start of the incoming frame; read by other threads, too
         # Guards the socket's write side: frames are sent whole, and never to a closed descriptor.
         self._write_lock = threading.Lock()
+
+    def secure(self, begin: Callable[[socket.socket], Securing], timeout: float) -> None:
+        """Encrypts the stream from here on, before anything was sent or received. Only the receiving thread may call
+        it. Raises StreamTimeout after `timeout` seconds, and what the channel raises; then the stream is plain."""
+        until = _deadline(timeout)
+        channel = begin(self._raw)
+        while True:
+            try:
+                channel.shake_hands()
+            except BlockingIOError:
+                event = selectors.EVENT_WRITE if channel.wants_to_write else selectors.EVENT_READ
+                if not self._wait(event, until):
+                    raise StreamTimeout(f"no TLS handshake in {timeout:g} s") from None
+            else:
+                break
+        self._sock = self._secured = channel
 
     def receive(
         self,
@@ -117,6 +156,8 @@ class MessageStream:
 
     def has_arrived(self) -> bool:
         """Is there unread data, or has the peer ended the stream? Any thread may call this before `close`."""
+        if self._secured is not None and self._secured.has_arrived:
+            return True
         with _Selector() as selector:
             selector.register(self._sock, selectors.EVENT_READ)
             return bool(selector.select(0))
@@ -172,7 +213,7 @@ class MessageStream:
     def drain(self, until: float) -> None:
         """Discards received data until the peer ends or breaks the stream, or until `until` (time.monotonic)."""
         try:
-            while self._wait(selectors.EVENT_READ, until) and self._sock.recv(_CHUNK):
+            while self._wait(selectors.EVENT_READ, until) and self._raw.recv(_CHUNK):
                 pass
         except OSError:
             return
@@ -194,6 +235,7 @@ class MessageStream:
     def close(self) -> None:
         """Ends the connection and frees the socket. Harmless when repeated. Only for the receiving thread: another
         would free a descriptor that the receiver may be polling."""
+        self.end_sending()
         self.abort()
         with self._write_lock:
             self._sock.close()

@@ -18,6 +18,7 @@ from facewire.client.commands.common import EXIT_USAGE, Usage
 from facewire.client.commands.identify import PICTURE_ARGUMENTS, ask_about, wanted_pictures
 from facewire.client.errors import ServerRefused
 from facewire.protocol.arguments import Parser, flags
+from facewire.protocol.command_names import as_called
 from facewire.protocol.messages import Identified, Identify
 from facewire.protocol.text import printable
 from facewire.server.app import open_recognition
@@ -61,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             return ask_about(paths, InProcess(recognition.recogniser), arguments, names_model=True)
     except Usage as error:
-        print(printable(f"identify.py: {error}"), file=sys.stderr)
+        print(as_called(printable(f"identify.py: {error}")), file=sys.stderr)
         return EXIT_USAGE
     except StartError as error:
-        print(printable(f"identify.py: {error}"), file=sys.stderr)
+        print(as_called(printable(f"identify.py: {error}")), file=sys.stderr)
         return error.exit_code

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from facewire.server.errors import StartError
 
@@ -47,12 +48,17 @@ def server_process(db: str, flags: Sequence[str], log: Path) -> Iterator[Server]
             yield Server(server, int(line.rsplit(":", 1)[1]))
         finally:
             server.terminate()
-            try:
-                server.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                server.kill()
+            wait_or_kill(server, STOP_TIMEOUT_S)
+
+
+def wait_or_kill(process: subprocess.Popen[Any], seconds: float) -> None:
+    """Waits for a process that was told to stop, so long at most."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def last_line(log: Path) -> str:
     """What a server said last: where it could not start, why."""
-    return (log.read_text().strip().splitlines() or ["it said nothing"])[-1]
+    return (log.read_text().strip().splitlines() or ["it printed nothing"])[-1]

@@ -25,6 +25,7 @@ from facewire.scripts.demo import DB as DEMO_DB
 from facewire.scripts.demo import PEOPLE, choose_model, run, say, shown
 from facewire.scripts.serving import ROOT, STOP_TIMEOUT_S, last_line, server_process
 from facewire.server.errors import StartError
+from facewire.server.gallery.address import Database, MilvusAddress, database
 
 _DEFAULT_DB = ROOT / "data" / "facialdb.db"
 _LOG = ROOT / "data" / "web.log"
@@ -36,8 +37,9 @@ def main() -> int:
     parser = Parser("web.py", description=__doc__)
     parser.tell_version()
     parser.add_argument(
-        "--db", type=Path, default=_DEFAULT_DB,
-        help="the database to serve (default: data/facialdb.db; where that is missing, the synthetic people)",
+        "--db", type=database, default=_DEFAULT_DB,
+        help="the database to serve, a file or milvus://HOST:PORT/NAME (default: data/facialdb.db; where that is"
+        " missing, the synthetic people)",
     )  # fmt: skip
     parser.add_argument(
         "--port", type=whole(PORT_OR_ANY), default=DEFAULT_WEB_PORT,
@@ -50,9 +52,9 @@ def main() -> int:
     ready = False
     try:
         _port_must_be_free(args.port)
-        database, networks = _chosen(args.db.resolve()) or _demo()
-        say(f"the server, with {_named(database)} (its log: {shown(_LOG)})")
-        with server_process(str(database), networks, _LOG) as server:
+        db, networks = _chosen(args.db) or _demo()
+        say(f"the server, with {_named(db)} (its log: {shown(_LOG)})")
+        with server_process(db.argument if isinstance(db, MilvusAddress) else str(db), networks, _LOG) as server:
             say("the page")
             with _page(server.port, args.port) as page:
                 ready = True
@@ -78,8 +80,12 @@ def _port_must_be_free(port: int) -> None:
         raise StartError(f"{why_not(settings, error)} (make web WEB_PORT=8001)") from error
 
 
-def _chosen(db: Path) -> tuple[Path, list[str]] | None:
-    """A database that is there; None for the default one where it is missing. Raises StartError."""
+def _chosen(db: Database) -> tuple[Database, list[str]] | None:
+    """A database that is there, as far as can be seen from here; None for the default one where it is missing. Raises
+    StartError."""
+    if isinstance(db, MilvusAddress):
+        return db, []
+    db = db.resolve()
     if db.exists():
         return db, []
     if db != _DEFAULT_DB:
@@ -121,9 +127,9 @@ def _watch(page: subprocess.Popen[bytes], server: subprocess.Popen[str]) -> int:
     while server.poll() is None:
         with suppress(subprocess.TimeoutExpired):
             return page.wait(_LOOK_S)
-    raise StartError(f"the server has ended: {last_line(_LOG)} (exit code {server.returncode})")
+    raise StartError(f"the server has stopped: {last_line(_LOG)} (exit code {server.returncode})")
 
 
-def _named(path: Path) -> str:
+def _named(db: Database) -> str:
     """The path as short as somebody in the project's folder would type it."""
-    return shown(path) if path.is_relative_to(ROOT) else str(path)
+    return shown(db) if isinstance(db, Path) and db.is_relative_to(ROOT) else str(db)

@@ -24,6 +24,9 @@ class Asker:
         """Report that `done` of `total` steps of long-running work are finished."""
 
 
+WAITS_FOREVER = Asker()
+
+
 class Part(Asker):
     """One step of a larger job: progress within it only keeps the job alive, and the job reports its own progress."""
 

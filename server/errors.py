@@ -3,8 +3,10 @@
 FacewireError
 |-- RequestError        a request that can't be served; dispatch maps each class to an error code
 |   |-- InvalidImage, NoFace, SeveralFaces, Rejected
+|   |   +-- VideosNotRead   this server reads no videos
 |   |-- UnknownPerson, UnknownTemplate, AlreadyExists, InvalidName
 |   |-- UnknownAlbum, BadRequest, OverLimit
+|   |-- Forbidden       the token may not do this
 |   |-- Conflict        the change is not possible in the gallery's current state
 |   |-- StorageFailed   data could not be saved; nothing was changed
 |   |-- Busy            try again after `retry_after_ms`
@@ -26,6 +28,10 @@ class RequestError(FacewireError):
 
 class InvalidImage(RequestError):
     """Unsupported image format, damaged data, or an image beyond the limits."""
+
+
+class VideosNotRead(InvalidImage):
+    """The library that reads videos is not installed here."""
 
 
 class NoFace(RequestError):
@@ -63,6 +69,10 @@ class BadRequest(RequestError):
 
 class OverLimit(RequestError):
     """The request exceeds a limit or quota of this server."""
+
+
+class Forbidden(RequestError):
+    """The token may not do this."""
 
 
 class AlreadyExists(RequestError):

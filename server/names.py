@@ -2,8 +2,7 @@
 
 One rule for all: every character of a name must be visible. So no control characters, no bidirectional controls and no
 invisible characters, except those needed to write a script or an emoji: joiners between letters of Persian or Indian
-scripts and between the parts of an emoji, and variation selectors.
-"""
+scripts and between the parts of an emoji, and variation selectors."""
 
 from __future__ import annotations
 
@@ -11,6 +10,8 @@ import difflib
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+
+from facewire.server.errors import InvalidName, RequestError
 
 _CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # Cs: lone surrogates, which stand for bytes that are not UTF-8
 _ZWNJ, _ZWJ = "\u200c", "\u200d"
@@ -63,8 +64,8 @@ def objection(text: str) -> str | None:
     if unicodedata.category(text[place]) in _CONTROLS:
         what = "a control character"
     else:
-        what = "which turns the direction of text" if text[place] in _DIRECTIONS else "which can't be seen"
-    return f"can't hold U+{ord(text[place]):04X}, {what} (it is character {place + 1})"
+        what = "which changes the direction of text" if text[place] in _DIRECTIONS else "which is invisible"
+    return f"can't contain U+{ord(text[place]):04X}, {what} (it is character {place + 1})"
 
 
 def harmless(text: str, instead: str = "_") -> str:
@@ -124,7 +125,8 @@ def _within(character: str, ranges: Iterable[tuple[int, int]]) -> bool:
 
 
 def folded(text: str) -> str:
-    """`text` as typed without regard to case or accents: "Łódź" becomes "lodz", "Straße" becomes "strasse"."""
+    """`text` as typed without regard to case, accents or the script of digits: "Łódź" becomes "lodz", "Straße" becomes
+    "strasse"."""
     return text.lower() if text.isascii() else _folded(text)
 
 
@@ -140,11 +142,22 @@ def spellings(text: str) -> tuple[str, ...]:
 def _folded(text: str) -> str:
     spelled = unicodedata.normalize("NFKC", text).casefold().translate(_SPELLED)
     plain = (
-        character
+        _in_ascii(character)
         for character in unicodedata.normalize("NFKD", spelled)
         if unicodedata.combining(character) < _FIRST_ACCENT and character not in _JOINERS
     )
     return unicodedata.normalize("NFC", "".join(plain)).translate(_SPELLED)
+
+
+def _in_ascii(character: str) -> str:
+    """A digit of any script as one of ours, any other character unchanged."""
+    digit = unicodedata.decimal(character, None)
+    return character if digit is None else str(digit)
+
+
+def contains(text: str, wanted: str) -> bool:
+    """Is `wanted`, which is `folded`, in `text`, ignoring case and accents? Umlauts may be written out."""
+    return any(wanted in each for each in spellings(text))
 
 
 def near(name: str, others: Iterable[str]) -> list[str]:
@@ -167,3 +180,28 @@ def did_you_mean(name: str, others: Iterable[str]) -> str:
     """The end of an error message about an unknown `name`; empty if no other name is close."""
     found = near(name, others)
     return f"; did you mean {' or '.join(found)}?" if found else ""
+
+
+LONGEST_NAME = 200
+"""Characters: longer than any real name, short enough for a log line and a label on a picture."""
+
+
+def person_name(text: str) -> str:
+    """`text` normalised (see `tidy`) and validated as a name for a person.
+
+    Raises InvalidName, with a message for the user, if it is empty, too long, or holds a forbidden character.
+    """
+    return checked_name(text, "a person", "a name", LONGEST_NAME, InvalidName)
+
+
+def checked_name(text: str, owner: str, called: str, longest: int, error: type[RequestError]) -> str:
+    """`text` normalised; raises `error` if `owner` can't have it as a name, which the message calls `called`."""
+    name = tidy(text)
+    if not name:
+        raise error(f"{owner} needs a name")
+    if len(name) > longest:
+        raise error(f"{called} has at most {longest} characters, this one {len(name)}")
+    reason = objection(name)
+    if reason is not None:
+        raise error(f"{called} {reason}")
+    return name

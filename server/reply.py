@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from facewire.protocol.messages import Progress, Request, Result
+from facewire.server.access.caller import NOBODY, Caller
 
 
 class Connection(Protocol):
@@ -34,9 +35,13 @@ class Reply:
     does the work answers. Thread-safe; no method blocks or raises.
     """
 
-    def __init__(self, request: Request, connection: Connection) -> None:
+    def __init__(self, request: Request, connection: Connection, caller: Caller = NOBODY) -> None:
         self.request = request
-        self.started = time.monotonic()  # for the log
+        self.caller = caller  # who asks
+        self.at_end: Callable[[], None] = _nothing  # called once, before the answer is sent
+        self.seen: Callable[[Result], Result] = _all  # what the caller sees of the result
+        self.arrived = time.monotonic()
+        self.started = self.arrived  # for the log; set again once its turn has come
         self._connection = connection
         self._lock = threading.Lock()  # guards _open: no progress may follow the answer
         self._open = True
@@ -53,7 +58,7 @@ class Reply:
 
     def answer(self, result: Result) -> None:
         """Send the result."""
-        self._end(result)
+        self._end(self.seen(result))
 
     def failed(self, error: Exception) -> None:
         """Send the failure."""
@@ -67,4 +72,13 @@ class Reply:
         with self._lock:
             first, self._open = self._open, False
         if first:
+            self.at_end()
             self._connection.send_answer(self, outcome)
+
+
+def _nothing() -> None:
+    return
+
+
+def _all(result: Result) -> Result:
+    return result

@@ -7,9 +7,10 @@ import os
 import resource
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from facewire.server.errors import Busy, RequestError, StorageFailed
 
@@ -34,8 +35,8 @@ _ERRNO = {
     errno.ENFILE: _TOO_MANY,
     errno.ENOENT: "a file or folder of it was deleted: put it back, or restore a copy",
     errno.ENOTDIR: "a folder of it was replaced: put it back, or restore a copy",
-    errno.ESTALE: "the file system it lies on went away: mount it again and start the server again",
-    errno.ENODEV: "the disk it lies on went away: mount it again and start the server again",
+    errno.ESTALE: "the file system it lies on went away: mount it again and restart the server",
+    errno.ENODEV: "the disk it lies on went away: mount it again and restart the server",
 }
 
 _SQLITE = {
@@ -53,6 +54,39 @@ _TRIAL_BYTES = 1 << 18
 
 _VAGUE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 """SQLite codes with several possible causes, which inspecting the file tells apart."""
+
+
+class Connection(sqlite3.Connection):
+    """A connection to a file that may be damaged, or read while it is being written: `sqlite3.connect(factory=...)`.
+
+    SQLite's message about a schema quotes it. Where the quoted bytes aren't text, Python raises UnicodeDecodeError and
+    SQLite's error is lost; it is given back here. (A column that isn't text raises OperationalError.)
+    """
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        with _decoded():
+            return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        with _decoded():
+            return super().executemany(sql, parameters)
+
+
+def read_only(path: Path, *, immutable: bool = True) -> Connection:
+    """Opens the database at `path` for reading. `immutable`: without its log, without a lock, and no file appears
+    beside it; what others write meanwhile may be seen half. Raises sqlite3.Error, as late as the first read."""
+    uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
+    return sqlite3.connect(uri, uri=True, factory=Connection)
+
+
+@contextmanager
+def _decoded() -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        damaged = sqlite3.DatabaseError("malformed database schema")
+        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damaged from error
 
 
 def failure(error: sqlite3.Error | OSError, path: Path) -> RequestError | None:
@@ -93,10 +127,10 @@ def storage_errors(path: Path) -> Iterator[None]:
         with database_errors(path):
             yield
     except OSError as error:
-        told = failure(error, path)
-        if told is None:
+        refusal = failure(error, path)
+        if refusal is None:
             raise
-        raise told from error
+        raise refusal from error
 
 
 @contextmanager
@@ -105,10 +139,10 @@ def database_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        told = failure(error, path)
-        if told is None:
+        refusal = failure(error, path)
+        if refusal is None:
             raise
-        raise told from error
+        raise refusal from error
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.opening import VisionSettings, open_analyser
+from tests.support.milvus_server import milvus, own_milvus
+from tests.support.once import alone
+
+__all__ = ["milvus", "own_milvus"]  # fixtures from elsewhere
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -33,9 +38,28 @@ MARKS_OF = {
     "facenet_kit": {"shared", "weights"},
     "best_kit": {"weights"},
     "chromium": {"browser"},
+    "firefox": {"browser"},
     "browser": {"browser"},
 }
 """What a test needs, by the fixtures that it uses, directly or not."""
+
+IN_MEMORY = Path("/dev/shm")
+ROOM_IN_MEMORY = 8 << 30
+"""Bytes that must be free there: tests of a run leave up to 2 GB, and the networks need the rest."""
+
+
+def pytest_configure() -> None:
+    """Before anything is written or started. Where there is memory enough, the tests' files are in it: they are synced
+    thousands of times, which takes a disk milliseconds each (PYTEST_DEBUG_TEMPROOT, or --basetemp, says another place).
+
+    And the hundreds of Pythons that tests start keep their compiled modules, as users' do, wherever this one doesn't.
+    """
+    if IN_MEMORY.is_mount():
+        there = os.statvfs(IN_MEMORY)
+        if there.f_bavail * there.f_frsize > ROOM_IN_MEMORY and not there.f_flag & os.ST_NOEXEC:
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
@@ -79,9 +103,10 @@ def weights_dir(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def facenet(weights_dir: Path) -> Iterator[Analyser]:
+def facenet(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Analyser]:
     """The real thing: YuNet, Facenet512 and our emotion model, as the server runs them."""
-    analyser = open_analyser(VisionSettings(weights_dir=weights_dir, downloads=False))
+    with alone(tmp_path_factory, "facenet"):  # the first one converts the network, and the others find it in the cache
+        analyser = open_analyser(VisionSettings(weights_dir=weights_dir, downloads=False))
     yield analyser
     analyser.close()
 

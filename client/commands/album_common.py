@@ -12,8 +12,8 @@ from facewire.client.commands.common import EXIT_ALL_MATCHED, Argument, Commands
 from facewire.protocol.albums.correcting import AlbumChanged
 from facewire.protocol.albums.looking import AlbumPerson
 from facewire.protocol.arguments import whole
+from facewire.protocol.schema import to_plain
 from facewire.protocol.settings import Range
-from facewire.protocol.shapes import to_plain
 from facewire.protocol.text import counted, did_you_mean, printable
 
 AlbumRun = Callable[[AlbumClient, argparse.Namespace], int]
@@ -23,6 +23,16 @@ number = whole(Range("a number from a list of photos or faces", lambda value: 0 
 
 _ALBUM = argument("album", metavar="ALBUM", help="the album's name")
 PERSON = argument("person", metavar="PERSON", help="name or number")
+CONTAINS = argument(
+    "--contains",
+    default="",
+    metavar="TEXT",
+    help="only those whose name contains this, in any case, with or without accents",
+)
+DAYS = (
+    argument("--since", default="", metavar="DAY", help="only photos taken on this day or later (YYYY-MM-DD)"),
+    argument("--until", default="", metavar="DAY", help="only photos taken on this day or earlier (YYYY-MM-DD)"),
+)
 _JSON = argument("--json", action="store_true", help="print the server's answer as one JSON object")
 
 
@@ -58,8 +68,10 @@ def person_number(albums: AlbumClient, album: str, text: str) -> int:
 def person_line(person: AlbumPerson) -> str:
     """A person on a line of a list."""
     name = printable(person.name) if person.name is not None else "-"
-    hidden = "  (hidden)" if person.hidden else ""
-    return f"{person.person:6d}  {name:28} {counted(person.faces, 'face')}, {counted(person.photos, 'photo')}{hidden}"
+    remarks = "".join(f"  ({word})" for word, so in (("hidden", person.hidden), ("stranger", person.stranger)) if so)
+    seen = f", last seen {printable(person.seen)}" if person.seen else ""
+    counts = f"{counted(person.faces, 'face')}, {counted(person.photos, 'photo')}"
+    return f"{person.person:6d}  {name:28} {counts}{seen}{remarks}"
 
 
 def say(arguments: argparse.Namespace, answer: object, lines: Iterable[str]) -> int:

@@ -1,4 +1,5 @@
-"""Commands that correct who is who: label, merge, split, move, not, different, hide, undo, suggest, and the gallery."""
+"""Commands that correct who is who: names, merges, splits, moves, who is hidden or a stranger, undo, suggestions, and
+the gallery."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from facewire.client.commands.album_common import (
     say,
     say_changed,
 )
-from facewire.client.commands.common import EXIT_ALL_MATCHED, EXIT_SOME_UNMATCHED, argument
+from facewire.client.commands.common import EXIT_ALL_MATCHED, EXIT_SOME_UNMATCHED, argument, whence
 from facewire.client.commands.enrol import ACCEPT, refusal
 from facewire.protocol.albums.correcting import AlbumHistoryListed
 from facewire.protocol.text import counted, printable
@@ -40,7 +41,7 @@ def label(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 
 @COMMANDS.command(
     "merge",
-    "these are one person",
+    "merge several people into one",
     PERSON,
     argument("others", nargs="+", metavar="PERSON", help="who is the same person"),
 )
@@ -53,7 +54,7 @@ def merge(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 
 @COMMANDS.command(
     "split",
-    "these faces are somebody else",
+    "split these faces off as another person",
     PERSON,
     _FACES,
     argument("--name", default="", help="the new person's name"),
@@ -92,51 +93,88 @@ def different(albums: AlbumClient, arguments: argparse.Namespace) -> int:
 
 
 @COMMANDS.command(
-    "hide", "a passer-by, or with --show not", PERSON, argument("--show", action="store_true", help="show them again")
+    "hide",
+    "hide people, such as passers-by (--show: show them again)",
+    argument("people", nargs="+", metavar="PERSON", help="name or number"),
+    argument("--show", action="store_true", help="show them again"),
 )
 def hide(albums: AlbumClient, arguments: argparse.Namespace) -> int:
-    """Hides a person, or shows them again."""
-    changed = albums.hide(arguments.album, _person(albums, arguments), not arguments.show)
+    """Hides people, or shows them again."""
+    people = [person_number(albums, arguments.album, text) for text in arguments.people]
+    changed = albums.hide(arguments.album, people, not arguments.show)
     return say_changed(arguments, changed)
 
 
-@COMMANDS.command("undo", "take the last correction back")
+@COMMANDS.command(
+    "stranger",
+    "nobody knows these people, who have no name: don't ask about them (--not: ask again)",
+    argument("people", nargs="+", metavar="PERSON", help="number"),
+    argument("--not", dest="known", action="store_true", help="somebody may know them after all"),
+)
+def stranger(albums: AlbumClient, arguments: argparse.Namespace) -> int:
+    """Notes that nobody knows them."""
+    people = [person_number(albums, arguments.album, text) for text in arguments.people]
+    return say_changed(arguments, albums.stranger(arguments.album, people, not arguments.known))
+
+
+@COMMANDS.command(
+    "undo",
+    "undo the last correction",
+    argument(
+        "--last", type=number, metavar="NUMBER", help="only if the last one is still this one, of `album history`"
+    ),
+)
 def undo(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Takes the last correction back."""
-    return say_changed(arguments, albums.undo(arguments.album))
+    return say_changed(arguments, albums.undo(arguments.album, last=arguments.last))
 
 
 @COMMANDS.command("history", "the corrections, newest first")
 def history(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """The corrections."""
     events = tuple(albums.all_history(arguments.album))
-    lines = (f"{e.event:6d}  {printable(e.at)}  {printable(e.done)}{'  (undone)' if e.undone else ''}" for e in events)
+    lines = (
+        f"{e.event:6d}  {printable(e.at)}  {printable(e.done)}{whence(e.token, e.address)}"
+        f"{'  (undone)' + whence(e.undone_token, e.undone_address) if e.undone else ''}"
+        for e in events
+    )
     return say(arguments, AlbumHistoryListed(events, len(events)), lines)
 
 
 @COMMANDS.command(
     "suggest",
-    "who may be one person?",
-    argument("-n", type=number, default=20, metavar="N", help="at most so many (default: %(default)s)"),
+    "list pairs that may be one person",
+    argument("-n", type=number, default=20, metavar="N", help="at most this many (default: %(default)s)"),
+    argument("--person", metavar="PERSON", help="who may be this one (name or number), the likeliest first"),
 )
 def suggest(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Who may be one person; answer with merge or different."""
-    suggested = albums.suggest(arguments.album, min(arguments.n, 1000))
+    person = None if arguments.person is None else person_number(albums, arguments.album, arguments.person)
+    suggested = albums.suggest(arguments.album, min(arguments.n, 1000), person=person)
     lines = []
     for pair in suggested.suggestions:
-        lines.append(f"similarity {pair.similarity:.3f}, settles {pair.faces}:")
+        where = ", in the background" if pair.background else ""
+        lines.append(f"similarity {pair.similarity:.3f}, settles {pair.faces}{where}:")
         lines += [f"  {person_line(person)}" for person in (pair.one, pair.other)]
     return say(arguments, suggested, lines or ["nothing to suggest"])
 
 
 @COMMANDS.command(
     "recognise",
-    "whom does the gallery know?",
-    argument("--apply", action="store_true", help="and give them these names, which `undo` takes back"),
+    "name people whom the gallery knows",
+    argument("--apply", action="store_true", help="and give them these names (`undo` reverts it)"),
+    argument(
+        "--only",
+        action="append",
+        type=number,
+        default=[],
+        metavar="NUMBER",
+        help="only this person without a name; repeatable",
+    ),
 )
 def recognise(albums: AlbumClient, arguments: argparse.Namespace) -> int:
     """Whom the gallery knows."""
-    recognised = albums.recognise(arguments.album, apply=arguments.apply)
+    recognised = albums.recognise(arguments.album, apply=arguments.apply, people=arguments.only)
     lines = [
         f"{match.person:6d}  {printable(match.name):28} similarity {match.similarity:.3f}"
         for match in recognised.matches

@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from facewire.client.errors import ServerRefused, UnknownPerson
-from facewire.client.face_client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT_S, FaceClient
+from facewire.client.face_client import DEFAULT_HOST, DEFAULT_TIMEOUT_S, FaceClient
+from facewire.client.tls import Tls
+from facewire.protocol.address import DEFAULT_PORT, names_addresses, parse_addresses
 from facewire.protocol.arguments import port, seconds
+from facewire.protocol.command_names import as_called
 from facewire.protocol.text import did_you_mean, printable
 
 EXIT_ALL_MATCHED = 0
@@ -27,7 +31,7 @@ _RETRIES = 20  # of a busy server, half a second each: a person at a terminal wo
 
 PlainRun = Callable[[argparse.Namespace], int]
 Argument = Callable[[argparse.ArgumentParser], object]
-"""Makes a parser know it."""
+"""Adds its arguments to a parser."""
 
 Run = TypeVar("Run", bound=Callable[..., int])
 
@@ -86,7 +90,7 @@ class Commands(dict[str, Command[Run]]):
 
 def complain(text: str, *, of: str = "client_app: ") -> None:
     """A line on stderr, one whatever is in `text`."""
-    print(of + printable(text), file=sys.stderr, flush=True)
+    print(as_called(of + printable(text)), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -108,6 +112,12 @@ def with_hint(error: ServerRefused, words: Sequence[str], known: Sequence[str]) 
     return type(error)(error.code, error.message + hint, error.retry_after_ms)
 
 
+def whence(token: str, address: str) -> str:
+    """The end of a line about a change: who made it, if that is known."""
+    by = f"by {printable(token)} " if token else ""
+    return f"  [{by}from {printable(address)}]" if address else ""
+
+
 def point(text: str) -> tuple[float, float]:
     """An argument of argparse: X,Y, pixels of the picture as shown."""
     try:
@@ -119,14 +129,39 @@ def point(text: str) -> tuple[float, float]:
 
 def client_for(arguments: argparse.Namespace) -> FaceClient:
     """A client of the server that the arguments name."""
+    wanted = arguments.tls or arguments.ca or arguments.cert
+    if (arguments.cert is None) != (arguments.key is None):
+        raise Usage("--cert and --key go together")
     return FaceClient(
-        arguments.host, arguments.port, timeout=arguments.timeout, token=arguments.token, retries=_RETRIES
-    )
+        arguments.host, arguments.port, timeout=arguments.timeout, token=arguments.token, retries=_RETRIES,
+        tls=Tls(arguments.ca, arguments.cert, arguments.key) if wanted else None,
+    )  # fmt: skip
+
+
+def port_of(arguments: argparse.Namespace) -> int:
+    """The server's port, wherever it was said; of several, the first one's."""
+    if names_addresses(arguments.host):
+        return parse_addresses(arguments.host, arguments.port)[0].port
+    return int(arguments.port)
+
+
+def _host(text: str) -> str:
+    """An argument of argparse: a name, an address, or one or several of HOST:PORT and facewires://HOST:PORT."""
+    if names_addresses(text):
+        try:
+            parse_addresses(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the server")
-    group.add_argument("--host", default=DEFAULT_HOST, help="its name or address (default: %(default)s)")
+    group.add_argument(
+        "--host", type=_host, default=DEFAULT_HOST,
+        help="its name or address (default: %(default)s); or both in one, facewires://HOST:PORT for TLS; "
+        "several with commas between them, if they serve one gallery: it goes on to the next if one is gone",
+    )  # fmt: skip
     group.add_argument("--port", type=port, default=DEFAULT_PORT, help="its port (default: %(default)s)")
     group.add_argument(
         "--timeout", type=seconds, default=DEFAULT_TIMEOUT_S, metavar="S",
@@ -138,3 +173,10 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         help="the token, if it asks for one; other users of this machine can see a command line, "
         "so better set FACEWIRE_TOKEN",
     )
+    group.add_argument("--tls", action="store_true", help="speak TLS, and check that the certificate names the server")
+    group.add_argument(
+        "--ca", type=Path, metavar="FILE",
+        help="TLS: trust the authorities in this file (PEM), or the server's own certificate, not this machine's",
+    )  # fmt: skip
+    group.add_argument("--cert", type=Path, metavar="FILE", help="TLS: show this certificate (PEM, with --key)")
+    group.add_argument("--key", type=Path, metavar="FILE", help="the certificate's key (PEM, no passphrase)")

@@ -36,7 +36,7 @@ examples:
   client_app.py enrol Ada old_and_blurred.jpg --accept blurred --accept too_small
 
 A picture that can't be enrolled is named with the reasons and their numbers; the others are enrolled all the same. A
-face that is too small, blurred, turned away, too dark, too bright or partly outside of the picture harms more than it
+face that is too small, blurred, turned away, too dark, too bright or partly outside the picture harms more than it
 helps, a drawing is no face, a copy adds nothing, and one that is nearer to another person is probably theirs. If you
 know better, --accept. A face that seems to be covered (a mask, dark glasses) is enrolled, and said.
 exit codes: 0 all enrolled (or enrolled before), 1 some were not, 2 usage error, 3 failure
@@ -47,7 +47,7 @@ COMMANDS: Commands[PlainRun] = Commands()
 
 ACCEPT = argument(
     "--accept", action="append", type=one_of(get_args(Acceptable)), default=[], metavar="REASON",
-    help=f"refuse no picture for this reason; may be given again ({', '.join(get_args(Acceptable))})",
+    help=f"accept pictures despite this reason; repeatable ({', '.join(get_args(Acceptable))})",
 )  # fmt: skip
 """Of whatever enrols."""
 
@@ -57,7 +57,7 @@ _SEVERAL = ("refuse", "main")
 
 @COMMANDS.add(
     "enrol",
-    "Adds pictures to a person, who is added if unknown. In force at once, for everybody.",
+    "Adds pictures to a person, who is created if new. Takes effect at once, for everybody.",
     argument("name", metavar="NAME", help="the person"),
     argument("pictures", nargs="+", type=Path, metavar="IMG", help="a picture of them, or a folder of them"),
     argument(

@@ -17,24 +17,26 @@ from facewire.client.commands.common import (
     client_for,
     complain,
     suggesting,
+    whence,
 )
 from facewire.client.face_client import FaceClient
 from facewire.protocol.arguments import positive
+from facewire.protocol.command_names import as_called
 from facewire.protocol.gallery_messages import Changed, EventEntry, PersonEntry, TemplateEntry
-from facewire.protocol.shapes import to_plain
+from facewire.protocol.schema import to_plain
 from facewire.protocol.text import counted, counted_people, did_you_mean, printable
 
 COMMANDS: Commands[PlainRun] = Commands()
 
 _PAGE = 1000  # of the journal
-_IN_FORCE = "In force at once, for everybody; `client_app.py undo` takes it back."
+_IN_FORCE = "Takes effect at once, for everybody; `client_app.py undo` reverts it."
 _JSON = argument("--json", action="store_true", help="print one JSON object a line")
 
 
 @COMMANDS.add(
     "people",
     "Lists the enrolled people by name, with their pictures and templates counted.",
-    argument("contains", nargs="?", default="", metavar="TEXT", help="only names with this in them"),
+    argument("contains", nargs="?", default="", metavar="TEXT", help="only names that contain this"),
     _JSON,
 )
 def people(arguments: argparse.Namespace) -> int:
@@ -79,7 +81,7 @@ def show(arguments: argparse.Namespace) -> int:
     "history",
     "Lists the changes to the gallery, the newest first: their numbers, when, and what.",
     argument("name", nargs="?", metavar="NAME", help="only those about this person"),
-    argument("-n", type=positive, default=20, metavar="N", help="at most so many (default: %(default)s)"),
+    argument("-n", type=positive, default=20, metavar="N", help="at most this many (default: %(default)s)"),
     _JSON,
 )
 def history(arguments: argparse.Namespace) -> int:
@@ -99,7 +101,7 @@ def history(arguments: argparse.Namespace) -> int:
 @COMMANDS.add(
     "rename",
     f"Renames a person. {_IN_FORCE}",
-    argument("name", metavar="NAME", help="their name now"),
+    argument("name", metavar="NAME", help="their current name"),
     argument("to", metavar="NEW", help="their new name; if somebody has it already: merge"),
 )
 def rename(arguments: argparse.Namespace) -> int:
@@ -111,7 +113,7 @@ def rename(arguments: argparse.Namespace) -> int:
 @COMMANDS.add(
     "merge",
     f"Makes several people one: the last one named gets everything of the others. {_IN_FORCE}",
-    argument("names", nargs="+", metavar="NAME", help="who they are mistaken for"),
+    argument("names", nargs="+", metavar="NAME", help="the people to merge from"),
     argument("into", metavar="INTO", help="who they are"),
 )
 def merge(arguments: argparse.Namespace) -> int:
@@ -122,7 +124,7 @@ def merge(arguments: argparse.Namespace) -> int:
 
 @COMMANDS.add(
     "split",
-    f"Gives templates to another person, who is added if unknown. {_IN_FORCE}",
+    f"Gives templates to another person, who is created if new. {_IN_FORCE}",
     argument("name", metavar="NAME", help="whose they are now"),
     argument(
         "templates", nargs="+", metavar="N", help="their numbers, or the names of their pictures, as `show` lists them"
@@ -140,8 +142,8 @@ def split(arguments: argparse.Namespace) -> int:
     f"Removes a person, or only some of their templates. {_IN_FORCE}",
     argument("name", metavar="NAME", help="the person"),
     argument("templates", nargs="*", metavar="N", help="only these templates of theirs: numbers, or names of pictures"),
-    argument("--erase", action="store_true", help="for good: it can't be undone"),
-    argument("--yes", action="store_true", help="don't ask whether --erase is meant"),
+    argument("--erase", action="store_true", help="permanently: it can't be undone"),
+    argument("--yes", action="store_true", help="don't ask for confirmation of --erase"),
     epilog="With --erase nothing is kept: vectors, crops, what the journal had of them, and the search index's\n"
     "entries are gone for good, and nothing that happened before can be undone any more. Pictures in folders stay.",
 )
@@ -155,7 +157,7 @@ def remove(arguments: argparse.Namespace) -> int:
 
 @COMMANDS.add(
     "undo",
-    "Takes back the last changes, the newest first. `client_app.py history` lists them.",
+    "Undoes the last changes, the newest first. `client_app.py history` lists them.",
     argument("count", nargs="?", type=positive, default=1, metavar="N", help="how many (default: 1)"),
     argument(
         "--last", type=positive, metavar="NUMBER", help="only if the newest change is still this one, of `history`"
@@ -166,7 +168,7 @@ def undo(arguments: argparse.Namespace) -> int:
     with client_for(arguments) as client:
         undone = client.undo(arguments.count, last=arguments.last)
     for event in undone.undone:
-        print(f"taken back: {printable(event.text)}   (change {event.id})")
+        print(f"undone: {printable(event.text)}   (change {event.id})")
     _tell_people(undone.people)
     return EXIT_ALL_MATCHED
 
@@ -178,7 +180,8 @@ def _person_line(person: PersonEntry) -> str:
 
 def _event_line(event: EventEntry) -> str:
     """A change in a line."""
-    return f"{event.id:>6}  {printable(event.at)}  {printable(event.text)}{'  (taken back)' if event.undone else ''}"
+    undone = "  (undone)" if event.undone else ""
+    return f"{event.id:>6}  {printable(event.at)}  {printable(event.text)}{undone}{whence(event.token, event.address)}"
 
 
 def _write(directory: Path, template: TemplateEntry, crop: bytes) -> None:
@@ -191,11 +194,13 @@ def _write(directory: Path, template: TemplateEntry, crop: bytes) -> None:
 
 def _erase(arguments: argparse.Namespace) -> int:
     if arguments.templates:
-        raise Usage("--erase is for a whole person; without it, single templates are removed")
+        raise Usage("--erase takes a whole person; leave it out to remove single templates")
     if not arguments.yes:
         if not sys.stdin.isatty():
-            raise Usage("--erase can't be undone: say --yes where nobody can be asked")
-        print(f"Erase {printable(arguments.name)} for good? It can't be undone. Type their name: ", end="", flush=True)
+            raise Usage("--erase can't be undone: confirm with --yes where there is no terminal")
+        print(
+            f"Permanently erase {printable(arguments.name)}? It can't be undone. Type their name: ", end="", flush=True
+        )
         if sys.stdin.readline().strip() != arguments.name:
             print("nothing was erased")
             return EXIT_SOME_UNMATCHED
@@ -206,8 +211,10 @@ def _erase(arguments: argparse.Namespace) -> int:
         f" {counted(erased.images, 'picture')}, and what {counted(erased.journal, 'row')} of the journal kept"
     )
     if erased.sources:
-        lie = "of the pictures lies" if erased.sources == 1 else "of the pictures lie"
-        print(f"{erased.sources} {lie} in a folder: delete it there, or create_db.py enrols the person again")
+        lie = "of the pictures is" if erased.sources == 1 else "of the pictures are"
+        print(
+            as_called(f"{erased.sources} {lie} in a folder: delete it there, or create_db.py enrols the person again")
+        )
     if not erased.complete:
         complain(erased.note, of="")
         return EXIT_SOME_UNMATCHED

@@ -21,14 +21,15 @@ from facewire.client.commands.common import (
     client_for,
     complain,
 )
+from facewire.client.commands.identify_videos import ask_about_videos
 from facewire.client.drawings import Drawings
 from facewire.client.errors import ServerRefused
-from facewire.client.pictures import NoSuchPicture, TooManyBytes, find_pictures, read_picture
+from facewire.client.pictures import NoSuchPicture, TooManyBytes, find_pictures, is_video, read_picture
 from facewire.client.report import bars_for, describe
 from facewire.protocol.arguments import whole
 from facewire.protocol.messages import MAX_CANDIDATES, Identified
+from facewire.protocol.schema import to_plain
 from facewire.protocol.settings import between
-from facewire.protocol.shapes import to_plain
 from facewire.protocol.text import printable
 
 _EXAMPLES = """\
@@ -37,17 +38,20 @@ examples:
   client_app.py holiday/ -k 3                every picture below a folder, three candidates a face
   client_app.py *.jpg --json | jq .faces     one JSON object a picture, as the server answered
   client_app.py group.jpg --draw out/        out/group.jpg shows boxes and names
+  client_app.py party.mp4 --draw out/        who is in a video, in which seconds, and everybody's best face
   client_app.py --host 10.0.0.5 --port 6000 photo.jpg
   client_app.py album --help                 albums: find everyone in a large set of photos
 
-other commands (each has a --help; a picture that is called like one is ./people):
+other commands (each has a --help; a picture with such a name is ./people):
   enrol NAME IMG...            add pictures to a person
   people [TEXT], show NAME     who is enrolled, and with what
   rename, merge, split         correct who is who
   remove NAME [N...]           remove a person or templates; --erase for good
   history, undo [N]            what happened, and taking it back
-  verify A B                   do two pictures show one person?
-  watch FOLDER                 say who is on pictures as they arrive
+  verify A B                   do two pictures show the same person?
+  ping, health, stats          is the server there, is it well, what is it doing?
+  watch FOLDER                 say who is in pictures as they arrive
+  camera SOURCE                say who comes and goes before a camera
 
 exit codes: 0 every picture had a match, 1 some had none, 2 usage error, 3 failure
 """
@@ -70,9 +74,9 @@ ANSWER_ARGUMENTS = (
     ),
     argument("--json", action="store_true", help="print one JSON object a line"),
     argument("--draw", type=Path, metavar="DIR", help="write the pictures there, with boxes and names"),
-    argument("--no-emotion", dest="with_emotion", action="store_false", help="don't ask how they feel"),
+    argument("--no-emotion", dest="with_emotion", action="store_false", help="don't read emotions"),
 )  # fmt: skip
-"""What to ask, and what to make of the answers."""
+"""What to ask for, and how to show the answers."""
 
 PICTURE_ARGUMENTS = (
     argument("pictures", nargs="+", type=Path, metavar="IMG", help="a picture, or a folder to look for pictures in"),
@@ -83,15 +87,25 @@ PICTURE_ARGUMENTS = (
 
 @COMMANDS.add(
     "identify",
-    "Asks a facewire server who is in these pictures, and how they feel.",
-    *PICTURE_ARGUMENTS,
+    "Asks a facewire server who is in these pictures, and how they feel; and who is in videos, and when.",
+    argument(
+        "pictures",
+        nargs="+",
+        type=Path,
+        metavar="IMG",
+        help="a picture, a video, or a folder to look for pictures in",
+    ),
+    *ANSWER_ARGUMENTS,
     epilog=_EXAMPLES,
 )
 def identify(arguments: argparse.Namespace) -> int:
     """Asks a server, prints, draws; gives the exit code. Raises Usage and ClientError."""
     paths = wanted_pictures(arguments)
+    videos = [path for path in paths if is_video(path)]
+    pictures = [path for path in paths if path not in videos]
     with client_for(arguments) as client:
-        return ask_about(paths, client, arguments, names_model=True)
+        code = ask_about(pictures, client, arguments, names_model=True)
+        return max(code, ask_about_videos(videos, client, arguments))
 
 
 def wanted_pictures(arguments: argparse.Namespace) -> list[Path]:

@@ -1,4 +1,4 @@
-"""`client_app.py verify A B`: do two pictures show one person?"""
+"""`client_app.py verify A B`: do two pictures show the same person?"""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from facewire.client.commands.common import (
 from facewire.client.pictures import TooManyBytes, read_picture
 from facewire.protocol.arguments import number
 from facewire.protocol.messages import FMR_RANGE, FacesSeen, Verified
+from facewire.protocol.schema import to_plain
 from facewire.protocol.settings import between
-from facewire.protocol.shapes import to_plain
 from facewire.protocol.text import counted, printable
 
 COMMANDS: Commands[PlainRun] = Commands()
@@ -31,7 +31,7 @@ _PLACE = "if it shows several faces, the one there, in pixels of the picture as 
 
 @COMMANDS.add(
     "verify",
-    "Says whether two pictures show one person; of several faces the largest central one counts.",
+    "Says whether two pictures show the same person; of several faces, the largest central one is compared.",
     argument("image", type=Path, metavar="A", help="a picture"),
     argument("other", type=Path, metavar="B", help="another"),
     argument("--at", type=point, metavar="X,Y", help=f"in A, {_PLACE}"),

@@ -32,10 +32,8 @@ COMMANDS: Commands[PlainRun] = Commands()
     "watch",
     "Watches a folder, at any depth, and says who is in every new or changed picture.",
     argument("folder", type=Path, metavar="FOLDER", help="where pictures arrive"),
-    argument("--all", action="store_true", help="begin with the pictures that are there"),
-    argument(
-        "--every", type=seconds, default=1.0, metavar="S", help="seconds between two looks (default: %(default)g)"
-    ),
+    argument("--all", action="store_true", help="start with the pictures already there"),
+    argument("--every", type=seconds, default=1.0, metavar="S", help="seconds between scans (default: %(default)g)"),
     *ANSWER_ARGUMENTS,
     epilog=_EPILOG,
 )

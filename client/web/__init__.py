@@ -12,6 +12,7 @@ guesses.py      token checks, rate-limited
 bodies.py       uploads, within limits
 answers.py      results and errors as JSON
 pages.py        the HTML
+assets.py       the files of static/, by hash
 operations.py   every operation without pictures, as JSON
 pictures.py     upload and download of pictures
 live.py         the camera, over a websocket

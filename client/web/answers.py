@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from facewire.client.errors import BadAnswer, ClientError, ConnectionLost, ServerRefused, ServerTimeout
 from facewire.client.web.pool import Overloaded
 from facewire.protocol.errors import ErrorCode, ProtocolError
-from facewire.protocol.shapes import to_plain
+from facewire.protocol.schema import to_plain
 
 
 class CutOff(Exception):
@@ -26,6 +26,7 @@ STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.BAD_MESSAGE: 400,
     ErrorCode.BAD_FRAME: 400,
     ErrorCode.UNAUTHORIZED: 401,
+    ErrorCode.FORBIDDEN: 403,
     ErrorCode.INVALID_IMAGE: 422,
     ErrorCode.NO_FACE: 422,
     ErrorCode.SEVERAL_FACES: 422,
@@ -47,7 +48,12 @@ STATUS: Mapping[ErrorCode, int] = {
 
 def result(answer: object) -> JSONResponse:
     """A result as JSON, with the keys of the wire."""
-    return JSONResponse(_without_bytes(to_plain(answer)))
+    return JSONResponse(plain(answer))
+
+
+def plain(answer: object) -> Any:
+    """A result as maps, lists and scalars, with the keys of the wire and without bytes."""
+    return _without_bytes(to_plain(answer))
 
 
 def error(status: int, code: str, message: str, retry_after_ms: int | None = None) -> JSONResponse:
@@ -59,25 +65,30 @@ def error(status: int, code: str, message: str, retry_after_ms: int | None = Non
 
 def failure(what: Exception) -> JSONResponse:
     """One of FAILURES as JSON for the page; code `offline` if the server can't be reached."""
+    return error(*told(what))
+
+
+def told(what: Exception) -> tuple[int, str, str, int | None]:
+    """One of FAILURES as status, code, message and `retry_after_ms`."""
     if isinstance(what, ServerRefused):
-        return error(STATUS[what.code], what.code, what.message, what.retry_after_ms)
+        return STATUS[what.code], what.code, what.message, what.retry_after_ms
     if isinstance(what, ConnectionLost):
-        return error(503, "offline", str(what))
+        return 503, "offline", str(what), None
     if isinstance(what, ServerTimeout):
-        return error(504, ErrorCode.TIMEOUT, str(what))
+        return 504, ErrorCode.TIMEOUT, str(what), None
     if isinstance(what, BadAnswer):
-        return error(502, "bad_answer", str(what))
+        return 502, "bad_answer", str(what), None
     if isinstance(what, Overloaded):
-        return error(503, ErrorCode.BUSY, str(what), 1000)
-    return error(400, ErrorCode.INVALID_REQUEST, str(what))  # a ProtocolError: refused before sending
+        return 503, ErrorCode.BUSY, str(what), 1000
+    return 400, ErrorCode.INVALID_REQUEST, str(what), None  # a ProtocolError: refused before sending
 
 
-def _without_bytes(plain: Any) -> Any:
+def _without_bytes(value: Any) -> Any:
     """The same without bytes: pictures have their own URLs and are never sent in JSON."""
-    if isinstance(plain, bytes):
+    if isinstance(value, bytes):
         return None
-    if isinstance(plain, dict):
-        return {key: _without_bytes(item) for key, item in plain.items()}
-    if isinstance(plain, list):
-        return [_without_bytes(item) for item in plain]
-    return plain
+    if isinstance(value, dict):
+        return {key: _without_bytes(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_bytes(item) for item in value]
+    return value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,58 +11,53 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
-from facewire.client.web import downloads, imports, live, operations, pages, pictures, searching
+from facewire.client.web import assets, downloads, imports, live, operations, originals, pages, pictures, searching
 from facewire.client.web.answers import FAILURES, error, failure
+from facewire.client.web.api.app import create_api
+from facewire.client.web.api.problems import PREFIX, problem
 from facewire.client.web.bodies import BodyBudget, BodyError
 from facewire.client.web.gateway import Gateway
 from facewire.client.web.guard import Guard
+from facewire.client.web.readable import Readable
 from facewire.client.web.settings import WebSettings
-
-STATIC = Path(__file__).with_name("static")
-
-# Types that a system's own table may lack or have wrong; with nosniff, browsers refuse modules of any other type.
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-
-
-class _Static(StaticFiles):
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        kind = _TYPES.get(Path(path).suffix)
-        if kind is not None:
-            response.headers["content-type"] = f"{kind}; charset=utf-8"
-        response.headers["cache-control"] = "no-cache"  # cached, but revalidated by ETag
-        return response
 
 
 def create_app(settings: WebSettings) -> Starlette:
-    """The page for one server."""
+    """The page and the API for one server, or the API alone."""
     gateway = Gateway(settings)
+    mounted = [Mount(PREFIX, create_api(settings, gateway))]
+    if not settings.api_only:
+        mounted.append(Mount("/", Readable(_page(settings, gateway))))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         gateway.close()
 
-    app = Starlette(
+    return Starlette(
+        routes=mounted,
+        middleware=[Middleware(BodyBudget, most=settings.max_held)],
+        exception_handlers={HTTPException: _nothing_here},
+        lifespan=lifespan,
+    )
+
+
+def _page(settings: WebSettings, gateway: Gateway) -> Starlette:
+    page = Starlette(
         routes=_routes(),
-        middleware=[
-            Middleware(Guard, names=settings.names, sessions=gateway.sessions),
-            Middleware(BodyBudget, most=settings.max_held),
-        ],
+        middleware=[Middleware(Guard, names=settings.names, sessions=gateway.sessions)],
         exception_handlers={
             BodyError: _unreadable,
             ClientDisconnect: _left,
             HTTPException: pages.http_error,
             **dict.fromkeys(FAILURES, _failed),
         },
-        lifespan=lifespan,
     )
-    app.state.gateway = gateway
-    app.state.imports = imports.Imports(gateway)
-    return app
+    page.state.gateway = gateway
+    page.state.assets = assets.Assets()
+    page.state.imports = imports.Imports(gateway)
+    return page
 
 
 def _routes() -> list[BaseRoute]:
@@ -71,13 +65,19 @@ def _routes() -> list[BaseRoute]:
         *pages.ROUTES,
         *operations.ROUTES,
         *pictures.ROUTES,
+        *originals.ROUTES,
         *searching.ROUTES,
         *downloads.ROUTES,
         *imports.ROUTES,
         WebSocketRoute("/api/live", live.live),
         Route("/favicon.ico", pages.favicon),
-        Mount("/static", _Static(directory=STATIC), name="static"),
+        *assets.ROUTES,
     ]
+
+
+async def _nothing_here(_: Request, what: Exception) -> Response:
+    assert isinstance(what, HTTPException)
+    return problem(what.status_code, "unsupported_op", f"there is nothing here; the API is at {PREFIX}")
 
 
 async def _unreadable(_: Request, what: Exception) -> Response:

@@ -80,7 +80,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 async def read_json(request: Request) -> object:
     """The body as JSON. Raises BodyError."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BodyError(415, "invalid_request", "this must be sent as application/json")
+        raise BodyError(415, "invalid_request", "send this as application/json")
     return parse_json(await read_body(request, MAX_JSON), "this")
 
 
@@ -90,12 +90,15 @@ def parse_json(said: bytes | str, what: str) -> Any:
         value = json.loads(said)
     except (ValueError, RecursionError):
         raise BodyError(400, "invalid_request", f"{what} is not JSON") from None
-    _check(value, what)
+    check_plain(value, what)
     return value
 
 
-def _check(value: object, what: str) -> None:
-    """Refuses values that the wire can't carry: lone surrogates, infinity, huge integers, deep nesting."""
+def check_plain(value: object, what: str) -> None:
+    """Refuses values that the wire can't carry: lone surrogates, infinity, huge integers, deep nesting.
+
+    Raises BodyError.
+    """
     left = [(value, 1)]
     while left:
         item, depth = left.pop()

@@ -49,7 +49,7 @@ class CameraConnection(WebSocketsSansIOProtocol):
         if self.read_paused:
             self._pace.start(now)
         elif self._pace.behind(now) > self._places.limits.socket_s:
-            self._end("no picture came for too long")
+            self._end("no picture arrived for too long")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._places.begin(self):

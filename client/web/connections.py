@@ -14,12 +14,14 @@ from functools import partial
 from typing import Any, cast
 
 import h11
+from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from facewire.client.web.answers import CutOff, error
+from facewire.client.web.api.problems import PREFIX, problem
 from facewire.client.web.bodies import MAX_DROPPED
 from facewire.client.web.camera_connections import FULL, CameraConnection
 from facewire.client.web.guard import HEADERS
@@ -120,12 +122,12 @@ class HttpConnection(H11Protocol):
                 self._abort()
             case (Standing.IDLE, seconds) if seconds > limits.waiting_s:
                 if self.conn.trailing_data[0]:
-                    self._refuse(408, "timeout", "this request did not arrive in time")
+                    self._refuse(408, "timeout", "the request did not arrive in time")
                 else:
                     self._abort()
             case (Standing.SLOW, seconds) if seconds > limits.stall_s:
                 if self._blocked_since is None:
-                    self._refuse(408, "timeout", "the upload stopped on its way, or came too slowly")
+                    self._refuse(408, "timeout", "the upload broke off, or was too slow")
                 else:
                     self._abort()
 
@@ -141,7 +143,7 @@ class HttpConnection(H11Protocol):
         self._pace.start(self.loop.time())
         self._dropped = 0
         if not self._places.begin(self):
-            response = error(503, "busy", FULL, 1000)
+            response = self._error(503, "busy", FULL, 1000)
             response.headers.update(HEADERS)
             await response(scope, receive, send)
             return
@@ -211,7 +213,7 @@ class HttpConnection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answers data that is not valid HTTP."""
-        self._refuse(400, "invalid_request", "this is no HTTP request that can be read")
+        self._refuse(400, "invalid_request", "this is not a valid HTTP request")
 
     def shutdown(self) -> None:
         """Stops: requests under way are answered, other connections are closed."""
@@ -244,12 +246,18 @@ class HttpConnection(H11Protocol):
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self._abort()
             return
-        response = error(status, code, message, retry_after_ms)
+        response = self._error(status, code, message, retry_after_ms)
         response.headers.update({**HEADERS, "connection": "close"})
         answer = h11.Response(status_code=status, headers=response.raw_headers, reason=b"")
         for said in (answer, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
             self._socket.write(self.conn.send(said) or b"")
         self._socket.close()
+
+    def _error(self, status: int, code: str, message: str, retry_after_ms: int | None) -> JSONResponse:
+        """In the form of what was asked for: the page's, or the API's."""
+        scope = cast(Scope | None, self.scope)  # None before the first request
+        form = problem if scope is not None and scope["path"].startswith(PREFIX) else error
+        return form(status, code, message, retry_after_ms)
 
     def _part(self) -> None:
         """Closes. If the browser is still sending, ends our direction and reads on for a while, so that it gets the

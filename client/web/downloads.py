@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from functools import partial
 
 from starlette.requests import Request
@@ -11,11 +10,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from facewire.client.face_client import FaceClient
-from facewire.client.web.answers import FAILURES, CutOff, error
+from facewire.client.web.answers import error
 from facewire.client.web.bodies import text
 from facewire.client.web.gateway import Gateway, gateway_of, session_of
 from facewire.client.web.pictures import attachment
 from facewire.client.web.sessions import Session
+from facewire.client.web.streaming import pieces
 from facewire.protocol.albums.export import EXPORT_READ, AlbumExported, AlbumExportPiece, AlbumExportRead
 
 _FROM = re.compile(r"bytes=(\d{1,15})-")  # sent by a browser that resumes a download
@@ -41,25 +41,8 @@ async def download(request: Request) -> Response:
     if asked:
         headers["Content-Range"] = f"bytes {offset}-{size - 1}/{size}"
     first = await _piece(gateway, session, prepared, offset)  # an error here can still be answered
-    pieces = _pieces(gateway, session, prepared, offset, first)
-    return StreamingResponse(pieces, 206 if asked else 200, headers, media_type="application/zip")
-
-
-async def _pieces(
-    gateway: Gateway, session: Session, zip_: AlbumExported, offset: int, first: bytes
-) -> AsyncIterator[bytes]:
-    """The bytes from `offset` on. Raises CutOff if the rest is unavailable; the browser then retries."""
-    piece = first
-    while piece:
-        offset += len(piece)
-        yield piece
-        if offset >= zip_.size_bytes:
-            return
-        try:
-            piece = await _piece(gateway, session, zip_, offset)
-        except FAILURES as why:
-            raise CutOff(f"a download broke off: {why}") from why
-    raise CutOff(f"a download broke off: the server has only {offset} of {zip_.size_bytes} bytes")
+    sent = pieces(partial(_piece, gateway, session, prepared), first, offset, size, "a download")
+    return StreamingResponse(sent, 206 if asked else 200, headers, media_type="application/zip")
 
 
 async def _piece(gateway: Gateway, session: Session, zip_: AlbumExported, offset: int) -> bytes:

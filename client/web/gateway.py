@@ -18,7 +18,7 @@ from facewire.protocol.albums.export import AlbumExported
 
 Answer = TypeVar("Answer")
 
-_MAX_POOLS = 4  # a server has one token; an old one stays until it is refused
+_MAX_POOLS = 16  # tokens in use at a time; each has a few connections and threads once it asks
 _MAX_EXPORTS = 1000  # the server keeps each for a day
 
 
@@ -34,7 +34,13 @@ class Gateway:
 
     async def ask(self, session: Session, question: Callable[[FaceClient], Answer], *, changes: bool = False) -> Answer:
         """The server's answer to this browser. Raises ClientError, ProtocolError, Overloaded."""
-        return await self._pool(session.token).call(question, changes=changes)
+        return await self.ask_as(session.token, question, changes=changes)
+
+    async def ask_as(
+        self, token: str | None, question: Callable[[FaceClient], Answer], *, changes: bool = False
+    ) -> Answer:
+        """The server's answer to whoever has this token. Raises ClientError, ProtocolError, Overloaded."""
+        return await self._pool(token).call(question, changes=changes)
 
     async def asks_for_token(self) -> bool:
         """Does the server require a token? Raises ClientError, Overloaded."""
@@ -46,8 +52,8 @@ class Gateway:
 
     def client(self, token: str | None) -> FaceClient:
         """A new client, not connected yet."""
-        host, port = self.settings.server
-        return FaceClient(host, port, timeout=self.settings.timeout, token=token, retries=2)
+        settings, server = self.settings, self.settings.server
+        return FaceClient(server.host, server.port, tls=settings.tls, timeout=settings.timeout, token=token, retries=2)
 
     def keep_export(self, session: Session, export: AlbumExported) -> None:
         """Remembers a prepared ZIP."""
@@ -79,7 +85,7 @@ class Gateway:
                 del self._pools[token]
                 pool.close()
                 return
-        raise Overloaded("browsers with too many tokens are being served; try again in a moment")
+        raise Overloaded("too many different tokens are in use; try again in a moment")
 
 
 def gateway_of(connection: HTTPConnection) -> Gateway:

@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-import hmac
+import base64
+import hashlib
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -18,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facewire.client.web.answers import error
+from facewire.client.web.assets import KEEP
 from facewire.client.web.sessions import Session, Sessions
 
 CSRF_HEADER = "x-csrf-token"
@@ -38,9 +40,19 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "base-uri 'none'",
         "frame-ancestors 'none'",
         "require-trusted-types-for 'script'",  # text can't become HTML, even by mistake
-        "trusted-types upload-worker",  # for the one URL from which uploading.js starts a worker
+        # For the one URL from which uploading.js starts a worker, and for templates, which are the code's own words
+        "trusted-types upload-worker lit-html",
     )
 )
+_OWN_STYLES = "style-src 'self'"
+
+
+def policy(styles: str) -> str:
+    """The policy of a page that has these styles in it: they may be there, letter for letter, and no others."""
+    digest = base64.b64encode(hashlib.sha256(styles.encode()).digest()).decode()
+    return CONTENT_SECURITY_POLICY.replace(_OWN_STYLES, f"{_OWN_STYLES} 'sha256-{digest}'")
+
+
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -50,6 +62,10 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
 }
+# Scripts and styles below their hash are parts of a page, whose policy holds for them; the other headers would be 15 kB
+# of a view. Without a hash, a script can be a worker, whose policy is its own.
+_OF_PARTS = {name: HEADERS[name] for name in ("X-Content-Type-Options", "Cross-Origin-Resource-Policy")}
+_PARTS = ("text/javascript", "text/css")
 
 
 class Guard:
@@ -93,32 +109,25 @@ class Guard:
 
     def _refusal(self, connection: HTTPConnection, session: Session) -> Response | None:
         headers = connection.headers
-        if _host_name(headers.get("host", "")) not in self._names:
-            return error(
-                421, "forbidden", "this page is not known by that name; web_app.py --name tells it other names"
-            )
+        if host_name(headers.get("host", "")) not in self._names:
+            return error(421, "forbidden", "the page doesn't answer to that host name; web_app.py --name adds one")
         try:
             is_ours = _same_origin(connection.scope, headers)
         except ValueError:
-            return error(400, "invalid_request", "the header Origin names no origin")
+            return error(400, "invalid_request", "the Origin header doesn't name an origin")
         if not is_ours:
-            return error(403, "forbidden", "this came from another site's page")
+            return error(403, "forbidden", "the request came from another site's page")
         if connection.scope["type"] == "websocket":
             return None
         if connection.scope["method"] in _SAFE_METHODS or connection.scope["path"] in _FORMS:
             return None
-        if not csrf_is_right(headers.get(CSRF_HEADER, ""), session):
-            return error(403, "stale", "this page was opened before the gateway was started again; load it anew")
+        if not session.is_csrf(headers.get(CSRF_HEADER, "")):
+            return error(403, "stale", "the gateway was restarted after this page was opened; reload it")
         try:
             unquote_to_bytes(connection.scope["query_string"]).decode()
         except UnicodeDecodeError:  # which Starlette would replace, and a person be enrolled by the name that results
-            return error(400, "invalid_request", "the address holds text that is not UTF-8")
+            return error(400, "invalid_request", "the URL contains text that is not UTF-8")
         return None
-
-
-def csrf_is_right(said: str, session: Session) -> bool:
-    """Is this the session's CSRF token? Compares in constant time."""
-    return hmac.compare_digest(said.encode(), session.csrf.encode())
 
 
 def cookie_name(connection: HTTPConnection) -> str:
@@ -149,7 +158,8 @@ def _same_origin(scope: Scope, headers: Headers) -> bool:
     return is_link and not scope["path"].startswith("/api/")
 
 
-def _host_name(host: str) -> str:
+def host_name(host: str) -> str:
+    """A Host header without its port, in lower case."""
     name, _, port = host.lower().rpartition(":")
     return name if name and port.isdigit() else host.lower()
 
@@ -159,8 +169,9 @@ def _cookie(session: Session, *, secure: bool, name: str) -> str:
 
 
 def _complete(headers: MutableHeaders, cookie: str | None) -> None:
-    for name, value in HEADERS.items():
-        headers[name] = value
+    is_part = headers.get("cache-control") == KEEP and headers.get("content-type", "").startswith(_PARTS)
+    for name, value in (_OF_PARTS if is_part else HEADERS).items():
+        headers.setdefault(name, value)
     headers.setdefault("Cache-Control", "no-store")
     if cookie is not None and "set-cookie" not in headers:
         headers.append("set-cookie", cookie)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from facewire.client.errors import Unauthorized
 from facewire.client.face_client import FaceClient
 from facewire.client.web.pool import Overloaded, finished
+from facewire.protocol.messages import Hello, Welcome
 
 _AT_ONCE = 2
 _MAX_WAITING = 16
@@ -22,25 +23,25 @@ class Guesses:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._under_way = 0
 
-    async def try_token(self, token: str) -> None:
-        """Returns if the server accepts it. Raises Unauthorized, other ClientErrors, ProtocolError, Overloaded."""
+    async def try_token(self, token: str) -> Welcome:
+        """What the server says of a right one. Raises Unauthorized, other ClientErrors, ProtocolError, Overloaded."""
         if self._under_way >= _AT_ONCE + _MAX_WAITING:
             raise Overloaded("too many tokens are being tried at once; try again in a moment")
         # A visitor who disconnects before the answer must not avoid the delay
-        await finished(asyncio.ensure_future(self._try(token)))
+        return await finished(asyncio.ensure_future(self._try(token)))
 
-    async def _try(self, token: str) -> None:
+    async def _try(self, token: str) -> Welcome:
         self._under_way += 1
         try:
             async with self._room:
                 try:
-                    await asyncio.to_thread(self._knock, token)
+                    return await asyncio.to_thread(self._knock, token)
                 except Unauthorized:
                     await asyncio.sleep(_WRONG_S)
                     raise
         finally:
             self._under_way -= 1
 
-    def _knock(self, token: str) -> None:
+    def _knock(self, token: str) -> Welcome:
         with self._make_client(token) as client:
-            client.ping()
+            return client.ask(Hello(token))

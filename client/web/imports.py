@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from facewire.client.web.pool import Overloaded
 from facewire.client.web.sessions import Session
 from facewire.protocol.albums.adding import AlbumImport, AlbumIngested, AlbumProcess
 from facewire.protocol.messages import Progress
-from facewire.protocol.shapes import from_plain, to_plain
+from facewire.protocol.schema import from_plain, to_plain
 
 _MAX_RUNNING = 4  # each occupies one of the pool's sixteen threads until it is done
+_LOOK_S = 5.0  # between two requests to look at what has arrived
 _MAX_KEPT = 100  # finished ones whose result a page may still request
 
 
@@ -65,7 +67,7 @@ class Imports:
         if known is not None and known.running:
             return known
         if len(self._tasks) >= _MAX_RUNNING:
-            raise Overloaded("as many folders as this page can follow are being imported; try again later")
+            raise Overloaded("too many folders are being imported at once; try again later")
         begun = self._known[key] = Import(wanted.folder)
         self._known.move_to_end(key)
         while len(self._known) > _MAX_KEPT:
@@ -82,14 +84,26 @@ class Imports:
         def hear(news: Progress) -> None:
             begun.news = news.done, news.total
 
+        looking = asyncio.ensure_future(self._look_meanwhile(session, wanted.album))
         try:
             ingested = await self._gateway.ask(session, ask)  # repeating the request resumes the import
+            looking.cancel()
             await self._gateway.ask(
                 session, lambda client: client.ask(AlbumProcess(wanted.album, wait=False)), changes=True
             )
             begun.result = ingested
         except FAILURES as what:
             begun.error = json.loads(bytes(failure(what).body))["error"]
+        finally:
+            looking.cancel()
+
+    async def _look_meanwhile(self, session: Session, album: str) -> None:
+        """Has faces looked for in what has arrived. If that fails, the request after the import says so."""
+        request = AlbumProcess(album, wait=False, provisional=True)
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            with contextlib.suppress(*FAILURES):
+                await self._gateway.ask(session, lambda client: client.ask(request), changes=True)
 
 
 async def begin(request: Request) -> JSONResponse:
@@ -97,7 +111,7 @@ async def begin(request: Request) -> JSONResponse:
     wanted: AlbumImport = from_plain(AlbumImport, await read_json(request), strict=True)
     begun = imports_of(request).begin(session_of(request), wanted)
     if begun.folder != wanted.folder:
-        raise BodyError(409, "conflict", f"the folder '{begun.folder}' is being imported into this album already")
+        raise BodyError(409, "conflict", f"the folder '{begun.folder}' is already being imported into this album")
     return JSONResponse(begun.plain(), 202)
 
 

@@ -14,7 +14,7 @@ from facewire.client.face_client import FaceClient
 from facewire.client.web.answers import FAILURES, failure
 from facewire.client.web.gateway import gateway_of, session_of
 from facewire.client.web.pictures import CANDIDATES
-from facewire.protocol.shapes import to_plain
+from facewire.protocol.schema import to_plain
 
 MAX_FRAME = 4 * 1024 * 1024  # bytes of a camera frame; 1280x720 as JPEG takes 200 KB
 _HEADER = struct.Struct(">I")  # before the picture: its number, repeated in the answer

@@ -16,39 +16,62 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
+from facewire.client.web import vendor
+from facewire.client.web.api.problems import PREFIX
 from facewire.client.web.app import create_app
 from facewire.client.web.connections import HttpConnection
+from facewire.client.web.deepface import app as deepface_app
 from facewire.client.web.live import MAX_FRAME
 from facewire.client.web.places import Limits, Places
 from facewire.client.web.settings import WebSettings, parse
+from facewire.protocol.command_names import as_called
+from facewire.protocol.memory import give_back
 
+NO_LIBRARIES = "the page lacks lit-html, which is copied from npm: run python client/web/vendor.py, or make setup"
 _STOP_GRACE_S = 3  # for requests under way; browsers resume interrupted downloads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serves until Ctrl-C or SIGTERM; returns the exit code."""
     settings = parse(sys.argv[1:] if argv is None else argv)
+    give_back()
+    if not (settings.deepface_api or settings.api_only or vendor.is_here()):
+        print(as_called(f"web_app.py: {NO_LIBRARIES}"), file=sys.stderr)
+        return 2
     try:
         check_certificate(settings)
         listening = listen(settings)
     except BadCertificate as error:
-        print(f"web_app.py: {error}", file=sys.stderr)
+        print(as_called(f"web_app.py: {error}"), file=sys.stderr)
         return 2
     except (OSError, UnicodeError) as error:
-        print(f"web_app.py: {why_not(settings, error)}", file=sys.stderr)
+        print(as_called(f"web_app.py: {why_not(settings, error)}"), file=sys.stderr)
         return 3
     # It would log every malformed form; the sender gets an error, and nobody else can act on it
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     with listening:
         scheme = "http" if settings.tls_cert is None else "https"
         host, port = listening.getsockname()[:2]
-        print(f"the page is at {scheme}://{_shown(host)}:{port}/", flush=True)
-        print(f"it asks the server at {settings.server[0]}:{settings.server[1]}; Ctrl-C stops it", flush=True)
+        what, path = _served(settings)
+        print(f"{what} is at {scheme}://{_shown(host)}:{port}{path}", flush=True)
+        print(f"it asks the server at {settings.server}; Ctrl-C stops it", flush=True)
         # uvicorn handles these signals itself, then raises them again for the previous handlers
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        uvicorn.Server(web_config(settings, create_app(settings))).run(sockets=[listening])
+        uvicorn.Server(web_config(settings, application(settings))).run(sockets=[listening])
     return 0
+
+
+def application(settings: WebSettings) -> ASGIApp:
+    """The page, or DeepFace's API."""
+    return deepface_app.create_app(settings) if settings.deepface_api else create_app(settings)
+
+
+def _served(settings: WebSettings) -> tuple[str, str]:
+    """What is served, and where a person looks first."""
+    if settings.deepface_api:
+        return "DeepFace's API", "/"
+    return ("the API", f"{PREFIX}/docs") if settings.api_only else ("the page", "/")
 
 
 def web_config(settings: WebSettings, app: ASGIApp) -> uvicorn.Config:
@@ -99,7 +122,7 @@ def listen(settings: WebSettings) -> socket.socket:
 def why_not(settings: WebSettings, error: Exception) -> str:
     """Explains why `listen` failed."""
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return f"port {settings.port} on {settings.host} is in use; stop what uses it, or take another with --port"
+        return f"port {settings.port} on {settings.host} is in use; stop what uses it, or choose another with --port"
     reason = getattr(error, "strerror", None) or error
     return f"can't listen on {settings.host}:{settings.port}: {reason}"
 

@@ -5,27 +5,31 @@ The protocol's types check the keys, so this module only lists which operations 
 
 from __future__ import annotations
 
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from facewire.client.web.answers import error, result
+from facewire.client.web.answers import error, plain
 from facewire.client.web.bodies import read_json
 from facewire.client.web.gateway import gateway_of, session_of
-from facewire.protocol.asks import REQUEST_OF
 from facewire.protocol.messages import RequestBody
-from facewire.protocol.shapes import from_plain
+from facewire.protocol.schema import REQUEST_OF, from_plain
 
 _LOOKING = (
     "people", "show", "history", "stats", "ping",
     "album.list", "album.status", "album.folders",
-    "album.photos", "album.faces", "album.people", "album.history", "album.suggest",
+    "album.photos", "album.days", "album.faces", "album.names", "album.people", "album.history", "album.suggest",
 )  # fmt: skip
 _CHANGING = (
     "rename", "merge", "split", "remove", "erase", "undo",
     "album.create", "album.rename", "album.delete", "album.remove", "album.process",
     "album.label", "album.merge", "album.split", "album.move", "album.not", "album.different", "album.hide",
-    "album.undo", "album.recognise", "album.enrol",
+    "album.stranger", "album.favourite",
+    "album.undo", "album.recognise", "album.enrol", "album.draw_face", "album.redraw_face", "album.remove_face",
 )  # fmt: skip
 
 
@@ -39,11 +43,17 @@ async def operate(request: Request) -> JSONResponse:
         keys = {**keys, "crops": False}
     if op == "album.process" and isinstance(keys, dict):
         keys = {**keys, "wait": False}  # the page polls the status instead, so that it can be closed
+    return JSONResponse(await asked(request, op, keys))
+
+
+async def asked(request: Request, op: str, keys: object) -> Any:
+    """The server's answer to this browser, plain and without bytes. Raises ClientError, ProtocolError, Overloaded."""
     body: RequestBody = from_plain(REQUEST_OF[op], keys, strict=True)
-    answer = await gateway_of(request).ask(
-        session_of(request), lambda client: client.ask(body), changes=op in _CHANGING
+    return plain(
+        await gateway_of(request).ask(session_of(request), lambda client: client.ask(body), changes=op in _CHANGING)
     )
-    return result(answer)
 
 
-ROUTES = [Route("/api/op/{op}", operate, methods=["POST"])]
+# Lengths tell nothing (BREACH): another site can't make a browser send these
+_PACKED = Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+ROUTES = [Route("/api/op/{op}", operate, methods=["POST"], middleware=[_PACKED])]

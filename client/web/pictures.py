@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeVar, get_args
 from urllib.parse import quote
@@ -14,19 +15,19 @@ from facewire.client.face_client import FaceClient
 from facewire.client.web.answers import error, result
 from facewire.client.web.bodies import BodyError, number, read_body, text
 from facewire.client.web.gateway import gateway_of, session_of
-from facewire.protocol.albums.adding import AlbumAddZip
+from facewire.protocol.albums.adding import LARGEST_SIDECAR, MAX_SIDECARS, AlbumAddVideo, AlbumAddZip
 from facewire.protocol.formats import format_of
 from facewire.protocol.gallery_messages import Acceptable
 
 Answer = TypeVar("Answer")
 
 CANDIDATES = 5  # as many as fit next to a face
-MAX_PIECE = 8 * 1024 * 1024  # bytes of a piece of a ZIP; the page sends 2 MiB
+MAX_PIECE = 8 * 1024 * 1024  # bytes of a piece of a ZIP or a video; the page sends 2 MiB
 
 # Formats shown as pictures; others are offered as files to save. Judged by the first bytes, as names and types are
 # untrusted.
 _SHOWN = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF")
-_KEEP = "private, max-age=86400, immutable"  # ids are never reused, so the content never changes
+KEEP = "private, max-age=86400, immutable"  # ids are never reused, so the content never changes
 
 
 def picture_type(data: bytes) -> str | None:
@@ -35,7 +36,7 @@ def picture_type(data: bytes) -> str | None:
     return form.mime if form is not None and form.key in _SHOWN else None
 
 
-def picture(data: bytes, *, cache: str = _KEEP) -> Response:
+def picture(data: bytes, *, cache: str = KEEP) -> Response:
     """A picture as an answer."""
     kind = picture_type(data)
     if kind is None:
@@ -74,22 +75,29 @@ async def enrol(request: Request) -> JSONResponse:
 
 
 async def template_crop(request: Request) -> Response:
-    """The crop of a template, by its index in the person's list; `template`: the number expected there."""
-    name, offset = text(request, "name"), number(request, "offset", 0)
-    expected = number(request, "template", 0)
-    shown = await _ask(request, lambda client: client.show(name, offset, 1))
+    """The crop of a person's first template or, with `template`, of the one with that number, whoever has it by now."""
+    name, template = text(request, "name"), number(request, "template", 0)
+    shown = await _ask(
+        request, lambda client: client.template(name, template) if template else client.show(name, limit=1)
+    )
     if not shown.templates or shown.templates[0].crop is None:
         return error(404, "unknown_template", "no picture of this face is kept")
-    if expected and shown.templates[0].id != expected:
-        return error(404, "unknown_template", "the templates have changed; load the page again")
-    return picture(shown.templates[0].crop, cache=_KEEP if expected else "private, no-cache")
+    return picture(shown.templates[0].crop, cache=KEEP if template else "private, no-cache")
 
 
 async def add_photo(request: Request) -> JSONResponse:
-    """Adds the uploaded photo to an album."""
-    album, name = text(request, "album"), text(request, "name")
-    image = await _image(request)
-    return result(await _ask(request, lambda client: client.albums.add(album, name, image), changes=True))
+    """Adds the uploaded photo to an album. `modified`: its file's time; `sidecars`: the sizes of XMP files that follow
+    it in the body."""
+    album, name, modified = text(request, "album"), text(request, "name"), text(request, "modified", "")
+    metadata, sizes = _ticked(request, "metadata"), _sizes(request)
+    body = await _image(request, sum(sizes))
+    image, sidecars = _parts(body, sizes)
+    answer = await _ask(
+        request,
+        lambda client: client.albums.add(album, name, image, modified=modified, metadata=metadata, sidecars=sidecars),
+        changes=True,
+    )
+    return result(answer)
 
 
 async def add_zip_piece(request: Request) -> JSONResponse:
@@ -99,19 +107,21 @@ async def add_zip_piece(request: Request) -> JSONResponse:
         await read_body(request, MAX_PIECE),
         text(request, "upload", ""),
         number(request, "offset", 0),
-        text(request, "last", "0") == "1",
+        _ticked(request, "last"),
+        _ticked(request, "metadata"),
     )
     return result(await _ask(request, lambda client: client.ask(piece), changes=True))
 
 
-async def album_photo(request: Request) -> Response:
-    """A photo of an album; with `size`, a thumbnail; with `save`, as a file to save."""
-    album, photo, size = text(request, "album"), number(request, "photo"), number(request, "size", 0)
-    found = await _ask(request, lambda client: client.albums.photo(album, photo, size))
-    response = picture(found.image)
-    if "save" in request.query_params:
-        response.headers["Content-Disposition"] = attachment(found.name)
-    return response
+async def add_video_piece(request: Request) -> JSONResponse:
+    """Forwards a piece of a video of `size` bytes at once, as of a ZIP."""
+    album, name, size = text(request, "album"), text(request, "name"), number(request, "size")
+    upload, offset = text(request, "upload", ""), number(request, "offset", 0)
+    data = await read_body(request, MAX_PIECE)
+    if offset < 0 or offset + len(data) > size:
+        raise BodyError(400, "invalid_request", "the piece ends behind the 'size' of the video")
+    piece = AlbumAddVideo(album, name, size, data, upload, offset, text(request, "modified", ""))
+    return result(await _ask(request, lambda client: client.ask(piece), changes=True))
 
 
 async def album_face(request: Request) -> Response:
@@ -126,8 +136,33 @@ def attachment(name: str) -> str:
     return f"attachment; filename*=UTF-8''{quote(last or 'photo', safe='')}"
 
 
-async def _image(request: Request) -> bytes:
-    image = await read_body(request, gateway_of(request).settings.max_picture)
+def _sizes(request: Request) -> list[int]:
+    given = [size for size in text(request, "sidecars", "").split(",") if size]
+    right = len(given) <= MAX_SIDECARS and all(_SIZE.fullmatch(size) for size in given)
+    sizes = [int(size) for size in given] if right else []
+    if not right or any(size > LARGEST_SIDECAR for size in sizes):
+        raise BodyError(400, "invalid_request", f"'sidecars' must be up to {MAX_SIDECARS} sizes of XMP files")
+    return sizes
+
+
+_SIZE = re.compile(r"[0-9]{1,8}")
+
+
+def _parts(body: bytes, sizes: list[int]) -> tuple[bytes, list[bytes]]:
+    """The picture, and the XMP files of these sizes behind it."""
+    at = len(body) - sum(sizes)
+    if at <= 0:
+        raise BodyError(400, "invalid_request", "'sidecars' are larger than the whole request")
+    image, sidecars = body[:at], []
+    for size in sizes:
+        sidecars.append(body[at : at + size])
+        at += size
+    return image, sidecars
+
+
+async def _image(request: Request, more: int = 0) -> bytes:
+    """The body: a picture, followed by at most `more` bytes."""
+    image = await read_body(request, gateway_of(request).settings.max_picture + more)
     if not image:
         raise BodyError(400, "invalid_request", "there is no picture in this request")
     return image
@@ -141,8 +176,12 @@ def _reasons(request: Request) -> list[Acceptable]:
     given = [reason for reason in text(request, "accept", "").split(",") if reason]
     known: list[Acceptable] = [reason for reason in get_args(Acceptable) if reason in given]
     if len(known) < len(set(given)):
-        raise BodyError(400, "invalid_request", f"'accept' must be some of {', '.join(get_args(Acceptable))}")
+        raise BodyError(400, "invalid_request", f"'accept' must be among {', '.join(get_args(Acceptable))}")
     return known
+
+
+def _ticked(request: Request, key: str) -> bool:
+    return text(request, key, "0") == "1"
 
 
 def _coordinate(request: Request, key: str) -> float:
@@ -151,7 +190,7 @@ def _coordinate(request: Request, key: str) -> float:
     except ValueError:
         raise BodyError(400, "invalid_request", f"'{key}' must be a number") from None
     if not 0 <= value <= 100_000:
-        raise BodyError(400, "invalid_request", f"'{key}' is outside of any picture")
+        raise BodyError(400, "invalid_request", f"'{key}' is outside any picture")
     return value
 
 
@@ -162,6 +201,6 @@ ROUTES = [
     Route("/api/crop", template_crop),
     Route("/api/album/add", add_photo, methods=["POST"]),
     Route("/api/album/zip", add_zip_piece, methods=["POST"]),
-    Route("/api/album/photo", album_photo),
+    Route("/api/album/video", add_video_piece, methods=["POST"]),
     Route("/api/album/face", album_face),
 ]

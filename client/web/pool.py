@@ -51,7 +51,7 @@ class ClientPool:
         calling task is cancelled, work that no thread has started is dropped, unless it is a change.
         """
         if len(self._under_way) >= THREADS + MAX_WAITING:
-            raise Overloaded("too much is asked of this page at once; try again in a moment")
+            raise Overloaded("the page has too many requests at once; try again in a moment")
         work = asyncio.ensure_future(self._ask(ask, repeatable=not changes))
         self._under_way.add(work)
         work.add_done_callback(self._under_way.discard)

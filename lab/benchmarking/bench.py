@@ -24,17 +24,27 @@ from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.models import DEFAULT_MODEL
 from facewire.server.vision.opening import VisionSettings, open_analyser
-from lab.benchmarking.deepface_process import DeepFaceProcess, deepface_home
+from lab.benchmarking import avx2
+from lab.benchmarking.family import family_of
+from lab.benchmarking.processes import ContenderProcess, DeepFaceProcess, deepface_home
 
 CLIENTS = 16
-ENGINES = ("tensorflow", "onnx")
+RETRIES = 100  # on a machine that does much else the server may refuse some; waiting counts as part of the answer
+ENGINES = ("onnx", "tensorflow")
+"""Of DeepFace. It installs ONNX Runtime, and prefers TensorFlow where that is there."""
+
+INSTRUCTION_SETS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE")
+"""Environment variables that keep the libraries from using what the processor has."""
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
 class Bench:
     """One run. `seconds`: per round; `rounds`: of every contender, in turns; `large`: include slow measurements;
-    `cache`: folder kept between runs for files that are slow to build; `room`: folder for other files."""
+    `templates`: sizes of the galleries beside Milvus, where others than usual; `cache`: folder kept between runs for
+    files that are slow to build; `room`: folder for other files."""
 
     db: Path
     pictures: Sequence[Path]
@@ -42,6 +52,8 @@ class Bench:
     rounds: int
     large: bool
     quick: bool
+    smoke: bool
+    templates: Sequence[int]
     cache: Path
     room: Path
     open_things: ExitStack
@@ -65,7 +77,10 @@ class Bench:
     @cached_property
     def analyser(self) -> Analyser:
         """The server's networks in this process, for measurements without a server."""
-        analyser = open_analyser(VisionSettings(model=DEFAULT_MODEL, emotion="off", downloads=False))
+        return self._opened(VisionSettings(model=DEFAULT_MODEL, emotion="off", downloads=False))
+
+    def _opened(self, settings: VisionSettings) -> Analyser:
+        analyser = open_analyser(settings)
         self.open_things.callback(analyser.close)
         return analyser
 
@@ -94,6 +109,15 @@ class Bench:
             process.prepare(self.pictures, self.gallery_matrix)
         return self._deepfaces[engine]
 
+    def face_recognition(self) -> ContenderProcess:
+        """The package of that name, started."""
+        process = ContenderProcess(
+            "face_recognition", "face_recognition_worker", {}, self.room / "face_recognition.log"
+        )
+        self.open_things.enter_context(process)
+        process.prepare(self.pictures, self.gallery_matrix)
+        return process
+
 
 @dataclass(slots=True)
 class Asked:
@@ -115,7 +139,7 @@ def ask(server: Server, pictures: Sequence[bytes], clients: int, seconds: float)
 
     def one(number: int) -> Asked:
         mine = Asked()
-        with FaceClient("127.0.0.1", server.port, timeout=60) as client:
+        with FaceClient("127.0.0.1", server.port, timeout=60, retries=RETRIES) as client:
             while not mine.answers or time.perf_counter() < until:
                 begun = time.perf_counter()
                 mine.answers.append(client.identify(pictures[(number + len(mine.answers)) % len(pictures)]))
@@ -136,24 +160,28 @@ def ask(server: Server, pictures: Sequence[bytes], clients: int, seconds: float)
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU seconds used by all threads of a process, to 10 ms."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """CPU seconds used by a process and its children, also those that have ended, to 10 ms."""
+    ticks = 0
+    family = family_of(pid)
+    for one in (pid, *family.children):
+        fields = _stat(one)
+        ticks += sum(int(field) for field in fields[11:15])
+    return ticks / _TICKS
 
 
-def resident_mb(pid: int) -> float:
-    """A process's resident memory in MB."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def machine() -> str:
-    """Describes the machine, as ratios differ on others."""
+    """Describes the machine, as ratios differ on others: its processor, and the instruction sets that count."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    kinds = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
-    kind = next((kind for kind in kinds if kind in told.get("flags", "").split()), "no avx2")
-    return f"{cores()} cores of {told.get('model name', 'an unnamed processor')}, {kind}"
+    flags = told.get("flags", "").split()
+    sets = ", ".join(name for name in INSTRUCTION_SETS if name in flags) or "no AVX2"
+    limits = "; held to AVX2" if avx2.held() else ""
+    limits += "".join(f"; {name}={os.environ[name]}" for name in LIMITS if name in os.environ)
+    return f"{cores()} cores of {told.get('model name', 'an unnamed processor')} ({sets}{limits})"
 
 
 def say(line: str) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 
-from lab.benchmarking.answers import BARE
-from lab.benchmarking.report import Section
+from lab.benchmarking.report import SEARCH, SEARCH_ASKED
 
 OURS, OTHERS, LIMIT = "#1f6f8b", "#b8b8b8", "#e0c068"
 
 
-def draw(sections: dict[str, Section], path: Path) -> None:
+def draw(sections: Mapping[str, Any], path: Path) -> None:
     """Draws faces per second of every contender and, if measured, search times by size, as PNG or SVG by file name.
+
+    `sections`: the data of each, as in the record.
 
     Raises OSError if the file can't be written.
     """
@@ -26,7 +27,7 @@ def draw(sections: dict[str, Section], path: Path) -> None:
     shown = [name for name in drawers if name in sections]
     figure, axes = pyplot.subplots(1, len(shown), figsize=(5.5 * len(shown), 3.2), squeeze=False)
     for name, axis in zip(shown, axes[0], strict=True):
-        drawers[name](axis, sections[name].data)
+        drawers[name](axis, sections[name])
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
@@ -38,17 +39,17 @@ def _draw_answers(axis: Any, data: dict[str, Any]) -> None:
     colours = [OURS if name.startswith("server") else LIMIT if name.startswith("FaceNet") else OTHERS for name in names]
     bars = axis.barh(names, [rates[name] for name in names], color=colours)
     axis.bar_label(bars, fmt="%.1f", padding=3)
-    axis.set_xlim(0, rates[BARE] * 1.2)
+    axis.set_xlim(0, max(rates.values()) * 1.2)
     axis.set_title("faces a second, identity and emotion")
     axis.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_search(axis: Any, data: dict[str, Any]) -> None:
-    sizes = sorted(data, key=int)
-    for name in data[sizes[0]]:
-        built = [size for size in sizes if name in data[size]]
-        took = [data[size][name]["median_ms"] for size in built]
-        ours = name == "facewire"
+    sizes = sorted((size for size in data["sizes"]), key=int)
+    for name in data["sizes"][sizes[0]]:
+        built = [size for size in sizes if name in data["sizes"][size]]
+        took = [data["sizes"][size][name]["median_ms"] for size in built]
+        ours = name in (SEARCH, SEARCH_ASKED)
         axis.plot([int(size) for size in built], took, marker="o", label=name, lw=3 if ours else 1)
     axis.set_xscale("log")
     axis.set_yscale("log")

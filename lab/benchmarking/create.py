@@ -11,13 +11,15 @@ from statistics import median
 from facewire.scripts.demo import PEOPLE
 from facewire.server.maintenance.build.build import Request, build
 from facewire.server.maintenance.build.folder import scan
-from facewire.server.maintenance.pipeline import DEFAULT_JOBS
+from facewire.server.maintenance.build.reading import Here
+from facewire.server.maintenance.build.target import SqliteTarget
+from facewire.server.maintenance.command import DEFAULT_JOBS
 from lab.benchmarking.answers import deepface_name
 from lab.benchmarking.bench import ENGINES, Bench, say
 from lab.benchmarking.report import Section, Target
 
 AT_ONCE = 16
-WANTED = 20
+WANTED = 4
 OURS = "create_db"
 
 
@@ -49,7 +51,8 @@ def run(bench: Bench) -> Section:
 
 def _create_db(bench: Bench, folder: Path, db: Path) -> tuple[float, float]:
     analyser, used = bench.analyser, time.process_time()
-    report = build(Request(folder, db, DEFAULT_JOBS, rebuild=False), scan(folder), [], analyser)
+    request = Request(folder, db, SqliteTarget(db), rebuild=False)
+    report = build(request, scan(folder), [], Here(analyser, DEFAULT_JOBS))
     return report.seconds, time.process_time() - used
 
 
@@ -64,6 +67,6 @@ def _section(ms: dict[str, float], cpu_ms: dict[str, float], pictures: int) -> S
         section.rows.append(
             (name, f"{took:.1f}", f"{cpu_ms[name]:.1f}", f"{1000 / took:.1f}", f"{took / ms[OURS]:.1f}")
         )
-    slow = f"{deepface_name('tensorflow')}, a picture a call"
+    slow = f"{deepface_name('onnx')}, a picture a call"
     section.targets.append(Target(f"create_db, times register on {slow}", ms[slow] / ms[OURS], WANTED))
     return section

@@ -1,74 +1,35 @@
 """DeepFace as run by the benchmark, in a separate process: the baseline for the server.
 
-Reads JSON lines and answers each with one. It does the same work as the server's `identify`: YuNet, Facenet512, the
-nearest template of the gallery, and the emotion, with DeepFace's own functions used as documented. Avoidable slowness
-of DeepFace is avoided: a face is not detected again for its emotion, and the gallery is searched by one matrix product.
-DeepFace's log goes to stderr.
+It does the same work as the server's `identify`: YuNet, Facenet512, the nearest template of the gallery, and the
+emotion, with DeepFace's own functions used as documented. Avoidable slowness of DeepFace is avoided: a face is not
+detected again for its emotion, and the gallery is searched by one matrix product. DeepFace's log goes to stderr.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from lab.benchmarking.worker import Worker, serve
 
 
-def main() -> int:
-    """Serves until its input ends."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # DeepFace's logger prints to stdout
-    worker = Worker()
-    for line in sys.stdin:
-        command = json.loads(line)
-        result = getattr(worker, command.pop("do"))(**command)
-        print(json.dumps(result), file=answers, flush=True)
-    return 0
-
-
-class Worker:
-    """Has a method for each command."""
-
-    def __init__(self) -> None:
-        self._pictures: list[bytes] = []
-        self._gallery: NDArray[np.float32] = np.zeros((0, 512), np.float32)
-        self._next = 0
+class DeepFaceWorker(Worker):
+    """See `Worker`."""
 
     def prepare(self, pictures: list[str], gallery: str) -> dict[str, Any]:
-        """Sets the pictures to answer and the templates to search."""
+        """See `Worker`."""
         from deepface.commons import backend_utils
         from deepface.modules import modeling
 
-        self._pictures = [Path(path).read_bytes() for path in pictures]
-        self._gallery = np.load(gallery)
+        super().prepare(pictures, gallery)
         if backend_utils.get_backend_engine() == backend_utils.TENSORFLOW:
             modeling.build_model("facial_recognition", "Facenet512")  # which creates the cache of models
             modeling.cached_models["facial_attribute"]["Emotion"] = random_emotion_network()
         return {}
-
-    def answer(self, seconds: float) -> dict[str, Any]:
-        """Answers one picture after the other, continuing after the last one of the previous round."""
-        times: list[float] = []
-        faces, used, until = 0, time.process_time(), time.perf_counter() + seconds
-        while not times or time.perf_counter() < until:
-            begun = time.perf_counter()
-            faces += self._identified(self._pictures[self._next % len(self._pictures)])
-            times.append(time.perf_counter() - begun)
-            self._next += 1
-        return {"seconds": times, "faces": faces, "cpu": time.process_time() - used}
-
-    def one(self, path: str) -> dict[str, Any]:
-        """Answers one picture file."""
-        data = Path(path).read_bytes()
-        used, begun = time.process_time(), time.perf_counter()
-        faces = self._identified(data)
-        return {"seconds": [time.perf_counter() - begun], "faces": faces, "cpu": time.process_time() - used}
 
     def register(self, paths: list[str], db: str, at_once: int) -> dict[str, Any]:
         """Registers pictures in DeepFace's own SQLite database."""
@@ -87,8 +48,8 @@ class Worker:
             )
         return {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - used}
 
-    def _identified(self, data: bytes) -> int:
-        """Computes everything that the server answers, discards it, and returns the number of faces."""
+    def identified(self, data: bytes) -> int:
+        """See `Worker`."""
         from deepface.modules import demography, representation
         from deepface.modules.exceptions import FaceNotDetected
 
@@ -121,4 +82,4 @@ def random_emotion_network() -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(DeepFaceWorker()))

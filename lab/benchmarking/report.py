@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+SEARCH, SEARCH_ASKED = "facewire", "facewire, five people"
+"""Our rows of the section about search, by which chart and documents know them: they are drawn where FAISS is not
+installed, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

@@ -7,16 +7,18 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 from usearch.index import Index as Usearch
 
+from facewire.server.comparison import nearness
+from facewire.server.gallery.records import Templates
 from facewire.server.gallery.sqlite import SqliteGallery
 from lab.benchmarking.bench import Bench, say
-from lab.benchmarking.report import Section, Target
+from lab.benchmarking.report import SEARCH, SEARCH_ASKED, Section, Target
 from lab.benchmarking.vectors import PICTURES_A_PERSON, Crowd, crowd_database
 
 SIZES = ((10_000, PICTURES_A_PERSON), (100_000, PICTURES_A_PERSON), (160_000, 20.0))
@@ -24,16 +26,25 @@ SIZES = ((10_000, PICTURES_A_PERSON), (100_000, PICTURES_A_PERSON), (160_000, 20
 LARGE = (1_000_000, PICTURES_A_PERSON)
 QUICK = SIZES[0]
 MOST_FOR_GRAPHS = 100_000  # larger graphs take minutes to hours to build
-PROBES = 600  # enrolled people, and as many strangers; 200 can't distinguish 0.99 from 0.995
-RECALL = 0.995
-EXACT_UNDER_MS = 5.0
+PROBES, FEW_PROBES = 200, 40  # enrolled people, and as many strangers; FEW where each takes a second
+MANY_TEMPLATES = 500_000
+RECALL = 1.0
+WANTED_MS = {100_000: 1.0, 1_000_000: 8.0}
 HNSW_LINKS, HNSW_BUILD, HNSW_SEARCH = 32, 128, 512
 EQUAL = 1e-6  # tolerance for cosines that differ in their last bits
 
 Search = Callable[[NDArray[np.float32]], int]
 """A probe (d,) to the row of the nearest template."""
 
-OURS = "facewire"
+ASKED_PEOPLE = 5
+
+
+class _Raced(NamedTuple):
+    """`times`: wall and processor seconds of every probe; `recall`: the share of probes whose nearest template was
+    found."""
+
+    times: tuple[list[float], list[float]]
+    recall: float
 
 
 def run(bench: Bench) -> Section:
@@ -41,25 +52,32 @@ def run(bench: Bench) -> Section:
     sizes = [QUICK] if bench.quick else [*SIZES, *([LARGE] if bench.large else [])]
     section = Section(
         "search: the nearest template of 512 dimensions, one probe at a time",
-        ("templates", "people", "index", "ms enrolled", "ms strangers", "recall@1 enrolled", "recall@1 strangers"),
+        (
+            *("templates", "people", "index", "ms enrolled", "CPU ms", "ms strangers", "CPU ms"),
+            *("recall@1 enrolled", "strangers"),
+        ),
         notes=[
-            f"recall@1: the template found is as near as the nearest there is. HNSW: {HNSW_LINKS} links, beams of",
-            f"{HNSW_BUILD} and {HNSW_SEARCH}; above {MOST_FOR_GRAPHS:,} left out: a million take an hour to build.",
+            "recall@1: the template found is as near as the nearest, as the index ranks: ours relative to near",
+            f"strangers, the others by similarity. HNSW: {HNSW_LINKS} links, beams of {HNSW_BUILD} and {HNSW_SEARCH};",
+            f"above {MOST_FOR_GRAPHS:,} left out: a million take an hour to build.",
         ],
     )
     for size, pictures_a_person in sizes:
         crowd = Crowd(size, pictures_a_person)
         measured = _measure(bench, crowd)
-        section.data[str(size)] = measured
+        section.data.setdefault("sizes", {})[str(size)] = measured
         for name, one in measured.items():
-            times = (f"{one['enrolled_ms']:.2f}", f"{one['strangers_ms']:.2f}")
-            recalls = (f"{one['recall_enrolled']:.3f}", f"{one['recall_strangers']:.3f}")
+            keys = ("enrolled_ms", "enrolled_cpu_ms", "strangers_ms", "strangers_cpu_ms")
+            times = [f"{one[key]:.2f}" for key in keys]
+            recalls = [f"{one[key]:.3f}" if key in one else "" for key in ("recall_enrolled", "recall_strangers")]
             section.rows.append((f"{size:,}", f"{crowd.people:,}", name, *times, *recalls))
-        ours = measured[OURS]
+        ours = measured[SEARCH]
         worst = min(ours["recall_enrolled"], ours["recall_strangers"])
         section.targets.append(Target(f"recall@1 of search in {size:,} templates", worst, RECALL, unit=""))
-        ms = max(ours["enrolled_ms"], ours["strangers_ms"])
-        section.targets.append(Target(f"search in {size:,} templates", ms, EXACT_UNDER_MS, at_least=False, unit="ms"))
+        if wanted := WANTED_MS.get(size):
+            ms = max(ours["enrolled_cpu_ms"], ours["strangers_cpu_ms"])
+            what = f"search in {size:,} templates, processor time"
+            section.targets.append(Target(what, ms, wanted, at_least=False, unit="ms"))
     if not bench.large:
         section.notes.append("A million templates: --large (5 GB on the disk, once).")
     return section
@@ -69,44 +87,48 @@ def _measure(bench: Bench, crowd: Crowd) -> dict[str, dict[str, float]]:
     path = crowd_database(bench.cache, crowd, bench.spec)
     say(f"opening the gallery of {crowd.templates:,} templates")
     with SqliteGallery.open(path) as gallery:
-        matrix = gallery.templates().embeddings
+        templates = gallery.templates()
+        matrix = templates.embeddings
         indexes: dict[str, Search] = {
             "NumPy, exact": lambda probe: int(np.argmax(matrix @ probe)),
             "FAISS flat, exact": _faiss(_filled(faiss.IndexFlatIP(bench.spec.dimension), matrix)),
             "FAISS SQ8 scan": _faiss(_filled(_scalar_quantizer(bench.spec.dimension), matrix)),
             **(_graphs(bench.cache, matrix) if crowd.templates <= MOST_FOR_GRAPHS else {}),
             # By templates, like the others: with people's means, the nearest person's template may differ.
-            OURS: lambda probe: gallery.search(probe, 1, means=False)[0].template_id - 1,
+            SEARCH: lambda probe: gallery.search(probe, 1, means=False)[0].template_id - 1,
+            # As a request asks; the person named may be nearer by their mean than by any template.
+            SEARCH_ASKED: lambda probe: gallery.search(probe, ASKED_PEOPLE)[0].template_id - 1,
         }
-        enrolled = _race(indexes, matrix, crowd.probes(PROBES))
-        strangers = _race(indexes, matrix, crowd.strangers(PROBES))
-    return {
-        name: {
-            "median_ms": 1000 * median(enrolled[name][0] + strangers[name][0]),
-            "enrolled_ms": 1000 * median(enrolled[name][0]),
-            "strangers_ms": 1000 * median(strangers[name][0]),
-            "recall_enrolled": enrolled[name][1],
-            "recall_strangers": strangers[name][1],
+        probes = FEW_PROBES if crowd.templates >= MANY_TEMPLATES else PROBES
+        raced = {
+            "enrolled": _race(indexes, templates, crowd.probes(probes)),
+            "strangers": _race(indexes, templates, crowd.strangers(probes)),
         }
-        for name in indexes
-    }
+    measured: dict[str, dict[str, float]] = {}
+    for name in indexes:
+        one = measured[name] = {}
+        for kind, race in raced.items():
+            one[f"{kind}_ms"], one[f"{kind}_cpu_ms"] = (1000 * median(times) for times in race[name].times)
+            if name != SEARCH_ASKED:
+                one[f"recall_{kind}"] = race[name].recall
+        one["median_ms"] = 1000 * median(seconds for race in raced.values() for seconds in race[name].times[0])
+    return measured
 
 
-def _race(
-    indexes: dict[str, Search], matrix: NDArray[np.float32], probes: NDArray[np.float32]
-) -> dict[str, tuple[list[float], float]]:
-    """For each index, the seconds of every probe, and its recall: the share of probes whose nearest template it
-    found."""
-    times: dict[str, list[float]] = {name: [] for name in indexes}
+def _race(indexes: dict[str, Search], templates: Templates, probes: NDArray[np.float32]) -> dict[str, _Raced]:
+    """Every probe through all indexes in turn. Ours ranks by nearness, the others by similarity."""
+    times: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in indexes}
     right = dict.fromkeys(indexes, 0)
     for probe in probes:
-        best = float(np.max(matrix @ probe))
+        similarities = templates.embeddings @ probe
+        ranks = dict.fromkeys(indexes, similarities) | {SEARCH: nearness(similarities, templates.scales)}
         for name, search in indexes.items():
-            begun = time.perf_counter()
+            used, begun = time.process_time(), time.perf_counter()
             row = search(probe)
-            times[name].append(time.perf_counter() - begun)
-            right[name] += float(matrix[row] @ probe) >= best - EQUAL
-    return {name: (times[name], right[name] / len(probes)) for name in indexes}
+            times[name][0].append(time.perf_counter() - begun)
+            times[name][1].append(time.process_time() - used)
+            right[name] += float(ranks[name][row]) >= float(ranks[name].max()) - EQUAL
+    return {name: _Raced(times[name], right[name] / len(probes)) for name in indexes}
 
 
 def _filled(index: Any, matrix: NDArray[np.float32]) -> Any:

@@ -22,7 +22,8 @@ CHUNK = 10_000
 
 
 class Crowd:
-    """Synthetic people with a fixed seed; their `templates` can be drawn repeatedly."""
+    """Synthetic people with a fixed seed; their `templates` can be drawn repeatedly. `axes`: (d, r), orthonormal, the
+    directions that Facenet512's embeddings lie in."""
 
     def __init__(self, templates: int, pictures_a_person: float = PICTURES_A_PERSON, seed: int = 5) -> None:
         self.templates = templates
@@ -30,12 +31,20 @@ class Crowd:
         self._seed = seed
         with np.load(DEFAULT_PATH, allow_pickle=False) as stored:
             axes, members = spanned(members_of(stored))
-        # People and pictures are drawn with the cohort's mean and spread along its principal axes.
-        self._mean = members.mean(axis=0)
-        self._factor = np.linalg.cholesky(np.cov(members.T)).T.astype(np.float32)
-        self._axes = axes
+            counts, ranks = stored["members"].astype(np.int64), stored["ranks"]
+        # People and pictures are drawn with the mean and spread of the cohort's adults, every kind alike. The cohort
+        # has many children, who are fitted by Gaussians of fewer directions and lie close to each other.
+        weights = np.repeat((ranks == ranks.max()) / counts, counts)
+        self._mean = np.average(members, axis=0, weights=weights).astype(np.float32)
+        self._factor = np.linalg.cholesky(np.cov(members.T, aweights=weights)).T.astype(np.float32)
+        self.axes = axes
         rng = np.random.default_rng(seed)
         self._centres = np.concatenate([self._drawn(rng, count) for count in _counts(self.people)])
+
+    @property
+    def digest(self) -> str:
+        """Of what the people are drawn from; it changes with the cohort."""
+        return hashlib.sha256(self._mean.tobytes() + self._factor.tobytes()).hexdigest()[:8]
 
     def pictures(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """All templates in chunks: (m,) person of each, and (m, d) unit vectors."""
@@ -65,13 +74,13 @@ class Crowd:
         return rng.standard_normal((count, len(self._factor)), np.float32) @ self._factor
 
     def _embedded(self, rng: np.random.Generator, inside: NDArray[np.float32]) -> NDArray[np.float32]:
-        outside = _units(rng.standard_normal((len(inside), len(self._axes)), np.float32))
-        return _units(inside @ self._axes.T + np.float32(OUTSIDE) * outside)
+        outside = _units(rng.standard_normal((len(inside), len(self.axes)), np.float32))
+        return _units(inside @ self.axes.T + np.float32(OUTSIDE) * outside)
 
 
 def crowd_database(folder: Path, crowd: Crowd, spec: EmbeddingSpec) -> Path:
     """A gallery of the crowd, kept in `folder`; built atomically if missing."""
-    path = folder / f"crowd-{crowd.templates}-of-{crowd.people}-{spec.fingerprint}.db"
+    path = folder / f"crowd-{crowd.templates}-of-{crowd.people}-{crowd.digest}-{spec.fingerprint}.db"
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)

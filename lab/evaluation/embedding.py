@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from facewire.server.cores import cores
 from facewire.server.errors import InvalidImage
-from facewire.server.recognition.main_face import main_face
+from facewire.server.recognition.enrolment import main_face
 from facewire.server.settings import add_vision_arguments, vision_settings
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.analyser import Analyser
@@ -52,10 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser, *, plot: bool = True) -> None
         parser.add_argument("--plot", type=Path, metavar="FILE", help="write the curves as a picture")
 
 
-def add_image_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of all commands that embed a folder."""
+def add_image_arguments(parser: argparse.ArgumentParser, *, precision: bool = True) -> None:
+    """Adds the arguments of all commands that embed a folder; `precision`: in one precision, which can be chosen."""
     parser.add_argument("--images", type=Path, required=True, help="a folder of sub-folders of pictures")
-    add_vision_arguments(parser, model_help="by default Facenet512", emotions=False)
+    without = () if precision else ("precision",)
+    add_vision_arguments(parser, model_help="by default Facenet512", emotions=False, without=without)
 
 
 def embed(paths: Sequence[Path], arguments: argparse.Namespace) -> Embedded:
@@ -63,7 +64,10 @@ def embed(paths: Sequence[Path], arguments: argparse.Namespace) -> Embedded:
     settings = vision_settings(arguments)
     analyser = open_analyser(settings)
     try:
-        known = _Known(settings.cache_dir / f"evaluation-{analyser.spec.fingerprint}.npz", analyser.spec.dimension)
+        known = _Known(
+            settings.cache_dir / f"evaluation-{analyser.spec.fingerprint}-{analyser.precision}.npz",
+            analyser.spec.dimension,
+        )
         digests = [_digest(path) for path in tqdm(paths, desc="reading", unit=" pictures", file=sys.stderr)]
         missing = {digest: path for digest, path in zip(digests, paths, strict=True) if digest not in known.rows}
         _embed_missing(list(missing.items()), analyser, known)
@@ -117,7 +121,7 @@ def _embed_missing(missing: Sequence[tuple[Digest, Path]], analyser: Analyser, k
     ):
         for start in range(0, len(missing), CHUNK):
             chunk = missing[start : start + CHUNK]
-            crops = list(pool.map(lambda item: _main_crop(analyser, item[1]), chunk))
+            crops = list(pool.map(lambda item: main_crop(analyser, item[1]), chunk))
             shown = [crop for crop in crops if crop is not None]
             probes = analyser.probes(shown)
             pairs = iter(np.stack([probes, analyser.templates(shown, probes)], axis=1))
@@ -129,7 +133,8 @@ def _embed_missing(missing: Sequence[tuple[Digest, Path]], analyser: Analyser, k
     known.save()
 
 
-def _main_crop(analyser: Analyser, path: Path) -> Pixels | None:
+def main_crop(analyser: Analyser, path: Path) -> Pixels | None:
+    """The crop of a picture's main face; None, and a line on stderr if the file is at fault, if there is none."""
     try:
         picture = analyser.faces(path.read_bytes())
     except InvalidImage as error:

@@ -20,6 +20,7 @@ from lab.evaluation import embedding
 from lab.evaluation.curves import save_curves, threshold_at
 from lab.evaluation.pictures import image_files
 from lab.evaluation.scoring import Scorer
+from lab.evaluation.strangers import RATES
 
 HELP = "1:N rank-1, FNIR at FPIR, and the FPIR obtained for the one asked for"
 FPIRS = (0.01, 0.05)
@@ -37,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: rank1, fnir_at_fpir, fpir_obtained, people, probes; fnir_at_fpir_asked: at the server's own
-    thresholds, whereas fnir_at_fpir is at thresholds with exactly that FPIR. Raises StartError."""
+    thresholds, whereas fnir_at_fpir is at thresholds with exactly that FPIR. impostors: the score that pairs of
+    different people, one picture each, exceed at each rate: the prior's table. Raises StartError."""
     paths = image_files(arguments.images)
     embedded = embedding.embed(paths, arguments)
     owner = np.array([path.relative_to(arguments.images).parts[0] for path in embedded.paths])
@@ -67,6 +69,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             f"{fpir:g}": round(float(np.mean(np.concatenate([trial.missed[fpir] for trial in trials]))), 5)
             for fpir in FPIRS
         },
+        "impostors": _impostors(embedded, owner, scorer),
         "people": people,
         "templates": arguments.templates,
         "probes": len(genuine),
@@ -75,6 +78,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "normalised": scorer.normalised,
         "model": embedded.spec.model,
     }
+
+
+def _impostors(embedded: embedding.Embedded, owner: NDArray[np.str_], scorer: Scorer) -> dict[str, float]:
+    _, first = np.unique(owner, return_index=True)
+    scores = scorer.matrix(embedded.probes[first], embedded.templates[first])[~np.eye(len(first), dtype=bool)]
+    exceeded = np.quantile(scores, [1 - rate for rate in RATES])
+    return {f"{rate:g}": round(float(score), 3) for rate, score in zip(RATES, exceeded, strict=True)}
 
 
 class _Trial:

@@ -26,13 +26,16 @@ def labelled_pictures(source: Path, classes: Mapping[str, str]) -> Iterator[Labe
     `classes` maps folder names, in lower case, to labels; the innermost such folder counts, at any depth. Raises
     StartError if `source` can't be read, or if a picture is in no such folder, as a missing class would go unnoticed.
     """
-    for path, content in _files(source):
-        if not has_extension(path):
-            continue
+    for path, content in pictures_below(source):
         named = [classes[part.lower()] for part in path.parts[:-1] if part.lower() in classes]
         if not named:
             raise StartError(f"{path} lies in no folder named after a class ({', '.join(classes)})", exit_code=2)
         yield LabelledPicture(path, named[-1], content)
+
+
+def pictures_below(source: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """Path and content of all pictures below `source`, a directory or a tar archive. Raises StartError."""
+    return ((path, content) for path, content in _files(source) if has_extension(path))
 
 
 def _files(source: Path) -> Iterator[tuple[PurePosixPath, bytes]]:

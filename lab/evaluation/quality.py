@@ -30,8 +30,7 @@ from facewire.server.cores import cores
 from facewire.server.errors import StartError
 from facewire.server.gallery.records import Templates
 from facewire.server.recognition.calibration import effective_size, offset_of
-from facewire.server.recognition.main_face import main_face
-from facewire.server.recognition.quality_gate import LIMITS, shortcomings
+from facewire.server.recognition.enrolment import LIMITS, main_face, shortcomings
 from facewire.server.settings import vision_settings
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.detector import Box

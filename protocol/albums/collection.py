@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from facewire.protocol.asks import Asks
+from facewire.protocol.rights import LOOKING, Needs, any_of
+from facewire.protocol.schema import Asks
 
 MAX_ALBUM_PAGE = 1000  # `limit` of lists: a page of photos takes about 250 KB
 
@@ -15,16 +16,20 @@ class AlbumCreate(Asks["AlbumInfo"]):
     """Creates an empty album."""
 
     op: ClassVar[str] = "album.create"
+    needs: ClassVar[Needs] = any_of("albums")
     album: str
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumList(Asks["AlbumsListed"]):
-    """Lists all albums, by name."""
+    """Lists the albums, by name; `contains`: those whose name contains this, ignoring case and accents."""
 
     op: ClassVar[str] = "album.list"
+    needs: ClassVar[Needs] = LOOKING
+    repeatable: ClassVar[bool] = True
     offset: int = 0
     limit: int = MAX_ALBUM_PAGE
+    contains: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class AlbumDelete(Asks["AlbumDeleted"]):
     gallery."""
 
     op: ClassVar[str] = "album.delete"
+    needs: ClassVar[Needs] = any_of("albums")
     album: str
 
 
@@ -41,6 +47,7 @@ class AlbumRename(Asks["AlbumInfo"]):
     """Renames an album."""
 
     op: ClassVar[str] = "album.rename"
+    needs: ClassVar[Needs] = any_of("albums")
     album: str
     to: str
 
@@ -50,6 +57,8 @@ class AlbumStatus(Asks["AlbumInfo"]):
     """The contents of an album, and whether it is being processed."""
 
     op: ClassVar[str] = "album.status"
+    needs: ClassVar[Needs] = LOOKING
+    repeatable: ClassVar[bool] = True
     album: str
 
 
@@ -58,8 +67,11 @@ class AlbumInfo:
     """Answer of `create`, `rename`, `status` and `process`: one album.
 
     `size_bytes`: of the originals; `photos` is `waiting` + `with_faces` + `without_faces` + `unreadable`; `people`:
-    number of people not hidden; `named`: of those, with a name; `undo`: describes what `album.undo` would undo;
-    `adding`: a ZIP or a folder is being added.
+    number of people not hidden; `named`: of those, with a name; `undo`: describes what `album.undo` would undo, and
+    `undo_event` is its number; `adding`: a ZIP, a folder or a large video is being added; `strangers`: of the people
+    not hidden, those whom nobody knows according to a user; `favourites`: number of photos marked so; `text_search`:
+    `album.search` takes a text; `processed`: of the processing that has not ended yet, the photos done so far, whatever
+    was restarted meanwhile: beside them, `waiting` are left.
     """
 
     album: str
@@ -77,6 +89,11 @@ class AlbumInfo:
     processing: bool
     undo: str | None
     adding: bool = False
+    undo_event: int | None = None
+    text_search: bool = False
+    processed: int = 0
+    strangers: int = 0
+    favourites: int = 0
 
 
 @dataclass(frozen=True, slots=True)

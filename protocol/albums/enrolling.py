@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from facewire.protocol.asks import Asks, Length, Range
 from facewire.protocol.gallery_messages import MAX_ACCEPTED, MAX_IMAGES, Acceptable, Shortcoming
+from facewire.protocol.rights import Needs, all_of
+from facewire.protocol.schema import Asks, Length, Range
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumRecognise(Asks["AlbumRecognised"]):
-    """Looks up unnamed people in the gallery. With `apply` they get the names found, as one correction."""
+    """Looks up unnamed people in the gallery. With `apply` they get the names found, as one correction; `people`: only
+    these of them are looked up, all if it is empty."""
 
     op: ClassVar[str] = "album.recognise"
+    needs: ClassVar[Needs] = all_of("albums", "identify")
     album: str
     apply: bool = False
+    people: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class AlbumEnrol(Asks["AlbumEnrolled"]):
     """
 
     op: ClassVar[str] = "album.enrol"
+    needs: ClassVar[Needs] = all_of("albums", "enrol")
     album: str
     person: int
     templates: Annotated[int, Range(1, MAX_IMAGES)] = 5

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from facewire.protocol.albums.looking import AlbumPhotoEntry, Box
-from facewire.protocol.asks import Asks, Length
+from facewire.protocol.albums.looking import AlbumPhotoEntry, Box, check_days
 from facewire.protocol.errors import InvalidRequest
+from facewire.protocol.rights import LOOKING, Needs
+from facewire.protocol.schema import Asks, Length
 
 Together = Literal["any", "all"]
 ShowFound = Literal["all", "solo", "group"]
 MatchedBy = Literal["face", "person"]
+MAX_SEARCH_TEXT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +34,36 @@ class AlbumWanted:
 
     def __post_init__(self) -> None:
         if not (self.samples or self.faces or self.people):
-            raise InvalidRequest("somebody wanted needs 'samples', 'faces' or 'people'")
+            raise InvalidRequest("each person to find needs 'samples', 'faces' or 'people'")
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumSearch(Asks["AlbumFound"]):
-    """Finds photos that show `any` or `all` of the wanted people; `solo` photos have one face, `group` photos more."""
+    """Finds photos that show `any` or `all` of the wanted people; `solo` photos have one face, all others are `group`.
+
+    `since`, `until`: as in `AlbumPhotos`. `text`: what the photo shows, in English, where `AlbumInfo.text_search` says
+    that the server has a model for it. Without `wanted` it ranks all photos, else those that were found.
+    """
 
     op: ClassVar[str] = "album.search"
+    needs: ClassVar[Needs] = LOOKING
+    repeatable: ClassVar[bool] = True
     album: str
-    wanted: Annotated[tuple[AlbumWanted, ...], Length(1, 32)]
+    wanted: Annotated[tuple[AlbumWanted, ...], Length(0, 32)] = ()
     together: Together = "any"
     show: ShowFound = "all"
     offset: int = 0
     limit: int = 100
+    since: str = ""
+    until: str = ""
+    text: str = ""
+
+    def check(self) -> None:
+        check_days(self.since, self.until)
+        if not self.wanted and not self.text.strip():
+            raise InvalidRequest("a search needs somebody 'wanted', or a 'text'")
+        if len(self.text) > MAX_SEARCH_TEXT:
+            raise InvalidRequest(f"'text' is longer than {MAX_SEARCH_TEXT} characters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +80,8 @@ class AlbumMatch:
 
 @dataclass(frozen=True, slots=True)
 class AlbumFoundPhoto:
-    """A found photo. `similarity`: of its best match; with `all`, of the wanted person matched worst."""
+    """A found photo. `similarity`: of its best match; with `all`, of the wanted person matched worst; of a search with
+    a text, to the text."""
 
     photo: AlbumPhotoEntry
     similarity: float

@@ -1,4 +1,4 @@
-"""ZIPs and folders being added, in SQL: the requests, their progress and their results.
+"""ZIPs, folders and large videos being added, in SQL: the requests, their progress and their results.
 
 Progress is written in the same transaction as the photo it counts, so if the server dies, the next one neither counts
 nor adds anything twice. These functions take a connection; the caller holds the transaction.
@@ -6,28 +6,35 @@ nor adds anything twice. These functions take a connection; the caller holds the
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from facewire.protocol.albums.adding import AlbumIngested, AlbumSkipped
-from facewire.server.albums.database import now
+from facewire.protocol.albums.adding import AlbumAdded, AlbumIngested, AlbumSkipped, AlbumVideoTaken
 from facewire.server.albums.names import photo_name
+from facewire.server.gallery.storage.connection import now
 
-Kind = Literal["zip", "folder"]
+Kind = Literal["zip", "folder", "video"]
+Uploaded = Literal["zip", "video"]
 
 _REMEMBERED_FOR = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """A ZIP or a folder being added to an album. `source`: the upload's token, or the path below the import root."""
+    """A ZIP, a folder or a video being added to an album. `source`: the upload's token, or the path below the import
+    root. `metadata`: names are taken from the photos' metadata, too. `name`, `modified`: of a video, as `Ingest.add`
+    takes them."""
 
     id: int
     album: int
     kind: Kind
     source: str
+    metadata: bool = False
+    name: str = ""
+    modified: str = ""
 
 
 @dataclass(slots=True)
@@ -61,18 +68,32 @@ class Tally:
         return AlbumIngested(self.added, self.duplicates, tuple(self.skipped), self.skipped_total, self.left_out)
 
 
-def begin(db: sqlite3.Connection, album: int, kind: Kind, source: str) -> Addition:
+_COLUMNS = "id, album_id, kind, source, metadata, name, modified"
+
+
+def begin(
+    db: sqlite3.Connection, album: int, kind: Kind, source: str,
+    *, metadata: bool = False, name: str = "", modified: str = "",
+) -> Addition:  # fmt: skip
     """Records an addition, or finds its existing record."""
-    values = (album, kind, source)
-    db.execute("INSERT OR IGNORE INTO additions (album_id, kind, source) VALUES (?, ?, ?)", values)
-    (number,) = db.execute("SELECT id FROM additions WHERE album_id = ? AND kind = ? AND source = ?", values).fetchone()
-    return Addition(number, *values)
+    db.execute(
+        "INSERT OR IGNORE INTO additions (album_id, kind, source, metadata, name, modified) VALUES (?, ?, ?, ?, ?, ?)",
+        (album, kind, source, metadata, name, modified),
+    )
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM additions WHERE album_id = ? AND kind = ? AND source = ?", (album, kind, source)
+    ).fetchone()
+    return _addition(row)
 
 
 def under_way(db: sqlite3.Connection) -> list[Addition]:
     """Unfinished additions, in order of request."""
-    rows = db.execute("SELECT id, album_id, kind, source FROM additions WHERE finished IS NULL ORDER BY id")
-    return [Addition(*row) for row in rows]
+    rows = db.execute(f"SELECT {_COLUMNS} FROM additions WHERE finished IS NULL ORDER BY id")
+    return [_addition(row) for row in rows]
+
+
+def _addition(row: sqlite3.Row) -> Addition:
+    return Addition(row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6])
 
 
 def load(db: sqlite3.Connection, addition: Addition, listed: int) -> tuple[str, Tally]:
@@ -110,9 +131,28 @@ def finish(db: sqlite3.Connection, addition: Addition) -> None:
     db.execute("UPDATE additions SET finished = ? WHERE id = ?", (now(), addition.id))
 
 
+def finish_video(db: sqlite3.Connection, addition: Addition, taken: AlbumVideoTaken) -> None:
+    """Marks a video as added; `taken`, the result, is kept for a day."""
+    db.execute("DELETE FROM uploads WHERE token = ?", (addition.source,))
+    reached = json.dumps(asdict(taken))
+    db.execute("UPDATE additions SET finished = ?, reached = ? WHERE id = ?", (now(), reached, addition.id))
+
+
+def finished_video(db: sqlite3.Connection, album: int, source: str) -> AlbumVideoTaken | None:
+    """The result of a video added within the last day, or None."""
+    row = db.execute(
+        "SELECT reached FROM additions WHERE album_id = ? AND kind = 'video' AND source = ? AND finished IS NOT NULL",
+        (album, source),
+    ).fetchone()
+    if row is None:
+        return None
+    taken = json.loads(row["reached"])
+    return AlbumVideoTaken(taken["upload"], taken["received"], AlbumAdded(**taken["added"]))
+
+
 def forget(db: sqlite3.Connection, addition: Addition) -> None:
     """Deletes the record of an addition."""
-    if addition.kind == "zip":
+    if addition.kind != "folder":
         db.execute("DELETE FROM uploads WHERE token = ?", (addition.source,))
     db.execute("DELETE FROM additions WHERE id = ?", (addition.id,))
 

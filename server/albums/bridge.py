@@ -21,7 +21,7 @@ from facewire.protocol.gallery_messages import MAX_LABEL, Acceptable, Enrol, Enr
 from facewire.server.albums import clustering, corrections, faces
 from facewire.server.albums.database import Database
 from facewire.server.albums.judge import Judge
-from facewire.server.albums.originals import Originals
+from facewire.server.albums.stills import Stills, scale_of
 from facewire.server.albums.vectors import VectorStore, group_means
 from facewire.server.errors import BadRequest
 
@@ -39,33 +39,39 @@ class GalleryBridge:
     def __init__(
         self,
         db: Database,
-        originals: Originals,
+        stills: Stills,
         vectors: VectorStore,
         judge: Judge,
         enrol: Callable[[Enrol], Enrolled],
     ) -> None:
         """`enrol` adds pictures to a person of the gallery."""
         self._db = db
-        self._originals = originals
+        self._stills = stills
         self._vectors = vectors
         self._judge = judge
         self._enrol = enrol
 
     def suggest(self, db: sqlite3.Connection, album: int, message: AlbumSuggest) -> AlbumSuggested:
-        """Pairs of people who may be the same, most faces settled by the answer first. Hidden people are left out."""
+        """Pairs of people who may be the same, most faces settled by the answer first, single faces of the background
+        last. Hidden people and strangers are left out, except the one who is asked about. Raises UnknownPerson."""
+        if message.person is not None:
+            faces.person_row(db, album, message.person)
         vectors = self._vectors.of(db, album)
-        hidden = {row[0] for row in db.execute("SELECT id FROM people WHERE album_id = ? AND hidden", (album,))}
+        query = "SELECT id FROM people WHERE album_id = ? AND (hidden OR stranger)"
+        left_out = {row[0] for row in db.execute(query, (album,))} - {message.person}
         apart = vectors.pairs(faces.apart(db, album))
         pairs = clustering.suggestions(
-            vectors.embeddings, vectors.people, vectors.photos, apart, vectors.statistics, vectors.scale
-        )
+            vectors.embeddings, vectors.people, vectors.photos, apart, vectors.statistics, vectors.scale,
+            poor=np.isin(vectors.ids, faces.in_the_background(db, album)), about=message.person,
+            clarity=vectors.clarity,
+        )  # fmt: skip
         suggested: list[AlbumSuggestion] = []
-        for one, other, similarity, settled in pairs:
+        for pair in pairs:
             if len(suggested) == message.limit:
                 break
-            if not hidden & {one, other}:
-                first, second = faces.some_people(db, album, (one, other))
-                suggested.append(AlbumSuggestion(first, second, similarity, settled))
+            if not left_out & {pair.first, pair.second}:
+                one, other = faces.some_people(db, album, (pair.first, pair.second))
+                suggested.append(AlbumSuggestion(one, other, pair.similarity, pair.faces, pair.poor))
         return AlbumSuggested(tuple(suggested))
 
     def recognise(self, album: int, message: AlbumRecognise) -> AlbumRecognised:
@@ -75,8 +81,10 @@ class GalleryBridge:
         """
         with self._db.reading() as db:
             vectors = self._vectors.of(db, album)
-            query = "SELECT id FROM people WHERE album_id = ? AND name IS NULL AND NOT hidden "
+            query = "SELECT id FROM people WHERE album_id = ? AND name IS NULL AND NOT hidden AND NOT stranger"
             nameless = {row[0] for row in db.execute(query, (album,))}
+        if message.people:
+            nameless &= set(message.people)
         numbers, group_of = np.unique(vectors.people, return_inverse=True)
         means = group_means(vectors.embeddings, group_of, len(numbers))
         matches = []
@@ -105,7 +113,7 @@ class GalleryBridge:
         with self._db.reading() as db:
             name = faces.person_row(db, album, message.person)["name"]
             if name is None:
-                raise BadRequest("only somebody with a name can be enrolled: label them first")
+                raise BadRequest("only a named person can be enrolled: label them first")
             rows = faces.best_faces(db, message.person, message.templates)
         left_out: list[AlbumLeftOut] = []
         templates = 0
@@ -123,7 +131,7 @@ class GalleryBridge:
         held = []
         for row in rows:
             with contextlib.suppress(FileNotFoundError):
-                held.append((row, self._originals.read(row["sha256"])))
+                held.append((row, self._stills.picture(row["sha256"], row["at"])))
         return held
 
 
@@ -132,9 +140,15 @@ def _enrolment(name: str, held: Sequence[_Held], accept: tuple[Acceptable, ...])
         name,
         images=tuple(photo for _, photo in held),
         labels=tuple(row["photo_name"][-MAX_LABEL:] for row, _ in held),
-        points=tuple((row["x"] + row["w"] / 2, row["y"] + row["h"] / 2) for row, _ in held),
+        points=tuple(_middle(row) for row, _ in held),
         accept=accept,
     )
+
+
+def _middle(row: sqlite3.Row) -> tuple[float, float]:
+    """Of a face in its picture."""
+    scale = scale_of(row["width"], row["height"], row["at"])
+    return scale * (row["x"] + row["w"] / 2), scale * (row["y"] + row["h"] / 2)
 
 
 def _held_at_once(rows: Sequence[sqlite3.Row]) -> Iterator[Sequence[sqlite3.Row]]:

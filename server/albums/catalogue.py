@@ -6,26 +6,38 @@ import sqlite3
 from dataclasses import dataclass
 
 from facewire.protocol.albums.collection import AlbumInfo
-from facewire.protocol.albums.looking import AlbumPhotoEntry, AlbumPhotos, AlbumPhotosListed
+from facewire.protocol.albums.looking import (
+    AlbumDay,
+    AlbumDays,
+    AlbumDaysListed,
+    AlbumFavourite,
+    AlbumFavourites,
+    AlbumPhotoEntry,
+    AlbumPhotos,
+    AlbumPhotosListed,
+)
 from facewire.protocol.text import counted
-from facewire.server.albums.database import now
 from facewire.server.albums.handling import handles
-from facewire.server.albums.limits import AlbumLimits
-from facewire.server.albums.names import album_name
+from facewire.server.albums.names import album_name, wanted_number, wanted_text
+from facewire.server.albums.settings import AlbumLimits
+from facewire.server.albums.times import when_taken
 from facewire.server.errors import AlreadyExists, BadRequest, OverLimit, UnknownAlbum
+from facewire.server.gallery.storage.connection import now
 from facewire.server.names import did_you_mean, harmless, tidy
 from facewire.server.vision.image import Header
 
 
 @dataclass(frozen=True, slots=True)
 class NewPhoto:
-    """A photo to add; `sha256`: of its bytes; `name`: as returned by `photo_name`."""
+    """A photo to add; `sha256`: of its bytes; `name`: as returned by `photo_name`; `modified`: by `file_time`."""
 
     name: str
     sha256: str
     size: int
     crc32: int
     header: Header
+    modified: str = ""
+    seconds: float | None = None  # of a video
 
 
 def album_id(db: sqlite3.Connection, name: str) -> int:
@@ -86,12 +98,16 @@ def add_photo(db: sqlite3.Connection, album: int, photo: NewPhoto, limits: Album
     check_quota(db, album, photo.size, limits)
     header = photo.header
     db.execute(
-        "INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (photo.sha256, photo.size, photo.crc32, header.format, header.width, header.height, now()),
+        "INSERT OR IGNORE INTO blobs (sha256, size, crc32, format, width, height, created, orientation) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (photo.sha256, photo.size, photo.crc32, header.format, header.width, header.height, now(), header.recorded),
     )
+    if photo.seconds is not None:
+        db.execute("INSERT OR IGNORE INTO videos VALUES (?, ?)", (photo.sha256, photo.seconds))
+    taken = when_taken(header.taken, photo.name, photo.modified)
     cursor = db.execute(
-        "INSERT INTO photos (album_id, sha256, name, added) VALUES (?, ?, ?, ?)",
-        (album, photo.sha256, photo.name, now()),
+        "INSERT INTO photos (album_id, sha256, name, added, taken, taken_from) VALUES (?, ?, ?, ?, ?, ?)",
+        (album, photo.sha256, photo.name, now(), taken.at, taken.source or ""),
     )
     return int(cursor.lastrowid or 0), False
 
@@ -150,12 +166,15 @@ def info(db: sqlite3.Connection, album: int, *, processing: bool) -> AlbumInfo:
     ).fetchone()
     people = db.execute(
         "SELECT count(*) FILTER (WHERE NOT hidden) AS shown, count(*) FILTER (WHERE hidden) AS hidden, "
-        "count(*) FILTER (WHERE NOT hidden AND name IS NOT NULL) AS named FROM people WHERE album_id = ?",
+        "count(*) FILTER (WHERE NOT hidden AND name IS NOT NULL) AS named, "
+        "count(*) FILTER (WHERE NOT hidden AND stranger) AS strangers FROM people WHERE album_id = ?",
         (album,),
     ).fetchone()
     undo = db.execute(
-        "SELECT done FROM events WHERE album_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", (album,)
+        "SELECT id, done FROM events WHERE album_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", (album,)
     ).fetchone()
+    settled = db.execute("SELECT settled FROM jobs WHERE album_id = ?", (album,)).fetchone()
+    looked_at = sum(count.values()) - count.get("waiting", 0)
     adding = "SELECT 1 FROM additions WHERE album_id = ? AND finished IS NULL"
     return AlbumInfo(
         album=head["name"],
@@ -173,12 +192,17 @@ def info(db: sqlite3.Connection, album: int, *, processing: bool) -> AlbumInfo:
         processing=processing,
         undo=None if undo is None else undo["done"],
         adding=db.execute(adding, (album,)).fetchone() is not None,
+        undo_event=None if undo is None else undo["id"],
+        processed=0 if settled is None else max(0, looked_at - settled[0]),  # photos may have been removed meanwhile
+        strangers=people["strangers"],
+        favourites=_favourites(db, album),
     )
 
 
 PHOTO_COLUMNS = (
-    "p.id, p.name, p.sha256, p.state, p.reason, b.size, b.width, b.height, "
-    "(SELECT count(*) FROM faces f WHERE f.photo_id = p.id) AS faces"
+    "p.id, p.name, p.sha256, p.state, p.reason, p.taken, p.taken_from, p.favourite, b.size, b.width, b.height, "
+    "(SELECT count(*) FROM faces f WHERE f.photo_id = p.id) AS faces, "
+    "(SELECT v.seconds FROM videos v WHERE v.sha256 = p.sha256) AS seconds"
 )
 
 
@@ -194,25 +218,104 @@ def photo_entry(row: sqlite3.Row) -> AlbumPhotoEntry:
         reason=row["reason"],
         faces=row["faces"],
         sha256=row["sha256"],
+        taken=row["taken"],
+        taken_from=row["taken_from"] or None,
+        seconds=row["seconds"],
+        favourite=bool(row["favourite"]),
     )
+
+
+DAY = "substr(p.taken, 1, 10)"
+_ORDER = {
+    "name": "p.name, p.id",
+    "taken": "p.taken IS NULL, substr(p.taken, 1, 19), p.name, p.id",
+    "days": f"p.taken IS NULL, {DAY} DESC, substr(p.taken, 1, 19), p.name, p.id",
+}
+
+
+def within_days(since: str, until: str) -> str:
+    """SQL, to be appended to a condition: photos of these days, :since and :until included; either may be empty."""
+    return (f" AND {DAY} >= :since" if since else "") + (f" AND {DAY} <= :until" if until else "")
+
+
+def photos_of_days(db: sqlite3.Connection, album: int, since: str, until: str) -> set[int]:
+    """The ids of the photos taken on these days or between them; either may be empty."""
+    values = {"album": album, "since": since, "until": until}
+    rows = db.execute(f"SELECT id FROM photos p WHERE p.album_id = :album{within_days(since, until)}", values)
+    return {row[0] for row in rows}
+
+
+@handles(AlbumDays)
+def days(db: sqlite3.Connection, album: int, message: AlbumDays) -> AlbumDaysListed:
+    """A page of days with photos, newest first, those of an unknown day last; and the total number of days."""
+    where, values = _chosen(album, message)
+    (total,) = db.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM photos p WHERE {where} GROUP BY {DAY})", values
+    ).fetchone()
+    rows = db.execute(
+        f"SELECT {DAY} AS day, count(*) AS photos, p.id, min(substr(p.taken, 1, 19)) FROM photos p WHERE {where} "
+        f"GROUP BY {DAY} ORDER BY day IS NULL, day DESC LIMIT :limit OFFSET :offset",
+        values,
+    )
+    return AlbumDaysListed(tuple(AlbumDay(row["day"], row["photos"], row["id"]) for row in rows), total)
+
+
+_WANTED = (
+    "p.id = :number OR contains(p.name, :wanted) "
+    "OR EXISTS (SELECT 1 FROM photo_names n WHERE n.photo_id = p.id AND contains(n.name, :wanted)) "
+    "OR p.id IN (SELECT f.photo_id FROM people n JOIN faces f ON f.person_id = n.id "
+    "WHERE n.album_id = :album AND NOT n.hidden AND contains(n.name, :wanted))"
+)
 
 
 @handles(AlbumPhotos)
 def photos(db: sqlite3.Connection, album: int, message: AlbumPhotos) -> AlbumPhotosListed:
-    """A page of photos, by name, and the total number."""
-    where, values = "p.album_id = ?", [album]
-    if message.show != "all":
-        where += f" AND p.state = '{message.show}'"  # one of five values that the protocol allows
-    if message.person is not None:
-        where += " AND p.id IN (SELECT photo_id FROM faces WHERE person_id = ?)"
-        values.append(message.person)
+    """A page of photos, and the total number."""
+    where, values = _chosen(album, message)
     (total,) = db.execute(f"SELECT count(*) FROM photos p WHERE {where}", values).fetchone()
     rows = db.execute(
         f"SELECT {PHOTO_COLUMNS} FROM photos p JOIN blobs b USING (sha256) WHERE {where} "
-        "ORDER BY p.name, p.id LIMIT ? OFFSET ?",
-        (*values, message.limit, message.offset),
+        f"ORDER BY {_ORDER[message.order]} LIMIT :limit OFFSET :offset",
+        values,
     )
     return AlbumPhotosListed(tuple(photo_entry(row) for row in rows), total)
+
+
+def _chosen(album: int, message: AlbumPhotos | AlbumDays) -> tuple[str, dict[str, object]]:
+    """SQL's condition for the photos that are asked for, and its values."""
+    where = "p.album_id = :album"
+    values: dict[str, object] = {
+        "album": album,
+        "person": message.person,
+        "wanted": wanted_text(message.contains),
+        "number": wanted_number(message.contains),
+        "since": message.since,
+        "until": message.until,
+        "limit": message.limit,
+        "offset": message.offset,
+    }
+    if message.show != "all":
+        where += f" AND p.state = '{message.show}'"  # one of five values that the protocol allows
+    if message.person is not None:
+        where += " AND p.id IN (SELECT photo_id FROM faces WHERE person_id = :person)"
+    if values["wanted"]:
+        where += f" AND ({_WANTED})"
+    if message.favourites:
+        where += " AND p.favourite"
+    return where + within_days(message.since, message.until), values
+
+
+@handles(AlbumFavourite, writing=True)
+def favourite(db: sqlite3.Connection, album: int, message: AlbumFavourite) -> AlbumFavourites:
+    """Mark photos, or take the mark away. Raises BadRequest."""
+    rows = [photo(db, album, number) for number in dict.fromkeys(message.photos)]
+    db.executemany("UPDATE photos SET favourite = ? WHERE id = ?", [(message.favourite, row["id"]) for row in rows])
+    return AlbumFavourites(_favourites(db, album))
+
+
+def _favourites(db: sqlite3.Connection, album: int) -> int:
+    (count,) = db.execute("SELECT count(*) FROM photos WHERE album_id = ? AND favourite", (album,)).fetchone()
+    return int(count)
 
 
 def photo(db: sqlite3.Connection, album: int, number: int) -> sqlite3.Row:
@@ -240,4 +343,4 @@ def remove_photos(db: sqlite3.Connection, album: int, numbers: tuple[int, ...]) 
 
 def _must_be_free(db: sqlite3.Connection, name: str) -> None:
     if db.execute("SELECT 1 FROM albums WHERE name = ?", (name,)).fetchone() is not None:
-        raise AlreadyExists(f"there is an album called {name} already")
+        raise AlreadyExists(f"an album called {name} already exists")

@@ -13,20 +13,26 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from facewire.server.albums import schema
 from facewire.server.errors import Busy, StartError
 from facewire.server.gallery.storage import lineage
-from facewire.server.gallery.storage.companions import settle
-from facewire.server.gallery.storage.connection import BUSY_TIMEOUT_MS, clear_place, configure, prepare_file, tighten
+from facewire.server.gallery.storage.connection import (
+    BUSY_TIMEOUT_MS,
+    clear_place,
+    configure,
+    prepare_file,
+    settle,
+    tighten,
+)
 from facewire.server.gallery.storage.footing import Footing
 from facewire.server.gallery.storage.schema import migrate, version_of
 from facewire.server.gallery.watch import Watch
+from facewire.server.names import contains, folded
 from facewire.server.spec import EmbeddingSpec
-from facewire.server.storage import database_errors, os_reason, reason_of
+from facewire.server.storage import Connection, database_errors, os_reason, reason_of
 
 OWNER_ONLY = 0o700
 """Mode of folders: other users of the machine must not read photographs and names."""
@@ -152,11 +158,6 @@ def spec_id(connection: sqlite3.Connection, spec: EmbeddingSpec) -> int:
     return int(row[0])
 
 
-def now() -> str:
-    """The current time in UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def _prepare(path: Path) -> None:
     """Makes sure that the file is an albums database, migrated to the current schema. Raises StartError."""
     if path.exists():
@@ -165,14 +166,14 @@ def _prepare(path: Path) -> None:
     else:
         clear_place(path)
         prepare_file(path)
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, factory=Connection, isolation_level=None)
     try:
         (mark,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if mark != schema.APPLICATION_ID and (mark or tables):
             raise StartError(f"{path} is not a database of albums: name another folder with --albums", exit_code=2)
         if version_of(connection) > len(schema.MIGRATIONS):
-            raise StartError(f"{path} is of a newer facewire: update this one")
+            raise StartError(f"{path} was written by a newer facewire: update facewire here")
         connection.execute("PRAGMA journal_mode = WAL")
         migrate(connection, schema.MIGRATIONS)
         # Not a migration: an older version can do without it.
@@ -190,7 +191,7 @@ def tighten_folder(folder: Path) -> None:
     """Removes all permissions of users who are neither the folder's owner nor in its group. Raises OSError."""
     if folder.stat().st_mode & 0o007:
         folder.chmod(OWNER_ONLY)
-        _log.warning("%s could be read by everybody on this machine: now only by its owner", folder)
+        _log.warning("%s was readable by everybody on this machine: now only by its owner", folder)
 
 
 def _unusable(root: Path, reason: str) -> AlbumsUnavailable:
@@ -198,7 +199,13 @@ def _unusable(root: Path, reason: str) -> AlbumsUnavailable:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
+    connection = sqlite3.connect(
+        path, factory=Connection, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000
+    )
     connection.row_factory = sqlite3.Row
+    # contains(name, folded text): for searching by a part of a name. NULL contains nothing.
+    connection.create_function("contains", 2, lambda name, wanted: name is not None and contains(name, wanted))
+    # folded(name): for sorting names as people look them up. NULL stays NULL.
+    connection.create_function("folded", 1, lambda name: None if name is None else folded(name), deterministic=True)
     configure(connection)
     return connection

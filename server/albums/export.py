@@ -1,13 +1,11 @@
 """Exports: ZIPs that are never written. Their layout is stored, and pieces are computed on request.
 
 So a ZIP takes no memory, no thread waits for a slow client, and a download can resume after a lost connection or a
-restart. Labels and sidecars are stored in one file per export.
+restart (export_reader.py). Labels and sidecars are stored in one file per export.
 """
 
 from __future__ import annotations
 
-import bisect
-import json
 import secrets
 import shutil
 import sqlite3
@@ -24,32 +22,43 @@ from facewire.protocol.albums.export import AlbumExport, AlbumExported, AlbumExp
 from facewire.protocol.albums.looking import AlbumFaceEntry
 from facewire.protocol.albums.search import Together
 from facewire.server.albums import catalogue, faces
-from facewire.server.albums.database import OWNER_ONLY, Database, now
-from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.copies import Copy, copy_with
+from facewire.server.albums.database import OWNER_ONLY, Database
+from facewire.server.albums.export_reader import ExportReader
+from facewire.server.albums.headers import Headers
 from facewire.server.albums.names import FileNames
 from facewire.server.albums.originals import Originals
 from facewire.server.albums.search import Search
-from facewire.server.albums.sidecars import ExportedPhoto, as_json, as_xmp
+from facewire.server.albums.settings import AlbumLimits
+from facewire.server.albums.sidecars import ExportedPhoto, LabelsFile, as_json, as_xmp
 from facewire.server.albums.zip_layout import Stored, end_records
 from facewire.server.errors import BadRequest
+from facewire.server.gallery.storage.connection import now
+from facewire.server.vision.image import UPRIGHT
 
 _KEPT_FOR = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of the ZIP and where its bytes come from: an original's sha256, or an offset in the export's own file."""
+    """A file of the ZIP and where its bytes come from: an original's sha256, or an offset in the export's own file; or
+    both: `own_size` bytes from there, and then the original without as many as `skipped`."""
 
     stored: Stored
     sha256: str | None
     own_at: int | None
+    own_size: int = 0
+    skipped: int = 0
 
 
 class Exports:
     """Prepares and reads exports. Thread-safe."""
 
-    def __init__(self, root: Path, db: Database, originals: Originals, search: Search, limits: AlbumLimits) -> None:
+    def __init__(
+        self, root: Path, db: Database, originals: Originals, search: Search, headers: Headers, limits: AlbumLimits
+    ) -> None:
         self._search = search
+        self._headers = headers
         self._folder = root / "exports"
         self._folder.mkdir(exist_ok=True, mode=OWNER_ONLY)
         self._db = db
@@ -63,8 +72,14 @@ class Exports:
         probes = search.probes(message.wanted) if message.wanted else []
 
         def choose(db: sqlite3.Connection) -> Iterable[int]:
+            if not (message.since or message.until):
+                return selected(db)
+            days = catalogue.photos_of_days(db, album, message.since, message.until)
+            return [photo for photo in selected(db) if photo in days]
+
+        def selected(db: sqlite3.Connection) -> Iterable[int]:
             if message.wanted:
-                return search.photos(db, album, message.wanted, probes, message.together)
+                return search.photos(db, album, message, probes)
             if message.people:
                 return _with_people(db, album, message.people, message.together)
             if message.photos:
@@ -75,18 +90,35 @@ class Exports:
         with self._db.reading() as db:
             names = [faces.person_row(db, album, person)["name"] for person in message.people]
             parts = [_album_name(db, album), *(name for name in names if name)]
-        return self.prepare(album, FileNames().take(f"{' - '.join(parts)}.zip"), choose, sidecars=message.sidecars)
+        name = FileNames().take(f"{' - '.join(parts)}.zip")
+        return self.prepare(album, name, choose, sidecars=message.sidecars, embedded=message.embedded)
 
     def prepare(
-        self, album: int, name: str, choose: Callable[[sqlite3.Connection], Iterable[int]], *, sidecars: bool
+        self,
+        album: int,
+        name: str,
+        choose: Callable[[sqlite3.Connection], Iterable[int]],
+        *,
+        sidecars: bool,
+        embedded: bool = False,
     ) -> AlbumExported:
         """Prepares a ZIP called `name` of the photos that `choose` returns. Raises whatever `choose` raises."""
         self._sweep(keep=self._limits.exports - 1)
         token = secrets.token_hex(16)
+        if sidecars:
+            with self._db.reading() as reader:
+                chosen = list(choose(reader))
+            self._headers.complete(chosen)
         with self._db.reading() as reader, (self._folder / token).open("xb") as own:
-            layout = _Layout(own)
+            layout = _Layout(own, self._originals if embedded else None)
             exported = _photos(reader, album, choose(reader))
             files = layout.with_labels(reader, album, exported) if sidecars else layout.originals(exported)
+            rows: Iterable[tuple[object, ...]] = (
+                (n, *_row(file), central_at, file.own_size, file.skipped)
+                for n, file, central_at in layout.numbered(files)
+            )
+            if embedded:  # some milliseconds a photo, in which others may write
+                rows = list(rows)
             with self._db.writing() as db:
                 catalogue.must_exist(db, album)
                 export = db.execute(
@@ -95,8 +127,8 @@ class Exports:
                     (token, album, name, now()),
                 ).lastrowid
                 db.executemany(
-                    "INSERT INTO export_files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    ((export, n, *_row(file), central_at) for n, file, central_at in layout.numbered(files)),
+                    "INSERT INTO export_files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    ((export, *row) for row in rows),
                 )
                 own.flush()
                 db.execute(
@@ -104,19 +136,19 @@ class Exports:
                     (layout.files, layout.at, layout.directory_size, export),
                 )
         size = layout.at + layout.directory_size + len(end_records(layout.files, layout.at, layout.directory_size))
-        return AlbumExported(token, name, size, layout.files)
+        return AlbumExported(token, name, size, layout.files, layout.embedded, layout.beside)
 
     def read(self, message: AlbumExportRead) -> AlbumExportPiece:
         """A piece of the ZIP and the total size. Raises BadRequest for an unknown export."""
         with self._db.reading() as db:
             row = db.execute("SELECT * FROM exports WHERE token = ?", (message.export,)).fetchone()
             if row is None:
-                raise BadRequest("there is no such export (any more): an export is kept for a day; make another")
-            reader = _Reader(db, row, self._originals, self._folder / message.export)
+                raise BadRequest("there is no such export, or it has expired (they are kept for a day): make another")
+            reader = ExportReader(db, row, self._originals, self._folder / message.export)
             try:
                 return AlbumExportPiece(b"".join(reader.pieces(message.offset, message.size)), reader.size)
             except (OSError, EOFError) as error:
-                raise BadRequest("the export's photos are not all there any more: make another") from error
+                raise BadRequest("some of the export's photos are gone: make another") from error
 
     def _sweep(self, keep: int) -> None:
         """Deletes exports older than a day, the oldest of too many, and files that belong to none."""
@@ -132,9 +164,13 @@ class Exports:
 
 
 class _Layout:
-    """Lays files out one after the other. `at`: offset of the next file, and finally of the central directory."""
+    """Lays files out one after the other. `at`: offset of the next file, and finally of the central directory;
+    `embedded`, `beside`: the photos whose names are in them, and in a file beside them."""
 
-    def __init__(self, own: BinaryIO) -> None:
+    def __init__(self, own: BinaryIO, embedding: Originals | None) -> None:
+        """`embedding`: write names into copies of these, where their format takes them."""
+        self._embedding = embedding
+        self.embedded = self.beside = 0
         self.at = 0
         self.files = 0
         self.directory_size = 0
@@ -153,13 +189,20 @@ class _Layout:
         """Every photo, with an XMP file if it has names, and labels.json at the end."""
         labels_path = self._names.take("labels.json")
         with tempfile.TemporaryFile() as file:
-            labels = _LabelsFile(file)
+            labels = LabelsFile(file)
             for photo, row in photos:
                 named = replace(photo, path=self._names.take(photo.path, row["format"]))
+                xmp = as_xmp(named) if named.people else None
+                copy = None if xmp is None else self._copy(row, xmp)
+                self.embedded += copy is not None
+                self.beside += xmp is not None and copy is None
+                labels.add(as_json(named, "embedded" if copy else "sidecar" if xmp else None))
+                if copy is not None:
+                    yield self._copied(named.path, row, copy)
+                    self._own.write(copy.head)
+                    continue
                 yield self._original(named.path, row)
-                labels.add(as_json(named))
-                if named.people:
-                    xmp = as_xmp(named)
+                if xmp is not None:
                     yield self._own_file(self._names.take(f"{named.path}.xmp"), len(xmp), zlib.crc32(xmp))
                     self._own.write(xmp)
             head: dict[str, object] = {
@@ -180,8 +223,23 @@ class _Layout:
             self.directory_size += file.stored.central_size
 
     def _original(self, path: str, row: sqlite3.Row) -> _File:
-        stamp = datetime.fromisoformat(row["added"]).replace(tzinfo=None)
-        return self._place(Stored(path, row["size"], row["crc32"], stamp, self.at), row["sha256"], None)
+        return self._place(Stored(path, row["size"], row["crc32"], _added(row), self.at), row["sha256"], None)
+
+    def _copy(self, row: sqlite3.Row, xmp: bytes) -> Copy | None:
+        """The photo with its names in it; None where that isn't wanted, or can't be done. Raises BadRequest."""
+        if self._embedding is None:
+            return None
+        try:
+            return copy_with(self._embedding.path(row["sha256"]), row["size"], row["crc32"], xmp)
+        except FileNotFoundError as error:
+            raise BadRequest("some of the photos are gone: try again") from error
+
+    def _copied(self, path: str, row: sqlite3.Row, copy: Copy) -> _File:
+        """A copy, whose head the caller appends to the export's own file next."""
+        stored = Stored(path, copy.size, copy.crc32, _added(row), self.at)
+        return replace(
+            self._place(stored, row["sha256"], self._own.tell()), own_size=len(copy.head), skipped=copy.skipped
+        )
 
     def _own_file(self, path: str, size: int, crc32: int) -> _File:
         """A file whose bytes the caller appends to the export's own file next."""
@@ -192,93 +250,8 @@ class _Layout:
         return _File(stored, sha256, own_at)
 
 
-class _Reader:
-    """Computes the bytes of one export."""
-
-    def __init__(self, db: sqlite3.Connection, row: sqlite3.Row, originals: Originals, own: Path) -> None:
-        self._db = db
-        self._id, self._files = row["id"], row["files"]
-        self._directory_at, self._directory_size = row["directory_at"], row["directory_size"]
-        self._end = end_records(self._files, self._directory_at, self._directory_size)
-        self._originals = originals
-        self._own = own
-        self.size = self._directory_at + self._directory_size + len(self._end)
-
-    def pieces(self, offset: int, size: int) -> Iterator[bytes]:
-        """Up to `size` bytes from `offset` on. Raises OSError, EOFError."""
-        until = min(offset + size, self.size)
-        end_at = self._directory_at + self._directory_size
-        number = self._number_at("at", offset) if offset < self._directory_at else 0
-        while offset < min(until, self._directory_at):
-            piece = self._of_file(self._file(number), offset, until)
-            yield piece
-            offset += len(piece)
-            number += 1
-        number = self._number_at("central_at", offset - self._directory_at) if offset < min(until, end_at) else 0
-        while offset < min(until, end_at):
-            file = self._file(number)
-            header = _stored(file).central_header()
-            within = offset - self._directory_at - file["central_at"]
-            piece = header[within : within + until - offset]
-            yield piece
-            offset += len(piece)
-            number += 1
-        if offset < until:
-            yield self._end[offset - end_at : until - end_at]
-
-    def _of_file(self, row: sqlite3.Row, offset: int, until: int) -> bytes:
-        """The bytes of one file, header included, as far as they lie between `offset` and `until`."""
-        file = _stored(row)
-        header = file.local_header()[offset - file.at : until - file.at] if offset < file.data_at else b""
-        start = max(offset, file.data_at) - file.data_at
-        count = min(until, file.end) - file.data_at - start
-        if count <= 0:
-            return header
-        path = self._own if row["sha256"] is None else self._originals.path(row["sha256"])
-        with path.open("rb") as source:
-            source.seek(start + (row["own_at"] or 0))
-            data = source.read(count)
-        if len(data) < count:
-            raise EOFError
-        return header + data
-
-    def _number_at(self, column: str, offset: int) -> int:
-        """The number of the last file whose `column` is at most `offset`."""
-        return bisect.bisect_right(range(self._files), offset, key=lambda n: self._file(n)[column]) - 1
-
-    def _file(self, number: int) -> sqlite3.Row:
-        row: sqlite3.Row = self._db.execute(
-            "SELECT * FROM export_files WHERE export_id = ? AND n = ?", (self._id, number)
-        ).fetchone()
-        return row
-
-
-class _LabelsFile:
-    """labels.json, written incrementally."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._size = 0
-        self._crc32 = 0
-        self._begun = False
-
-    def add(self, photo: dict[str, object]) -> None:
-        """Adds a photo."""
-        self._write(",\n" if self._begun else '{"photos": [\n')
-        self._begun = True
-        self._write(json.dumps(photo, ensure_ascii=False))
-
-    def end(self, head: dict[str, object]) -> tuple[int, int]:
-        """Finishes the file with `head`. Returns its size and CRC-32."""
-        self._write("" if self._begun else '{"photos": [')
-        self._write("],\n" + json.dumps(head, ensure_ascii=False, indent=1).removeprefix("{"))
-        return self._size, self._crc32
-
-    def _write(self, text: str) -> None:
-        data = text.encode()
-        self._file.write(data)
-        self._size += len(data)
-        self._crc32 = zlib.crc32(data, self._crc32)
+def _added(row: sqlite3.Row) -> datetime:
+    return datetime.fromisoformat(row["added"]).replace(tzinfo=None)
 
 
 def _with_people(db: sqlite3.Connection, album: int, people: Sequence[int], together: Together) -> list[int]:
@@ -297,15 +270,16 @@ def _with_people(db: sqlite3.Connection, album: int, people: Sequence[int], toge
 def _photos(db: sqlite3.Connection, album: int, numbers: Iterable[int]) -> Iterator[tuple[ExportedPhoto, sqlite3.Row]]:
     for number in numbers:
         row = db.execute(
-            f"SELECT {catalogue.PHOTO_COLUMNS}, b.format, b.crc32, p.added FROM photos p JOIN blobs b USING (sha256) "
-            "WHERE p.album_id = ? AND p.id = ?",
+            f"SELECT {catalogue.PHOTO_COLUMNS}, b.format, b.crc32, b.orientation, p.added "
+            "FROM photos p JOIN blobs b USING (sha256) WHERE p.album_id = ? AND p.id = ?",
             (album, number),
         ).fetchone()
         if row is None:
             raise BadRequest(f"the album has no photo {number}")
         others = db.execute("SELECT name FROM photo_names WHERE photo_id = ? ORDER BY name", (number,))
         names = tuple(chain((row["name"],), (other[0] for other in others)))
-        yield ExportedPhoto(row["name"], catalogue.photo_entry(row), names, _faces(db, number)), row
+        orientation = row["orientation"] or UPRIGHT  # of a photo that was added this very moment, by an older server
+        yield ExportedPhoto(row["name"], catalogue.photo_entry(row), names, _faces(db, number), orientation), row
 
 
 def _faces(db: sqlite3.Connection, photo: int) -> tuple[AlbumFaceEntry, ...]:
@@ -328,7 +302,3 @@ def _row(file: _File) -> tuple[object, ...]:
     stored = file.stored
     stamp = stored.stamp.isoformat(timespec="seconds")
     return stored.path, file.sha256, file.own_at, stored.size, stored.crc32, stamp, stored.at
-
-
-def _stored(row: sqlite3.Row) -> Stored:
-    return Stored(row["path"], row["size"], row["crc32"], datetime.fromisoformat(row["stamp"]), row["at"])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from facewire.protocol.asks import Asks
+from facewire.protocol.schema import Asks
 
 A = TypeVar("A")
 InTransaction = Callable[[sqlite3.Connection, int, Any], A]

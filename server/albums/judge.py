@@ -12,7 +12,7 @@ from facewire.server.gallery.search.cohort import Statistics
 
 
 class Judge(Protocol):
-    """Implemented by `recognition.judge.Judge`."""
+    """Implemented by `recognition.decision.Judge`."""
 
     @property
     def error_rate(self) -> float:

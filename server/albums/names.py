@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from facewire.protocol.formats import format_called
 from facewire.server.errors import BadRequest
-from facewire.server.names import harmless, objection, tidy
+from facewire.server.names import checked_name, folded, harmless, tidy
 
 LONGEST_ALBUM_NAME = 100
 LONGEST_PHOTO_NAME = 500  # characters, folders and all
@@ -22,15 +22,7 @@ _RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$
 
 def album_name(text: str) -> str:
     """`text` as an album name, normalised by `tidy`. Raises BadRequest if it can't be one."""
-    name = tidy(text)
-    if not name:
-        raise BadRequest("an album needs a name")
-    if len(name) > LONGEST_ALBUM_NAME:
-        raise BadRequest(f"an album's name has at most {LONGEST_ALBUM_NAME} characters, this one {len(name)}")
-    reason = objection(name)
-    if reason is not None:
-        raise BadRequest(f"an album's name {reason}")
-    return name
+    return checked_name(text, "an album", "an album's name", LONGEST_ALBUM_NAME, BadRequest)
 
 
 def photo_name(text: str) -> str:
@@ -44,6 +36,17 @@ def photo_name(text: str) -> str:
     while len("/".join(parts)) > LONGEST_PHOTO_NAME and len(parts) > 1:
         parts.pop(0)
     return "/".join(parts)[-LONGEST_PHOTO_NAME:]
+
+
+def wanted_text(typed: str) -> str:
+    """What somebody typed to search for, as SQL's `contains` takes it."""
+    return folded(tidy(typed))
+
+
+def wanted_number(typed: str) -> int:
+    """The number that somebody typed, in digits of any script; -1, which nothing has, if it is none."""
+    text = wanted_text(typed)
+    return int(text) if text.isdecimal() and len(text) < 16 else -1
 
 
 class FileNames:

@@ -35,7 +35,7 @@ class PoisonGuard:
         return tuple(self._deaths)
 
     @property
-    def culprits(self) -> tuple[str, ...]:
+    def poisonous(self) -> tuple[str, ...]:
         """Suspects during which it died MOST_DEATHS times in a row."""
         return tuple(sha256 for sha256, deaths in self._deaths.items() if deaths >= MOST_DEATHS)
 

@@ -12,7 +12,7 @@ from facewire.server.albums import clustering, faces
 from facewire.server.albums.database import Database
 from facewire.server.albums.vectors import Vectors, VectorStore
 
-_DESCRIBED = "SELECT id FROM people WHERE album_id = ? AND (name IS NOT NULL OR hidden)"
+_DESCRIBED = "SELECT id FROM people WHERE album_id = ? AND (name IS NOT NULL OR hidden OR stranger)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,11 @@ class _Now:
     placed: bool
 
 
-def regroup(db: Database, album: int, store: VectorStore) -> int:
+def regroup(db: Database, album: int, store: VectorStore, *, settle: bool = True) -> int:
     """Clusters an album. Returns how many faces were reassigned.
+
+    Without `settle`, only new faces are given to people, and provisionally: when it settles, they are clustered anew
+    with all that came later, so that people don't depend on the order in which photos arrived.
 
     The computation holds no lock and may take minutes. Corrections made meanwhile are kept: faces changed since are
     left alone, and faces that must stay apart never end up with one person.
@@ -37,19 +40,21 @@ def regroup(db: Database, album: int, store: VectorStore) -> int:
         return 0
     fixed = _with_described(before, described)
     labels = clustering.cluster(
-        before.embeddings, before.photos, before.people, fixed, apart, before.statistics, before.scale
-    )
+        before.embeddings, before.photos, before.people, fixed, apart, before.statistics, before.scale,
+        loose=before.loose if settle else None, clarity=before.clarity,
+    )  # fmt: skip
     with db.writing() as writer:
-        changed = _apply(writer, album, before, labels)
+        changed = _apply(writer, album, before, labels, settle=settle)
         keep_apart(writer, album)
         drop_empty(writer, album)
     return changed
 
 
 def _with_described(before: Vectors, described: list[int]) -> NDArray[np.bool_]:
-    """The faces that clustering may not move: those placed by users, and one of every person who is named or hidden.
+    """The faces that clustering may not move: those placed by users, and one of everybody who is named, hidden or a
+    stranger.
 
-    A named or hidden person may have lost all its placed faces, moved or removed with their photos. Fixing one face
+    Such a person may have lost all its placed faces, moved or removed with their photos. Fixing one face
     keeps the rest under that name, instead of letting them join somebody who has a placed face.
     """
     fixed = before.placed.copy()
@@ -89,7 +94,7 @@ def drop_empty(db: sqlite3.Connection, album: int) -> None:
     )
 
 
-def _apply(db: sqlite3.Connection, album: int, before: Vectors, labels: NDArray[np.int64]) -> int:
+def _apply(db: sqlite3.Connection, album: int, before: Vectors, labels: NDArray[np.int64], *, settle: bool) -> int:
     current = {
         row[0]: _Now(row[1], bool(row[2]))
         for row in db.execute(
@@ -105,7 +110,7 @@ def _apply(db: sqlite3.Connection, album: int, before: Vectors, labels: NDArray[
     for face, was, placed, label in zip(
         before.ids.tolist(), before.people.tolist(), before.placed.tolist(), labels.tolist(), strict=True
     ):
-        if placed or current.get(face) != _Now(was, placed) or label == was:
+        if placed or current.get(face) != _Now(was, placed) or label == was or (was >= 0 and not settle):
             continue
         if label in settled:
             if label not in known:
@@ -115,6 +120,9 @@ def _apply(db: sqlite3.Connection, album: int, before: Vectors, labels: NDArray[
             if label not in number_of:
                 number_of[label] = new_person(db, album)
             target = number_of[label]
-        updates.append((target, face))
-    db.executemany("UPDATE faces SET person_id = ? WHERE id = ?", updates)
+        updates.append((target, not settle, face))
+    db.executemany("UPDATE faces SET person_id = ?, provisional = ? WHERE id = ?", updates)
+    if settle:
+        ids = ((face,) for face in before.ids[before.loose].tolist())
+        db.executemany("UPDATE faces SET provisional = 0 WHERE id = ?", ids)
     return len(updates)

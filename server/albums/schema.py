@@ -118,4 +118,116 @@ def _remember_additions(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_tables, _remember_additions)
+def _add_callers(connection: sqlite3.Connection) -> None:
+    # By which token, and from where; empty for events of before. undone_: the same of who undid it.
+    for column in ("token", "address", "undone_token", "undone_address"):
+        connection.execute(f"ALTER TABLE events ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
+
+
+def _add_orientation(connection: sqlite3.Connection) -> None:
+    # `Header.recorded`; NULL in blobs of before, until somebody needs it.
+    connection.execute("ALTER TABLE blobs ADD COLUMN orientation INTEGER")
+
+
+def _add_videos(connection: sqlite3.Connection) -> None:
+    # Originals that are videos, and their length; faces found in one: at which second of it, and from when to when that
+    # person is seen (JSON). Tables of their own, as few originals are videos.
+    connection.execute(
+        "CREATE TABLE videos (sha256 TEXT PRIMARY KEY REFERENCES blobs(sha256) ON DELETE CASCADE, "
+        "seconds REAL NOT NULL) WITHOUT ROWID"
+    )
+    connection.execute(
+        "CREATE TABLE video_faces (detection_id INTEGER PRIMARY KEY REFERENCES detections(id) ON DELETE CASCADE, "
+        "at REAL NOT NULL, seen TEXT NOT NULL)"
+    )
+
+
+def _add_times(connection: sqlite3.Connection) -> None:
+    # `Taken`; taken_from is NULL in photos of before until their files were looked at, and '' where nobody knows.
+    connection.execute("ALTER TABLE photos ADD COLUMN taken TEXT")
+    connection.execute("ALTER TABLE photos ADD COLUMN taken_from TEXT")
+    connection.execute("CREATE INDEX photos_by_time ON photos (album_id, taken)")
+
+
+def _add_drawn_faces(connection: sqlite3.Connection) -> None:
+    # Detections that users drew, each in one photo only; others are shared by all photos of the same bytes. An empty
+    # embedding: no face can be made out there. Their detections go with the photo, those that undo may need too.
+    connection.execute(
+        "CREATE TABLE drawn (detection_id INTEGER PRIMARY KEY REFERENCES detections(id) ON DELETE CASCADE, "
+        "photo_id INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE)"
+    )
+    connection.execute("CREATE INDEX drawn_by_photo ON drawn (photo_id)")
+    connection.execute(
+        "CREATE TRIGGER drawn_removed AFTER DELETE ON drawn BEGIN "
+        "DELETE FROM detections WHERE id = old.detection_id; END"
+    )
+
+
+def _add_regions(connection: sqlite3.Connection) -> None:
+    # Names from photos' metadata, until the faces have been found; in pixels of the photo as shown. metadata: does an
+    # addition take them?
+    connection.execute(
+        "CREATE TABLE regions (photo_id INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE, n INTEGER NOT NULL, "
+        "name TEXT NOT NULL, x REAL NOT NULL, y REAL NOT NULL, w REAL NOT NULL, h REAL NOT NULL, "
+        "PRIMARY KEY (photo_id, n)) WITHOUT ROWID"
+    )
+    connection.execute("ALTER TABLE additions ADD COLUMN metadata INTEGER NOT NULL DEFAULT 0")
+
+
+def _add_copies(connection: sqlite3.Connection) -> None:
+    # A file that is partly ours: the first own_size bytes from own_at on, then the original without as many as skipped.
+    connection.execute("ALTER TABLE export_files ADD COLUMN own_size INTEGER NOT NULL DEFAULT 0")
+    connection.execute("ALTER TABLE export_files ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0")
+
+
+def _remember_progress(connection: sqlite3.Connection) -> None:
+    # How many photos of the album were not waiting when it was asked to be processed.
+    connection.execute("ALTER TABLE jobs ADD COLUMN settled INTEGER NOT NULL DEFAULT 0")
+
+
+def _add_provisional(connection: sqlite3.Connection) -> None:
+    # Of a face: its person was found while more photos were to come. Of a job: it ends with people settled.
+    connection.execute("ALTER TABLE faces ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0")
+    connection.execute("ALTER TABLE jobs ADD COLUMN settles INTEGER NOT NULL DEFAULT 1")
+
+
+def _add_sharpness(connection: sqlite3.Connection) -> None:
+    # Of a face, as `FaceQuality`; NULL in faces of before, and of videos.
+    connection.execute("ALTER TABLE detections ADD COLUMN sharpness REAL")
+
+
+def _add_strangers(connection: sqlite3.Connection) -> None:
+    # People whom nobody knows, according to a user.
+    connection.execute("ALTER TABLE people ADD COLUMN stranger INTEGER NOT NULL DEFAULT 0")
+
+
+def _add_favourites(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE photos ADD COLUMN favourite INTEGER NOT NULL DEFAULT 0")
+    connection.execute("CREATE INDEX favourites ON photos (album_id) WHERE favourite")
+
+
+def _add_video_uploads(connection: sqlite3.Connection) -> None:
+    # What is uploaded, "zip" or "video". Of an addition that is a video, what `Ingest.add` takes; its result, as JSON,
+    # is in `reached`.
+    connection.execute("ALTER TABLE uploads ADD COLUMN kind TEXT NOT NULL DEFAULT 'zip'")
+    for column in ("name", "modified"):
+        connection.execute(f"ALTER TABLE additions ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    _create_tables,
+    _remember_additions,
+    _add_callers,
+    _add_orientation,
+    _add_videos,
+    _add_times,
+    _add_drawn_faces,
+    _add_regions,
+    _add_copies,
+    _remember_progress,
+    _add_provisional,
+    _add_sharpness,
+    _add_strangers,
+    _add_favourites,
+    _add_video_uploads,
+)

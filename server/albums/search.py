@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facewire.protocol.albums.export import AlbumExport
 from facewire.protocol.albums.search import (
     AlbumFound,
     AlbumFoundPhoto,
@@ -18,14 +20,17 @@ from facewire.protocol.albums.search import (
     AlbumSearch,
     AlbumWanted,
     AlbumWantedSeen,
+    ShowFound,
     Together,
 )
+from facewire.protocol.errors import UnsupportedOp
 from facewire.protocol.text import counted
 from facewire.server.albums import catalogue, faces
 from facewire.server.albums.database import Database
+from facewire.server.albums.describing import Describing
 from facewire.server.albums.judge import Judge
-from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.pictures import look_at
+from facewire.server.albums.settings import AlbumLimits
 from facewire.server.albums.vectors import Vectors, VectorStore, group_means, group_statistics
 from facewire.server.errors import BadRequest, NoFace, OverLimit
 from facewire.server.vision.engine import Engine
@@ -44,7 +49,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Hits:
-    """One wanted person's result, per row of the vectors: similarity, whether the face matches, and whether by its own
+    """One wanted person's result, per row of the view: similarity, whether the face matches, and whether by its own
     similarity rather than its person's."""
 
     similarity: Floats
@@ -67,8 +72,18 @@ class Hit:
 class Search:
     """Stateless and thread-safe."""
 
-    def __init__(self, db: Database, vectors: VectorStore, engine: Engine, judge: Judge, limits: AlbumLimits) -> None:
+    def __init__(
+        self,
+        db: Database,
+        vectors: VectorStore,
+        engine: Engine,
+        judge: Judge,
+        limits: AlbumLimits,
+        describing: Describing | None = None,
+    ) -> None:
+        """`describing` None: no search by text."""
         self._db = db
+        self._describing = describing
         self._vectors = vectors
         self._engine = engine
         self._judge = judge
@@ -84,13 +99,20 @@ class Search:
         return [self._probe(one) for one in wanted]
 
     def search(self, album: int, message: AlbumSearch) -> AlbumFound:
-        """A page of results. Raises as `probes`; UnknownPerson or BadRequest for people or faces not in the album."""
+        """A page of results. Raises as `probes`; UnknownPerson or BadRequest for people or faces not in the album;
+        UnsupportedOp for a text, without a model for it."""
+        text = self._text(message.text)
         probes = self.probes(message.wanted)
         with self._db.reading() as db:
             view = _View(db, album, self._vectors.of(db, album), self._judge)
             hits = [view.hits(view.completed(probe, one)) for probe, one in zip(probes, message.wanted, strict=True)]
             found = view.photos(hits, message.together)
-            shown = [hit for hit in found if message.show == "all" or hit.solo == (message.show == "solo")]
+            if text is not None:
+                found = view.ranked(found if message.wanted else None, text(db, album))
+            if message.since or message.until:
+                days = catalogue.photos_of_days(db, album, message.since, message.until)
+                found = [hit for hit in found if hit.photo in days]
+            shown = _shown(found, message.show)
             page = shown[message.offset : message.offset + message.limit]
             photos = tuple(view.found_photo(hit, hits) for hit in page)
         solo = sum(hit.solo for hit in found)
@@ -100,13 +122,21 @@ class Search:
         )
         return AlbumFound(photos, len(shown), solo, len(found) - solo, seen, self._judge.error_rate)
 
-    def photos(
-        self, db: sqlite3.Connection, album: int, wanted: Sequence[AlbumWanted], probes: list[Probe], together: Together
-    ) -> list[int]:
-        """The ids of all photos found, most similar first."""
+    def photos(self, db: sqlite3.Connection, album: int, message: AlbumExport, probes: list[Probe]) -> list[int]:
+        """The ids of all photos found that are shown, most similar first; of any day."""
         view = _View(db, album, self._vectors.of(db, album), self._judge)
-        hits = [view.hits(view.completed(probe, one)) for probe, one in zip(probes, wanted, strict=True)]
-        return [hit.photo for hit in view.photos(hits, together)]
+        hits = [view.hits(view.completed(probe, one)) for probe, one in zip(probes, message.wanted, strict=True)]
+        return [hit.photo for hit in _shown(view.photos(hits, message.together), message.show)]
+
+    def _text(self, text: str) -> Callable[[sqlite3.Connection, int], dict[int, float]] | None:
+        """What tells how similar photos are to this text; None if there is no text."""
+        if not text.strip():
+            return None
+        if self._describing is None:
+            raise UnsupportedOp(
+                "this server has no model for searching by text; its owner can name one (--clip, docs/text-search.md)"
+            )
+        return partial(self._describing.similarities, wanted=self._describing.wanted(text))
 
     def _probe(self, wanted: AlbumWanted) -> Probe:
         seen, embeddings = [], []
@@ -128,13 +158,19 @@ class Search:
             )
         used = [face for number, face in enumerate(found) if number not in sample.leave_out]
         if not used:
-            raise NoFace("a sample shows no face, or all of them are left out: send a picture that shows who is wanted")
+            raise NoFace("a sample shows no face, or all its faces are left out: send a picture of the person to find")
         seen = tuple(AlbumSampleFace(face.box, number not in sample.leave_out) for number, face in enumerate(found))
         return seen, self._engine.templates([face.crop for face in used])
 
 
+def _shown(found: list[Hit], show: ShowFound) -> list[Hit]:
+    """Of the photos found, all, or those of one face, or of more."""
+    return [hit for hit in found if show == "all" or hit.solo == (show == "solo")]
+
+
 class _View:
-    """A snapshot of an album."""
+    """A snapshot of an album. Its rows are those of the vectors, followed by the faces without an embedding, which are
+    found by the person whom a user said they are."""
 
     def __init__(self, db: sqlite3.Connection, album: int, vectors: Vectors, judge: Judge) -> None:
         self._db = db
@@ -145,7 +181,11 @@ class _View:
         self._people = numbers
         self._means = group_means(vectors.embeddings, self._person_of, len(numbers))
         self._statistics = group_statistics(vectors.statistics, self._person_of, len(numbers))
-        photo_numbers, counts = np.unique(vectors.photos, return_counts=True)
+        unseen = np.array(faces.without_embedding(db, album), np.int64).reshape(-1, 3)
+        self._ids = np.concatenate([vectors.ids, unseen[:, 0]])
+        self._photos = np.concatenate([vectors.photos, unseen[:, 1]])
+        self._whose = np.concatenate([vectors.people, unseen[:, 2]])
+        photo_numbers, counts = np.unique(self._photos, return_counts=True)
         self._faces_in = dict(zip(photo_numbers.tolist(), counts.tolist(), strict=True))
 
     def completed(self, probe: Probe, wanted: AlbumWanted) -> Probe:
@@ -161,22 +201,24 @@ class _View:
         """A face matches if its own similarity, or that of its person's mean, reaches the threshold."""
         vectors = self._vectors
         count = len(vectors.ids)
-        wanted_person = np.isin(vectors.people, np.array(probe.people, np.int64))
-        similarity = np.full(count, -1.0, np.float32)
+        wanted_person = np.isin(self._whose, np.array(probe.people, np.int64))
+        similarity = np.full(len(self._ids), -1.0, np.float32)
         by_person = wanted_person
         # Every probe is another chance for a stranger to match somebody here.
         strangers = int(np.count_nonzero(vectors.people < 0))
         comparisons = max(1, (len(self._people) + strangers) * max(1, len(probe.embeddings)))
         threshold = self._judge.threshold_among(comparisons)
         if len(probe.embeddings) and count:
-            similarity = self._judge.similarities(probe.embeddings, vectors.embeddings, vectors.statistics).max(axis=0)
+            found = self._judge.similarities(probe.embeddings, vectors.embeddings, vectors.statistics).max(axis=0)
+            similarity[:count] = found
             means = self._judge.similarities(probe.embeddings, self._means, self._statistics).max(axis=0)
-            by_person = wanted_person | ((means >= threshold) & (self._people >= 0))[self._person_of]
+            by_person = wanted_person | np.isin(self._whose, self._people[(means >= threshold) & (self._people >= 0)])
         if wanted_person.any():  # people given by id: their faces get their similarity to the person's mean
-            own = np.einsum("nd,nd->n", vectors.embeddings, self._means[self._person_of])
+            own = np.zeros(len(similarity), np.float32)
+            own[:count] = np.einsum("nd,nd->n", vectors.embeddings, self._means[self._person_of])
             similarity = np.where(wanted_person, np.maximum(similarity, own), similarity)
         by_face = (similarity >= threshold) & ~wanted_person
-        nearest = float(similarity.max()) if count else None
+        nearest = float(similarity.max()) if len(similarity) else None
         return _Hits(similarity, by_face | by_person, by_face, nearest, threshold)
 
     def photos(self, hits: Sequence[_Hits], together: Together) -> list[Hit]:
@@ -184,7 +226,7 @@ class _View:
         rows: dict[int, list[list[int]]] = {}
         for place, hit in enumerate(hits):
             for row in np.flatnonzero(hit.matched).tolist():
-                rows.setdefault(int(self._vectors.photos[row]), [[] for _ in hits])[place].append(row)
+                rows.setdefault(int(self._photos[row]), [[] for _ in hits])[place].append(row)
         found = []
         for photo, matched in rows.items():
             if together == "all" and not all(matched):
@@ -196,6 +238,13 @@ class _View:
             found.append(Hit(photo, similarity, self._faces_in[photo] == 1, tuple(map(tuple, matched))))
         return sorted(found, key=lambda hit: (-hit.similarity, hit.photo))
 
+    def ranked(self, found: Sequence[Hit] | None, similarities: Mapping[int, float]) -> list[Hit]:
+        """Those of `found` (None: of all photos) that have a similarity to a text, by it; ties by id."""
+        if found is None:
+            found = [Hit(photo, 0.0, self._faces_in.get(photo) == 1, ()) for photo in similarities]
+        ranked = [replace(hit, similarity=similarities[hit.photo]) for hit in found if hit.photo in similarities]
+        return sorted(ranked, key=lambda hit: (-hit.similarity, hit.photo))
+
     def found_photo(self, hit: Hit, hits: Sequence[_Hits]) -> AlbumFoundPhoto:
         """A hit in the form of the answer."""
         matches = [self._match(row, wanted, hits[wanted]) for wanted, rows in enumerate(hit.rows) for row in rows]
@@ -203,7 +252,7 @@ class _View:
         return AlbumFoundPhoto(entry, hit.similarity, hit.solo, tuple(matches))
 
     def _match(self, row: int, wanted: int, hits: _Hits) -> AlbumMatch:
-        entry = faces.face_entry(faces.face(self._db, self._album, int(self._vectors.ids[row])))
+        entry = faces.face_entry(faces.face(self._db, self._album, int(self._ids[row])))
         by_face = bool(hits.by_face[row])
         similarity = float(hits.similarity[row])
         return AlbumMatch(entry.face, entry.box, wanted, similarity, entry.person, "face" if by_face else "person")

@@ -15,7 +15,7 @@ _CENTRAL = struct.Struct("<4s4B4H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR64 = struct.Struct("<4sLQL")
-_FAR = struct.Struct("<2HQ")  # the ZIP64 extra field of a file that begins beyond 4 GiB
+_EXTRA64 = struct.Struct("<2H")  # the ZIP64 extra field's head: it holds what doesn't fit the header, 8 bytes each
 
 _UTF8 = 0x800
 _FROM_UNIX = 3
@@ -26,7 +26,7 @@ _MOST = 0xFFFF
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file in a ZIP: under 4 GiB, with a relative name and forward slashes. `at`: offset of its local header."""
+    """A file in a ZIP, with a relative name and forward slashes. `at`: offset of its local header."""
 
     path: str
     size: int
@@ -37,7 +37,7 @@ class Stored:
     @property
     def data_at(self) -> int:
         """The offset of its bytes."""
-        return self.at + _LOCAL.size + len(self.path.encode())
+        return self.at + len(self.local_header())
 
     @property
     def end(self) -> int:
@@ -46,31 +46,38 @@ class Stored:
 
     def local_header(self) -> bytes:
         """The header in front of its bytes."""
-        name = self.path.encode()
-        return (
-            _LOCAL.pack(b"PK\x03\x04", 20, _UTF8, 0, *_dos(self.stamp), self.crc32, self.size, self.size, len(name), 0)
-            + name
-        )
+        name, (size, version), extra = self.path.encode(), self._sized, self._extra()
+        numbers = self.crc32, size, size, len(name), len(extra)
+        return _LOCAL.pack(b"PK\x03\x04", version, _UTF8, 0, *_dos(self.stamp), *numbers) + name + extra
 
     @property
     def central_size(self) -> int:
         """The size of its entry in the central directory, in bytes."""
-        return _CENTRAL.size + len(self.path.encode()) + (_FAR.size if self.at >= _LARGEST else 0)
+        return _CENTRAL.size + len(self.path.encode()) + len(self._extra(self.at))
 
     def central_header(self) -> bytes:
         """Its entry in the central directory."""
-        name = self.path.encode()
-        far = self.at >= _LARGEST
-        extra = _FAR.pack(1, 8, self.at) if far else b""
-        version = 45 if far else 20
+        name, size, extra = self.path.encode(), self._sized[0], self._extra(self.at)
+        version = 45 if extra else 20
         return (
             _CENTRAL.pack(
-                b"PK\x01\x02", version, _FROM_UNIX, version, 0, _UTF8, 0, *_dos(self.stamp), self.crc32, self.size,
-                self.size, len(name), len(extra), 0, 0, 0, _READABLE, _LARGEST if far else self.at,
+                b"PK\x01\x02", version, _FROM_UNIX, version, 0, _UTF8, 0, *_dos(self.stamp), self.crc32, size,
+                size, len(name), len(extra), 0, 0, 0, _READABLE, min(self.at, _LARGEST),
             )
             + name
             + extra
         )  # fmt: skip
+
+    @property
+    def _sized(self) -> tuple[int, int]:
+        """Its size for a header, and the version that the header needs."""
+        return min(self.size, _LARGEST), 45 if self.size >= _LARGEST else 20
+
+    def _extra(self, at: int = 0) -> bytes:
+        """The ZIP64 field with the sizes and the offset that are too large for a header; empty if none is."""
+        sizes = [self.size] * 2 if self.size >= _LARGEST else []
+        large = [*sizes, *([at] if at >= _LARGEST else [])]
+        return _EXTRA64.pack(1, 8 * len(large)) + struct.pack(f"<{len(large)}Q", *large) if large else b""
 
 
 def end_records(files: int, directory_at: int, directory_size: int) -> bytes:

@@ -20,7 +20,8 @@ class Event:
     """A change. `subjects`: the people changed, by their names at the time; `target`: the resulting person, or the
     recipient.
 
-    `detail`: counts (see `_TEXTS`); `undone_by`: id of the event that undid this one; `undoable`: `undo` can revert it,
+    `token`, `address`: who changed it, by which token and from where; empty for a command on this machine. `detail`:
+    counts (see `_TEXTS`); `undone_by`: id of the event that undid this one; `undoable`: `undo` can revert it,
     after everything newer.
     """
 
@@ -32,6 +33,8 @@ class Event:
     detail: Mapping[str, int]
     undone_by: int | None
     undoable: bool
+    token: str = ""
+    address: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,7 +123,7 @@ def _built(event: Event) -> str:
 
 
 def _erased(event: Event) -> str:
-    return f"erased a person for good ({_counted(event.detail.get('images', 0), 'picture')}, {_templates(event)})"
+    return f"permanently erased a person ({_counted(event.detail.get('images', 0), 'picture')}, {_templates(event)})"
 
 
 _TEXTS: Mapping[str, Callable[[Event], str]] = {
@@ -130,7 +133,7 @@ _TEXTS: Mapping[str, Callable[[Event], str]] = {
     "split": lambda event: f"moved {_templates(event)} of {_subjects(event)} to {event.target}",
     "remove": _removed,
     "erase": _erased,
-    "undo": lambda event: f"took back {_counted(event.detail.get('changes', 0), 'change')}",
+    "undo": lambda event: f"undid {_counted(event.detail.get('changes', 0), 'change')}",
     "build": _built,
     "import": lambda event: f"imported {_counted(event.detail.get('images', 0), 'picture')}, {_templates(event)}",
     "migrate": lambda event: f"another model: {_templates(event)}",

@@ -1,8 +1,8 @@
 """`Gallery`: the interface between the server and whatever stores the people it knows.
 
 Recognition, the albums and the composition root use this and nothing behind it. The SQLite implementation
-(`server.gallery.sqlite`) holds every template in memory; one over a vector database might hold none. Where a docstring
-says "or a sample", an implementation may return a sample and callers must cope with that.
+(`server.gallery.sqlite`) holds every template in memory, the one over Milvus (`server.gallery.milvus`) none. Where a
+docstring says "or a sample", an implementation may return a sample and callers must cope with that.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from facewire.server.spec import EmbeddingSpec
 class Gallery(Protocol):
     """A gallery, open for any number of threads.
 
-    A change is visible to every reader, and on disk, when its method returns; on an error nothing was changed. All
-    methods that change the gallery raise InvalidName, ModelMismatch if the database was meanwhile rebuilt for another
-    model, Busy if another process held the write lock for too long, and StorageFailed if the disk is full, read-only or
-    broken.
+    A change is visible to every reader of this object, and stored, when its method returns; on an error nothing was
+    changed or, where the message says so, it may be half made and can be asked for again. All methods that change the
+    gallery raise InvalidName, ModelMismatch if the database was meanwhile rebuilt for another model, Busy if another
+    process held the write lock for too long or the database can't be reached, and StorageFailed if the disk is full,
+    read-only or broken.
     """
 
     # ------------------------------------------------------------------------------------------ comparing
@@ -55,13 +56,25 @@ class Gallery(Protocol):
         """
         ...
 
+    def search_all(self, embeddings: NDArray[np.float32], k: int) -> tuple[tuple[Match, ...], ...]:
+        """`search` for each of (m, d) probes at one instant; faster than one by one."""
+        ...
+
     def scales(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n,) local scales of (n, d) unit embeddings (see `server.comparison`); 1 without a cohort."""
         ...
 
-    def templates(self) -> Templates:
-        """Every template at this instant, or a sample of them, read-only. The calibration learns from them how near the
-        gallery's own people come to each other, and `enrol` finds the person's other pictures."""
+    def sizes(self) -> NDArray[np.int64]:
+        """(n,) the numbers of templates of everybody, or of a random sample of people."""
+        ...
+
+    def nearest_others(self) -> NDArray[np.float64]:
+        """(n,) the normalised similarity of the nearest other person, by templates or means, for one template each of
+        a sample of people. Empty with fewer than two people."""
+        ...
+
+    def templates_of(self, name: str) -> Templates:
+        """The templates of the person with exactly that name, read-only; none if nobody has it."""
         ...
 
     def check_current(self) -> None:
@@ -91,6 +104,10 @@ class Gallery(Protocol):
 
     def show(self, name: str, offset: int, limit: int, *, crops: bool) -> tuple[PersonRecord, tuple[KeptTemplate, ...]]:
         """A person and a page of their templates, oldest first. Raises UnknownPerson and StorageFailed."""
+        ...
+
+    def template(self, template_id: int, *, crops: bool) -> tuple[PersonRecord, KeptTemplate]:
+        """A template, and who has it. Raises UnknownTemplate and StorageFailed."""
         ...
 
     def history(self, limit: int, before: int | None = None, name: str | None = None) -> tuple[tuple[Event, ...], int]:

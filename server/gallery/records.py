@@ -34,7 +34,7 @@ class NewPicture:
 
     `sha256`: hex digest of the file's bytes; `size_bytes`: their number; `width`, `height`: pixels as shown. `path`:
     the picture's name in search results, relative to `source`, the absolute folder it was read from, if any. A picture
-    received over the wire has no source and no `mtime_ns`. `fingerprint`: perceptual hash (server.vision.fingerprint)
+    received over the wire has no source and no `mtime_ns`. `fingerprint`: perceptual hash (server.vision.analyser)
     that recognises copies; None if not computed.
     """
 
@@ -60,13 +60,15 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class PersonRecord:
-    """A person with the numbers of their pictures and of templates that search can find them by."""
+    """A person with the numbers of their pictures and of templates that search can find them by; `first`: the oldest of
+    these templates, 0 if there is none."""
 
     id: int
     name: str
     created: str
     images: int
     templates: int
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)

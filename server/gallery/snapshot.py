@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from facewire.server.comparison import distance
 from facewire.server.gallery.records import Counts, Match, Person, PersonRecord
+from facewire.server.gallery.search.index import Hit
 from facewire.server.gallery.search.means import SPARE_PEOPLE, with_means
 from facewire.server.gallery.search.rows import Rows
-from facewire.server.names import folded, spellings
+from facewire.server.names import contains, folded
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +30,26 @@ class Snapshot:
     people: Mapping[int, Person]
     paths: Mapping[int, str]
 
-    def search(self, embedding: NDArray[np.float32], k: int, scale: float, *, means: bool) -> tuple[Match, ...]:
-        """The k people nearest to a probe with this scale, by their templates or, with `means`, also by the mean of
-        several; ties by name, so that an answer never depends on row order."""
-        rows = self.rows
-        hits = rows.index.search(embedding, k, SPARE_PEOPLE if means else 0)
+    def search(
+        self, embeddings: NDArray[np.float32], k: int, scales: NDArray[np.float32], *, means: bool
+    ) -> tuple[tuple[Match, ...], ...]:
+        """For each of (m, d) probes with these scales, (m,): the k people nearest to it, by their templates or, with
+        `means`, also by the mean of several; ties by name, so that an answer never depends on row order."""
+        of_each = self.rows.index.search_all(embeddings, k, SPARE_PEOPLE if means else 0)
         if means:
-            hits = with_means(rows.embeddings, rows.person_ids, rows.scales, hits, embedding)
+            of_each = tuple(
+                self._with_means(hits, embedding) for hits, embedding in zip(of_each, embeddings, strict=True)
+            )
+        return tuple(self._matches(hits, scale)[:k] for hits, scale in zip(of_each, scales.tolist(), strict=True))
+
+    def _with_means(self, hits: tuple[Hit, ...], embedding: NDArray[np.float32]) -> tuple[Hit, ...]:
+        rows = self.rows
+        theirs = rows.of_people([hit.person_id for hit in hits])
+        return with_means(rows.embeddings, rows.scales, hits, theirs, embedding)
+
+    def _matches(self, hits: tuple[Hit, ...], scale: float) -> tuple[Match, ...]:
+        """Nearest first, ties by name."""
+        rows = self.rows
         matches = [
             Match(
                 name=self.people[hit.person_id].name,
@@ -49,13 +63,14 @@ class Snapshot:
             for hit in hits
         ]
         nearness = {hit.person_id: hit.nearness for hit in hits}
-        return tuple(sorted(matches, key=lambda match: (-nearness[match.person_id], match.name))[:k])
+        return tuple(sorted(matches, key=lambda match: (-nearness[match.person_id], match.name)))
 
     def record(self, person_id: int) -> PersonRecord:
         """A person with their counts."""
-        person, mine = self.people[person_id], self.rows.person_ids == person_id
+        person, mine = self.people[person_id], np.flatnonzero(self.rows.person_ids == person_id)
         images = len(np.unique(self.rows.image_ids[mine]))
-        return PersonRecord(person.id, person.name, person.created, images, int(np.count_nonzero(mine)))
+        first = int(self.rows.template_ids[mine[0]]) if len(mine) else 0
+        return PersonRecord(person.id, person.name, person.created, images, len(mine), first)
 
     @cached_property
     def listing(self) -> tuple[PersonRecord, ...]:
@@ -66,8 +81,16 @@ class Snapshot:
         fresh = np.diff(images_of[order], prepend=-1) != 0
         fresh |= np.diff(owners[order], prepend=-1) != 0
         templates, images = _tally(owners), _tally(owners[order][fresh])
+        having, at = np.unique(owners, return_index=True)  # rows are sorted by template
+        first = dict(zip(having.tolist(), self.rows.template_ids[at].tolist(), strict=True))
+
+        def record(person: Person) -> PersonRecord:
+            one = person.id
+            counts = images.get(one, 0), templates.get(one, 0), first.get(one, 0)
+            return PersonRecord(one, person.name, person.created, *counts)
+
         return tuple(
-            PersonRecord(person.id, person.name, person.created, images.get(person.id, 0), templates.get(person.id, 0))
+            record(person)
             for person in sorted(self.people.values(), key=lambda person: (person.name.casefold(), person.name))
         )
 
@@ -76,7 +99,7 @@ class Snapshot:
         wanted = folded(text)
         if not wanted:
             return self.listing
-        return tuple(record for record in self.listing if any(wanted in each for each in spellings(record.name)))
+        return tuple(record for record in self.listing if contains(record.name, wanted))
 
     def alike(self, name: str) -> tuple[str, ...]:
         """Other people's names that differ from this one only in case and accents, sorted."""

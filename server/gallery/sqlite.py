@@ -18,21 +18,20 @@ from numpy.typing import NDArray
 
 from facewire.server.errors import ModelMismatch, StartError, StorageFailed
 from facewire.server.gallery.events import Change, Enrolment, Erasure, Event, Op, Undoing
-from facewire.server.gallery.names import person_name
 from facewire.server.gallery.records import Copy, Counts, KeptTemplate, Match, NewPicture, PersonRecord, Templates
 from facewire.server.gallery.search.cohort import DEFAULT_PATH as COHORT
 from facewire.server.gallery.search.cohort import Cohort, measure_by
 from facewire.server.gallery.search.index import check_query
-from facewire.server.gallery.search.scales_file import ScalesFile
+from facewire.server.gallery.search.index_file import IndexFile
+from facewire.server.gallery.search.strangers import nearest_others
 from facewire.server.gallery.snapshot import Snapshot
 from facewire.server.gallery.storage import edits, journal
 from facewire.server.gallery.storage.journal import Draft
-from facewire.server.gallery.storage.readers import Readers
-from facewire.server.gallery.storage.showing import shown
+from facewire.server.gallery.storage.readers import Readers, shown, template_shown
 from facewire.server.gallery.storage.store import Store
 from facewire.server.gallery.watch import WATCH_INTERVAL_S, Watch
 from facewire.server.gallery.writer import Writer
-from facewire.server.names import tidy
+from facewire.server.names import person_name, tidy
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.storage import storage_errors
 
@@ -47,11 +46,7 @@ class SqliteGallery:
         self._spec = store.spec
         self._measure = measure_by(cohort)
         self.cohort = cohort
-        self._scales_file = ScalesFile(path, cohort)
-        directions = None if cohort is None else cohort.directions
-        # Erasing a person also deletes the cache beside the database.
-        self._writer = Writer(store, path, self._scales_file.measure, directions, forget=self._scales_file.remove)
-        self._scales_file.keep(self._snapshot.rows)
+        self._writer = Writer(store, path, IndexFile(path, cohort), None if cohort is None else cohort.directions)
         self._path = path
         self._readers = Readers(path, self._writer.footing)
         self._watch: Watch | None = None
@@ -59,18 +54,19 @@ class SqliteGallery:
         self._moved: str | None = None
 
     @classmethod
-    def open(cls, path: Path, *, cohort: Path = COHORT) -> Self:
+    def open(cls, path: Path, *, cohort: Path = COHORT, cache_dir: Path | None = None) -> Self:
         """Load the gallery at `path`, which must exist.
 
-        If `cohort` matches the gallery's spec, people are ranked by similarities normalised by it. Scales are read from
-        a file beside the database, or measured (70 templates per millisecond) and written there.
+        If `cohort` matches the gallery's spec, people are ranked by similarities normalised by it; `cache_dir`: see
+        `Cohort.load`. Templates are read from a file beside the database, or from the database, measured (70 per
+        millisecond) and written there.
 
         Raises StartError with one line for the user if the file is missing, not a database, not a gallery, newer than
         this version, without a spec, or damaged.
         """
         store = Store.open(path)
         try:
-            return cls._over(store, path, cohort)
+            return cls._over(store, path, cohort, cache_dir)
         except StartError:
             store.close()
             raise
@@ -81,8 +77,8 @@ class SqliteGallery:
         return cls._over(Store.create(path, spec), path, cohort)
 
     @classmethod
-    def _over(cls, store: Store, path: Path, cohort: Path) -> Self:
-        return cls(store, path, Cohort.load(cohort, store.spec))
+    def _over(cls, store: Store, path: Path, cohort: Path, cache_dir: Path | None = None) -> Self:
+        return cls(store, path, Cohort.load(cohort, store.spec, cache_dir))
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -101,7 +97,12 @@ class SqliteGallery:
     def search(self, embedding: NDArray[np.float32], k: int, *, means: bool = True) -> tuple[Match, ...]:
         self.check_current()
         check_query(embedding, self.spec.dimension, k)
-        return self._snapshot.search(embedding, k, float(self._measure(embedding[None])[0]), means=means)
+        return self._snapshot.search(embedding[None], k, self._measure(embedding[None]), means=means)[0]
+
+    def search_all(self, embeddings: NDArray[np.float32], k: int) -> tuple[tuple[Match, ...], ...]:
+        self.check_current()
+        check_query(embeddings, self.spec.dimension, k)
+        return self._snapshot.search(embeddings, k, self._measure(embeddings), means=True)
 
     def scales(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._measure(embeddings)
@@ -134,8 +135,26 @@ class SqliteGallery:
         rows = self._snapshot.rows
         return Templates(rows.embeddings, rows.person_ids, rows.scales)
 
+    def sizes(self) -> NDArray[np.int64]:
+        snapshot = self._snapshot
+        sizes = np.unique(snapshot.rows.person_ids, return_counts=True)[1]
+        return np.pad(sizes, (0, len(snapshot.people) - len(sizes)))  # people may be without templates
+
+    def nearest_others(self) -> NDArray[np.float64]:
+        return nearest_others(self.templates())
+
+    def templates_of(self, name: str) -> Templates:
+        snapshot = self._snapshot
+        people = [record.id for record in snapshot.named([name])]
+        rows = snapshot.rows
+        mine = np.concatenate([np.zeros(0, np.int64), *rows.of_people(people)])
+        return Templates(rows.embeddings[mine], rows.person_ids[mine], rows.scales[mine])
+
     def show(self, name: str, offset: int, limit: int, *, crops: bool) -> tuple[PersonRecord, tuple[KeptTemplate, ...]]:
         return self._read(lambda store: shown(store, name, offset, limit, crops=crops))
+
+    def template(self, template_id: int, *, crops: bool) -> tuple[PersonRecord, KeptTemplate]:
+        return self._read(lambda store: template_shown(store, template_id, crops=crops))
 
     def history(self, limit: int, before: int | None = None, name: str | None = None) -> tuple[tuple[Event, ...], int]:
         about = None if name is None else tidy(name)
@@ -167,14 +186,6 @@ class SqliteGallery:
 
     def remove(self, name: str, template_ids: Sequence[int] = ()) -> Change:
         return self._changed("remove", lambda store, draft: edits.remove(store, draft, name, template_ids))
-
-    def remove_picture(self, name: str, sha256: str) -> PersonRecord:
-        """Remove a person's picture, identified by its hash, with its templates; the person stays even if none is left.
-
-        Does nothing if the person does not have the picture. Raises UnknownPerson.
-        """
-        self._writer.change("remove", lambda store, draft: edits.remove_picture(store, draft, name, sha256))
-        return self._record(tidy(name))
 
     def undo(self, count: int = 1, last: int | None = None) -> Undoing:
         undone, event = self._writer.change("undo", lambda store, draft: journal.undo(store, draft, count, last))
@@ -240,4 +251,4 @@ class SqliteGallery:
             with storage_errors(self._path), self._readers.reading() as store:
                 return read(store)
         except StartError as error:
-            raise StorageFailed(f"the database can't be opened any more: {error}") from error
+            raise StorageFailed(f"the database can no longer be opened: {error}") from error

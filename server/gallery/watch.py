@@ -24,9 +24,12 @@ _log = logging.getLogger("facewire.gallery")
 class Watch:
     """Calls `look` until closed. Errors are logged, once per message, and the calls continue."""
 
-    def __init__(self, look: Callable[[], object], interval_s: float = WATCH_INTERVAL_S) -> None:
+    def __init__(
+        self, look: Callable[[], object], interval_s: float = WATCH_INTERVAL_S, *, resting_share: float = RESTING_SHARE
+    ) -> None:
         self._look = look
         self._interval_s = interval_s
+        self._resting_share = resting_share
         self._closing = threading.Event()
         self._complaint = ""  # used by the thread only
         self._thread = threading.Thread(target=self._run, name="gallery-watch", daemon=True)
@@ -46,9 +49,9 @@ class Watch:
                 self._complaint = ""
             except (FacewireError, sqlite3.Error, ValueError) as error:  # ValueError: a damaged template
                 self._complain(str(error))
-            pause = max(self._interval_s, RESTING_SHARE * (time.monotonic() - begun))
+            pause = max(self._interval_s, self._resting_share * (time.monotonic() - begun))
 
     def _complain(self, message: str) -> None:
         if message != self._complaint:
-            _log.error("the database can't be followed: %s", message)
+            _log.error("changes to the database can't be followed: %s", message)
         self._complaint = message

@@ -7,7 +7,7 @@ Then one transaction makes the new model the gallery's. A server that is running
 
   python scripts/migrate_model.py --to Facenet --prepare    hours, perhaps; the server serves
   python scripts/migrate_model.py --to Facenet              the rest, and the switch; then restart the server
-  python scripts/migrate_model.py --back                    the old model again; --forget-old gives that way up
+  python scripts/migrate_model.py --back                    the old model again, until --forget-old
 
 Exit codes: 0 done, 2 usage error, 3 something failed or some faces can't be embedded, 130 Ctrl-C.
 """
@@ -25,11 +25,11 @@ from facewire.protocol.arguments import Parser, positive
 from facewire.protocol.text import counted, counted_people, printable
 from facewire.server.durable import replacing
 from facewire.server.errors import StartError
+from facewire.server.gallery.address import database_file
 from facewire.server.gallery.storage.store import Store
-from facewire.server.maintenance.command import build_lock, exit_code
+from facewire.server.maintenance.command import DEFAULT_JOBS, EngineOpener, build_lock, exit_code
 from facewire.server.maintenance.migrate.reembed import Report, reembed
 from facewire.server.maintenance.migrate.respec import Incomplete, Respec, forget_others, previous_spec, specs
-from facewire.server.maintenance.pipeline import DEFAULT_JOBS, EngineOpener
 from facewire.server.settings import DEFAULT_DB, add_model_argument, add_vision_arguments, unhurried, vision_settings
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.engine import Engine
@@ -44,11 +44,11 @@ def main(argv: Sequence[str] | None = None, *, open_engine: EngineOpener = open_
     """Run the command; returns the exit code."""
     options = _parser().parse_args(argv)
     db = options.db.resolve()
-    afterwards = "what was embedded is kept, and the gallery is as it was"
+    afterwards = "what was embedded is kept, and the gallery is unchanged"
     try:
         return exit_code("migrate_model", db, lambda: _locked(options, db, open_engine), afterwards=afterwards)
     except KeyboardInterrupt:
-        print("\nstopped: what was embedded is kept; run it again to go on", file=sys.stderr)
+        print("\nstopped: what was embedded is kept; run it again to continue", file=sys.stderr)
         return 130
 
 
@@ -64,13 +64,13 @@ def _run(options: argparse.Namespace, db: Path, store: Store, open_engine: Engin
         return _status(store)
     if options.forget_old:
         deleted = counted(forget_others(store), "template")
-        print(printable(f"{db}: {deleted} of other models deleted; it is {store.spec.model}'s alone"))
+        print(printable(f"{db}: {deleted} of other models deleted; only {store.spec.model}'s are left"))
         return 0
     if options.back:
         return _back(options, db, store, open_engine)
     with closing(open_engine(unhurried(vision_settings(options)))) as engine:
         if engine.spec == store.spec:
-            print(printable(f"{db} is {store.spec.model}'s already, fed the same way: nothing to do"))
+            print(printable(f"{db} already uses {store.spec.model} with the same settings: nothing to do"))
             return 0
         return _migrate(options, db, Respec(store, engine.spec), store.spec, engine)
 
@@ -86,7 +86,7 @@ def _status(store: Store) -> int:
 def _back(options: argparse.Namespace, db: Path, store: Store, open_engine: EngineOpener) -> int:
     before = previous_spec(store)
     if before is None:
-        raise StartError(f"{db} has no other model to go back to (--status shows what it has)", exit_code=2)
+        raise StartError(f"{db} has no other model to return to (--status shows what it has)", exit_code=2)
     respec = Respec(store, before)
     if not respec.lacking():  # nobody was enrolled since, so no network is needed
         return _switch(options, db, respec)
@@ -115,13 +115,13 @@ def _migrate(options: argparse.Namespace, db: Path, respec: Respec, old: Embeddi
         if report.unseen:
             return _some_unseen(options, db, respec, report)
         if options.prepare:
-            print(f"  prepared: {old.model} goes on; run it without --prepare to switch")
+            print(f"  prepared: {old.model} stays in use; run it without --prepare to switch")
             return 0
         try:
             return _switch(options, db, respec)
         except Incomplete:
             continue  # more were enrolled while we embedded
-    raise StartError("people are enrolled faster than they are embedded: stop enrolling, and run it again")
+    raise StartError("people are being enrolled faster than they are embedded: pause enrolment, and run it again")
 
 
 def _some_unseen(options: argparse.Namespace, db: Path, respec: Respec, report: Report) -> int:
@@ -133,9 +133,9 @@ def _some_unseen(options: argparse.Namespace, db: Path, respec: Respec, report: 
         return _switch(options, db, respec)
     people = len({unseen.face.person for unseen in report.unseen})
     print(
-        f"migrate_model: {counted(len(report.unseen), 'face')} of {counted_people(people)} can't be seen again: put"
-        " their pictures back, or say --leave-behind to switch without them (they stay in the database, and --back"
-        " finds them again)",
+        f"migrate_model: {counted(len(report.unseen), 'face')} of {counted_people(people)} can't be embedded again: put"
+        " their pictures back, or use --leave-behind to switch without them (they stay in the database, and --back"
+        " restores them)",
         file=sys.stderr,
     )
     return 3
@@ -144,8 +144,8 @@ def _some_unseen(options: argparse.Namespace, db: Path, respec: Respec, report: 
 def _switch(options: argparse.Namespace, db: Path, respec: Respec) -> int:
     left = respec.switch(leave_behind=options.leave_behind)
     behind = f"; {counted(left, 'face is', 'faces are')} left behind" if left else ""
-    print(printable(f"{db} is {respec.spec.model}'s now{behind}"))
-    print("  start the server again: one that is running answers model_mismatch until then; --back goes back")
+    print(printable(f"{db} now uses {respec.spec.model}{behind}"))
+    print("  restart the server: one that is running answers model_mismatch until then; --back reverts")
     return 0
 
 
@@ -154,12 +154,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.tell_version()
     what = parser.add_mutually_exclusive_group(required=True)
     add_model_argument(what, "the model to move to", flag="--to")
-    what.add_argument("--back", action="store_true", help="make the model before the last switch the gallery's again")
-    what.add_argument("--status", action="store_true", help="say which models the gallery has templates of")
+    what.add_argument("--back", action="store_true", help="return to the model before the last switch")
+    what.add_argument("--status", action="store_true", help="list the models that the gallery has templates of")
     what.add_argument(
-        "--forget-old", action="store_true", help="delete the other models' templates: there is no way back then"
+        "--forget-old", action="store_true", help="delete the other models' templates: there is no way back after that"
     )
-    parser.add_argument("--db", type=Path, default=DEFAULT_DB, help="the database (default: %(default)s)")
+    parser.add_argument(
+        "--db",
+        type=database_file,
+        default=DEFAULT_DB,
+        help="the database, a file (default: %(default)s); one in Milvus is fetched and taken back with backup.py",
+    )
     parser.add_argument("--prepare", action="store_true", help="embed, but leave the switch to a later run")
     parser.add_argument(
         "--leave-behind", action="store_true", help="switch even if some faces can't be embedded by the new model"

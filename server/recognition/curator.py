@@ -35,20 +35,18 @@ from facewire.protocol.gallery_messages import (
     Undone,
 )
 from facewire.protocol.messages import RequestBody, Result
+from facewire.server.asker import WAITS_FOREVER, Asker
 from facewire.server.errors import Rejected, TimedOut
 from facewire.server.gallery.events import Change, Event
-from facewire.server.gallery.names import person_name
 from facewire.server.gallery.protocol import Gallery
-from facewire.server.gallery.records import Copy, NewPicture, PersonRecord
+from facewire.server.gallery.records import Copy, KeptTemplate, NewPicture, PersonRecord
 from facewire.server.gallery.search.lookalikes import SAME
-from facewire.server.names import tidy
-from facewire.server.recognition.enrolment import Chosen, Refused, choose
-from facewire.server.recognition.judge import Judge
+from facewire.server.names import person_name, tidy
+from facewire.server.recognition.decision import Judge
+from facewire.server.recognition.enrolment import COVERED, LIMITS, Chosen, QualityLimits, Refused, choose
 from facewire.server.recognition.mislabels import Elsewhere, OthersFinder
-from facewire.server.recognition.quality_gate import COVERED, LIMITS, QualityLimits
-from facewire.server.vision.batching import Abandoned, never
+from facewire.server.vision.alignment import turn_of
 from facewire.server.vision.serving import ServingEngine
-from facewire.server.vision.upright import turn_of
 
 Handler = Callable[..., Result]
 
@@ -98,7 +96,7 @@ class Curator:
             History: self.history,
         }
 
-    def enrol(self, message: Enrol, /, *, abandoned: Abandoned = never) -> Enrolled:
+    def enrol(self, message: Enrol, /, *, abandoned: Asker = WAITS_FOREVER) -> Enrolled:
         """Add pictures to a person. If a single picture, given as `image`, can't be enrolled, raises the reason."""
         name = person_name(message.name)
         looked_at, rejected = self._look_at(message, abandoned)
@@ -112,18 +110,19 @@ class Curator:
                 label = message.labels[index] if message.labels else chosen.sha256[:LABEL_LENGTH]
                 candidates.append(_Candidate(index, chosen, chosen.picture(embedding, label), other))
         if abandoned():
-            raise TimedOut("nobody waits for this any more")
+            raise TimedOut("the client is no longer waiting for this")
         if not candidates:
             return Enrolled(self._entry(name), (), _in_order(rejected), None)
-        is_new = self._gallery.person(name) is None
+        # Asked before the change is made, so that nothing can fail when it has been.
+        alike = self._gallery.alike(name) if self._gallery.person(name) is None else ()
         enrolment = self._gallery.enrol(name, [one.picture for one in candidates], copies=message.accepts("duplicate"))
         added = [(one, ids) for one, ids in zip(candidates, enrolment.template_ids, strict=True) if ids]
         for one, copy in zip(candidates, enrolment.copies, strict=True):
             if copy:
                 rejected.append(_duplicate(one.index, name, copy))
         doubts = [_rejection_of(one.index, _somebody_else(one.other)) for one, _ in added if one.other]
-        if is_new and added:
-            doubts += self._alike(name, added[0][0].index)
+        if added and (warning := _warning(name, alike)):
+            doubts.append(Rejection(added[0][0].index, "similar_name", warning))
         doubts += [_covered(one.index, one.chosen.doubt) for one, _ in added if one.chosen.doubt]
         return Enrolled(
             person=_entry(enrolment.person),
@@ -133,7 +132,7 @@ class Curator:
             doubts=_in_order(doubts),
         )
 
-    def _look_at(self, message: Enrol, abandoned: Abandoned) -> tuple[list[tuple[int, Chosen]], list[Rejection]]:
+    def _look_at(self, message: Enrol, abandoned: Asker) -> tuple[list[tuple[int, Chosen]], list[Rejection]]:
         """The faces to enrol, with their index in the request, and the rejections. Raises TimedOut once nobody waits
         any more and, for a single picture, the reason why it can't be enrolled."""
         chosen: list[tuple[int, Chosen]] = []
@@ -141,7 +140,7 @@ class Curator:
         alone = message.several == "refuse" and not message.accepts("several_faces")
         for index, data in enumerate(message.pictures):
             if abandoned():
-                raise TimedOut("nobody waits for this any more")
+                raise TimedOut("the client is no longer waiting for this")
             if index:
                 abandoned.progress(index, len(message.pictures))
             sha256 = hashlib.sha256(data).hexdigest()
@@ -163,8 +162,12 @@ class Curator:
         return PeopleListed(tuple(map(_entry, page)), total)
 
     def show(self, message: Show, /) -> PersonShown:
-        """A person with a page of their templates."""
-        person, kept = self._gallery.show(message.name, message.offset, message.limit, crops=message.crops)
+        """A person with a page of their templates, or one template with whoever has it."""
+        if message.template:
+            person, one = self._gallery.template(message.template, crops=message.crops)
+            kept: tuple[KeptTemplate, ...] = (one,)
+        else:
+            person, kept = self._gallery.show(message.name, message.offset, message.limit, crops=message.crops)
         templates = tuple(
             TemplateEntry(one.id, one.image, one.box, one.detection, one.created, one.crop) for one in kept
         )
@@ -172,7 +175,9 @@ class Curator:
 
     def rename(self, message: Rename, /) -> Changed:
         """Rename a person."""
-        return self._noted(self._gallery.rename(message.name, message.to), message.to)
+        alike = self._gallery.alike(tidy(message.to))
+        change = self._gallery.rename(message.name, message.to)
+        return _noted(change, message.to, [one for one in alike if one not in change.event.subjects])
 
     def merge(self, message: Merge, /) -> Changed:
         """Merge several people into one."""
@@ -180,9 +185,9 @@ class Curator:
 
     def split(self, message: Split, /) -> Changed:
         """Move templates to another person."""
-        is_new = self._gallery.person(tidy(message.to)) is None
-        change = self._gallery.split(message.name, message.templates, message.to)
-        return self._noted(change, message.to) if is_new else _changed(change)
+        to = tidy(message.to)
+        alike = self._gallery.alike(to) if self._gallery.person(to) is None else ()
+        return _noted(self._gallery.split(message.name, message.templates, message.to), to, alike)
 
     def remove(self, message: Remove, /) -> Changed:
         """Remove a person or templates."""
@@ -212,33 +217,29 @@ class Curator:
         events, total = self._gallery.history(message.limit, message.before, message.name)
         return HistoryListed(tuple(map(_event, events)), total)
 
-    def _alike(self, name: str, index: int) -> list[Rejection]:
-        """A doubt about that picture if a new person's name differs from an existing one only in case or accents."""
-        warning = _warning(name, self._gallery.alike(name))
-        return [Rejection(index, "similar_name", warning)] if warning else []
-
-    def _noted(self, change: Change, name: str) -> Changed:
-        """The answer, with a note if somebody else has nearly the same name."""
-        name = tidy(name)
-        return replace(_changed(change), note=_warning(name, self._gallery.alike(name)))
-
     def _entry(self, name: str) -> PersonEntry | None:
         person = self._gallery.person(name)
         return _entry(person) if person else None
 
 
 def _entry(person: PersonRecord) -> PersonEntry:
-    return PersonEntry(person.name, person.templates, person.images)
+    return PersonEntry(person.name, person.templates, person.images, person.first)
 
 
 def _event(event: Event) -> EventEntry:
     return EventEntry(
-        event.id, event.at, event.op, event.text, event.names, event.undone_by is not None, event.undoable
-    )
+        event.id, event.at, event.op, event.text, event.names, event.undone_by is not None, event.undoable,
+        event.token, event.address,
+    )  # fmt: skip
 
 
 def _changed(change: Change) -> Changed:
     return Changed(_event(change.event), tuple(map(_entry, change.people)))
+
+
+def _noted(change: Change, name: str, alike: Sequence[str]) -> Changed:
+    """With a note if somebody else has nearly the same name."""
+    return replace(_changed(change), note=_warning(tidy(name), alike))
 
 
 def _warning(name: str, others: Sequence[str]) -> str:
@@ -277,4 +278,4 @@ def _somebody_else(other: Elsewhere) -> Refused:
 
 def _duplicate(index: int, name: str, copy: Copy) -> Rejection:
     lacking = Shortcoming("duplicate", copy.difference, SAME)
-    return Rejection(index, "duplicate", f"{name} has this picture already, as {copy.path}", (lacking,))
+    return Rejection(index, "duplicate", f"{name} already has this picture, as {copy.path}", (lacking,))

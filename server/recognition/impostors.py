@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Protocol
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 DEFAULT_FMR = 0.001
 """The false match rate of `verify`, which compares two pictures without a gallery: 1 in 1,000, a common benchmark."""
 
-LIKEWISE = 0.176
+LIKEWISE = 0.208
 """How much higher the normalised similarity of two people of the same sex, age and appearance is than that of any two
 in LFW. Measured within FairFace's groups on people not in the cohort's training data, at 0.6 of the target rate,
-because other data sets showed higher rates than FairFace (docs/decisions/0010)."""
+because other data sets showed higher rates than FairFace (docs/decisions/0010): `alike` of `evaluate.py strangers`,
+0.317, less the table below at 1 in 1,000."""
 
 RAW_LIKEWISE = 1.0
 """The same for raw similarities, in units of the prior's spread: Facenet512's pairs within FairFace's groups lie 0.19
@@ -163,13 +165,13 @@ def impostor_prior(model: str) -> QuadraticPrior:
 
 
 # Normalised by data/models/cohort-facenet512.npz: 8 million pairs of LFW's 2,820 people, one picture each, probe
-# against template. The lowest rates are omitted, as they include LFW's label errors. The lead is the raw one, 0.02,
-# divided by the scale of uncrowded faces, 0.55.
+# against template (`impostors` of `evaluate.py openset`). The lowest rates are omitted, as they include LFW's label
+# errors. The lead is the raw one, 0.02, divided by the scale of uncrowded faces, 0.53.
 _NORMALISED = {
     "Facenet512": TabulatedPrior(
         (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5),
-        (-0.436, -0.244, -0.100, 0.035, 0.140, 0.237, 0.311, 0.387, 0.456),
-        ambiguous_lead=0.036,
+        (-0.485, -0.287, -0.138, 0.002, 0.109, 0.210, 0.285, 0.367, 0.436),
+        ambiguous_lead=0.038,
     ),
 }
 
@@ -181,8 +183,8 @@ _NORMALISED = {
 _AT_LARGE = {
     "Facenet512": TabulatedPrior(
         (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5),
-        (-0.563, -0.341, -0.180, -0.034, 0.081, 0.193, 0.287, 0.363, 0.424),
-        ambiguous_lead=0.036,
+        (-0.598, -0.371, -0.206, -0.056, 0.061, 0.176, 0.271, 0.348, 0.414),
+        ambiguous_lead=0.038,
     ),
 }
 
@@ -203,3 +205,9 @@ def priors(model: str, *, normalised: bool) -> Priors:
         return Priors(_NORMALISED[model], _AT_LARGE[model], _NORMALISED[model].shifted(LIKEWISE))
     prior = impostor_prior(model)
     return Priors(prior, prior, prior.shifted(RAW_LIKEWISE * prior.spread))
+
+
+def nearest_of(similarity_at: Callable[[float], float], people: float, probability: float) -> float:
+    """The similarity that the best of `people` exceeds with this probability, if each exceeds `similarity_at(rate)`
+    at that rate."""
+    return similarity_at(-math.expm1(math.log1p(-probability) / max(1, people)))

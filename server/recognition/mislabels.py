@@ -37,7 +37,7 @@ class Elsewhere:
 
     @property
     def is_doubt(self) -> bool:
-        """Is there no other picture of its own person to compare with?"""
+        """Is there no other picture of the same person to compare with?"""
         return self.own is None
 
     @property
@@ -51,8 +51,8 @@ class Elsewhere:
         match = f"it matches {self.name} (similarity {self.similarity:.3f}, a match from {self.threshold:.3f})"
         if self.own is None:
             return f"{match}: is that one person under two names?"
-        own = f"no other picture of its own person (at most {self.own:.3f})"
-        return f"{match} and {own}: is it {self.name}'s?"
+        own = f"no other picture of the same person (at most {self.own:.3f})"
+        return f"{match} and {own}: does it show {self.name}?"
 
 
 class OthersFinder:
@@ -67,11 +67,10 @@ class OthersFinder:
         """For each of (n, d) new templates of `name`, the other person it matches, or None."""
         if not len(embeddings):
             return []
-        threshold, person = self._threshold(), self._gallery.person(name)
-        templates, scales = self._gallery.templates(), self._gallery.scales(embeddings)
-        theirs = templates.person_ids == (person.id if person else -1)
-        own = np.concatenate([templates.embeddings[theirs], embeddings])
-        own_scales = np.concatenate([templates.scales[theirs], scales])
+        threshold, theirs = self._threshold(), self._gallery.templates_of(name)
+        scales = self._gallery.scales(embeddings)
+        own = np.concatenate([theirs.embeddings, embeddings])
+        own_scales = np.concatenate([theirs.scales, scales])
         found: list[Elsewhere | None] = []
         for number, (embedding, scale) in enumerate(zip(embeddings, scales, strict=True)):
             others = np.delete(np.arange(len(own)), len(own) - len(embeddings) + number)

@@ -12,6 +12,7 @@ outbox.py       a connection's send queue
 
 listener.py     accepts connections and stops gracefully
 places.py       connection limits, and which connection is dropped when they are reached
+certificates.py TLS: the certificate of new connections, read again when its files change
 tokens.py       authentication, and delays after wrong tokens
 buffers.py      memory for incoming frames, shared by all connections
 forecast.py     predicts waiting times, and retry times for refused requests

@@ -6,7 +6,8 @@ import time
 
 from facewire.protocol.errors import ErrorCode, RequestRefused
 from facewire.protocol.messages import Hello, Request
-from facewire.server.tcp.dispatch import NO_TOKEN, Dispatcher
+from facewire.server.access.caller import Caller
+from facewire.server.tcp.dispatch import NO_TOKEN, Dispatcher, TurnedAway
 from facewire.server.tcp.lifetime import Lifetime
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.places import Guest, Places
@@ -33,7 +34,8 @@ class Admission:
         self._limits = limits
         self._life = life
         self._hello_until = time.monotonic() + limits.hello_timeout_s
-        self.trusted = not dispatcher.needs_hello  # has sent the token
+        self.caller = Caller(None, address)  # who sent the last request that was admitted
+        self.trusted = not dispatcher.needs_hello  # has sent a token
         self.seated = False  # holds a member's place
 
     def hello_left(self) -> float:
@@ -49,14 +51,12 @@ class Admission:
             if not self.trusted:
                 raise LastWord(ErrorCode.UNAUTHORIZED, NO_TOKEN, request.request_id)
             return True
-        says_hello = isinstance(request.body, Hello)
-        if self.trusted and not says_hello:
-            return True
-        if says_hello and not self._life.pause(self._dispatcher.hears_token_in(self._address)):
+        if isinstance(request.body, Hello) and not self._life.pause(self._dispatcher.hears_token_in(self._address)):
             return False
-        why = self._dispatcher.turned_away(request.body, self._address)
-        if why is not None:
-            raise LastWord(ErrorCode.UNAUTHORIZED, why, request.id)
+        try:
+            self.caller = self._dispatcher.heard(request.body, self.caller)
+        except TurnedAway as why:
+            raise LastWord(ErrorCode.UNAUTHORIZED, str(why), request.id) from why
         self.trusted = True
         return True
 

@@ -7,11 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Protocol
 
 from facewire.protocol.errors import UnsupportedOp
 from facewire.protocol.messages import Hello, Ping, Pong, RequestBody, Result, Stats, StatsReport, Welcome
 from facewire.protocol.version import VERSION
+from facewire.server.access.audit import AuditLog
+from facewire.server.access.caller import Caller, current_caller, serving
+from facewire.server.access.gate import Gate, Permit
+from facewire.server.access.sight import asked_within, within_sight, without_hints
 from facewire.server.errors import TimedOut
 from facewire.server.reply import Reply
 from facewire.server.tcp.answers import Answers
@@ -19,8 +24,9 @@ from facewire.server.tcp.metrics import Counts, Metrics
 from facewire.server.tcp.patience import Patience
 from facewire.server.tcp.tokens import TokenGuard
 
-TOO_LATE = "the server was too busy to begin this in time"
-NO_TOKEN = "this server asks for a token: say it first, with op 'hello' (our own clients: --token or FACEWIRE_TOKEN)"
+TOO_LATE = "the server was too busy to start this in time"
+NO_TOKEN = "this server requires a token: send it first, with op 'hello' (our own clients: --token or FACEWIRE_TOKEN)"
+REVOKED = "the token was revoked, or has expired"
 WRONG_TOKEN = "the token is wrong"
 
 
@@ -51,6 +57,13 @@ class Albums(Protocol):
     def followed(self) -> Followed: ...
 
 
+class Long(Protocol):
+    """Handlers of requests whose job answers later."""
+
+    @property
+    def followed(self) -> Followed: ...
+
+
 class Kind(Enum):
     """How a request is served."""
 
@@ -68,22 +81,31 @@ class Route:
     handler: Callable[..., Any]
 
 
+class TurnedAway(Exception):
+    """The connection has no token, or not any more; it is told so and ends."""
+
+
 class Dispatcher:
-    """Serves requests with `service` and `albums`. If there is a `token`, connections must send it first."""
+    """Serves requests with `service`, `albums` and `videos`. If the `gate` knows tokens, connections must send one
+    first; `token` stands for a gate that knows this one."""
 
     def __init__(
         self,
         service: Service,
         *,
         token: str | None = None,
+        gate: Gate | None = None,
         metrics: Metrics | None = None,
         albums: Albums | None = None,
+        videos: Long | None = None,
+        audit: AuditLog | None = None,
     ) -> None:
         self.metrics = metrics or Metrics()
-        self.answers = Answers(self.metrics)
+        self.answers = Answers(self.metrics, audit)
         self._counts = service.counts
-        self._guard = TokenGuard(token) if token is not None else None
-        own: Handlers = {Ping: lambda _: Pong(server=VERSION), Hello: lambda _: Welcome(), Stats: self._stats}
+        self._gate = gate or Gate(token)
+        self._guard = TokenGuard(self._gate.find) if self._gate.asks_for_token else None
+        own: Handlers = {Ping: lambda _: Pong(server=VERSION), Hello: _welcome, Stats: self._stats}
         tables: list[tuple[Kind, Handlers | Followed]] = [
             (Kind.INSTANT, own),
             (Kind.LOOKED_UP, service.handlers),
@@ -91,6 +113,8 @@ class Dispatcher:
         ]
         if albums is not None:
             tables += [(Kind.LOOKED_UP, albums.handlers), (Kind.FOLLOWED, albums.followed)]
+        if videos is not None:
+            tables.append((Kind.FOLLOWED, videos.followed))
         self._routes = {request: Route(kind, handler) for kind, table in tables for request, handler in table.items()}
 
     @property
@@ -102,13 +126,29 @@ class Dispatcher:
         """Seconds until a token from this address is checked; wrong tokens add a delay."""
         return 0.0 if self._guard is None else self._guard.closed_for(address)
 
-    def turned_away(self, body: RequestBody, address: str) -> str | None:
-        """Why the request `body` must end a connection from `address`, or None if it may continue."""
+    def heard(self, body: RequestBody, caller: Caller) -> Caller:
+        """Who sends this request: `caller`, or who a right `hello` makes of them. Raises TurnedAway."""
         if self._guard is None:
-            return None
-        if not isinstance(body, Hello):
-            return NO_TOKEN
-        return None if self._guard.is_right(body.token, address) else WRONG_TOKEN
+            return caller
+        if isinstance(body, Hello):
+            token = self._guard.admit(body.token, caller.address)
+            if token is None:
+                raise TurnedAway(WRONG_TOKEN)
+        elif caller.token is None:
+            raise TurnedAway(NO_TOKEN)
+        else:
+            token = self._gate.current(caller.token)
+            if token is None:
+                raise TurnedAway(REVOKED)
+        return Caller(token, caller.address)
+
+    def permit(self, body: RequestBody, caller: Caller, size: int) -> Permit:
+        """May `caller` send this request of `size` bytes? Raises RequestError."""
+        return self._gate.permit(body, caller, size)
+
+    def count_unreadable(self, caller: Caller, size: int) -> None:
+        """Counts a request that could not be read, of `size` bytes. Raises Busy."""
+        self._gate.count_unreadable(caller, size)
 
     def route(self, body: RequestBody) -> Route:
         """The handler for this request, and how to run it."""
@@ -124,17 +164,22 @@ class Dispatcher:
             reply.drop()
             return
         route = self.route(body)
+        if route.kind is not Kind.INSTANT:
+            self.metrics.measures.took("queue", reply.started - reply.arrived)
         try:
             if time.monotonic() > deadline:
                 raise TimedOut(TOO_LATE)
-            if route.kind is Kind.FOLLOWED:
-                route.handler(body, reply=reply)
-            elif route.kind is Kind.COMPUTED:
-                reply.answer(route.handler(body, abandoned=Patience(reply, deadline, step_s)))
-            else:
-                reply.answer(route.handler(body))
+            with serving(reply.caller):
+                if route.kind is Kind.FOLLOWED:
+                    asked, reply.seen = asked_within(body, reply.caller.token)
+                    route.handler(asked, reply=reply)
+                    return
+                handle = route.handler
+                if route.kind is Kind.COMPUTED:
+                    handle = partial(handle, abandoned=Patience(reply, deadline, step_s))
+                reply.answer(within_sight(body, reply.caller.token, handle))
         except Exception as error:  # noqa: BLE001 - a bug of ours must not affect other requests
-            reply.failed(error)
+            reply.failed(without_hints(error, reply.caller.token))
 
     def expire(self, reply: Reply) -> None:
         """Answers a request that waited too long for its turn."""
@@ -145,8 +190,17 @@ class Dispatcher:
         return self.metrics.report(self._counts())
 
 
-def _keeps_no_albums(_: RequestBody) -> object:
-    raise UnsupportedOp("this server keeps no albums")
+def _welcome(_: Hello) -> Welcome:
+    token = current_caller().token
+    if token is None:
+        return Welcome()
+    people, albums = (None if seen is None else tuple(sorted(seen)) for seen in (token.people, token.albums))
+    return Welcome(token=token.name, rights=tuple(sorted(token.rights)), people=people, albums=albums)
 
 
-_WITHOUT_ALBUMS = Route(Kind.LOOKED_UP, _keeps_no_albums)
+def _not_known(body: RequestBody) -> object:
+    reason = "keeps no albums, so it " if body.op.startswith("album.") else ""
+    raise UnsupportedOp(f"this server {reason}does not know {body.op}")
+
+
+_WITHOUT_ALBUMS = Route(Kind.LOOKED_UP, _not_known)

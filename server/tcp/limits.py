@@ -14,11 +14,14 @@ class TcpLimits:
     waiting for a worker, and `workers * max_frame` for those being processed; plus the small frames
     (`protocol.framing.SMALL`) of every connection."""
 
-    max_connections: int = setting(  # each takes two threads
-        64, help="clients at a time; for one more, the client that has been silent longest is disconnected"
+    max_connections: int | None = setting(
+        None,
+        help="clients at a time; one more disconnects the client that has been silent longest (default: 64, or fewer"
+        " where the system allows fewer open files)",
     )
+    default_connections: int = 64  # each takes two threads
     max_per_address: int | None = setting(
-        None, help="of these, clients of one address; behind a gateway or the page all have one (default: no limit)"
+        None, help="of these, clients from one address; behind a gateway or the page, all share one (default: no limit)"
     )
     max_strangers: int = 64  # connections without a request or the token yet; not counted above
     max_in_flight: int = 8  # requests of one connection; at the limit it is not read until one is answered
@@ -27,7 +30,7 @@ class TcpLimits:
     )
     queue: int = 256  # requests waiting for a worker, as far as they can be served within `max_wait_s`
     max_wait_s: float = setting(  # about as long as a person is willing to wait
-        3.0, range=SECONDS, help="a request expected to wait longer is told `busy` at once, and when to ask again"
+        3.0, range=SECONDS, help="a request expected to wait longer is answered `busy` at once, with when to retry"
     )
     max_frame: int = setting(DEFAULT_MAX_FRAME, unit=MEBIBYTES, help="largest request in MiB")
     max_hello: int = 4096  # bytes of a frame before the token was sent; `hello` takes a few dozen

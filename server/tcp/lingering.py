@@ -12,15 +12,14 @@ import time
 from facewire.protocol.stream import MessageStream
 
 _LINGER_S = 2.0  # a client in the middle of sending a photo needs milliseconds; two seconds on a poor line
-MOST_LINGERING = (
-    256  # connections lingering at once, several times the default places; beyond that they are closed at once
-)
 
 
 class LingeringClose:
     """Closes connections after letting them linger. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """`most`: that linger at once; beyond that they are closed at once."""
+        self._most = most
         self._lock = threading.Lock()  # guards both below
         self._lingering: dict[MessageStream, threading.Thread] = {}
         self._stopping = False
@@ -48,7 +47,7 @@ class LingeringClose:
     def _begin(self, stream: MessageStream, thread: threading.Thread) -> None:
         own = thread is threading.current_thread()
         with self._lock:
-            room = len(self._lingering) < MOST_LINGERING and not self._stopping
+            room = len(self._lingering) < self._most and not self._stopping
             if room and not own:
                 thread.start()
             if room:

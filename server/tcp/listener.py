@@ -16,13 +16,14 @@ from facewire.protocol.errors import ErrorCode
 from facewire.protocol.stream import MessageStream, StreamTimeout
 from facewire.server.errors import StartError
 from facewire.server.tcp.buffers import Buffers
+from facewire.server.tcp.certificates import Certificates
 from facewire.server.tcp.descriptors import make_room_for
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.lingering import LingeringClose
 from facewire.server.tcp.places import Places
 from facewire.server.tcp.session import Session, Shared
-from facewire.server.tcp.workers import Workers
+from facewire.server.tcp.workers import Load, Workers
 
 _log = logging.getLogger("facewire.tcp")
 
@@ -37,25 +38,30 @@ class Listener:
     The constructor binds the port (StartError if it can't) and sets `address`; `start` opens it.
     """
 
-    def __init__(self, dispatcher: Dispatcher, host: str, port: int, *, limits: TcpLimits | None = None) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, host: str, port: int, *, limits: TcpLimits | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:  # fmt: skip
+        """`certificates`: for TLS; None: plain."""
         self._dispatcher = dispatcher
         self._limits = limits = limits or TcpLimits()
-        make_room_for(limits)
+        room = make_room_for(limits)
         self._sock = _bind(host, port)  # first, because if this fails there is nothing to clean up
         address = self._sock.getsockname()
         self.address: tuple[str, int] = (address[0], address[1])
         self._workers = Workers(
             limits.workers, limits.queue, most_bytes=limits.max_buffered, max_wait_s=limits.max_wait_s
         )
-        self._lingering = LingeringClose()
+        self._lingering = LingeringClose(room.lingering)
         self._places = Places(
-            limits.max_connections,
-            limits.max_strangers,
+            room,
             per_address=limits.max_per_address,
             changed=dispatcher.metrics.connections,
         )
         self.buffers = Buffers(limits.max_buffered)
-        self._shared = Shared(dispatcher, self._workers, self._lingering, self._places, self.buffers, limits)
+        self._shared = Shared(
+            dispatcher, self._workers, self._lingering, self._places, self.buffers, limits, certificates
+        )
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()  # guards the next three
         self._sessions: dict[Session, threading.Thread] = {}
@@ -64,6 +70,10 @@ class Listener:
         self._wake, self._waker = socket.socketpair()
         self._ended = threading.Event()
         self._acceptor = threading.Thread(target=self._accept_all, name="facewire-acceptor", daemon=True)
+
+    def load(self) -> Load:
+        """What the workers have to do at this moment."""
+        return self._workers.load()
 
     def start(self) -> None:
         """Starts accepting, in threads of its own. Raises StartError if another process took the port meanwhile."""
@@ -112,7 +122,7 @@ class Listener:
         ended = [self._workers.join(now + grace_s), self._lingering.stop(now + grace_s)]
         ended += [not thread.is_alive() for thread in sessions.values()]
         if not all(ended):
-            _log.warning("stopped with work still under way after %.1f s", grace_s)
+            _log.warning("stopped with work still in progress after %.1f s", grace_s)
         return all(ended)
 
     # ------------------------------------------------------------------------------------------ accepting
@@ -125,23 +135,31 @@ class Listener:
             while True:
                 ready = [key.fileobj for key, _ in selector.select()]
                 if self._wake in ready:
-                    return
+                    break
                 self._accept()
+        # Those the kernel has accepted meanwhile are told that the server stops, rather than cut off without a word.
+        for _ in range(_BACKLOG):
+            if not self._accept():
+                return
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """Serves the next connection. False if there was none."""
         try:
             sock, peer = self._sock.accept()
-        except (BlockingIOError, ConnectionError):
-            return  # the client disconnected before we accepted it
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True  # the client disconnected before we accepted it
         except OSError as error:
             _log.warning("can't accept a connection: %s", error)
             time.sleep(_PAUSE_S)
-            return
+            return False
         try:
             self._open_session(sock, peer[0])
         except (OSError, RuntimeError) as error:  # RuntimeError: the system can't start a thread
             _log.warning("can't serve a connection: %s", error)
             sock.close()
+        return True
 
     def _open_session(self, sock: socket.socket, address: str) -> None:
         """Serves `sock` in a thread of its own, or refuses it if all places are taken."""
@@ -169,8 +187,12 @@ class Listener:
             session.leave()
 
     def _refuse(self, sock: socket.socket) -> None:
-        """Sends `busy`: a hundred bytes into a new socket's empty buffer, so this doesn't block."""
+        """Sends `busy`: a hundred bytes into a new socket's empty buffer, so this doesn't block. With TLS that would
+        take a handshake, so there the connection just ends."""
         stream = MessageStream(sock, send_timeout=0)
+        if self._shared.certificates is not None:
+            stream.close()
+            return
         message = self._places.all_taken
         with contextlib.suppress(StreamTimeout, OSError):
             stream.send(self._dispatcher.answers.refusal(0, ErrorCode.BUSY, message, "-", self._limits.retry_after_ms))
@@ -195,9 +217,9 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def _start_error(host: str, port: int, error: OSError) -> StartError:
     if error.errno == errno.EADDRINUSE:
-        return StartError(f"port {port} on {host} is in use; stop what uses it, or take another with --port")
+        return StartError(f"port {port} on {host} is in use; stop what uses it, or choose another with --port")
     if error.errno == errno.EACCES:
-        return StartError(f"port {port} is not yours to open; take one over 1023 with --port", exit_code=2)
+        return StartError(f"port {port} needs privileges; choose one above 1023 with --port", exit_code=2)
     return StartError(f"can't listen on {host}:{port}: {error.strerror}; see --host and --port", exit_code=2)
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from facewire.protocol.errors import ErrorCode
 from facewire.protocol.messages import StatsReport
 from facewire.protocol.version import VERSION
+from facewire.server.measures import DROPPED, NOT_MEASURED, Measures
 
 
 class Counts(Protocol):
@@ -27,9 +28,11 @@ class Counts(Protocol):
 
 
 class Metrics:
-    """Requests by op, errors by code, open connections, and uptime."""
+    """Requests by op, errors by code, open connections, and uptime. What `stats` has no place for goes to
+    `measures`."""
 
-    def __init__(self) -> None:
+    def __init__(self, measures: Measures = NOT_MEASURED) -> None:
+        self.measures = measures
         self._started = time.monotonic()
         self._lock = threading.Lock()  # guards everything below
         self._requests: Counter[str] = Counter()
@@ -41,10 +44,25 @@ class Metrics:
         with self._lock:
             self._requests[op] += 1
 
-    def error(self, code: ErrorCode) -> None:
+    def answered(self, op: str, seconds: float) -> None:
+        """Measures a success, sent so long after the request arrived."""
+        self.measures.answered(op, seconds)
+
+    def error(self, op: str, code: ErrorCode) -> None:
         """Counts a failure sent to a client."""
         with self._lock:
             self._errors[str(code)] += 1
+        self.measures.failed(op, str(code))
+
+    def dropped(self, op: str) -> None:
+        """Measures a request that nobody waits for any more."""
+        self.measures.failed(op, DROPPED)
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open."""
+        with self._lock:
+            return self._connections
 
     def connections(self, open_now: int) -> None:
         """Sets how many connections are open."""

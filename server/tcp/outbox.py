@@ -56,6 +56,7 @@ class Outbox:
                 self._broken()
             if not isinstance(item, int):
                 self._life.free_slot()
+            del item  # before the wait for the next, which may be long
 
     def _take_progress(self, request_id: int) -> bytes:
         with self._lock:

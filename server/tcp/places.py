@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from facewire.server.tcp.descriptors import Room
+
 _SHARE = 0.5  # of the places: an address holding more than this loses connections first
 _LOOK_S = 0.1  # polling interval: nothing signals that a member fell idle or its frame grew old
-MOST_LEAVING = 64  # evicted but not gone yet (last answer, scheduling): milliseconds each
 
 
 class Guest(Protocol):
@@ -39,13 +40,12 @@ class Guest(Protocol):
 class Places:
     """Admits and releases connections. Thread-safe; calls guests with its lock held."""
 
-    def __init__(
-        self, members: int, strangers: int, *, per_address: int | None, changed: Callable[[int], None]
-    ) -> None:
-        """`members`, `strangers`: number of places; `per_address`: most members per address; `changed` is called with
-        the number taken."""
-        self._most_members = members
-        self._most_strangers = strangers
+    def __init__(self, room: Room, *, per_address: int | None, changed: Callable[[int], None]) -> None:
+        """`room`: number of places; `per_address`: most members per address; `changed` is called with the number
+        taken."""
+        self._most_members = room.members
+        self._most_strangers = room.strangers
+        self._most_leaving = room.leaving
         self._per_address = per_address
         self._tell = changed
         self._changed = threading.Condition()  # guards the next three; notified when one leaves
@@ -56,7 +56,7 @@ class Places:
     @property
     def all_taken(self) -> str:
         """Error message for a connection that gets no place."""
-        return f"all {self._most_members} connections are taken, and each has asked for something"
+        return f"all {self._most_members} connections are in use, and each has a request in progress"
 
     def enter(self, guest: Guest) -> bool:
         """Admits a new connection as a stranger. False if there is no place."""
@@ -120,7 +120,7 @@ class Places:
         return self._first_to_go(sorted(silent, key=lambda guest: silent[guest]))
 
     def _first_to_go(self, guests: Iterable[Guest], *, unheard: bool = False) -> bool:
-        if len(self._leaving) >= MOST_LEAVING:
+        if len(self._leaving) >= self._most_leaving:
             return False
         for guest in guests:
             if guest.give_way(unheard=unheard):

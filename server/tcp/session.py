@@ -18,10 +18,12 @@ from facewire.protocol.codec import decode_request, encode_answer
 from facewire.protocol.errors import BadMessage, ErrorCode, ForeignProtocol, FrameError, FrameTooLarge, RequestRefused
 from facewire.protocol.messages import Progress, Request, Result
 from facewire.protocol.stream import IdleTimeout, MessageStream, NoRoom, StreamTimeout
-from facewire.server.errors import Busy
+from facewire.protocol.tls import NotTls
+from facewire.server.errors import Busy, RequestError
 from facewire.server.reply import Reply
 from facewire.server.tcp.admission import Admission, LastWord
 from facewire.server.tcp.buffers import Buffers
+from facewire.server.tcp.certificates import Certificates
 from facewire.server.tcp.dispatch import NO_TOKEN, Dispatcher, Kind
 from facewire.server.tcp.lifetime import STOPPING, Lifetime
 from facewire.server.tcp.limits import TcpLimits
@@ -35,10 +37,11 @@ _log = logging.getLogger("facewire.tcp")
 
 _FRAME_AGE_S = 2.0  # if nobody is idle, a connection whose frame has taken this long may be evicted for a new one
 
-SILENT_LONGEST = "this connection was silent longest, and a new one needed its place: connect again to ask"
-TOO_SLOW = "this request took long to arrive, and others needed its memory: send it again"
-NO_MEMORY = "the requests of others that are arriving take all the memory there is for them"
-GOES_ON_LATER = "the server is stopping; what is left is done after its next start"
+SILENT_LONGEST = "this connection had been silent longest, and a new one needed its place: connect again"
+TOO_SLOW = "this request took too long to arrive, and others needed its memory: send it again"
+NO_MEMORY = "other requests that are arriving use all the memory set aside for them"
+SPEAKS_TLS = "this port speaks TLS only: connect to facewires://HOST:PORT, or with --tls"
+GOES_ON_LATER = "the server is stopping; the rest is done after its next start"
 _ASK_AFTER_RESTART_MS = 5000
 
 
@@ -52,6 +55,7 @@ class Shared:
     places: Places
     buffers: Buffers
     limits: TcpLimits
+    certificates: Certificates | None  # None: plain
 
 
 class Session:
@@ -84,6 +88,8 @@ class Session:
             if not intact:
                 self.abort()  # a bug of ours, reported by threading.excepthook: leave nobody waiting
             self._life.wait_for_answers()
+            if intact:
+                self._say_it_stops()
             self._outbox.close()
 
     def leave(self) -> None:
@@ -95,7 +101,7 @@ class Session:
             self._shared.lingering.close(self._stream)
 
     def finish(self) -> None:
-        """Answers requests under way, refuses any others that have arrived, and ends."""
+        """Answers requests under way, refuses any others that have arrived, says that it stops, and ends."""
         self._end(STOPPING)
 
     def let_go(self) -> None:
@@ -152,17 +158,41 @@ class Session:
 
     def _read(self) -> bool:
         """Reads requests until there are no more. Did the peer end the stream properly?"""
-        intact = self._serve_all()
+        intact = self._secure() and self._serve_all()
         why = self._life.why_it_ends
         if why is not None and why != STOPPING and not self._said_last:
             self._say_last(ErrorCode.BUSY, why)
         return intact and why is None
+
+    def _say_it_stops(self) -> None:
+        """The last word of a server that stops, once everything begun is answered: so what it doesn't answer was not
+        begun, and can be sent to another."""
+        if self._life.why_it_ends == STOPPING and not self._said_last and not self._life.lost:
+            self._say_last(ErrorCode.BUSY, STOPPING)
+
+    def _secure(self) -> bool:
+        """Shakes hands, where this server speaks TLS. False if that failed."""
+        certificates = self._shared.certificates
+        if certificates is None:
+            return True
+        try:
+            self._stream.secure(certificates.channel, self._admission.hello_left())
+        except NotTls:
+            _log.warning("%s doesn't speak TLS to this port, which speaks nothing else", self._address)
+            self._say_last(ErrorCode.BAD_FRAME, SPEAKS_TLS)
+        except (StreamTimeout, OSError) as error:
+            _log.info("no TLS with %s: %s", self._address, error)
+            self._said_last = True  # there is no way to say anything
+        else:
+            return True
+        return False
 
     def _serve_all(self) -> bool:
         try:
             while (payload := self._receive()) is not None:
                 if not self._handle(payload):
                     return False
+                del payload  # an idle connection must not hold its last picture, which no limit counts any more
         except LastWord as word:
             self._say_last(word.code, str(word), word.request_id)
         except ForeignProtocol as error:
@@ -209,13 +239,28 @@ class Session:
         if not self._admission.admit(self, request, len(payload)) or not self._life.take_slot():
             return False
         if isinstance(request, RequestRefused):
-            self._post(self._dispatcher.answers.refusal(request.request_id, request.code, str(request)))
+            self._turn_down(request, len(payload))
         else:
             self._begin(request, len(payload))
         return True
 
+    def _turn_down(self, refused: RequestRefused, size: int) -> None:
+        answers = self._dispatcher.answers
+        try:
+            self._dispatcher.count_unreadable(self._admission.caller, size)
+        except Busy as error:
+            self._post(answers.refusal(refused.request_id, ErrorCode.BUSY, str(error), "-", error.retry_after_ms))
+        else:
+            self._post(answers.refusal(refused.request_id, refused.code, str(refused)))
+
     def _begin(self, request: Request, size: int) -> None:
-        reply = Reply(request, self)
+        caller = self._admission.caller
+        reply = Reply(request, self, caller)
+        try:
+            reply.at_end = self._dispatcher.permit(request.body, caller, size).end
+        except RequestError as error:
+            reply.failed(error)
+            return
         deadline = time.monotonic() + self._limits.request_timeout_s
         serve = partial(self._dispatcher.serve, reply, deadline=deadline, step_s=self._limits.request_timeout_s)
         kind = self._dispatcher.route(request.body).kind
@@ -246,7 +291,7 @@ class Session:
 
     def _refuse_busy(self, reply: Reply, after_ms: int) -> None:
         """`after_ms`: when to retry; 0 if the server is stopping."""
-        message = "the server has all the work it can hold" if after_ms else STOPPING
+        message = "the server has all the work it can take" if after_ms else STOPPING
         reply.failed(Busy(message, retry_after_ms=max(after_ms, self._limits.retry_after_ms)))
 
     def _say_last(self, code: ErrorCode, message: str, request_id: int = 0) -> None:

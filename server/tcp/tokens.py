@@ -5,7 +5,6 @@ They are delayed, not refused, so clients that share an address with a guesser, 
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import logging
 import threading
@@ -13,6 +12,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from facewire.server.access.tokens import Token, digest_of
 
 _log = logging.getLogger("facewire.tcp")
 
@@ -33,8 +34,9 @@ class _Record:
 class TokenGuard:
     """Checks tokens and delays guessers. Thread-safe."""
 
-    def __init__(self, token: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._token = token.encode()
+    def __init__(self, find: Callable[[str], Token | None], clock: Callable[[], float] = time.monotonic) -> None:
+        """`find`: the token of a digest."""
+        self._find = find
         self._clock = clock
         self._lock = threading.Lock()  # guards _records
         self._records: OrderedDict[str, _Record] = OrderedDict()  # by network, most recently wrong last
@@ -45,18 +47,17 @@ class TokenGuard:
             record = self._records.get(network_of(address))
             return 0.0 if record is None else max(0.0, record.closed_until - self._clock())
 
-    def is_right(self, token: str, address: str) -> bool:
-        """Is this the token? A wrong one is logged and counted against its network."""
-        # compare_digest takes as long for a nearly right token as for any other
-        right = hmac.compare_digest(token.encode(), self._token)
+    def admit(self, text: str, address: str) -> Token | None:
+        """The token, or None: a wrong one is logged and counted against its network."""
+        token = self._find(digest_of(text))
         network = network_of(address)
         with self._lock:
-            if right:
+            if token is not None:
                 self._records.pop(network, None)
-                return True
+                return token
             wrong = self._count(network)
         _log.warning("a wrong token from %s (%d in a row)", address, wrong)
-        return False
+        return None
 
     def _count(self, network: str) -> int:
         now = self._clock()

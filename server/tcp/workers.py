@@ -35,11 +35,22 @@ class Job:
     expire: Callable[[], None]  # the deadline has passed
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Jobs `waiting` and the memory they hold, and how many of the `workers` are `busy`."""
+
+    waiting: int
+    waiting_bytes: int
+    busy: int
+    workers: int
+
+
 class Workers:
     """Runs jobs; owners take turns. `stop` refuses those still waiting."""
 
     def __init__(self, threads: int, queue: int, *, most_bytes: int, max_wait_s: float) -> None:
         """`queue`: most jobs waiting, which hold `most_bytes` at most; `max_wait_s`: longest expected wait of a job."""
+        self._count = threads
         self._capacity = queue
         self._most_bytes = most_bytes
         self._max_wait_s = max_wait_s
@@ -71,6 +82,11 @@ class Workers:
             refused, after_ms = (job, 0) if self._stopping else self._admit(job)
         if refused is not None:
             refused.refuse(after_ms)
+
+    def load(self) -> Load:
+        """The load at this moment."""
+        with self._lock:
+            return Load(len(self._arrivals), self._bytes, self._count - self._idle, self._count)
 
     def leave(self, owner: Hashable) -> None:
         """Forgets a disconnected owner, so that it no longer delays the retries of others."""
@@ -173,6 +189,7 @@ class Workers:
             job.run()
             with self._lock:
                 self._forecast.ended(job)
+            del job  # and with it the request's picture, which an idle worker would keep until the next one
 
     def _take(self) -> Job | None:
         with self._lock:
@@ -192,6 +209,7 @@ class Workers:
     def _keep_time(self) -> None:
         while (tell := self._next_late()) is not None:
             tell()
+            del tell  # as in `_work`
 
     def _next_late(self) -> Callable[[], None] | None:
         """Waits until the next job's time is up, and returns the call that tells it. None once the pool stops."""
@@ -207,5 +225,7 @@ class Workers:
                     self._forget(job)
                     return job.expire if job.deadline <= now else partial(job.refuse, after_ms)
                 self._sleeps_until = until
-                self._sooner.wait(None if job is None else until - now)
+                pause_s = None if job is None else until - now
+                del job  # it will have run long before the pause is over
+                self._sooner.wait(pause_s)
             return None

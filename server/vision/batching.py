@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from facewire.server.asker import Asker
+from facewire.server.asker import WAITS_FOREVER, Asker
 from facewire.server.errors import Busy, TimedOut
 
 Item = TypeVar("Item")
@@ -25,12 +25,6 @@ Outcome = TypeVar("Outcome")
 DEFAULT_CAPACITY = 256  # faces ahead of a request: about four seconds of work on two cores
 _FIRST_GUESS_MS = 20.0  # per face on two AVX2 cores, until the first batch was timed
 _NEWEST = 0.3  # weight of the newest batch in the moving average of time per face: averages a few batches
-
-Abandoned = Asker
-"""Tells whether nobody waits for the work any more, and receives progress (see `Asker`)."""
-
-never = Asker()
-"""For work that is never abandoned."""
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +66,7 @@ class Batcher(Generic[Item, Outcome]):
         self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
         self._thread.start()
 
-    def run(self, items: Sequence[Item], abandoned: Asker = never) -> list[Outcome]:
+    def run(self, items: Sequence[Item], abandoned: Asker = WAITS_FOREVER) -> list[Outcome]:
         """Waits for the outcomes of `items`, in order, for as long as `abandoned` allows.
 
         Raises Busy immediately if the wait would be too long or too many faces are ahead, TimedOut if the wait was too
@@ -132,9 +126,8 @@ class Batcher(Generic[Item, Outcome]):
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
             if batch:
-                for job in _jobs_of(batch):
-                    job.asker.proceeds()
                 self._finish(batch)
+            del batch  # before the wait for the next: its askers hold their requests, and those their pictures
 
     def _next_batch(self) -> list[tuple[_Job[Item, Outcome], Item]] | None:
         """Up to `largest` faces: first an equal share from every job, in order of arrival, then more until the batch is
@@ -174,6 +167,8 @@ class Batcher(Generic[Item, Outcome]):
         job.future.set_exception(reason)
 
     def _finish(self, batch: list[tuple[_Job[Item, Outcome], Item]]) -> None:
+        for job in _jobs_of(batch):
+            job.asker.proceeds()
         begun = self._clock()
         try:
             outcomes = self._compute([item for _, item in batch])

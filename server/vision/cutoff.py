@@ -97,7 +97,7 @@ def _missing(there: int, claimed: int) -> float:
     return max(0, claimed - there) / max(1, claimed)
 
 
-def told(missing: float) -> str:
+def missing_message(missing: float) -> str:
     """The error message for a picture with that share missing."""
     percent = max(1, round(100 * missing))
     return f"the file is cut off or damaged: about {percent} % of the picture is missing; copy it again"

@@ -64,6 +64,33 @@ def _no_greetings() -> Iterator[None]:
             os.close(kept)
 
 
+@contextmanager
+def _no_plots() -> Iterator[None]:
+    """Hides matplotlib from Keras, which imports it wherever it is installed (`make bench` does). We plot nothing, and
+    its first import writes a list of the machine's fonts to the home folder."""
+    with _alone:
+        if "matplotlib" in sys.modules:
+            yield
+            return
+        sys.modules["matplotlib"] = None  # type: ignore[assignment]  # how Python says "not installed"
+        try:
+            yield
+        finally:
+            del sys.modules["matplotlib"]
+
+
+@contextmanager
+def no_bytecode() -> Iterator[None]:
+    """While TensorFlow traces a network for OpenVINO, it imports modules that it writes to the temporary folder. It
+    deletes them at exit, but not their bytecode: nothing is compiled to files meanwhile."""
+    with _alone:
+        before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            yield
+        finally:
+            sys.dont_write_bytecode = before
+
+
 def download(name: str, urls: Sequence[str], home: Path) -> None:
     """DeepFace's own download, with its progress on stderr, into `home`/.deepface/weights. Safe to run concurrently.
 
@@ -102,12 +129,12 @@ def _explained(cause: BaseException) -> tuple[str, bool]:
     if isinstance(cause, requests.ConnectionError):
         if any(isinstance(argument, MaxRetryError) for argument in cause.args):
             return "no connection could be made", False
-        return "the connection broke off", True
+        return "the connection was lost", True
     status = re.search(r"status code (\d{3})$", said)
     if status:  # DeepFace's wording
         return f"the answer was status {status[1]}", int(status[1]) >= _SERVERS_FAULT
     if isinstance(cause, DownloadError | EOFError):
-        return said.rstrip(".") or "it broke off", True
+        return said.rstrip(".") or "the download broke off", True
     return said or type(cause).__name__, False
 
 
@@ -129,7 +156,7 @@ def _client_module(task: str, model: str) -> tuple[ModuleType, str]:
     by_engine = modeling.AVAILABLE_MODELS[task][model]
     engine = "tensorflow" if tensorflow_version() else "onnx"
     module, _, name = (by_engine.get(engine) or by_engine[modeling.ANY]).rpartition(".")
-    with _no_greetings():
+    with _no_greetings(), _no_plots():
         return importlib.import_module(module), name
 
 
@@ -154,6 +181,7 @@ def tensorflow_network(model: Any, height: int, width: int, head: Network | None
     forward = tf.function(
         lambda batch: tf.nest.flatten(model(batch, training=False)),
         input_signature=[tf.TensorSpec((None, height, width, 3), tf.float32)],
+        autograph=False,  # it would write modules to the temporary folder, as in `no_bytecode`
     )
 
     def rows(batch: NDArray[Any]) -> NDArray[Any]:
@@ -187,33 +215,47 @@ class DeepFaceEmbedder:
         self._size = (height, width)
 
     def crop(self, image: Pixels, face: Detection) -> Pixels:
-        """The face's box, rotated until the eyes are level, as DeepFace's extract_face does it; RGB of any size."""
-        from deepface.models.Detector import FacialAreaRegion
-        from deepface.modules import detection
-
-        x, y, width, height = (int(value) for value in face.box)
-        # DeepFace's "left eye" is the one on the picture's right: the person's own left.
-        right_eye, left_eye = ((int(px), int(py)) for px, py in face.landmarks[:2])
-        region = FacialAreaRegion(max(x, 0), max(y, 0), width, height, left_eye, right_eye, face.score)
-        found = detection.extract_face(
-            facial_area=region,
-            img=image,
-            align=True,
-            expand_percentage=0,
-            width_border=0,
-            height_border=0,
-            detector_backend="yunet",
-        )
-        return np.asarray(found.img, np.uint8)
+        """See `deepface_crop`."""
+        return deepface_crop(image, face, align=True)
 
     def forward(self, crops: Sequence[Pixels]) -> Floats:
         """(n, d) embeddings, not of unit length."""
-        from deepface.modules import preprocessing
+        return self.forward_inputs(np.stack([deepface_input(crop, self._size) for crop in crops]))
 
-        inputs = [preprocessing.resize_image(crop[:, :, ::-1], self._size) for crop in crops]
+    def forward_inputs(self, batch: NDArray[Any]) -> Floats:
+        """The same of what `deepface_input` makes of the crops, (n, height, width, 3)."""
         with self._one_at_a_time:
-            rows = [self._client.forward(preprocessing.normalize_input(image, "base")) for image in inputs]
-        return np.asarray(rows, np.float32)
+            return np.asarray([self._client.forward(one[np.newaxis]) for one in batch], np.float32)
+
+
+def deepface_crop(image: Pixels, face: Detection, *, align: bool) -> Pixels:
+    """The face's box, with `align` rotated until the eyes are level, as DeepFace's extract_face does it; RGB of any
+    size."""
+    from deepface.models.Detector import FacialAreaRegion
+    from deepface.modules import detection
+
+    x, y, width, height = (int(value) for value in face.box)
+    # DeepFace's "left eye" is the one on the picture's right: the person's own left.
+    right_eye, left_eye = ((int(px), int(py)) for px, py in face.landmarks[:2])
+    region = FacialAreaRegion(max(x, 0), max(y, 0), width, height, left_eye, right_eye, face.score)
+    found = detection.extract_face(
+        facial_area=region,
+        img=image,
+        align=align,
+        expand_percentage=0,
+        width_border=0,
+        height_border=0,
+        detector_backend="yunet",
+    )
+    return np.asarray(found.img, np.uint8)
+
+
+def deepface_input(crop: NDArray[Any], size: tuple[int, int]) -> Floats:
+    """A crop, RGB, as DeepFace feeds it to a network of `size` (height, width): resized, padded with black;
+    (height, width, 3) float32 BGR from 0 to 1. A crop of floats is resized as floats."""
+    from deepface.modules import preprocessing
+
+    return np.asarray(preprocessing.resize_image(crop[:, :, ::-1], size)[0], np.float32)
 
 
 class DeepFaceEmotion:
@@ -250,7 +292,7 @@ def _client(task: str, name: str, weights_file: str, weights: Path) -> Any:
                 return getattr(module, client)()
         except (ValueError, OSError) as error:
             raise StartError(
-                f"{weights} does not hold the weights of {name}: delete it, and it is fetched again"
+                f"{weights} does not hold the weights of {name}: delete it, and it is downloaded again"
             ) from error
         except ImportError as error:
             raise StartError(f"{name} needs a package that is not installed: {error}") from error

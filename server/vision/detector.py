@@ -7,15 +7,19 @@ in OpenCV 5, can't share them with other threads.
 
 from __future__ import annotations
 
+import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facewire.server.cache import cache_key
 from facewire.server.cores import cores
 from facewire.server.vision import runtime
 from facewire.server.vision.image import ELONGATED, Pixels
@@ -30,12 +34,16 @@ HEADS = ("cls", "obj", "bbox", "kps")  # outputs per cell of each stride: 1, 1, 
 COARSE_SIDE = 640  # every picture is first searched at this side at most; only this search finds large faces
 COARSE_SEES = 96  # a face this high there is not searched again: a finer search may see faces in a large cheek or eye
 SHAPE_STEP = 64  # canvas sides are rounded up to this (YuNet needs 32): fewer shapes, fewer first-time costs
+SHAPES = 16  # of canvases whose code a core keeps: 2 MB each, made in 6 to 15 ms
+CONVOLUTIONS = 35  # of the network, once its heads are merged
 SMALL_SIDE = 160  # smaller pictures are enlarged: a tiny picture usually shows one tiny face
 FRAME = 0.25  # border for another search: a face that fills the picture has no outline
 CLOSE_UP = 0.3  # of the longer side: if a face is this high, there is no larger one for the border to reveal
 CLOSE_SIDE = 192  # longer side for finding a face that fills the picture; takes a millisecond
+FRAMED_SIDE = 320  # the most at which a picture with a border is searched: it is for faces that fill the picture
 CLOSE_SCORE = 0.7  # minimum score for it beside smaller faces
 SEAM = 256  # pixels at the search scale that two tiles share: larger faces are found at the coarse scale
+LARGEST = 1_638_400  # pixels of a canvas: a search takes 40 bytes of each, kept on every core (0060)
 TILES = 16  # default maximum per picture
 
 
@@ -56,6 +64,14 @@ class Detection:
         x, y, width, height = (value * factor for value in self.box)
         points = tuple((px * factor, py * factor) for px, py in self.landmarks)
         return replace(self, box=(x, y, width, height), landmarks=points)
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    shared = max(0.0, width) * max(0.0, height)
+    return shared / max(1e-9, one[2] * one[3] + other[2] * other[3] - shared)
 
 
 class Detector(Protocol):
@@ -87,14 +103,15 @@ class YuNet:
     name = "yunet"
     sure = 0.925  # reached by half of LFW's faces, and by none of 1,300 that were upside down or on their side
 
-    def __init__(self, weights: Path, canvas: int, tiles: int = TILES) -> None:
-        """`weights`: the ONNX file. Raises StartError if it is damaged."""
-        model = runtime.reshape(runtime.read_model(weights), (1, 3, -1, -1))
-        names = [[f"{head}_{stride}" for head in HEADS] for stride in STRIDES]
-        model = runtime.fed_rgb_bytes(runtime.merge_heads(model, names, sigmoids=2))
+    def __init__(self, weights: Path, canvas: int, tiles: int = TILES, cache_dir: Path | None = None) -> None:
+        """`weights`: the ONNX file; `cache_dir`: where the network is kept as it is compiled. Raises StartError if
+        the file is damaged, or nothing can be written there."""
+        model: Any = _network(weights) if cache_dir is None else _kept(weights, cache_dir)
         # Exact: bfloat16 shifts boxes by pixels and misses an eighth of the smallest faces. One thread per stream:
         # processing several pictures in parallel beats several threads per picture.
-        self._graph = runtime.OpenVinoGraph(model, streams=cores(), threads=cores(), exact=True)
+        self._graph = runtime.OpenVinoGraph(
+            model, streams=cores(), threads=cores(), exact=True, generated=SHAPES * CONVOLUTIONS
+        )
         self.enough = canvas
         self._tiles = tiles
 
@@ -105,10 +122,10 @@ class YuNet:
         longest = max(longest, -(-max(shape) // self._tiles))
         if (factor := longest // self.enough) > 1:
             return [face.scaled(factor) for face in self.detect(_reduced(image, factor))]
-        coarse, *fine = (self._search_tiled(image, side / longest) for side in self._sides(longest))
+        coarse, *fine = self._search_tiled(image, [side / longest for side in self._sides(longest)])
         rows = np.concatenate([coarse, *(_too_small(found, COARSE_SIDE / longest) for found in fine)])
         if not len(rows):
-            rows = self._search_framed(image, self._sides(max(shape))[0])
+            rows = self._search_framed(image, min(FRAMED_SIDE, self._sides(max(shape))[0]))
         elif rows[:, 2:4].max() < CLOSE_UP * max(shape):
             rows = np.concatenate([rows, _close_ups(self._search_framed(image, CLOSE_SIDE), shape)])
         faces = [_detection(row) for row in _without_overlaps(rows)]
@@ -135,37 +152,81 @@ class YuNet:
         rows[:, [1, *range(5, 14, 2)]] -= down
         return rows
 
-    def _search_tiled(self, image: Pixels, scale: float) -> NDArray[np.float32]:
-        """As `_search`, but a picture longer than the canvas at this scale is searched in tiles along its longer side.
-        A face is taken from the tile whose share of the picture contains its centre, so none is found twice."""
+    def _search_tiled(self, image: Pixels, scales: Sequence[float]) -> list[NDArray[np.float32]]:
+        """As `_search` at each scale, all side by side; but a picture that is longer than the canvas at a scale, or
+        larger than LARGEST, is searched in tiles along its longer side. A face is taken from the tile whose share of
+        the picture contains its centre, so none is found twice."""
         axis = int(image.shape[1] > image.shape[0])
-        length, tile, seam = image.shape[axis], round(self.enough / scale), round(SEAM / scale)
-        if length <= tile or tile <= 2 * seam:
-            return self._search(image, scale)
-        count = -(-(length - seam) // (tile - seam))
-        starts = [round(number * (length - tile) / (count - 1)) for number in range(count)]
-        shares = [0.0, *((one + tile + other) / 2 for one, other in pairwise(starts)), float("inf")]
-        found = []
-        for start, share in zip(starts, pairwise(shares), strict=True):
-            part = image[:, start : start + tile] if axis else image[start : start + tile]
-            rows = self._search(part, scale)
-            rows[:, [1 - axis, *range(5 - axis, 14, 2)]] += start
-            middle = rows[:, 1 - axis] + rows[:, 3 - axis] / 2
-            reaching = float("-inf") if share[0] == 0 else share[0]
-            found.append(rows[(middle >= reaching) & (middle < share[1])])
-        return np.concatenate(found)
+        tilings = [self._tiling(image.shape[axis], image.shape[1 - axis], scale) for scale in scales]
+        searches = [
+            (image[:, start : start + tile] if axis else image[start : start + tile], scale)
+            for (tile, starts), scale in zip(tilings, scales, strict=True)
+            for start in starts
+        ]
+        found = iter(self._searches(searches))
+        return [_joined(list(islice(found, len(starts))), tile, starts, axis) for tile, starts in tilings]
+
+    def _tiling(self, length: int, width: int, scale: float) -> tuple[int, list[int]]:
+        """The length of a tile and where each begins, in pixels, for a picture that is `length` long."""
+        seam = round(SEAM / scale)
+        most = min(self.enough, LARGEST / (width * scale)) / scale
+        if length <= most or self.enough <= 2 * SEAM:
+            return length, [0]
+        count = math.ceil((length - seam) / (most - seam))
+        tile = -(-(length + (count - 1) * seam) // count)
+        return tile, [round(number * (length - tile) / (count - 1)) for number in range(count)]
 
     def _search(self, image: Pixels, scale: float) -> NDArray[np.float32]:
         """(n, 15) faces at this scale: box, five landmarks and score, in the picture's pixels."""
-        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-        if (height, width) != image.shape[:2]:
-            filtering = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            image = np.asarray(cv2.resize(image, (width, height), interpolation=filtering), np.uint8)
-        canvas = np.zeros((1, _rounded_up(height), _rounded_up(width), 3), np.uint8)
-        canvas[0, :height, :width] = image
-        rows = _decoded(self._graph.run(canvas)[0][0], canvas.shape[1], canvas.shape[2])
-        rows[:, :14] /= scale
-        return rows
+        return self._searches([(image, scale)])[0]
+
+    def _searches(self, searches: Sequence[tuple[Pixels, float]]) -> list[NDArray[np.float32]]:
+        """`_search` of each picture at its scale, side by side."""
+        canvases = [_canvas(image, scale) for image, scale in searches]
+        found = []
+        for (_, scale), canvas, outputs in zip(searches, canvases, self._graph.run_all(canvases), strict=True):
+            rows = _decoded(outputs[0][0], canvas.shape[1], canvas.shape[2])
+            rows[:, :14] /= scale
+            found.append(rows)
+        return found
+
+
+def _joined(found: Sequence[NDArray[np.float32]], tile: int, starts: Sequence[int], axis: int) -> NDArray[np.float32]:
+    """What was found in tiles that begin at `starts` along `axis` (1: from left to right), as of one picture."""
+    if len(starts) == 1:
+        return found[0]
+    shares = [float("-inf"), *((one + tile + other) / 2 for one, other in pairwise(starts)), float("inf")]
+    kept = []
+    for rows, start, (reaching, below) in zip(found, starts, pairwise(shares), strict=True):
+        rows[:, [1 - axis, *range(5 - axis, 14, 2)]] += start
+        middle = rows[:, 1 - axis] + rows[:, 3 - axis] / 2
+        kept.append(rows[(middle >= reaching) & (middle < below)])
+    return np.concatenate(kept)
+
+
+def _network(weights: Path) -> Any:
+    """The ONNX file's network, with its heads merged, taking (1, h, w, 3) bytes of RGB."""
+    model = runtime.reshape(runtime.read_model(weights), (1, 3, -1, -1))
+    names = [[f"{head}_{stride}" for head in HEADS] for stride in STRIDES]
+    return runtime.fed_rgb_bytes(runtime.merge_heads(model, names, sigmoids=2))
+
+
+def _kept(weights: Path, cache_dir: Path) -> Path:
+    """The same as a file that is compiled once."""
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    key = cache_key("yunet, heads merged, RGB bytes", digest, runtime.version())
+    return runtime.prepared(cache_dir, key, lambda: _network(weights))
+
+
+def _canvas(image: Pixels, scale: float) -> Pixels:
+    """(1, h, w, 3): the picture at this scale, with sides that the network takes."""
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    if (height, width) != image.shape[:2]:
+        filtering = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=filtering), np.uint8)
+    canvas = np.zeros((1, _rounded_up(height), _rounded_up(width), 3), np.uint8)
+    canvas[0, :height, :width] = image
+    return canvas
 
 
 def _reduced(image: Pixels, factor: int) -> Pixels:

@@ -25,6 +25,11 @@ class Engine(Protocol):
         """(n, d) raw outputs, one forward pass per crop; (n, d + e) if the pass has e further outputs per face."""
 
 
+OpenBare = Callable[[], Network]
+"""Opens the network in float32, to be fed with pixels as they are: (n, height, width, 3) float32 -> (n, d) raw outputs.
+An embedder has none if its network needs more than that."""
+
+
 class FaceNetEngine:
     """FaceNet on a square crop, normalised as in the spec."""
 
@@ -44,8 +49,13 @@ class Embedder:
     """An engine with its spec. Per face, `probes` takes one forward pass and `templates` the spec's
     `template_views`."""
 
-    def __init__(self, spec: EmbeddingSpec, engine: Engine) -> None:
+    def __init__(
+        self, spec: EmbeddingSpec, engine: Engine, precision: str = "f32", open_bare: OpenBare | None = None
+    ) -> None:
+        """`precision`: the arithmetic of the engine, "f32" or "int8"; `open_bare`: see there."""
         self.spec = spec
+        self.open_bare = open_bare
+        self.precision = precision
         self._engine = engine
 
     def crop(self, image: Pixels, face: Detection) -> Pixels:
@@ -69,10 +79,11 @@ class Embedder:
 
         `probes`: embeddings of the same crops, if already computed.
         """
-        plain = self.probes(crops) if probes is None else probes
         if self.spec.template_views == 1 or not crops:
-            return plain
-        return mean_directions(np.stack([plain, self.probes([mirrored(crop) for crop in crops])]))
+            return self.probes(crops) if probes is None else probes
+        views = [*(crops if probes is None else ()), *(mirrored(crop) for crop in crops)]
+        seen = self.probes(views)  # in one batch, which shares the cores better than two
+        return mean_directions(np.stack([seen[: len(crops)] if probes is None else probes, seen[-len(crops) :]]))
 
 
 def mirrored(crop: Pixels) -> Pixels:

@@ -165,36 +165,36 @@ class EmotionReader:
         pixels = np.asarray(grey[np.newaxis], np.float32) / np.float32(255)
         return FaceCrop(pixels, max(1.0, side * max(box[2:])))
 
-    def read(self, faces: Sequence[FaceCrop], hints: Floats | None = None) -> list[Emotion]:
-        """The emotions of `faces`, in order; `hints` as in `probabilities`."""
+    def read(self, faces: Sequence[FaceCrop], head_logits: Floats | None = None) -> list[Emotion]:
+        """The emotions of `faces`, in order; `head_logits` as in `probabilities`."""
         if not faces:
             return []
-        certain_at = self.calibration(self._head_of(hints) is not None).certain_at
-        return [self._emotion(row, certain_at) for row in self.probabilities(faces, hints)]
+        certain_at = self.calibration(with_head=self._head_of(head_logits) is not None).certain_at
+        return [self._emotion(row, certain_at) for row in self.probabilities(faces, head_logits)]
 
-    def probabilities(self, faces: Sequence[FaceCrop], hints: Floats | None = None) -> NDArray[np.float64]:
+    def probabilities(self, faces: Sequence[FaceCrop], head_logits: Floats | None = None) -> NDArray[np.float64]:
         """(n, 7) calibrated probabilities, averaged with the mirrored view, as expressions are independent of left and
         right.
 
-        `hints`: (n, 7) logits of the head attached to the recognition network; (n, 0) if there is none.
+        `head_logits`: (n, 7) logits of the head attached to the recognition network; (n, 0) if there is none.
         """
         crops = np.stack([face.pixels for face in faces])
         both = self._network(np.concatenate([crops, crops[..., ::-1]])).astype(np.float64)
         logits = (both[: len(crops)] + both[len(crops) :]) / 2
-        if hints is not None and (head := self._head_of(hints)):
-            logits = head.weight * hints + (1 - head.weight) * logits
-        calibration = self.calibration(self._head_of(hints) is not None)
+        if head_logits is not None and (head := self._head_of(head_logits)):
+            logits = head.weight * head_logits + (1 - head.weight) * logits
+        calibration = self.calibration(with_head=self._head_of(head_logits) is not None)
         temperatures = calibration.temperature(np.array([face.side for face in faces]))
         raised = np.exp((logits - logits.max(1, keepdims=True)) / temperatures[:, None])
         return np.asarray(raised / raised.sum(1, keepdims=True), np.float64)
 
-    def calibration(self, riding: bool) -> Calibration:
+    def calibration(self, *, with_head: bool) -> Calibration:
         """The calibration with a head attached to the recognition network, or without one."""
-        return (self.spec.head if riding and self.spec.head else self.spec).calibration
+        return (self.spec.head if with_head and self.spec.head else self.spec).calibration
 
-    def _head_of(self, hints: Floats | None) -> HeadSpec | None:
-        """The head that `hints` come from, if any."""
-        return self.spec.head if hints is not None and hints.shape[1] else None
+    def _head_of(self, head_logits: Floats | None) -> HeadSpec | None:
+        """The head that `head_logits` come from, if any."""
+        return self.spec.head if head_logits is not None and head_logits.shape[1] else None
 
     def _emotion(self, row: NDArray[np.float64], certain_at: float) -> Emotion:
         scores = {label: float(score) for label, score in zip(self.spec.labels, row, strict=True)}

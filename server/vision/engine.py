@@ -45,6 +45,11 @@ class Engine(Protocol):
     def spec(self) -> EmbeddingSpec: ...
 
     @property
+    def precision(self) -> str:
+        """What the recognition network computes in: "int8" or "f32"."""
+        ...
+
+    @property
     def decoder(self) -> Decoder:
         """Decodes all pictures."""
         ...
@@ -55,6 +60,11 @@ class Engine(Protocol):
 
     def quality(self, face: Face, picture: Picture) -> FaceQuality:
         """Measures how clearly a face can be seen."""
+        ...
+
+    def pointed_at(self, data: bytes, boxes: Sequence[Box]) -> Sequence[Face | None]:
+        """The faces in boxes that somebody drew, in pixels of the picture as shown; None where none can be made out.
+        Raises InvalidImage."""
         ...
 
     def fingerprint(self, data: bytes) -> bytes:

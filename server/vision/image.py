@@ -6,26 +6,30 @@ others (docs/decisions/0037). protocol/formats.py lists the formats.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from facewire.protocol.formats import NAMES, UNSUPPORTED, format_of
+from facewire.protocol.formats import NAMES, format_of, unsupported
 from facewire.protocol.settings import Unit, setting
 from facewire.server.errors import InvalidImage
 from facewire.server.vision import readers
-from facewire.server.vision.cutoff import JPEG_END, TOLERATED, jpeg_end, jpeg_missing, told
-from facewire.server.vision.orientation import UPRIGHT, exif_orientation, lies, png_exif, turned
-from facewire.server.vision.webp import webp_size
+from facewire.server.vision.capture import capture_time
+from facewire.server.vision.cutoff import JPEG_END, TOLERATED, jpeg_end, jpeg_missing, missing_message
+from facewire.server.vision.readers import gif_size, webp_size
 
 Pixels = NDArray[np.uint8]
 
 Room = Callable[[tuple[int, ...]], Pixels | None]
 """Returns an array of the given shape to decode into, which saves a copy; None if there is not enough room."""
+
+UPRIGHT = 1  # EXIF's orientation of pixels stored as shown
 
 ELONGATED = 2  # length to width: at most this in photographs, more in panoramas
 
@@ -45,12 +49,19 @@ class ImageLimits:
 @dataclass(frozen=True, slots=True)
 class Header:
     """A file's declared content: `format`: key of its format (protocol/formats.py); `width` and `height` in pixels as
-    shown; `orientation`: EXIF's value for the stored pixels."""
+    shown.
+
+    `orientation`: EXIF's value for the pixels as our reader gives them; `recorded`: for those stored, by which other
+    programs turn them, too. It is 1 where the container itself turns the picture (HEIC, AVIF). `taken`: when, as
+    `server.vision.capture.capture_time` says it.
+    """
 
     format: str
     width: int
     height: int
     orientation: int = UPRIGHT
+    recorded: int = UPRIGHT
+    taken: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +113,11 @@ def read_header(data: bytes, limits: ImageLimits) -> Header:
     check_bytes(data, limits)
     form = format_of(data)
     if form is None:
-        raise InvalidImage(UNSUPPORTED)
+        raise InvalidImage(unsupported(data))
     if form.key == "WEBP":
         check_pixels(Header(form.key, *webp_size(data)), limits)
+    if form.key == "GIF":
+        check_pixels(Header(form.key, *gif_size(data)), limits)
     header = _header(data, form.key)
     check_pixels(header, limits)
     return header
@@ -130,11 +143,22 @@ def check_pixels(header: Header, limits: ImageLimits) -> None:
 def _header(data: bytes, form: str) -> Header:
     with readers.damage("the image's header is damaged or cut off", data), readers.opened(data, form) as image:
         width, height = image.size
-        exif = png_exif(data) if form == "PNG" else image.info.get("exif", b"")
+        exif = png_exif(data) if form == "PNG" else (image.info.get("exif") or b"")
+        recorded = _recorded(image, form, exif)
+        taken = capture_time(data if form == "TIFF" else exif)
         if isinstance(image, TiffImageFile) and (image.tag_v2.get(_SUBFILE_TYPE) == 1 or data[8:10] == b"CR"):
-            raise InvalidImage("a raw file of a camera, which begins with a small preview: export it as a JPEG")
+            raise InvalidImage("a camera's raw file, of which only a small preview could be read: export it as a JPEG")
     orientation = UPRIGHT if form in readers.UPRIGHT_BY_READER else exif_orientation(exif)
-    return Header(form, *((height, width) if lies(orientation) else (width, height)), orientation)
+    return Header(form, *((height, width) if lies(orientation) else (width, height)), orientation, recorded, taken)
+
+
+def _recorded(image: ImageFile, form: str, exif: bytes) -> int:
+    if form in readers.TURNED_BY_CONTAINER:
+        return UPRIGHT
+    if not isinstance(image, TiffImageFile):
+        return exif_orientation(exif)
+    value = image.tag_v2.get(_TAG, UPRIGHT)
+    return value if value in range(1, 9) else UPRIGHT
 
 
 _SUBFILE_TYPE = 254  # tag of a TIFF's first picture; value 1: a smaller copy of another one
@@ -171,7 +195,7 @@ def _jpeg(data: bytes, factor: int, into: Room | None) -> Pixels:
     if not (end.fine or end.marked) or (missing > TOLERATED and end.scans > 1):
         raise InvalidImage("the file is cut off: the finer parts of the picture are missing; copy it again")
     if missing > TOLERATED:
-        raise InvalidImage(told(missing))
+        raise InvalidImage(missing_message(missing))
     pixels = _by_opencv(data[: end.at] + JPEG_END, factor)
     assert pixels is not None  # jpeg_missing decoded it
     return pixels
@@ -203,3 +227,70 @@ def jpeg_bytes(pixels: Pixels) -> bytes:
     if not done:
         raise ValueError(f"no JPEG can be made of {pixels.shape}")
     return data.tobytes()
+
+
+# ---- EXIF's orientation, 1 to 8
+
+_TAG = 0x0112
+_FORMATS = {3: "H", 4: "L"}  # types of the tag's value: EXIF requires a short, some programs write a long
+_LONGEST = 1000  # maximum number of directory entries read
+
+
+def exif_orientation(exif: bytes) -> int:
+    """The orientation in an EXIF block, with or without its six-byte prefix "Exif"; 1 if it is missing or damaged,
+    which is no reason to refuse the picture."""
+    exif = exif.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        return UPRIGHT
+    try:
+        (at,) = struct.unpack_from(order + "L", exif, 4)
+        (count,) = struct.unpack_from(order + "H", exif, at)
+        for entry in range(at + 2, at + 2 + 12 * min(count, _LONGEST), 12):
+            tag, kind = struct.unpack_from(order + "HH", exif, entry)
+            if tag == _TAG and kind in _FORMATS:
+                (value,) = struct.unpack_from(order + _FORMATS[kind], exif, entry + 8)
+                return value if 1 <= value <= 8 else UPRIGHT
+    except struct.error:  # truncated
+        return UPRIGHT
+    return UPRIGHT
+
+
+def png_exif(data: bytes) -> bytes:
+    """The EXIF block of a PNG, which may be before or after the pixels; empty if there is none."""
+    at = 8
+    for _ in range(_MOST_CHUNKS):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if kind == b"eXIf":
+            return data[at + 8 : at + 8 + length]
+        at += 12 + length
+        if at >= len(data):
+            break
+    return b""
+
+
+_MOST_CHUNKS = 65_536  # 32 MB in chunks of 8 KB, as libpng writes them, are 4,096
+
+
+def lies(orientation: int) -> bool:
+    """Whether turning swaps width and height."""
+    return orientation >= 5
+
+
+def turned(pixels: Pixels, orientation: int) -> Pixels:
+    """The (height, width, 3) pixels turned as the orientation demands."""
+    if orientation == UPRIGHT:
+        return pixels
+    if orientation in _FLIPS:
+        result = cv2.flip(pixels, _FLIPS[orientation])
+    elif orientation in _ROTATIONS:
+        result = cv2.rotate(pixels, _ROTATIONS[orientation])
+    else:
+        result = cv2.transpose(pixels)
+        if orientation == 7:
+            result = cv2.rotate(result, cv2.ROTATE_180)
+    return np.asarray(result, np.uint8)
+
+
+_FLIPS = {2: 1, 4: 0}  # left to right, top to bottom
+_ROTATIONS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +14,18 @@ from typing import Literal
 
 from facewire.models import FOLDER as MODELS
 from facewire.protocol.settings import setting
+from facewire.server.cache import cache_key, default_cache_dir
 from facewire.server.errors import StartError
+from facewire.server.measures import NOT_MEASURED, Measures
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision import deepface_models, dlib_models, runtime
 from facewire.server.vision.analyser import Analyser
-from facewire.server.vision.cache import default_cache_dir
-from facewire.server.vision.decoding.decoder import Decoder, DecodingSettings
+from facewire.server.vision.decoding.decoder import Decoder
+from facewire.server.vision.decoding.exchange import DecodingSettings
 from facewire.server.vision.detector import TILES, Detector, YuNet
 from facewire.server.vision.embedder import Embedder
 from facewire.server.vision.emotion import Calibration, EmotionReader, EmotionSpec
-from facewire.server.vision.facenet import Runtime, open_facenet
+from facewire.server.vision.facenet import Precision, Runtime, open_facenet
 from facewire.server.vision.image import ImageLimits
 from facewire.server.vision.models import (
     DEEPFACE_EMOTION_FILE,
@@ -33,6 +36,7 @@ from facewire.server.vision.models import (
     ModelCard,
     model_card,
 )
+from facewire.server.vision.streams import open_split
 from facewire.server.vision.turning import AnyWayUp
 from facewire.server.vision.weights import MissingWeights, WeightsFile, WeightsFinder, choose
 
@@ -52,15 +56,19 @@ class VisionSettings:
     model: str = DEFAULT_MODEL
     weights_dir: Path | None = setting(
         None, metavar="DIR",
-        help="where the weights lie; else $DEEPFACE_HOME/.deepface/weights, installed packages, a download",
+        help="folder of the weights; else $DEEPFACE_HOME/.deepface/weights, installed packages, a download",
     )  # fmt: skip
     mirror: str | None = setting(
-        None, flag="--weights-mirror", metavar="URL", help="fetch missing weights from URL/FILE instead of their home"
+        None,
+        flag="--weights-mirror",
+        metavar="URL",
+        help="download missing weights from URL/FILE instead of their usual address",
     )
-    downloads: bool = setting(
-        True, flag="--no-download", help="never fetch weights: what is not on this machine is an error"
-    )
+    downloads: bool = setting(True, flag="--no-download", help="never download weights: missing files are an error")
     runtime: Runtime = setting("openvino")
+    precision: Precision = setting(
+        "auto", help="FaceNet's arithmetic; auto: int8 where that is faster and its rounding was measured, else f32"
+    )
     detector: DetectorChoice = setting("auto", help="auto: YuNet, or dlib's where YuNet's weights can't be had")
     canvas: int = setting(
         1920, flag="--detect-size", metavar="PX",
@@ -80,8 +88,11 @@ class VisionSettings:
     queue_capacity: int = 256
 
 
-def open_analyser(settings: VisionSettings) -> Analyser:
-    """An analyser with all networks loaded but not warmed up. Raises StartError, which says what to do next."""
+def open_analyser(
+    settings: VisionSettings, measures: Measures = NOT_MEASURED, decoder: Decoder | None = None
+) -> Analyser:
+    """An analyser with all networks loaded but not warmed up. `decoder`: one of these settings that was started before.
+    Raises StartError, which says what to do next."""
     finder = WeightsFinder(
         settings.weights_dir, deepface_models.download if settings.downloads else None, settings.mirror
     )
@@ -90,11 +101,13 @@ def open_analyser(settings: VisionSettings) -> Analyser:
         raise StartError(
             f"--runtime tensorflow is for Facenet512 and Facenet; {card.name} has one runtime", exit_code=2
         )
+    if settings.precision == "int8" and card.family != "facenet":
+        raise StartError(f"--precision int8 is for {DEFAULT_MODEL}, not for {card.name}", exit_code=2)
     own = EmotionSpec.load(EMOTION_MODEL) if settings.emotion == "facewire" else None
     # Files are found and downloaded on this thread: Ctrl-C reaches no other, and progress is shown one file at a time.
     open_detector = _detector(settings, finder)
     with ExitStack() as on_failure:
-        decoder = on_failure.enter_context(closing(Decoder(settings.decoding)))  # starts in the background
+        decoder = on_failure.enter_context(closing(decoder or Decoder(settings.decoding)))  # starts in the background
         with ThreadPoolExecutor(2) as aside:  # compiling a network keeps one core busy for some tenths of a second
             opening_detector = aside.submit(open_detector)
             weights = find_weights(card, finder, settings.runtime)
@@ -103,9 +116,15 @@ def open_analyser(settings: VisionSettings) -> Analyser:
             detector, emotions = opening_detector.result(), opening_emotions.result()
         decoder.wait_until_ready()
         on_failure.pop_all()
-    log.info("model %s, detector %s, runtime %s", card.name, detector.name, settings.runtime)
+    log.info("model %s in %s, detector %s, runtime %s", card.name, embedder.precision, detector.name, settings.runtime)
     return Analyser(
-        AnyWayUp(detector), embedder, emotions, decoder, settings.limits, queue_capacity=settings.queue_capacity
+        AnyWayUp(detector),
+        embedder,
+        emotions,
+        decoder,
+        settings.limits,
+        queue_capacity=settings.queue_capacity,
+        measures=measures,
     )
 
 
@@ -125,8 +144,8 @@ def _open_found(
 ) -> Embedder:
     head = emotions.head if emotions else None
     fits = head and (head.model, head.maps) == (card.name, card.maps)
-    riding = head.onnx if head and fits else None
-    return _EMBEDDERS[card.family](_Opening(card, weights, settings, finder, riding))
+    attached = head.onnx if head and fits else None
+    return _EMBEDDERS[card.family](_Opening(card, weights, settings, finder, attached))
 
 
 def find_weights(card: ModelCard, finder: WeightsFinder, with_runtime: Runtime = "openvino") -> WeightsFile:
@@ -143,7 +162,7 @@ def _has_tensorflow() -> bool:
     return deepface_models.tensorflow_version() is not None
 
 
-def hint_of_better_weights(spec: EmbeddingSpec, settings: VisionSettings, db: Path) -> str | None:
+def hint_of_better_weights(spec: EmbeddingSpec, settings: VisionSettings, db: object) -> str | None:
     """A suggestion to migrate, if the gallery was built with the fallback and the default model's weights are now
     available."""
     if spec.model != FALLBACK_MODEL:
@@ -168,7 +187,8 @@ class _Opening:
 
 
 def _facenet(of: _Opening) -> Embedder:
-    return open_facenet(of.card, of.weights, of.settings.runtime, of.settings.cache_dir, of.head)
+    settings = of.settings
+    return open_facenet(of.card, of.weights, settings.runtime, settings.cache_dir, of.head, settings.precision)
 
 
 def _dlib(of: _Opening) -> Embedder:
@@ -177,7 +197,8 @@ def _dlib(of: _Opening) -> Embedder:
 
 
 def _deepface(of: _Opening) -> Embedder:
-    return Embedder(of.card.spec(of.weights.sha256), deepface_models.DeepFaceEmbedder(of.card, of.weights.path))
+    engine = deepface_models.DeepFaceEmbedder(of.card, of.weights.path)
+    return Embedder(of.card.spec(of.weights.sha256), engine, open_bare=lambda: engine.forward_inputs)
 
 
 _EMBEDDERS: dict[str, Callable[[_Opening], Embedder]] = {"facenet": _facenet, "dlib": _dlib, "deepface": _deepface}
@@ -188,13 +209,17 @@ def _detector(settings: VisionSettings, finder: WeightsFinder) -> Callable[[], D
     if settings.detector == "dlib":
         return _dlib_detector(finder)
     try:
-        return partial(YuNet, _find_yunet(finder).path, settings.canvas, settings.tiles)
+        return partial(YuNet, _find_yunet(finder).path, settings.canvas, settings.tiles, settings.cache_dir)
     except MissingWeights as error:
         if settings.detector == "yunet":
             raise
+        try:
+            instead = _dlib_detector(finder)
+        except MissingWeights:  # of a package that is not installed: YuNet's error has an address
+            raise error from None
         log.warning("%s", error)
-        log.warning("going on with dlib's detector, which finds frontal faces from 40 px up")
-        return _dlib_detector(finder)
+        log.warning("using dlib's detector instead, which finds frontal faces from 40 px up")
+        return instead
 
 
 def open_yunet(settings: VisionSettings, finder: WeightsFinder) -> YuNet:
@@ -219,7 +244,16 @@ def _emotions(
         names = (DEEPFACE_EMOTION_ONNX, DEEPFACE_EMOTION_FILE)
         name = choose(names, finder, tensorflow=_has_tensorflow(), onnx_too=True)
         return partial(_deepface_emotions, finder.find(name, addresses).path)
-    return lambda: EmotionReader(own, runtime.open_network(own.onnx)) if own else None
+    return lambda: _own_emotions(own, settings.cache_dir) if own else None
+
+
+def _own_emotions(spec: EmotionSpec, cache_dir: Path) -> EmotionReader:
+    """Our own network. Raises StartError."""
+    digest = hashlib.sha256(spec.onnx.read_bytes()).hexdigest()
+    network = runtime.prepared(
+        cache_dir, cache_key("emotion", digest, runtime.version()), lambda: runtime.in_batches(spec.onnx)
+    )
+    return EmotionReader(spec, open_split(network))
 
 
 def _deepface_emotions(weights: Path) -> EmotionReader:

@@ -1,7 +1,7 @@
 """Measures how clearly a face can be seen, from the detector's output and the network's input.
 
 Everything but the size in pixels is relative to the face, so that a photograph gives the same values at every
-resolution that shows the face at MEASURED_PX or more. `server.recognition.quality_gate` sets the limits.
+resolution that shows the face at MEASURED_PX or more. `server.recognition.enrolment` sets the limits.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire.server.vision.detector import NMS_OVERLAP, Box, Detection, Detector
+from facewire.server.vision.alignment import STEP, Surroundings, moved, roll, turn_of
+from facewire.server.vision.detector import NMS_OVERLAP, Box, Detection, Detector, overlap
 from facewire.server.vision.image import Pixels
-from facewire.server.vision.upright import STEP, Surroundings, moved, roll, turn_of
 
 PATCH, ROOM = 192, 2.6
 """The patch examined again: its side in pixels, and in longer sides of the face's box."""
@@ -61,7 +61,7 @@ class AnyWayUp:
         self.name, self.enough, self.sure = detector.name, detector.enough, detector.sure
 
     def detect(self, image: Pixels) -> list[Detection]:
-        """All faces, largest first, in pixels of `image`; `server.vision.upright` turns them upright."""
+        """All faces, largest first, in pixels of `image`; `server.vision.alignment` turns them upright."""
         found = self._detector.detect(image)
         faces = [self._settled(image, face) for face in found[:MOST_DOUBTED]] + found[MOST_DOUBTED:]
         sides = {90 * round(turn_of(face.landmarks) / 90) % 360 for face in faces} - {0}
@@ -83,7 +83,7 @@ class AnyWayUp:
         sure = [face for face in known if face.score >= TURNED_SCORE]
         faces = []
         for face in (moved(face, back) for face in self._detector.detect(turned) if face.score >= TURNED_SCORE):
-            if all(_overlap(face.box, other.box) < NMS_OVERLAP for other in sure):
+            if all(overlap(face.box, other.box) < NMS_OVERLAP for other in sure):
                 faces.append(face if face.score >= self.sure else self._best(self._looks(image, face.box)))
         return [face for face in faces if face and face.score >= TURNED_SCORE]
 
@@ -133,14 +133,6 @@ def _apart(faces: Sequence[Detection]) -> list[Detection]:
     """The face with the best score of each overlapping group."""
     kept: list[Detection] = []
     for face in sorted(faces, key=lambda face: -face.score):
-        if all(_overlap(face.box, other.box) < NMS_OVERLAP for other in kept):
+        if all(overlap(face.box, other.box) < NMS_OVERLAP for other in kept):
             kept.append(face)
     return kept
-
-
-def _overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    shared = max(0.0, width) * max(0.0, height)
-    return shared / max(1e-9, one[2] * one[3] + other[2] * other[3] - shared)

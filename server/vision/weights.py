@@ -104,18 +104,18 @@ class WeightsFinder:
             reason = f"{target.parent} can't be written ({error.strerror or error})"
             raise self._missing(name, urls, reason) from error
         except ValueError as error:
-            raise self._missing(name, urls, f"fetching it failed: {error}") from error
+            raise self._missing(name, urls, f"downloading it failed: {error}") from error
         return checked(target, name)
 
     def _download(self, name: str, urls: Sequence[str], staging: Path) -> None:
         """Raises OSError, or ValueError with the reason for the user."""
         assert self.download is not None
         for number in range(1, _TRIES):
-            log.info("fetching %s from %s", name, urls[0])
+            log.info("downloading %s from %s", name, urls[0])
             try:
                 self.download(name, urls, staging)
             except BrokeOff as error:
-                log.warning("fetching %s failed: %s; trying again in %g s", name, error, number * _PAUSE_S)
+                log.warning("downloading %s failed: %s; trying again in %g s", name, error, number * _PAUSE_S)
                 time.sleep(number * _PAUSE_S)
             else:
                 return
@@ -123,12 +123,11 @@ class WeightsFinder:
 
     def _missing(self, name: str, urls: Sequence[str], why: str) -> MissingWeights:
         places = ", ".join(str(place) for place in self.places())
-        source = " or ".join(urls) if urls else "where you keep it"
+        fetch = f"Download it from {' or '.join(urls)} and put" if urls else "Put"
         target = self._target()
         make = "" if target.is_dir() else " (make that folder first)"
         return MissingWeights(
-            f"{name} is needed and {why}. Looked in {places}. Fetch it from {source} and put it in {target}{make}",
-            file=name,
+            f"{name} is needed, but {why}. Looked in {places}. {fetch} it in {target}{make}", file=name
         )
 
 
@@ -144,7 +143,7 @@ def choose(names: Sequence[str], finder: WeightsFinder, *, tensorflow: bool, onn
         return (onnx_too and finder.first(names)) or keras[0]
     if others and (finder.first(others) or not finder.first(keras)):
         return others[0]
-    fetch = f", or fetch {others[0]}, which needs none" if others else ""
+    fetch = f", or download {others[0]}, which needs none" if others else ""
     raise StartError(f"{keras[0]} is read by TensorFlow, which is not installed: {INSTALL_TENSORFLOW}{fetch}")
 
 
@@ -156,13 +155,14 @@ def deepface_home() -> Path:
 def checked(path: Path, name: str) -> WeightsFile:
     """The file with its sha256. Raises StartError if it is empty, or known and its content is wrong."""
     if path.stat().st_size == 0:
-        raise StartError(f"{path} is empty: delete it, and it is fetched again")
+        raise StartError(f"{path} is empty: delete it, and it is downloaded again")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     known = KNOWN_SHA256.get(Path(name).name)
     if known is not None and digest != known:
         raise StartError(
-            f"{path} is damaged or not the released file (its sha256 is {digest}): delete it, and it is fetched again"
+            f"{path} is damaged or not the released file (its sha256 is {digest}):"
+            " delete it, and it is downloaded again"
         )
     return WeightsFile(path, digest)
 
@@ -179,9 +179,9 @@ def _check_download(path: Path, name: str) -> None:
         if path.suffix == ".onnx":
             runtime.read_model(path)
     except (StartError, OSError, ValueError, struct.error):
-        raise ValueError("what came from there is damaged, or is another file") from None
+        raise ValueError("the download is damaged, or is a different file") from None
     if begins.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        raise ValueError("what came from there is a web page: a network's login, perhaps")
+        raise ValueError("the download is a web page, perhaps a network's login")
 
 
 def _hdf5_length(begins: bytes) -> int:

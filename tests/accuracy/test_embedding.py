@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +30,18 @@ def pictures(shared: Path) -> list[bytes]:
 
 def test_both_runtimes_give_the_same_embeddings(facenet: Analyser, weights_dir: Path, pictures: list[bytes]) -> None:
     crops = [facenet.faces(picture).faces[0].crop for picture in pictures]
-    settings = VisionSettings(weights_dir=weights_dir, runtime="tensorflow", emotion="off", downloads=False)
-    tensorflow = open_analyser(settings)
-    try:
-        assert tensorflow.spec == facenet.spec  # so one gallery serves both
+    settings = VisionSettings(weights_dir=weights_dir, precision="f32", emotion="off", downloads=False)
+    with (
+        closing(open_analyser(settings)) as exact,
+        closing(open_analyser(replace(settings, runtime="tensorflow"))) as tensorflow,
+    ):
+        assert tensorflow.spec == exact.spec == facenet.spec  # so one gallery serves all
         for ours, theirs in (
-            (facenet.probes(crops), tensorflow.probes(crops)),
-            (facenet.templates(crops), tensorflow.templates(crops)),
+            (exact.probes(crops), tensorflow.probes(crops)),
+            (exact.templates(crops), tensorflow.templates(crops)),
         ):
             assert ours.shape == theirs.shape == (12, 512)
             assert np.sum(ours * theirs, axis=1).min() > SAME
-    finally:
-        tensorflow.close()
     strangers = facenet.probes(crops) @ facenet.probes(crops).T
     assert strangers[~np.eye(12, dtype=bool)].max() < 0.6  # so the agreement above is no constant
 

@@ -12,11 +12,12 @@ import pytest
 
 from facewire.server.vision import deepface_models
 from facewire.server.vision.emotion import EmotionSpec
-from facewire.server.vision.facenet import converted
+from facewire.server.vision.facenet import converted, rounding_path
 from facewire.server.vision.identity import canonical, reference_embeddings
 from facewire.server.vision.models import DEFAULT_MODEL, model_card
 from facewire.server.vision.opening import EMOTION_MODEL, VisionSettings, find_weights, open_embedder
-from facewire.server.vision.runtime import open_network
+from facewire.server.vision.quantisation import Rounding, fits
+from facewire.server.vision.runtime import open_network, read_model
 from facewire.server.vision.weights import WeightsFinder
 from tests.support.server_process import PATIENCE_S, ROOT
 
@@ -49,6 +50,8 @@ def test_both_files_make_the_same_embeddings(weights_dir: Path, onnx_folder: Pat
     keras, onnx = opened
     assert keras.identity == onnx.identity == canonical(CARD)
     assert keras.has_maps and onnx.has_maps
+    how = Rounding.load(rounding_path(CARD))
+    assert all(fits(read_model(one.network), how) for one in opened)
     rows = [reference_embeddings(CARD, open_network(one.network, exact=True)) for one in opened]
     assert np.sum(rows[0] * rows[1], axis=1).min() > 1 - 1e-6
 
@@ -82,7 +85,7 @@ def test_other_weights_keep_their_own_name_and_no_head(
     embedder = open_embedder(CARD, VisionSettings(cache_dir=tmp_path), finder, EmotionSpec.load(EMOTION_MODEL))
     assert embedder.spec == CARD.spec(find_weights(CARD, finder).sha256) != CARD.spec(str(canonical(CARD)))
     assert embedder.look([np.zeros((160, 160, 3), np.uint8)])[1].shape == (1, 0)
-    assert "not the network that the emotion head was trained on" in caplog.text
+    assert "not the network that the emotion head was trained for" in caplog.text
 
 
 def test_another_network_under_its_name_is_refused(tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facewire.server.recognition.main_face import main_face
-from facewire.server.recognition.quality_gate import LIMITS, doubt, shortcomings
+from facewire.server.recognition.enrolment import LIMITS, doubt, main_face, shortcomings
 from facewire.server.vision.analyser import Analyser
 from lab.evaluation.covering import covered
 from lab.evaluation.degrading import spoilt

@@ -11,7 +11,7 @@ from facewire.protocol.messages import Identify, Verify
 from facewire.server.app import compose
 from facewire.server.gallery.records import NewPicture, NewTemplate
 from facewire.server.gallery.sqlite import SqliteGallery
-from facewire.server.recognition.main_face import main_face
+from facewire.server.recognition.enrolment import main_face
 from facewire.server.recognition.recogniser import Recogniser
 from facewire.server.vision.analyser import Analyser, FoundFace
 from lab.evaluate import parse

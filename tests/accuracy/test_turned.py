@@ -12,12 +12,12 @@ from facewire.protocol.gallery_messages import Enrol, Show
 from facewire.protocol.messages import Detect, Identify
 from facewire.server.app import Recognition, compose
 from facewire.server.gallery.sqlite import SqliteGallery
+from facewire.server.maintenance.migrate.reembed import within_square_crop
 from facewire.server.maintenance.migrate.respec import EnrolledFace
-from facewire.server.maintenance.migrate.sight import within_square_crop
+from facewire.server.vision.alignment import turn_of
 from facewire.server.vision.analyser import Analyser
 from facewire.server.vision.detector import Detection
 from facewire.server.vision.image import ImageLimits, Pixels, decode_image
-from facewire.server.vision.upright import turn_of
 
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 """By `turned`, which turns it back."""

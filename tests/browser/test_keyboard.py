@@ -99,7 +99,7 @@ def somebody_is_enrolled(keys: Keys, room: Path) -> None:
     visit, page = keys.visit, keys.page
     (room / "both.png").write_bytes(BOTH)
     visit.go("/")
-    visit.says("Faces show up here")
+    visit.says("Faces appear here")
     keys.press("Tab")
     assert keys.focused() == "Skip to the content"
     keys.press("Enter")
@@ -155,7 +155,7 @@ def the_gallery_is_put_right(keys: Keys, room: Path) -> None:
     visit.says("2 faces")
     keys.to("Undo")
     keys.press("Enter")
-    visit.says("Taken back")
+    visit.says("Undone: ")
 
 
 def an_album_is_filled(keys: Keys, folder: Path) -> None:
@@ -190,7 +190,7 @@ def its_people_are_merged(keys: Keys) -> None:
     visit.says("3 faces in 3 photos")
     keys.to("Undo", back=True)
     keys.press("Enter")
-    visit.says("Taken back")
+    visit.says("Undone: ")
     # there is nothing left to undo, so that button can't keep the focus
     page.wait_for_function("() => document.activeElement.id === 'view'")
     keys.to("People", back=True)
@@ -203,7 +203,7 @@ def its_photos_are_looked_at(keys: Keys) -> None:
     page.wait_for_function("() => document.querySelector('#tab-people[aria-selected=true]')")
     if not keys.focused().startswith("People"):
         keys.to("People", back=True)
-    keys.press("ArrowRight")
+    keys.press("ArrowRight", "ArrowRight")
     page.locator(".photo-tile").nth(3).wait_for()
     keys.to("1 ada.png")
     keys.press("ArrowRight")
@@ -232,13 +232,13 @@ def somebody_is_found(keys: Keys, room: Path) -> None:
     visit, page = keys.visit, keys.page
     (room / "selfie.png").write_bytes(draw((CLEO, (2.0, 6.0, 28.0, 30.0)), (ADA, (36.0, 8.0, 22.0, 24.0))))
     keys.to("People", back=True)
-    keys.press("ArrowRight", "ArrowRight")
+    keys.press("ArrowRight", "ArrowRight", "ArrowRight")
     visit.says("Who are you looking for?")
     keys.to("Pictures of somebody to find")
     keys.choose(room / "selfie.png")
     visit.says("3 photos")
-    keys.to("Looked for; leave this face out", back=True)
+    keys.to("Included; click to leave this face out", back=True)
     keys.press("Enter")
-    visit.says("1 of 2 faces looked for")
+    visit.says("1 of 2 faces included")
     assert keys.focused().startswith("Left out; look for this face")  # where it was
     page.locator(".vgrid .photo-tile").first.wait_for()

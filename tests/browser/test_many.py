@@ -145,12 +145,12 @@ def test_more_albums_than_a_page_of_them(web: Page, visiting: Visiting) -> None:
     visit = visiting(web)
     visit.go("/albums")
     visit.says("103 albums")
-    assert visit.page.locator(".album-card").count() == 100
+    visit.has(".album-card", 100)
     visit.named("button", "Show 3 more").click()
     visit.page.locator(".album-card").nth(102).wait_for()
     names = visit.page.locator(".album-card h2").all_inner_texts()
     assert sorted(names) == [f"Album {number:03d}" for number in range(103)]
-    assert visit.named("button", "Show").count() == 0
+    visit.has(visit.named("button", "Show"), 0)
 
 
 def test_more_people_than_a_page_of_them(tmp_path: Path, visiting: Visiting) -> None:

@@ -20,7 +20,7 @@ def test_the_rest_arrives_while_no_page_is_open(
     servers.off("server")
     choose(visit.page, photos)
     visit.says("Uploading 13 files")
-    visit.says("The server is away; this goes on by itself.")
+    visit.says("The server is unavailable; the upload resumes by itself.")
     visit.says(SAFE)
     assert visit.barriers(axe) == []
     visit.page.close()
@@ -59,7 +59,7 @@ def test_a_gateway_that_was_started_again_is_no_obstacle(
     visit = on_the_album(servers, visiting)
     servers.off("web")
     choose(visit.page, photos)
-    visit.says("The page's gateway is away; this goes on by itself.")
+    visit.says("The page's gateway is unavailable; the upload resumes by itself.")
     visit.says(SAFE)
     visit.page.close()
     servers.web_on()

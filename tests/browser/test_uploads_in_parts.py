@@ -35,7 +35,7 @@ def test_a_page_that_was_closed_while_it_copied_says_how_many_are_missing(server
     visit.page.evaluate(HALF_COPIED)
     visit.go("/albums")
     visit.says("1 file not taken, one.jpg")
-    visit.says("Trip: The page was closed before 2 of the files had been copied. Drop them again.")
+    visit.says("Trip: The page was closed before 2 of the files were copied. Drop them again.")
 
 
 @pytest.fixture
@@ -83,6 +83,22 @@ def test_a_zip_dropped_again_goes_on_at_the_byte_that_the_server_has(
     assert offsets == sorted(offsets)
 
 
+def test_a_large_video_is_sent_in_pieces(servers: Servers, visiting: Visiting, tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed (requirements-video.txt)")
+    from tests.support import videos
+
+    film = videos.padded(videos.visit(), 9 * 1024 * 1024)
+    (tmp_path / "party.mp4").write_bytes(film)
+    visit = on_the_album(servers, visiting)
+    choose(visit.page, [tmp_path / "party.mp4"])
+    visit.says("1 photo added to Trip")
+    visit.page.wait_for_function(EMPTY)
+    assert servers.arrived(photos=1, people=2)
+    with servers.client() as client:
+        (photo,) = client.albums.photos("Trip").photos
+        assert b"".join(piece.data for piece in client.albums.read_photo("Trip", photo.photo)) == film
+
+
 # The connection is lost in the midst of an answer: to the first photo, and to the third piece of a ZIP.
 BREAK_OFF = """const [ask, seen] = [window.fetch, new Set()];
 window.fetch = async (path, options) => {
@@ -103,7 +119,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(
     visit.go("/album?album=Trip")
     visit.says("This album is empty")
     choose(visit.page, [photos[1], large])
-    visit.says("1 photo added to Trip, 1 there already")  # the answer was lost, not the photo
+    visit.says("1 photo added to Trip, 1 already there")  # the answer was lost, not the photo
     visit.page.locator("#status").get_by_text("0 people").wait_for(timeout=15_000)  # sooner than it would ask anyway
     assert offsets.count(2 * PIECE) == 2
     assert offsets == sorted(offsets)
@@ -123,7 +139,7 @@ NO_ROOM = "StorageManager.prototype.estimate = async () => ({quota: 1000, usage:
     ("script", "host", "reason"),
     [
         (NO_WORKERS, "127.0.0.1", "this browser sends files from open pages only"),
-        (NO_ROOM, "127.0.0.1", "these files do not fit into the browser's own storage"),
+        (NO_ROOM, "127.0.0.1", "these files don't fit into the browser's storage"),
         (FULL, "127.0.0.1", "the browser could not keep a copy of these files"),
         ("", "photos.example", "only on this machine (localhost) or over TLS"),
     ],
@@ -149,7 +165,7 @@ def test_where_the_browser_cannot_the_page_sends_and_must_stay(
         visit.says("You stopped the upload")
         servers.server_on()
         visit.page.locator("#offline").wait_for(state="hidden")
-        visit.named("button", "Go on").click()
+        visit.named("button", "Continue").click()
         visit.says("14 photos added to Trip")
         assert servers.arrived(photos=14, people=3)
         # browsers say that without TLS they can't keep our windows apart from others'

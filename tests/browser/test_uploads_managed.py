@@ -23,7 +23,7 @@ def test_every_page_shows_it_and_can_stop_it(servers: Servers, visiting: Visitin
     servers.off("server")
     choose(visit.page, photos)
     visit.says(SAFE)
-    other.get_by_text("uploading, 0 % of").wait_for()
+    other.get_by_text("uploading, 0% of").wait_for()
     other.goto(f"{servers.web.url}/album?album=Trip")
     other.get_by_text("Uploading 13 files").wait_for()
     other.get_by_role("button", name="Stop").click()
@@ -33,7 +33,7 @@ def test_every_page_shows_it_and_can_stop_it(servers: Servers, visiting: Visitin
     visit.page.reload()
     visit.says("You stopped the upload")
     assert visit.page.evaluate(OUTBOX) == [1, 13]  # nobody went on
-    visit.named("button", "Go on").click()
+    visit.named("button", "Continue").click()
     assert servers.arrived(photos=14, people=3)
     visit.page.locator("#view .tile").nth(2).wait_for()
     other.locator("#view .tile").nth(2).wait_for()
@@ -48,7 +48,7 @@ def test_what_was_stopped_can_be_left(servers: Servers, visiting: Visiting, phot
     visit.named("button", "Stop").click()
     visit.named("button", "Leave it").click()
     visit.page.locator(".task").wait_for(state="detached")
-    assert visit.page.evaluate(OUTBOX) == [0, 0]
+    visit.page.wait_for_function(EMPTY)
 
 
 def test_two_uploads_wait_for_each_other_and_say_what_was_there(
@@ -62,7 +62,7 @@ def test_two_uploads_wait_for_each_other_and_say_what_was_there(
     visit.says("Uploading 13 files")
     servers.server_on()
     visit.says("5 photos added to Trip.")
-    visit.says("9 photos added to Trip, 5 there already.")
+    visit.says("9 photos added to Trip, 5 already there.")
     assert servers.arrived(photos=14, people=3)
 
 
@@ -81,7 +81,7 @@ def test_an_album_renamed_meanwhile_gets_them_under_its_new_name(
     visit.page.get_by_label("New name").fill("Journey")
     visit.named("dialog", "Rename the album").get_by_role("button", name="Rename").click()
     visit.page.locator("h1", has_text="Journey").wait_for()
-    visit.named("button", "Go on").click()
+    visit.named("button", "Continue").click()
     visit.says("14 photos added to Journey")
 
 
@@ -93,9 +93,10 @@ def test_an_album_deleted_meanwhile(servers: Servers, visiting: Visiting, photos
     visit.says(SAFE)
     with servers.client() as client:
         client.albums.delete("Trip")
+    visit.leave()  # the page of the gateway before would load itself anew, and cut short that we open another
     servers.web_on()
     visit.go("/albums")
-    visit.says("Trip: The album is gone, and what was still to come was dropped.")
+    visit.says("Trip: The album was deleted, so the remaining files were dropped.")
     visit.page.wait_for_function(EMPTY)
 
 
@@ -112,8 +113,8 @@ def test_logging_out_leaves_no_picture_in_the_browser(servers: Servers, visiting
     visit.says(SAFE)
     assert visit.page.evaluate(OUTBOX) == [1, 13]
     visit.named("button", "Log out").click()
-    visit.says("This server asks for its token")
-    assert visit.page.evaluate(OUTBOX) == [0, 0]
+    visit.says("This server requires a token")
+    visit.page.wait_for_function(EMPTY)
     assert visit.page.evaluate("async () => (await navigator.serviceWorker.getRegistrations()).length") == 0
 
 
@@ -128,9 +129,10 @@ def test_a_login_that_was_lost_is_waited_for(servers: Servers, visiting: Visitin
     servers.off("web")  # logins live in its memory
     choose(visit.page, photos)
     visit.says(SAFE)
+    visit.leave()  # this page would go to the login by itself, and cut short that we open another
     servers.web_on()
     visit.go("/albums")
-    visit.says("This server asks for its token")
+    visit.says("This server requires a token")
     assert visit.page.evaluate(OUTBOX) == [1, 13]
     log_in(visit)
     visit.says("14 photos added to Trip")
@@ -140,4 +142,4 @@ def test_a_login_that_was_lost_is_waited_for(servers: Servers, visiting: Visitin
 def log_in(visit: Visit) -> None:
     visit.page.get_by_label("Token").fill("open sesame")
     visit.page.keyboard.press("Enter")
-    visit.says("Faces show up here")
+    visit.says("Faces appear here")

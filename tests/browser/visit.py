@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.web_server import Page as Web
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Response
 
 # A browser writes a line for every refused request; the page shows these to people, and the tests look for that.
 _REFUSED = re.compile(r"status of (\d+)")
@@ -26,6 +26,9 @@ class Visit:
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         self.page.on("request", lambda request: self._asked(request.url))
+        self.is_firefox = context.browser is not None and context.browser.browser_type.name == "firefox"
+        if self.is_firefox:
+            self.page.on("response", self._answered)  # its console says nothing of them to whoever drives it
 
     def go(self, path: str) -> None:
         self.page.goto(self.web.url + path)
@@ -38,6 +41,15 @@ class Visit:
         """What a screen reader calls so."""
         return self.page.get_by_role(role, name=name, exact=exact)
 
+    def drag(self, what: Locator, onto: Locator) -> None:
+        """Drags with the mouse; in Firefox, whose mouse as driven from outside drags nothing, by the events alone."""
+        if not self.is_firefox:
+            what.drag_to(onto)
+            return
+        carried = self.page.evaluate_handle("() => new DataTransfer()")
+        for target, event in ((what, "dragstart"), (onto, "dragover"), (onto, "drop"), (what, "dragend")):
+            target.dispatch_event(event, {"dataTransfer": carried})
+
     def says(self, text: str) -> None:
         """Waits until the page shows this, and its scripts have run: a button that nobody listens to does nothing."""
         self.page.get_by_text(text).first.wait_for()
@@ -48,6 +60,13 @@ class Visit:
         from playwright.sync_api import expect
 
         expect(self.page.locator(selector)).to_have_text(texts, timeout=30_000)
+
+    def has(self, there: str | Locator, count: int) -> None:
+        """Waits until exactly that many of these are there."""
+        from playwright.sync_api import expect
+
+        found = self.page.locator(there) if isinstance(there, str) else there
+        expect(found).to_have_count(count, timeout=30_000)
 
     def barriers(self, axe: str) -> list[str]:
         """What axe-core finds serious or critical, and any sideways scrolling."""
@@ -64,14 +83,19 @@ class Visit:
     def _console(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
             return
-        gone = self.web.gone.is_set()
-        if gone and "net::ERR_" in message.text:
+        if self.web.gone.is_set() and "net::ERR_" in message.text:
             return
         refused = _REFUSED.search(message.text)
-        # A page that a gateway before gave out has a token that the next one does not take.
-        expected = self.refusals | {403} if gone else self.refusals
-        if refused is None or int(refused[1]) not in expected:
+        if refused is None or not self._expected(int(refused[1])):
             self.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 400 and not self._expected(response.status):
+            self.complaints.append(f"error: status of {response.status} {response.url}")
+
+    def _expected(self, status: int) -> bool:
+        # A page that a gateway before gave out has a token that the next one does not take.
+        return status in self.refusals or (status == 403 and self.web.gone.is_set())
 
     def _asked(self, url: str) -> None:
         if not url.startswith((self.web.url, "blob:", "data:", "about:")):

@@ -1,22 +1,25 @@
-"""One life of a gallery, lived in process and over a socket: every answer, and every refusal, is the same."""
+"""One life of a gallery, lived in process, over a socket and over HTTP: every answer and refusal is the same."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from facewire.client import FaceClient, ServerRefused
-from facewire.client.connection import OnProgress
+from facewire.client.transport import OnProgress
 from facewire.protocol import gallery_messages
-from facewire.protocol.asks import REQUEST_OF, A, Asks
 from facewire.protocol.gallery_messages import MAX_PAGE
+from facewire.protocol.schema import REQUEST_OF, A, Asks
 from facewire.server.app import Recognition
 from facewire.server.errors import RequestError
 from facewire.server.tcp.answers import code_of
 from tests.support.living_server import living_server, living_service
+from tests.support.over_http import OverHttp
 from tests.support.synthetic_engine import draw, portrait, tiny
+from tests.support.web_server import web_page
 
 NOBODY = draw()
 TWO = draw((5, (4.0, 8.0, 20.0, 24.0)), (9, (36.0, 8.0, 22.0, 24.0)))
@@ -69,6 +72,8 @@ LIFE: dict[str, Asked] = {
     "Cleo and her crops": lambda it: it.show("Cleo"),
     "a page of Cleo's templates": lambda it: it.show("Cleo", 1, 1, crops=False),
     "somebody who is not there": lambda it: it.show("nobody"),
+    "one of Cleo's templates": lambda it: it.template("Cleo", 4),
+    "a template that is nobody's": lambda it: it.template("Cleo", 400),
     "a name that is taken": lambda it: it.rename("Cleo", "Bob"),
     "a new name": lambda it: it.rename("Cleo", "Cléo  Dubois"),
     "the name that Cleo had": lambda it: it.rename("Cleo", "X"),
@@ -76,6 +81,7 @@ LIFE: dict[str, Asked] = {
     "a template that she lacks, split off": lambda it: it.split("Cléo Dubois", [1], "Dora"),
     "Dora split off from herself": lambda it: it.split("Dora", [4], "Dora"),
     "two merged into Ann": lambda it: it.merge(["Dora", "Bob"], "Ann"),
+    "a template that Dora had": lambda it: it.template("Dora", 4),
     "Ann merged with herself": lambda it: it.merge(["Ann"], "Ann"),
     "Ann merged into nobody": lambda it: it.merge(["Ann"], "nobody"),
     "three events": lambda it: it.history(3),
@@ -116,6 +122,7 @@ REFUSED = {
     "a broken picture": "invalid_image",
     "a name of blanks": "invalid_request",
     "somebody who is not there": "unknown_person",
+    "a template that is nobody's": "unknown_template",
     "a name that is taken": "exists",
     "the name that Cleo had": "unknown_person",
     "a template that she lacks, split off": "unknown_template",
@@ -131,7 +138,7 @@ REFUSED = {
 
 
 def without_times(value: Any) -> Any:
-    """Everything but what a clock said."""
+    """Everything but what a clock said, and the address of who asked: only one of the two has any."""
     if isinstance(value, (list, tuple)):
         return [without_times(one) for one in value]
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
@@ -139,7 +146,7 @@ def without_times(value: Any) -> Any:
     return {
         field.name: without_times(getattr(value, field.name))
         for field in dataclasses.fields(value)
-        if field.name not in ("at", "created")
+        if field.name not in ("at", "created", "address", "timing_ms")
     }
 
 
@@ -152,15 +159,41 @@ def outcome(step: Asked, it: FaceClient) -> object:
         return str(error.code), error.message
 
 
-def test_a_life_is_the_same_in_process_and_over_a_socket(tmp_path: Path) -> None:
-    with living_service(tmp_path / "inside.db") as (service, _), living_server(tmp_path / "outside.db") as server:
+def test_a_life_is_the_same_in_process_over_a_socket_and_over_http(tmp_path: Path) -> None:
+    with (
+        living_service(tmp_path / "inside.db") as (service, _),
+        living_server(tmp_path / "outside.db") as server,
+        living_server(tmp_path / "afar.db") as behind,
+        web_page(behind.address, api_only=True) as page,
+    ):
         inside = InProcess(service)
-        within = FaceClient(asker=inside)
+        within, afar = FaceClient(transport=inside), FaceClient(transport=OverHttp(page))
         with server.client() as client:
             assert isinstance(client, FaceClient)
-            outcomes = {name: (outcome(step, within), outcome(step, client)) for name, step in LIFE.items()}
-    for name, (here, there) in outcomes.items():
+            outcomes = {name: [outcome(step, it) for it in (within, client, afar)] for name, step in LIFE.items()}
+    for name, (here, there, far) in outcomes.items():
         assert here == there, name
+        assert here == far, name
     assert inside.asked == {op for op, shape in REQUEST_OF.items() if shape.__module__ == gallery_messages.__name__}
-    refused = {name: here[0] for name, (here, _) in outcomes.items() if isinstance(here, tuple)}
+    refused = {name: here[0] for name, (here, _, _) in outcomes.items() if isinstance(here, tuple)}
     assert refused == REFUSED
+
+
+def test_pictures_are_seen_the_same(tmp_path: Path) -> None:
+    pictures = (portrait(1), TWO, NOBODY, BROKEN)
+    looks: list[Asked] = [
+        *(partial(lambda image, it: it.identify(image, k=2), image) for image in pictures),
+        *(partial(lambda image, it: it.detect(image), image) for image in pictures),
+        *(partial(lambda image, it: it.embed(image), image) for image in pictures),
+        lambda it: it.verify(portrait(1), TWO, at=(20.0, 20.0), fmr=0.01),
+        lambda it: it.verify(portrait(1), NOBODY),
+        lambda it: it.verify_person("Ann", portrait(1, shade=4), at=(20.0, 20.0)),
+        lambda it: it.verify_person("Bob", portrait(1)),
+    ]
+    with living_server(tmp_path / "one.db") as server, web_page(server.address, api_only=True) as page:
+        afar = FaceClient(transport=OverHttp(page))
+        with server.client() as client:
+            client.enrol("Ann", portrait(1))
+            assert client.verify_person("Ann", portrait(1)).same
+            for look in looks:
+                assert outcome(look, client) == outcome(look, afar)

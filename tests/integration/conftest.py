@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from facewire.server.maintenance.create_db import main as create_db
+from tests.support.once import made_once
 from tests.support.server_process import environment
 
 ENROLLED = 2  # pictures of each person; the last one of each is the probe
@@ -50,12 +51,16 @@ def probes(sample: Path) -> dict[str, bytes]:
 def dlib_kit(folder: Path, probes: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Kit:
     """What works with nothing but a package index; no weights and no cache of anybody else's."""
     pytest.importorskip("dlib", reason="dlib is not installed (requirements-offline.txt)")
-    room = tmp_path_factory.mktemp("dlib")
-    empty = str(room / "empty")
-    flags = ("--detector", "dlib", "--no-download", "--weights-dir", empty, "--cache-dir", str(room / "cache"))
-    db = room / "people.db"
-    assert create_db([str(folder), "--db", str(db), "--model", "Dlib", *flags]) == 0
-    return Kit(db, flags, environment(DEEPFACE_HOME=empty), probes)
+
+    def flags(room: Path) -> tuple[str, ...]:
+        own = ("--weights-dir", str(room / "empty"), "--cache-dir", str(room / "cache"))
+        return ("--detector", "dlib", "--no-download", *own)
+
+    def build(room: Path) -> None:
+        assert create_db([str(folder), "--db", str(room / "people.db"), "--model", "Dlib", *flags(room)]) == 0
+
+    room = made_once(tmp_path_factory, "dlib", build)
+    return Kit(room / "people.db", flags(room), environment(DEEPFACE_HOME=str(room / "empty")), probes)
 
 
 @pytest.fixture(scope="session")
@@ -63,11 +68,13 @@ def facenet_kit(
     folder: Path, probes: dict[str, bytes], weights_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Kit:
     """The real thing. The converted network comes from the user's cache, as for a server that is started again."""
-    room = tmp_path_factory.mktemp("facenet")
     flags = ("--weights-dir", str(weights_dir), "--no-download")
-    db = room / "people.db"
-    assert create_db([str(folder), "--db", str(db), *flags]) == 0
-    return Kit(db, flags, environment(DEEPFACE_HOME=str(room)), probes)
+
+    def build(room: Path) -> None:
+        assert create_db([str(folder), "--db", str(room / "people.db"), *flags]) == 0
+
+    room = made_once(tmp_path_factory, "facenet", build)
+    return Kit(room / "people.db", flags, environment(DEEPFACE_HOME=str(room)), probes)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from facewire.client import FaceClient, ServerRefused
 from facewire.client.album_client import AlbumClient
 from facewire.protocol.albums.search import AlbumSample, AlbumWanted
 from facewire.protocol.errors import ErrorCode
-from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.settings import AlbumLimits
 from tests.support.albums import album_service, serving_albums
 from tests.support.synthetic_engine import portrait
 
@@ -116,7 +116,7 @@ class TestZips:
     @pytest.mark.parametrize(
         ("data", "code", "words"),
         [
-            (b"no ZIP", ErrorCode.INVALID_REQUEST, "no ZIP file, or it is damaged"),
+            (b"no ZIP", ErrorCode.INVALID_REQUEST, "not a ZIP file, or a damaged one"),
             (encrypted(zipped({"a.png": portrait(1)})), ErrorCode.INVALID_REQUEST, "encrypted"),
             (zipped({f"{n}.png": b"" for n in range(11)}), ErrorCode.TOO_LARGE, "11 files, the limit is 10"),
             (zipped({f"{n}{'x' * 300}.png": b"" for n in range(40)}), ErrorCode.TOO_LARGE, "more files than the 10"),

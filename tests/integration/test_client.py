@@ -28,7 +28,7 @@ from facewire.client import (
 )
 from facewire.protocol.framing import FrameDecoder, encode_frame
 from facewire.protocol.messages import Identified, Identify
-from facewire.protocol.shapes import to_plain
+from facewire.protocol.schema import to_plain
 from tests.support.fake_service import BROKEN, BUG, NAMES, PATIENCE_S, identified
 from tests.support.msgpacked import pack, unpacked
 from tests.support.servers import Served, misbehaving, our_threads, serving
@@ -218,9 +218,8 @@ class TestErrors:
         with misbehaving(other) as address, FaceClient(*address) as client:
             with pytest.raises(ConnectionLost) as caught:
                 client.ping()
-            assert str(caught.value) == (
-                f"{address[0]}:{address[1]} speaks {speaks}, not facewire's protocol: check the host and the port"
-            )
+            hint = "ask it at facewires://, or with --tls" if speaks == "TLS" else "check the host and the port"
+            assert str(caught.value) == f"{address[0]}:{address[1]} speaks {speaks}, not facewire's protocol: {hint}"
 
     def test_silence_is_told_as_such(self) -> None:
         def strict(sock: socket.socket) -> None:
@@ -238,9 +237,9 @@ class TestToken:
                 assert client.ping()
             with pytest.raises(Unauthorized, match="the token is wrong"):
                 FaceClient(*served.address, token="simsalabim").connect()
-            with FaceClient(*served.address) as client, pytest.raises(Unauthorized, match="asks for a token"):
+            with FaceClient(*served.address) as client, pytest.raises(Unauthorized, match="requires a token"):
                 client.ping()
-            with FaceClient(*served.address) as client, pytest.raises(Unauthorized, match="asks for a token"):
+            with FaceClient(*served.address) as client, pytest.raises(Unauthorized, match="requires a token"):
                 client.identify(bytes(1_000_000))
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from facewire.client.cli import main
 from facewire.protocol.messages import Identify
-from facewire.protocol.shapes import to_plain
+from facewire.protocol.schema import to_plain
 from tests.support.fake_service import BROKEN, NAMES, identified
 from tests.support.servers import Served, serving
 
@@ -91,7 +91,7 @@ def test_a_folder_is_searched_at_any_depth_in_any_case(
     assert files == [str(tmp_path / name) for name in expected]
     said, *left_out, service = captured.err.splitlines()
     assert service == "1 service file left out"
-    assert said.startswith("left out 2 files that are not a picture (reads JPEG, PNG, ")
+    assert said.startswith("skipped 2 files that are not a picture (can read JPEG, PNG, ")
     assert left_out == [f"  {tmp_path / name}" for name in ("deep/film.mp4", "notes.txt")]
 
 
@@ -168,7 +168,7 @@ def test_a_picture_that_can_not_be_drawn_is_told(port: str, tmp_path: Path, caps
     assert main([str(picture), "--draw", str(tmp_path / "out"), "--port", port]) == 3
     captured = capsys.readouterr()
     assert "1 face" in captured.out
-    assert "can't be read here" in captured.err
+    assert "this computer can't read the picture" in captured.err
 
 
 def test_the_command_may_be_named(port: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,3 +176,17 @@ def test_the_command_may_be_named(port: str, tmp_path: Path, capsys: pytest.Capt
     assert main(["identify", str(picture), "--port", port]) == 0
     printed = capsys.readouterr().out
     assert any(name in printed for name in NAMES)
+
+
+def test_no_answer_in_time_says_which_flag_waits_longer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = write(tmp_path / "a.jpg", b"hold")
+    with serving() as served:
+        assert main([str(picture), "--port", str(served.address[1]), "--timeout", "0.5"]) == 3
+        served.service.release.set()
+    assert "no answer in 0.5 s" in (told := capsys.readouterr().err)
+    assert "--timeout" in told
+
+
+def test_a_command_after_flags_is_told_to_come_first(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--port", port, "ping"]) == 2
+    assert "a command comes before its flags: client_app.py ping ..." in capsys.readouterr().err

@@ -111,6 +111,17 @@ def test_a_likely_mislabel_is_seen_against_the_database_too(folder: Folder) -> N
     assert folder.said()["Ann/wrong.png"].startswith("enrolled, but it matches Bob (")
 
 
+def test_a_mislabel_and_its_copy_are_nobody_of_the_folder(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    mislabelled(folder)
+    wrong = (folder.root / "Ann/wrong.png").read_bytes()
+    assert folder.build() == 0
+    folder.root = folder.root.with_name("more")
+    for name in ("wrong", "copy"):
+        folder.put(f"Ann/{name}.png", wrong)
+    assert folder.build() == 3
+    assert "could be enrolled" in capsys.readouterr().err
+
+
 def test_somebody_with_one_picture_is_only_doubted(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     folder.put("Bob/1.png", portrait(12))
     folder.put("Robert/1.png", portrait(12, shade=1))

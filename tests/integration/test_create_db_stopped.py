@@ -15,8 +15,8 @@ import pytest
 from facewire.server.gallery.records import Counts
 from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.maintenance.build.staging import SUFFIX, Staging
+from facewire.server.maintenance.command import TRANSACTION
 from facewire.server.maintenance.create_db import main
-from facewire.server.maintenance.pipeline import TRANSACTION
 from tests.support.galleries import picture, spec, unit
 from tests.support.synthetic_engine import SyntheticEngine, portrait
 
@@ -83,7 +83,7 @@ def test_ctrl_c_leaves_the_old_database(folder: Path, db: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == f"stopped: {db} is as it was; run it again to go on"
+    assert err.splitlines()[-1] == f"stopped: {db} is unchanged; run it again to continue"
     assert "Traceback" not in out + err
     assert content(db) == before
     assert f"{db.name}{SUFFIX}" in beside(db)
@@ -173,7 +173,7 @@ def test_kill_9_in_a_first_build(folder: Path, db: Path) -> None:
 def test_a_second_run_at_the_same_time_is_refused(folder: Path, db: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with stopped_at(0, folder, db) as process:
         assert build(folder, db) == 3
-        assert f"process {process.pid} is building {db} already" in capsys.readouterr().err
+        assert f"process {process.pid} is already building {db}" in capsys.readouterr().err
         out, err = process.communicate("\n", timeout=60)  # and the first one comes to its end
     assert process.returncode == 0, out + err
     assert len(content(db)) == 1
@@ -193,13 +193,13 @@ def test_an_error_inside_the_last_step_undoes_all_of_it(
     grow(folder, 40)
     (folder / "Ann" / "1.png").write_bytes(portrait(5))
     assert build(folder, db) == 3
-    assert capsys.readouterr().err.splitlines()[-1] == f"create_db: disk is full; {db} is as it was"
+    assert capsys.readouterr().err.splitlines()[-1] == f"create_db: disk is full; {db} is unchanged"
     assert content(db) == before
     assert beside(db) == [db.name + SUFFIX]
     with closing(sqlite3.connect(db)) as connection:
         connection.execute("DROP TRIGGER fail")
     assert build(folder, db) == 0
-    assert "going on after 41 pictures" in capsys.readouterr().err
+    assert "continuing after 41 pictures" in capsys.readouterr().err
     assert len(content(db)) == 41
     assert beside(db) == []
 

@@ -22,9 +22,11 @@ from PIL import Image
 from facewire.client import FaceClient, ServerRefused
 from facewire.protocol.errors import ErrorCode
 from facewire.protocol.messages import Identified
+from facewire.protocol.settings import MEBIBYTE
 from facewire.server.errors import Busy, InvalidImage, StartError
 from facewire.server.maintenance.create_db import main as create_db
-from facewire.server.vision.decoding.decoder import Decoder, DecodingSettings
+from facewire.server.vision.decoding.decoder import Decoder
+from facewire.server.vision.decoding.exchange import DecodingSettings
 from facewire.server.vision.image import ImageLimits
 from tests.support.albums import album_service, serving_albums
 from tests.support.bad_readings import asking
@@ -41,7 +43,8 @@ FAULTS = ["abort", "crash", "loop", "eat", "header abort", "header loop", "heade
 
 @pytest.fixture(scope="module")
 def decoder() -> Iterator[Decoder]:
-    with closing(Decoder(DecodingSettings(processes=2), reading=READING)) as opened:
+    """However busy the machine is, the kernel ends a looping child first: only that is held against its picture."""
+    with closing(Decoder(DecodingSettings(processes=2, wall_to_cpu=1000), reading=READING)) as opened:
         opened.wait_until_ready()
         yield opened
 
@@ -82,6 +85,18 @@ def test_a_fault_costs_one_refusal_and_is_remembered(decoder: Decoder, fault: st
     assert decoder.memory_used == 0
 
 
+def test_a_child_that_does_not_work_is_ended_and_the_picture_looked_at_again(caplog: pytest.LogCaptureFixture) -> None:
+    with closing(Decoder(DecodingSettings(processes=1, wall_to_cpu=0.05), reading=READING)) as decoder:
+        decoder.wait_until_ready()
+        child = decoder.pids[1:]
+        for _ in range(2):
+            with pytest.raises(InvalidImage, match="takes longer"):
+                decoder.photo(asking(GOOD, "sleep"), LIMITS)
+        assert gone(child)
+        assert decoder.memory_used == 0
+    assert caplog.text.count("is refused") == 2  # one that is remembered is not logged again
+
+
 def test_a_parser_that_raises_anything_has_found_damage(decoder: Decoder) -> None:
     for _ in range(2):
         with pytest.raises(InvalidImage, match="damaged"):
@@ -105,6 +120,23 @@ def test_others_are_answered_meanwhile(decoder: Decoder, fault: str) -> None:
         answered += 1
     bad.join()
     assert answered >= 1
+
+
+def test_an_idle_child_gives_back_what_a_picture_took() -> None:
+    with closing(Decoder(DecodingSettings(processes=1))) as decoder:
+        decoder.wait_until_ready()
+        (child,) = decoder.pids[1:]
+        before = resident(child)
+        decoder.photo(grey(1400, "PNG"), LIMITS)
+        until = time.monotonic() + 60
+        while resident(child) > before + 12 * MEBIBYTE and time.monotonic() < until:
+            time.sleep(0.05)
+        assert resident(child) <= before + 12 * MEBIBYTE  # it took 25, and the code that it ran takes 6
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds, those that it shares included."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_child_killed_while_idle_costs_nothing(decoder: Decoder) -> None:
@@ -186,8 +218,8 @@ sys.stdin.read()
         [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None
-        nursery = int(server.stdout.readline().split()[0])
-        processes = [nursery, *children_of(nursery)]
+        fork_server = int(server.stdout.readline().split()[0])
+        processes = [fork_server, *children_of(fork_server)]
         assert len(processes) >= 3
         server.kill()
     assert gone(processes)
@@ -313,7 +345,7 @@ def test_corrupt_data_never_show_another_request(decoder: Decoder, form: str, op
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[FaceClient]:
-    decoder = Decoder(DecodingSettings(processes=2), reading=READING)  # which the server closes
+    decoder = Decoder(DecodingSettings(processes=2, wall_to_cpu=1000), reading=READING)  # which the server closes
     with living_server(tmp_path / "gallery.db", decoder) as living, living.client() as client:
         client.enrol("Ada", portrait(7))
         yield client

@@ -121,3 +121,15 @@ def test_when_facenet_comes_the_gallery_is_told_how_to_move(dlib_kit: Kit, folde
     built = run(*command, "--detector", "dlib", cwd=ROOT, env=env)
     assert built.returncode == 0, built.stderr
     assert built.stdout.count(hint) == 1
+
+
+def test_without_dlibs_packages_either_the_way_out_says_how_to_get_them(
+    bare: dict[str, str], folder: Path, tmp_path: Path
+) -> None:
+    """As after `pip install -r requirements.txt`."""
+    absent = "import sys; sys.modules['face_recognition_models'] = None"
+    command = f"{absent}; from facewire.server.maintenance.create_db import main; sys.exit(main())"
+    done = run(sys.executable, "-c", command, str(folder), "--db", "x.db", "--no-download", cwd=tmp_path, env=bare)
+    assert done.returncode == 3, done.stderr
+    assert "install -r requirements-offline.txt, then --model Dlib" in done.stderr
+    assert "shape_predictor" not in done.stderr

@@ -16,7 +16,7 @@ from facewire.client import FaceClient, InvalidImage, TooLarge
 from facewire.client.album_client import AlbumClient
 from facewire.client.cli import main
 from facewire.client.pictures import LARGEST
-from facewire.protocol.formats import UNSUPPORTED
+from facewire.protocol.formats import NEITHER, UNSUPPORTED
 from facewire.server.maintenance.create_db import main as create_db
 from facewire.server.vision.image import ImageLimits, decode_image
 from tests.support.albums import album_service, listening
@@ -115,7 +115,7 @@ def test_create_db(tmp_path: Path) -> None:
         ).fetchall()
     assert sorted(rows) == sorted((form, f"{form}/{name}", *SIZE, *BOX[:2]) for form, name in names.items())
     skipped = db.with_name("people.db.skipped.txt").read_text()
-    assert skipped == "PNG/film.mp4\tnot a picture, by its name and its first bytes\n"
+    assert skipped == "PNG/film.mp4\tnot a picture, by its name or by its first bytes\n"
 
 
 def test_album_add(albums: AlbumClient) -> None:
@@ -145,8 +145,8 @@ def test_album_zip(albums: AlbumClient) -> None:
     ingested = albums.add_zip("Trip", buffer)
     assert (ingested.added, ingested.skipped_total) == (len(TURNED), 2)
     assert {(one.name, one.reason) for one in ingested.skipped} == {
-        ("notes.txt", UNSUPPORTED),
-        ("film.mp4", UNSUPPORTED),
+        ("notes.txt", NEITHER),
+        ("film.mp4", "the video's header is damaged or cut off"),
     }
     assert albums.process("Trip").people == len(TURNED)
 
@@ -175,9 +175,9 @@ def test_album_add_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
         code = main(["album", "add", "Trip", str(folder), "--create", "--host", host, "--port", str(port)])
     printed = capsys.readouterr()
     assert code == 1
-    assert printed.out == f"{len(TURNED)} photos added, 0 there already, 2 not added\n"
-    assert f"holiday/notes.txt: {UNSUPPORTED}" in printed.err
-    assert "holiday/more.zip: a ZIP in a folder" in printed.err
+    assert printed.out == f"{len(TURNED)} photos added, 0 already there, 2 not added\n"
+    assert f"holiday/notes.txt: {NEITHER}" in printed.err
+    assert "holiday/more.zip: a ZIP inside a folder" in printed.err
 
 
 def test_a_motion_photo_is_sent_without_its_film(
@@ -197,7 +197,7 @@ def test_a_motion_photo_is_sent_without_its_film(
             client.identify_file(film)
     capsys.readouterr()
     assert main([str(film), "--port", port]) == 3
-    assert capsys.readouterr().err == f"{film}: the file has 33.5 MB, and at most 33.5 MB can be sent\n"
+    assert f"{film}: the video has 33.5 MB, and at most 33.5 MB can be sent: make it smaller" in capsys.readouterr().err
 
 
 class TestHalfCopied:

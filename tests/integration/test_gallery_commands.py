@@ -71,14 +71,15 @@ def test_a_life_at_the_command_line(terminal: Terminal) -> None:
     assert "Anna" in terminal.run("rename", "Ann", "Anna")[0]
     assert "merged Bob, Cleo into Anna (2 templates)" in terminal.run("merge", "Bob", "Cleo", "Anna")[0]
     assert [line.split()[0] for line in terminal.run("show", "Anna")[1:]] == ["1", "2", "3"]
-    assert "taken back: merged" in terminal.run("undo")[0]
+    assert "undone: merged" in terminal.run("undo")[0]
     assert "removed Bob (1 template)" in terminal.run("remove", "Bob")[0]
     assert "removed 1 template of Anna" in terminal.run("remove", "Anna", "1")[0]
     terminal.run("undo", "2")
     assert [json.loads(line)["name"] for line in terminal.run("people", "--json")] == ["Anna", "Bob", "Cleo"]
     history = terminal.run("history", "-n", "3")
     assert len(history) == 3
-    assert "(taken back)" in history[1]
+    assert "(undone)" in history[1]
+    assert all(line.endswith("  [from 127.0.0.1]") for line in history)
     assert {json.loads(line)["op"] for line in terminal.run("history", "Cleo", "--json")} == {"split", "merge", "undo"}
 
 
@@ -199,7 +200,7 @@ def test_watching_tells_who_arrives_until_it_is_interrupted(server: Living, tmp_
             seen = json.loads(process.stdout.readline())
             assert (Path(seen["file"]).name, seen["faces"][0]["name"]) == (f"{number}.png", name)
         (folder / "notes.txt").write_bytes(b"no picture")
-        assert process.stderr.readline().startswith("left out 1 file that is not a picture (reads JPEG, ")
+        assert process.stderr.readline().startswith("skipped 1 file that is not a picture (can read JPEG, ")
         assert process.stderr.readline() == f"  {folder / 'notes.txt'}\n"
         (folder / "IMG_0001").write_bytes(portrait(1, shade=51))
         assert json.loads(process.stdout.readline())["faces"][0]["name"] == "Ann"

@@ -79,8 +79,8 @@ def test_what_the_journal_says_afterwards(gallery: SqliteGallery) -> None:
     events, total = gallery.history(100)
     assert total == len(events) == 10
     assert [event.text for event in events][:2] == [
-        "erased a person for good (8 pictures, 8 templates)",
-        "took back 1 change",
+        "permanently erased a person (8 pictures, 8 templates)",
+        "undid 1 change",
     ]
     assert {name for event in events for name in event.names} == {"(erased)", "Bob"}
     assert not any(event.undoable for event in events)
@@ -122,7 +122,7 @@ def test_a_reader_that_holds_the_old_state_is_said(
         assert other.execute("SELECT count(*) FROM people").fetchone() == (2,)
         erasure = gallery.erase(NAME)
         assert not erasure.complete
-        assert "another process still reads g.db" in erasure.note
+        assert "another process is still reading g.db" in erasure.note
         assert [person.name for person in gallery.people()[0]] == ["Bob"]
         other.execute("ROLLBACK")
     gallery.close()

@@ -141,12 +141,12 @@ def test_another_model_takes_over(world: World, address: tuple[str, int], client
             nearest(client, 40)
         except ServerRefused as error:
             assert error.code is ErrorCode.MODEL_MISMATCH
-            return "moved from Facenet512 to Facenet" in str(error) and "start the server again" in str(error)
+            return "moved from Facenet512 to Facenet" in str(error) and "restart the server" in str(error)
         return False
 
     assert eventually(refuses)
     for ask in (client.health, lambda: client.enrol("Yan", portrait(31))):
-        with pytest.raises(ServerRefused, match="start the server again"):
+        with pytest.raises(ServerRefused, match="restart the server"):
             ask()
     assert client.ping().version == 1
     world.migrate("--back")

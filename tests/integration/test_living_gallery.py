@@ -105,6 +105,19 @@ def test_templates_are_shown_with_their_faces(tmp_path: Path) -> None:
         assert [t.id for t in client.all_templates("Ann")] == [1, 2, 3, 4, 5]
 
 
+def test_the_first_template_of_each_is_told_with_the_person(tmp_path: Path) -> None:
+    with living_server(tmp_path / "g.db") as server, server.client() as client:
+        client.enrol_many("Ann", [portrait(number) for number in range(1, 4)])
+        client.enrol("Bob", portrait(5))
+        client.split("Ann", [1], "Cleo")
+        client.merge(["Bob"], "Ann")
+        client.enrol("Dora", portrait(7))
+        client.remove("Dora", [client.show("Dora").templates[0].id])
+        told = {person.name: person.first for person in client.all_people()}
+        assert told == {"Ann": 2, "Cleo": 1, "Dora": 0}
+        assert {name: client.show(name).person.first for name in told} == told
+
+
 def test_people_are_counted_and_paged_and_sought(tmp_path: Path) -> None:
     with living_server(tmp_path / "g.db") as server, server.client() as client:
         for number, name in enumerate(("Ann Lee", "bob", "Zoë Lee", "Čapek"), 1):
@@ -150,7 +163,7 @@ def test_the_journal_tells_it_all(tmp_path: Path) -> None:
         client.remove("Cleo")
         client.undo(2)
         assert [event.text for event in client.history().events] == [
-            "took back 2 changes",
+            "undid 2 changes",
             "removed Cleo (1 template)",
             "removed 1 template of Cleo",
             "moved 2 templates of Anna to Cleo",

@@ -48,7 +48,7 @@ def test_a_name_may_change_in_its_case_only(tmp_path: Path) -> None:
         enrolled(client, "mats", "Jose")
         assert [person.name for person in client.rename("mats", "Mats").people] == ["Mats"]
         assert [person.name for person in client.rename("Jose", "Jose\u0301").people] == ["José"]
-        with pytest.raises(AlreadyExists, match="called that already"):
+        with pytest.raises(AlreadyExists, match="already has that name"):
             client.rename("José", "Jose\u0301")
 
 

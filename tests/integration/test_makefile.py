@@ -105,6 +105,9 @@ class TestEnvironment:
     def fresh(self, tmp_path: Path) -> Path:
         """A project that needs no package, not even to be built, before the first make."""
         shutil.copy(ROOT / "Makefile", tmp_path)
+        vendor = tmp_path / "client/web/vendor.py"  # which would fetch, but for what is there
+        (vendor.parent / "static/vendor").mkdir(parents=True)
+        vendor.write_text("import pathlib; (pathlib.Path(__file__).parent / 'static/vendor/package-lock.json').touch()")
         (tmp_path / "requirements.lock").write_text("")
         (tmp_path / "requirements-tensorflow.lock").write_text("")
         for name, folder in (("nothing", tmp_path), ("nothing_else", tmp_path / "lab")):

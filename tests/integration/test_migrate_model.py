@@ -74,7 +74,7 @@ def test_prepared_while_it_serves_then_switched_and_back(world: World, capsys: p
         server.enrol("Zoe", [replace(wired, templates=(replace(wired.templates[0], crop=crop),))])
         assert world.migrate("--to", NEW) == 0
         assert "1 face embedded with Facenet, 0 from their pictures, 1 from kept crops" in capsys.readouterr().out
-        with pytest.raises(ModelMismatch, match=r"moved from Synthetic to Facenet .* start the server again"):
+        with pytest.raises(ModelMismatch, match=r"moved from Synthetic to Facenet .* restart the server"):
             server.refresh()
         with pytest.raises(ModelMismatch):
             server.search(embedding_of(9), 1)
@@ -158,8 +158,8 @@ def test_corrections_made_while_it_is_prepared_hold_after_the_switch(world: Worl
 
 
 def test_interrupted_it_goes_on_where_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facewire.server.maintenance.pipeline.BATCH", 1)
-    monkeypatch.setattr("facewire.server.maintenance.pipeline.WRITE_EVERY_S", 0)
+    monkeypatch.setattr("facewire.server.maintenance.command.BATCH", 1)
+    monkeypatch.setattr("facewire.server.maintenance.command.WRITE_EVERY_S", 0)
 
     def stop(embedded: int) -> None:
         if embedded == 3:
@@ -186,8 +186,8 @@ def test_faces_that_can_not_be_seen_again_stop_the_switch(world: World, capsys: 
         gallery.enrol("Zoe", [replace(blind, templates=(template(embedding_of(30)),))])
     assert world.migrate("--to", NEW) == 3
     said = capsys.readouterr()
-    assert "1 face of 1 person can't be seen again" in said.err
-    assert world.log.read_text() == "Zoe\twire\tit came over the wire, and no crop of it is kept\n"
+    assert "1 face of 1 person can't be embedded again" in said.err
+    assert world.log.read_text() == "Zoe\twire\tit came over the wire, and no crop of it was kept\n"
     assert world.found(OLD) == EVERYBODY
     assert world.migrate("--to", NEW, "--leave-behind") == 0
     assert "1 face is left behind" in capsys.readouterr().out
@@ -224,9 +224,9 @@ def test_the_switch_is_all_or_nothing(world: World) -> None:
 
 def test_status_nothing_to_do_and_no_way_back(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert world.migrate("--to", OLD, model=OLD) == 0
-    assert "is Synthetic's already" in capsys.readouterr().out
+    assert "already uses Synthetic" in capsys.readouterr().out
     assert world.migrate("--back") == 2
-    assert "no other model to go back to" in capsys.readouterr().err
+    assert "no other model to return to" in capsys.readouterr().err
     world.migrate("--to", NEW)
     capsys.readouterr()
     assert world.migrate("--status") == 0

@@ -12,7 +12,7 @@ from facewire.client import FaceClient
 from facewire.client.cli import main as facewire
 from facewire.client.errors import NotEnrolled, ServerRefused
 from facewire.protocol.gallery_messages import Acceptable, Shortcoming
-from facewire.server.recognition.quality_gate import LIMITS
+from facewire.server.recognition.enrolment import LIMITS
 from tests.support.living_server import Living, living_server
 from tests.support.servers import RawClient
 from tests.support.synthetic_engine import PIXEL, draw, portrait, tiny

@@ -16,7 +16,7 @@ import pytest
 
 from facewire.protocol.albums.adding import AlbumAdd, AlbumAddZip
 from facewire.protocol.albums.collection import AlbumCreate, AlbumDelete, AlbumList, AlbumStatus
-from facewire.protocol.asks import Asks
+from facewire.protocol.schema import Asks
 from facewire.server.albums.database import Database
 from facewire.server.albums.service import AlbumService
 from facewire.server.errors import StartError, StorageFailed
@@ -201,7 +201,7 @@ def test_what_everybody_could_read_is_taken_from_them_and_a_group_keeps_it(
     path.chmod(0o644)
     with closing(Store.open(path)):
         assert set(modes(tmp_path).values()) == {0o600}
-    assert "could be read by everybody" in caplog.text
+    assert "was readable by everybody" in caplog.text
     path.chmod(0o660)
     with closing(Store.open(path)):
         assert modes(tmp_path)["g.db"] == 0o660
@@ -236,7 +236,7 @@ def test_albums_deleted_under_the_server_take_no_change(tmp_path: Path) -> None:
         for body in bodies:
             with pytest.raises(StorageFailed):
                 ask(service, body)
-        assert "albums.db was deleted or moved away" in service.trouble()
+        assert "albums.db was deleted or moved while" in service.trouble()
         (tmp_path / "elsewhere").rename(folder)
         assert service.trouble() == ""
         ask(service, AlbumCreate("Zoo"))

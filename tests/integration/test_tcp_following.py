@@ -119,4 +119,6 @@ def test_the_end_of_the_server_is_an_answer() -> None:
         assert listener.stop()
         answer = client.receive()
         assert (answer["id"], answer["error"]["code"]) == (1, "busy")
+        last_word = client.receive()
+        assert (last_word["id"], last_word["error"]["code"]) == (0, "busy")
         assert client.at_end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from facewire.protocol.messages import Identify
-from facewire.protocol.shapes import to_plain
+from facewire.protocol.schema import to_plain
 from tests.support.fake_service import PATIENCE_S, identified
 from tests.support.servers import RawClient, serving
 

@@ -81,7 +81,7 @@ def test_before_the_token_a_frame_is_small_and_after_it_is_not() -> None:
             stranger.send(id=1, image=bytes(5000))
             answer = stranger.receive()
             assert (answer["id"], answer["error"]["code"]) == (0, "unauthorized")
-            assert "asks for a token" in answer["error"]["message"]
+            assert "requires a token" in answer["error"]["message"]
             assert stranger.at_end()
         with admitted(served) as client:
             assert client.ask(id=2, image=bytes(2_000_000))["ok"]
@@ -90,7 +90,7 @@ def test_before_the_token_a_frame_is_small_and_after_it_is_not() -> None:
 def test_what_was_wrong_is_said() -> None:
     with serving(token=TOKEN) as served:
         with RawClient(served.address) as client:
-            assert "asks for a token" in client.ask(id=1, op="ping")["error"]["message"]
+            assert "requires a token" in client.ask(id=1, op="ping")["error"]["message"]
         with RawClient(served.address) as client:
             assert client.ask(id=1, op="hello", token="sesame")["error"]["message"] == "the token is wrong"
 

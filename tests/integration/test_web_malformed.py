@@ -16,11 +16,12 @@ from collections.abc import Iterator
 
 import pytest
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from facewire.client.web.answers import STATUS
 from facewire.client.web.app import create_app
 from facewire.client.web.operations import _CHANGING, _LOOKING
+from facewire.client.web.readable import Readable
 from facewire.client.web.settings import WebSettings
 from facewire.protocol.codec import encode_answer
 from facewire.protocol.errors import ErrorCode
@@ -105,24 +106,37 @@ def tracebacks() -> Iterator[list[logging.LogRecord]]:
         logging.getLogger(name).removeHandler(handler)
 
 
+def routes(prefix: str, app: Starlette) -> Iterator[tuple[str, BaseRoute]]:
+    """Every route of an application and of those in it, each with what stands before its path."""
+    for route in app.routes:
+        inner = route.app if isinstance(route, Mount) else None
+        inner = inner.app if isinstance(inner, Readable) else inner
+        if isinstance(route, Mount) and isinstance(inner, Starlette):
+            yield from routes(prefix + route.path, inner)
+        else:
+            yield prefix, route
+
+
 def addresses() -> list[tuple[str, str]]:
     """Method and path of every route, operations one by one."""
-    app: Starlette = create_app(WebSettings())
     found: list[tuple[str, str]] = []
-    for route in app.routes:
+    for prefix, route in routes("", create_app(WebSettings())):
         if isinstance(route, Route):
-            paths = [route.path]
+            paths = [prefix + route.path]
             if "{op}" in route.path:
-                paths = [route.path.replace("{op}", op) for op in (*_LOOKING, *_CHANGING, "%00", "%ff", "x" * 5000)]
+                paths = [
+                    prefix + route.path.replace("{op}", op) for op in (*_LOOKING, *_CHANGING, "%00", "%ff", "x" * 5000)
+                ]
             found += [(method, path) for path in paths for method in sorted(route.methods or ())]
         elif isinstance(route, Mount):
             found += [
-                ("GET", f"{route.path}{rest}") for rest in ("/app.css", "/%00", "/%ff", "/" + "x" * 5000, "/..%2f")
+                ("GET", f"{prefix}{route.path}{rest}")
+                for rest in ("/app.css", "/%00", "/%ff", "/" + "x" * 5000, "/..%2f")
             ]
         else:
             assert isinstance(route, WebSocketRoute)
             found += [("GET", route.path), ("POST", route.path)]
-    assert len(found) > 40
+    assert len(found) > 90
     return found
 
 
@@ -260,4 +274,4 @@ def test_only_a_server_that_breaks_the_protocol_is_a_bad_gateway() -> None:
 def test_nobody_is_enrolled_by_a_name_that_is_no_text(page: Page, tracebacks: list[logging.LogRecord]) -> None:
     raw = request(page.visitor(), "POST", "/api/enrol?name=%ED%A0%80", [], b"x")
     check(page, raw, tracebacks)
-    assert b"the address holds text that is not UTF-8" in spoken(page, raw)
+    assert b"the URL contains text that is not UTF-8" in spoken(page, raw)

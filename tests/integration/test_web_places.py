@@ -328,7 +328,7 @@ def test_logins_on_a_server_without_a_token_disturb_nobody(tmp_path: Path) -> No
             other = page.visitor()
             body = f"csrf={other.csrf}&token=guess{number}".encode()
             sent = other.send("POST", "/login", body, content_type="application/x-www-form-urlencoded")
-            assert (sent[0], sent[1]["location"]) == (303, "/identify")
+            assert (sent[0], sent[1]["location"]) == (303, "/")
         ended.set()
         looking.join()
         assert set(answers) == {200}

@@ -109,7 +109,7 @@ def test_it_ends_when_the_server_does(dlib_kit: Kit) -> None:
                 os.kill(child, signal.SIGKILL)
         code, rest = running.ended()
         assert code != 0
-        assert "the server has ended" in rest
+        assert "the server has stopped" in rest
         assert not answers(running.page)
 
 

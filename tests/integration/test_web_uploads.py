@@ -10,7 +10,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from facewire.client.web.bodies import BodyBudget, BodyError
-from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.settings import AlbumLimits
+from tests.support import coroutines
 from tests.support.server_process import ROOT, environment
 from tests.support.synthetic_engine import portrait
 from tests.support.web_server import Page, Visitor, facewire_server, web_page
@@ -155,7 +155,5 @@ def test_all_uploads_together_are_bounded_and_what_has_ended_counts_no_more() ->
         await slow
         await upload(100)
 
-    # On a thread of its own: the browser tests leave their event loop running on this one.
-    with ThreadPoolExecutor(1) as elsewhere:
-        elsewhere.submit(lambda: asyncio.run(run())).result()
+    coroutines.run(run)
     assert heard == [60, 80, 100]

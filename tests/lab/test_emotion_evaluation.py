@@ -9,8 +9,9 @@ import pytest
 
 from facewire.protocol.messages import EMOTIONS
 from facewire.server.errors import StartError
-from lab.evaluation.calibration import calibration_error
+from lab.evaluation.calibration import accuracy_interval, calibration_error, calibration_error_by_chance
 from lab.evaluation.emotion import class_names, confusion, measure
+from lab.evaluation.kin import kin_of
 from lab.evaluation.pictures import labelled_pictures
 
 
@@ -19,6 +20,29 @@ def test_calibration_error_by_hand() -> None:
     right = np.array([True, True, True, False])
     assert calibration_error(confidence, right) == pytest.approx((2 * 0.05 + 2 * 0.05) / 4)
     assert calibration_error(np.array([1.0]), np.array([True])) == 0
+
+
+def test_chance_alone_makes_a_calibration_error_that_falls_with_the_number_of_answers() -> None:
+    choice = np.random.default_rng(4)
+    few, many = choice.uniform(0.3, 1, 400), choice.uniform(0.3, 1, 40_000)
+    assert 0.03 < calibration_error_by_chance(few) < 0.09
+    assert calibration_error_by_chance(many) == pytest.approx(calibration_error_by_chance(few) / 10, rel=0.3)
+    honest = calibration_error(few, choice.random(400) < few)
+    assert honest == pytest.approx(calibration_error_by_chance(few), rel=0.6)
+
+
+def test_the_interval_of_an_accuracy_by_hand() -> None:
+    low, high = accuracy_interval(np.arange(100) < 80)
+    assert (low, high) == pytest.approx((0.711, 0.867), abs=0.001)
+    assert accuracy_interval(np.ones(10, bool))[0] == pytest.approx(0.722, abs=0.001)
+
+
+def test_kin_are_found_across_blocks_and_nobody_has_kin_in_nothing() -> None:
+    others = np.eye(4, dtype=np.float32)
+    faces = np.tile(np.array([0.6, 0.8, 0, 0], np.float32), (1500, 1))
+    faces[::2] = [0.71, 0, 0.7042, 0]
+    assert kin_of(faces, others).tolist() == [False, True] * 750
+    assert not kin_of(faces, others[:0]).any()
 
 
 def test_the_report_counts_by_class() -> None:

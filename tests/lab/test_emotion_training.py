@@ -8,6 +8,7 @@ import pytest
 from lab.emotion_training.calibrate import fit_certainty, fit_temperature, fit_weight, probabilities
 from lab.emotion_training.data import draw_by_content, group_twins
 from lab.emotion_training.schedule import Schedule
+from lab.emotion_training.scores import Answers, calibrated, chances
 
 
 def test_the_weight_is_that_of_the_likelier_truth() -> None:
@@ -58,3 +59,18 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     assert Schedule(peak=0.1, warmup=1, epochs=1).rate_at(1) == 0.1
     whole = Schedule(peak=0.1, warmup=1, epochs=10)
     assert [whole.rate_at(0), whole.rate_at(1), whole.rate_at(10)] == pytest.approx([0, 0.1, 0])
+
+
+def test_parts_of_one_size_share_a_temperature_and_all_share_the_limit_of_certainty() -> None:
+    random = np.random.default_rng(5)
+
+    def answered(pictures: int, sharper: float) -> Answers:
+        logits = random.normal(0, 1.5, (pictures, 7))
+        return np.array([random.choice(7, p=row) for row in probabilities(logits, 1.0)]), logits * sharper
+
+    answers = {"fer2013 one": answered(3000, 1.5), "fer2013 other": answered(1000, 1.5), "rafdb": answered(4000, 0.5)}
+    found = calibrated(answers)
+    assert dict(found.temperatures) == pytest.approx({48.0: 1.5, 100.0: 0.5}, rel=0.1)
+    rows = np.concatenate([chances(name, logits, found) for name, (_, logits) in answers.items()])
+    right = rows.argmax(1) == np.concatenate([truth for truth, _ in answers.values()])
+    assert right[rows.max(1) >= found.certain_at].mean() >= 0.9

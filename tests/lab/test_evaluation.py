@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facewire.server.albums.clarity import clarity
 from facewire.server.errors import StartError
 from facewire.server.gallery.search.cohort import Cohort
 from facewire.server.vision.embedder import unit_rows
 from lab import evaluate
 from lab.evaluation import strangers
+from lab.evaluation.album import answers
 from lab.evaluation.crowds import crowd
 from lab.evaluation.curves import accepted_at, best_threshold, equal_error_rate, roc, save_curves
 from lab.evaluation.lfw import read_pairs
@@ -143,3 +145,21 @@ def test_strangers_are_weighed_by_groups_and_not_by_numbers() -> None:
     assert weights[alike].sum() / weights.sum() == pytest.approx(1 / 9, abs=0.02)
     at_one_in_ten, at_one_in_thirty, *_ = strangers._exceeded([(scores, weights)])
     assert at_one_in_thirty > at_one_in_ten > 0.5
+
+
+def test_answers_a_user_must_give() -> None:
+    """Ann in two clusters, with one of Ben's faces in the larger; Cy, a stranger, in Ben's."""
+    people = np.array([0, 0, 0, 1, 0, 1, 1, 2])
+    found = np.array([5, 5, 5, 5, 7, 9, 9, 9])
+    assert answers(found, people) == {"names": 2, "merges": 1, "moves": 2, "answers": 5}
+    assert answers(people, people) == {"names": 2, "merges": 0, "moves": 0, "answers": 2}
+    apart = answers(np.arange(8), people)
+    assert (apart["merges"], apart["moves"]) == (5, 0)
+
+
+def test_clarity_is_lost_by_blur_doubt_and_smallness() -> None:
+    sizes, scores = np.array([80.0, 80, 80, 20, 80, 80, 8]), np.array([0.93, 0.93, 0.8, 0.93, 0.93, 0.7, 0.6])
+    sharpness = np.array([0.05, 0.01, 0.05, 0.05, np.nan, np.nan, 1e-9])
+    shown = clarity(sizes, scores, sharpness)
+    assert shown[[0, 4]].tolist() == [1, 1]
+    assert (shown[[1, 2, 3, 5]] < 1).all() and shown[6] == shown.min() > 0

@@ -14,6 +14,7 @@ from facewire.server.gallery.search.cohort import DEFAULT_PATH, Cohort
 from facewire.server.spec import EmbeddingSpec
 from lab.evaluation.embedding import Embedded
 from lab.evaluation.groups import measured
+from lab.evaluation.pseudo_groups import Discriminant
 from lab.evaluation.scoring import Scorer
 from tests.support.people import unit
 
@@ -48,7 +49,28 @@ def test_groups_are_compared_within_themselves_by_verifys_threshold() -> None:
     probes = np.concatenate([alike, people(4, 4, known.dimension)])
     names = ["one/a", "one/b", "one/c", "four/a", "four/b", "four/c", "four/d"]
     embedded = Embedded(tuple(Path("in") / name for name in names), probes, probes, (), known)
-    report = measured(embedded, Path("in"))
+    report = measured(embedded, np.array(["one"] * 3 + ["four"] * 4))
     assert report["fmr_by_group"] == {"four": 0.0, "one": 1.0}
     assert report["pairs"] == {"four": 6, "one": 3}
     assert report["fmr_asked"] == 0.001
+
+
+def test_pseudo_groups_are_those_of_similar_faces_and_the_unsure_are_in_none() -> None:
+    choice = np.random.default_rng(6)
+    centres = people(2, 7)
+    known = np.concatenate([centres[[each]] + choice.normal(0, 0.1, (60, centres.shape[1])) for each in (0, 1)])
+    known = unit(known)
+    learnt = Discriminant(known, np.repeat(["a", "b"], 60))
+    middle = known.mean(axis=0, keepdims=True)
+    assert learnt.groups(np.concatenate([centres, middle])).tolist() == ["a", "b", ""]
+
+
+def test_pairs_of_one_person_and_faces_of_no_group_do_not_count() -> None:
+    with np.load(DEFAULT_PATH, allow_pickle=False) as stored:
+        known = EmbeddingSpec.from_json(str(stored["spec"]))
+    faces = np.repeat(people(2, 3, known.dimension), 2, axis=0)
+    embedded = Embedded(tuple(Path(str(number)) for number in range(4)), faces, faces, (), known)
+    groups = np.array(["one", "one", "one", ""])
+    report = measured(embedded, groups, same_person=0.72)
+    assert report["pairs"] == {"one": 2}
+    assert report["fmr_by_group"] == {"one": 0.0}

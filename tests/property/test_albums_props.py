@@ -30,8 +30,8 @@ from facewire.protocol.albums.correcting import (
 )
 from facewire.protocol.albums.enrolling import AlbumEnrol, AlbumRecognise
 from facewire.protocol.albums.looking import AlbumFaceEntry, AlbumFaces, AlbumPeople, AlbumPerson
-from facewire.protocol.asks import A, Asks
-from facewire.server.errors import BadRequest
+from facewire.protocol.schema import A, Asks
+from facewire.server.errors import Conflict
 from tests.support.albums import album_service, ask
 from tests.support.synthetic_engine import draw, portrait
 
@@ -253,7 +253,7 @@ class Albums(RuleBasedStateMachine):
         if not self.before:
             try:
                 self.ask(AlbumUndo("A"))
-            except BadRequest:
+            except Conflict:
                 return
             raise AssertionError("there was nothing to undo")
         self.ask(AlbumUndo("A"))

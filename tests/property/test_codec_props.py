@@ -6,12 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facewire.protocol.asks import REQUEST_OF, answer_of
-from facewire.protocol.codec import RawSuccess, as_result, decode_answer, decode_request, encode_answer, encode_request
+from facewire.protocol.codec import (
+    ANSWER_LIMITS,
+    Limits,
+    RawSuccess,
+    as_result,
+    check_limits,
+    decode_answer,
+    decode_request,
+    encode_answer,
+    encode_request,
+)
 from facewire.protocol.errors import BadMessage, ErrorCode, ProtocolError
 from facewire.protocol.gallery_messages import Enrol, History, Merge, People, Remove, Show, Split, Undo
-from facewire.protocol.limits import ANSWER_LIMITS, Limits, check_limits
 from facewire.protocol.messages import Failure, Identify, Progress, Request, RequestBody, Success
+from facewire.protocol.schema import REQUEST_OF, answer_of
+from facewire.protocol.videos import IdentifyVideo
 from tests.support import album_messages
 from tests.support.msgpacked import pack
 
@@ -26,6 +36,7 @@ st.register_type_strategy(int, st.integers(-(2**63), 2**64 - 1))
 
 special = {
     Identify: st.builds(Identify, k=st.integers(1, 100)),
+    IdentifyVideo: st.builds(IdentifyVideo, k=st.integers(1, 100)),
     Enrol: st.builds(Enrol, image=st.binary(), labels=st.just(()))
     | st.builds(
         Enrol, images=st.lists(st.binary(), min_size=1, max_size=3).map(tuple), labels=st.just(()), at=st.none()

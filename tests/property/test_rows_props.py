@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facewire.server.gallery.search.directions import Directions
+from facewire.server.gallery.search.directions import WIDTH, Directions
 from facewire.server.gallery.search.rows import Chunk, Rows
 from tests.support.galleries import random_units
 
@@ -35,10 +35,12 @@ def check(rows: Rows, states: States) -> None:
     assert np.array_equal(rows.embeddings, VECTORS[ids])
     assert rows.embeddings.flags.c_contiguous
     assert np.array_equal(rows.scales, measure(VECTORS[ids]))
-    if len(rows.columns):
-        np.testing.assert_allclose(rows.columns, DIRECTIONS.columns(VECTORS[ids], rows.scales), atol=1e-6)
+    if rows.codes.shape[1]:
+        assert np.array_equal(rows.codes, DIRECTIONS.codes(VECTORS[ids], rows.scales))
     assert rows.image_ids.tolist() == [states[one][0] for one in ids]
     assert rows.person_ids.tolist() == [states[one][1] for one in ids]
+    theirs = [found.tolist() for found in rows.of_people(range(6))]
+    assert theirs == [[row for row, one in enumerate(ids) if states[one][1] == person] for person in range(6)]
 
 
 owners = st.tuples(st.integers(0, 5), st.integers(0, 5))
@@ -55,7 +57,7 @@ def test_any_edits(
     states: States = {1: (1, 1), 2: (1, 1), 3: (2, 2)}
     rows = Rows.load(3, 4, [chunk(states)], measure, directions)
     past = [(rows, states)]
-    assert len(rows.columns) == (5 if directions else 0)
+    assert rows.codes.shape == (3, WIDTH if directions else 0)
     for step, branch in zip(steps, branches, strict=False):
         after = {one: owner for one, owner in {**states, **step}.items() if owner is not None}
         touched = np.array(sorted(step), dtype=np.int64)

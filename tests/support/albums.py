@@ -13,17 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewire.client import FaceClient
-from facewire.protocol.asks import A, Asks
 from facewire.protocol.messages import Progress, Request, Result
+from facewire.protocol.schema import A, Asks
 from facewire.server.albums.clustering.evidence import strangers_exceed
-from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.service import AlbumService
-from facewire.server.albums.settings import AlbumSettings
+from facewire.server.albums.settings import AlbumLimits, AlbumSettings
 from facewire.server.app import compose
 from facewire.server.gallery.records import Match
 from facewire.server.gallery.search.cohort import Cohort, Statistics
 from facewire.server.gallery.sqlite import SqliteGallery
-from facewire.server.recognition.judge import Judge
+from facewire.server.recognition.decision import Judge
 from facewire.server.reply import Reply
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.limits import TcpLimits
@@ -103,6 +102,7 @@ def album_service(
     engine: SyntheticEngine | None = None,
     limits: AlbumLimits | None = None,
     cohort: Cohort | None = None,
+    clip: Path | None = None,
 ) -> Iterator[AlbumService]:
     """A service on `room`/albums with a gallery on `room`/gallery.db; imports are allowed below `room`/import."""
     engine = engine or SyntheticEngine(model="Facenet512")
@@ -113,7 +113,7 @@ def album_service(
         # An engine of the gallery's model, which may differ from the albums' engine.
         known = SyntheticEngine(model=gallery.spec.model)
         recognition = compose(known, gallery, 0.01, runtime="synthetic")
-        settings = AlbumSettings(room / "albums", room / "import", limits or AlbumLimits())
+        settings = AlbumSettings(room / "albums", room / "import", limits or AlbumLimits(), clip=clip)
         service = AlbumService(settings, engine, PlainJudge(recognition.judge), recognition.curator.enrol, cohort)
         try:
             yield service

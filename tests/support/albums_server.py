@@ -90,6 +90,7 @@ def main() -> None:
     if death.startswith("fsync "):
         die_at_fsync(int(death.removeprefix("fsync ")))
     decoder = FragileDecoder()
+    decoder.wait_until_ready()  # as a server does, which so isn't killed while a photo waits for it
     engine = FragileEngine(model="Facenet512", decoder=decoder, before_embedding=lambda _: time.sleep(slow))
     cohort = FatalCohort() if death == "grouping" else None
     with (

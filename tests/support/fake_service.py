@@ -48,10 +48,12 @@ from facewire.protocol.messages import (
     IdentifiedFace,
     Identify,
     ImageSize,
+    PersonVerified,
     RequestBody,
     Result,
     Verified,
     Verify,
+    VerifyPerson,
 )
 from facewire.server.errors import InvalidImage, UnknownPerson
 
@@ -113,6 +115,11 @@ class FakeService:
             for each in (message.image, message.other)
         ]
         return Verified(same, float(same), 1.0 - same, 0.5, same - 0.5, 0.01, "fake", fmr, 0.001, *seen)
+
+    def verify_person(self, message: VerifyPerson, /, *, abandoned: Callable[[], bool]) -> PersonVerified:
+        self._look(message.image)
+        seen = FacesSeen(tuple(face.box for face in identified(Identify(message.image)).faces), 0)
+        return PersonVerified(True, message.name, 1, 1.0, 0.0, 0.5, 0.5, 0.01, 0.001, 0.001, "fake", seen)
 
     def people(self, message: People, /) -> PeopleListed:
         names = [name for name in sorted(NAMES) if message.contains.casefold() in name.casefold()]
@@ -177,6 +184,7 @@ class FakeService:
             Detect: self.detect,
             Embed: self.embed,
             Verify: self.verify,
+            VerifyPerson: self.verify_person,
             Enrol: self.enrol,
         }
 

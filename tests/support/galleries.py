@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facewire.server.gallery.protocol import Gallery
 from facewire.server.gallery.records import NewPicture, NewTemplate
 from facewire.server.gallery.search.rows import Chunk, Rows
 from facewire.server.spec import Crop, EmbeddingSpec
@@ -59,6 +60,14 @@ def picture(path: str, *embeddings: NDArray[np.float32], content: str | None = N
         height=30,
         templates=tuple(template(embedding) for embedding in embeddings),
     )
+
+
+def remove_picture(gallery: Gallery, name: str, path: str) -> None:
+    """Removes the templates of a person's picture, if they have it, and with them the picture."""
+    _, templates = gallery.show(name, 0, 10_000, crops=False)
+    ids = [template.id for template in templates if template.image == path]
+    if ids:
+        gallery.remove(name, ids)
 
 
 def random_units(rng: np.random.Generator, count: int, dimension: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Sends Ctrl-C at an exact moment of a Python process. Put on PYTHONPATH as sitecustomize.
+"""Sends a signal, $INTERRUPT_BY or Ctrl-C, at an exact moment of a Python process. Put on PYTHONPATH as sitecustomize.
 
 $INTERRUPT_AT is the moment: a number of imports after launch.py's, or part of an audit event and its first arguments
 ("open emotion.json", "socket.connect"). The file named by $INTERRUPTED exists once it has happened.
@@ -35,7 +35,7 @@ def _watch(event: str, arguments: tuple[object, ...]) -> None:
     if come:
         _done = True
         Path(os.environ["INTERRUPTED"]).touch()
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.Signals[os.environ.get("INTERRUPT_BY", "SIGINT")])
 
 
 sys.addaudithook(_watch)

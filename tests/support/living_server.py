@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facewire.client import FaceClient
 from facewire.server.app import Recognition, compose
+from facewire.server.gallery.protocol import Gallery
 from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.tcp.dispatch import Dispatcher
@@ -25,7 +26,7 @@ from facewire.server.vision.image import ImageLimits
 from facewire.server.vision.quality import FaceQuality
 from tests.support.decoders import shared_decoder
 from tests.support.galleries import spec
-from tests.support.synthetic_engine import DIMENSION, LEVEL, identity, painted_faces, painted_quality
+from tests.support.synthetic_engine import DIMENSION, LENGTH, LEVEL, identity, painted_faces, painted_quality
 
 SPEC: EmbeddingSpec = replace(spec(DIMENSION, "Facenet512"), template_views=2)
 """As Facenet512's, but for the dimension, so that there is a threshold for it."""
@@ -58,6 +59,13 @@ class ColourEngine:
         return np.stack([identity(tuple(middle)) for middle in middles])
 
 
+def by_colour(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A network that DeepFace's inputs can be fed to: (n, height, width, 3) BGR from 0 to 1 -> embeddings, LENGTH
+    long."""
+    middles = [one[len(one) // 2, len(one[0]) // 2] * 255 / LEVEL for one in batch]
+    return LENGTH * np.stack([identity(tuple(np.rint(middle))) for middle in middles])
+
+
 class PaintedAnalyser(Analyser):
     """Knows that patches of one colour are all the detail there is."""
 
@@ -69,11 +77,10 @@ class PaintedAnalyser(Analyser):
 
 
 @dataclass(frozen=True, slots=True)
-class Living:
+class Serving:
     """What serves, and where."""
 
     service: Recognition
-    gallery: SqliteGallery
     address: tuple[str, int]
 
     def client(self) -> FaceClient:
@@ -81,9 +88,16 @@ class Living:
         return FaceClient(*self.address, timeout=60)
 
 
+@dataclass(frozen=True, slots=True)
+class Living(Serving):
+    """The same of a database file."""
+
+    gallery: SqliteGallery
+
+
 @contextlib.contextmanager
 def painted_analyser(decoder: Decoder | None = None) -> Iterator[Analyser]:
-    embedder = Embedder(SPEC, ColourEngine())
+    embedder = Embedder(SPEC, ColourEngine(), open_bare=lambda: by_colour)
     analyser = PaintedAnalyser(PaintedDetector(), embedder, None, decoder or shared_decoder(), ImageLimits())
     try:
         yield analyser
@@ -104,10 +118,24 @@ def living_service(db: Path, decoder: Decoder | None = None) -> Iterator[tuple[R
 @contextlib.contextmanager
 def living_server(db: Path, decoder: Decoder | None = None) -> Iterator[Living]:
     """The same, served on a free port."""
-    with living_service(db, decoder) as (service, gallery):
-        listener = Listener(Dispatcher(service), "127.0.0.1", 0)
-        listener.start()
-        try:
-            yield Living(service, gallery, listener.address)
-        finally:
-            assert listener.stop(), "the server could not end its threads"
+    with living_service(db, decoder) as (service, gallery), _listening(service) as address:
+        yield Living(service, address, gallery)
+
+
+@contextlib.contextmanager
+def serving(gallery: Gallery) -> Iterator[Serving]:
+    """A server of any gallery for SPEC."""
+    with painted_analyser() as analyser:
+        service = compose(analyser, gallery, 0.01, runtime="colours")
+        with _listening(service) as address:
+            yield Serving(service, address)
+
+
+@contextlib.contextmanager
+def _listening(service: Recognition) -> Iterator[tuple[str, int]]:
+    listener = Listener(Dispatcher(service), "127.0.0.1", 0)
+    listener.start()
+    try:
+        yield listener.address
+    finally:
+        assert listener.stop(), "the server could not end its threads"

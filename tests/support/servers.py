@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from facewire.protocol.framing import FrameDecoder, encode_frame
+from facewire.server.access.audit import AuditLog
+from facewire.server.access.gate import Gate
+from facewire.server.tcp.certificates import Certificates
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.listener import Listener
@@ -31,12 +34,19 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(*, token: str | None = None, **limits: Any) -> Iterator[Served]:
+def serving(
+    *,
+    token: str | None = None,
+    gate: Gate | None = None,
+    certificates: Certificates | None = None,
+    audit: AuditLog | None = None,
+    **limits: Any,
+) -> Iterator[Served]:
     """A server with these limits. At the end it is stopped, and all its threads must have ended."""
     before = our_threads()
     service = FakeService()
-    dispatcher = Dispatcher(service, token=token)
-    listener = Listener(dispatcher, "127.0.0.1", 0, limits=TcpLimits(**limits))
+    dispatcher = Dispatcher(service, token=token, gate=gate, audit=audit)
+    listener = Listener(dispatcher, "127.0.0.1", 0, limits=TcpLimits(**limits), certificates=certificates)
     listener.start()
     try:
         yield Served(service, listener, dispatcher)

@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facewire.server.asker import WAITS_FOREVER, Asker
 from facewire.server.gallery.records import Box
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision import engine
-from facewire.server.vision.analyser import Features, FoundFace, Picture
-from facewire.server.vision.batching import Abandoned, never
+from facewire.server.vision.analyser import Features, FoundFace, Picture, fingerprint_of
+from facewire.server.vision.as_deepface import DeepFaceRecipe
 from facewire.server.vision.decoding.decoder import Decoder
 from facewire.server.vision.detector import Detection
-from facewire.server.vision.fingerprint import fingerprint_of
 from facewire.server.vision.image import ImageLimits
 from facewire.server.vision.quality import FaceQuality
 from tests.support.decoders import shared_decoder
@@ -49,6 +49,9 @@ FULL_COLOUR = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTO
 would be another face."""
 
 DIMENSION = 16
+
+LENGTH = np.float32(20)
+"""Of embeddings by DeepFace's recipe."""
 
 FIRST = "Synthetic"
 """The default model."""
@@ -102,6 +105,7 @@ class SyntheticEngine:
         decoder: Decoder | None = None,
     ) -> None:
         self.decoder = decoder or shared_decoder()
+        self.precision = "f32"
         self._grain = grain
         self.spec: EmbeddingSpec = spec(DIMENSION, model)
         self.looked_at = 0
@@ -121,6 +125,11 @@ class SyntheticEngine:
         x, y, w, h = map(round, face.box)
         return np.asarray(image[y : y + h, x : x + w, ::-1], dtype=np.uint8)
 
+    def pointed_at(self, data: bytes, boxes: Sequence[Box]) -> list[FoundFace | None]:
+        """The patch in each box; None where there is none."""
+        image = self._pixels(data)
+        return [_pointed_at(image, box) for box in boxes]
+
     def quality(self, face: engine.Face, picture: engine.Picture) -> FaceQuality:
         return painted_quality(face)
 
@@ -138,12 +147,22 @@ class SyntheticEngine:
         middles = [crop[len(crop) // 2, len(crop[0]) // 2, ::-1] for crop in crops]
         return np.array([self._embedding(middle) for middle in middles], np.float32).reshape(-1, DIMENSION)
 
-    def features(self, faces: Sequence[FoundFace], abandoned: Abandoned = never) -> list[Features]:
+    def features(self, faces: Sequence[FoundFace], abandoned: Asker = WAITS_FOREVER) -> list[Features]:
         return [Features(embedding, None) for embedding in self.enrolments(faces)]
 
-    def enrolments(self, faces: Sequence[engine.Face], abandoned: Abandoned = never) -> NDArray[np.float32]:
+    def enrolments(self, faces: Sequence[engine.Face], abandoned: Asker = WAITS_FOREVER) -> NDArray[np.float32]:
         """Embeds faces found by `faces`; too fast to ever be abandoned."""
         return self.templates([face.crop for face in faces])
+
+    def as_deepface(
+        self, data: bytes, recipe: DeepFaceRecipe, abandoned: Asker = WAITS_FOREVER
+    ) -> tuple[Picture, NDArray[np.float32]]:
+        """The same embeddings, LENGTH long; the whole picture's is that of its middle."""
+        image = self._pixels(data)
+        height, width = image.shape[:2]
+        whole = FoundFace((0.0, 0.0, float(width), float(height)), (), 0.0, image[..., ::-1].copy())
+        faces = (whole,) if recipe == "deepface_whole" else painted_faces(image)
+        return Picture(width, height, faces), LENGTH * self.templates([face.crop for face in faces])
 
     def _embedding(self, middle: Pixels) -> NDArray[np.float32]:
         own = np.random.default_rng(zlib.crc32(middle.tobytes())).standard_normal(DIMENSION)
@@ -164,12 +183,15 @@ def painted_quality(face: engine.Face) -> FaceQuality:
     )
 
 
+_LEVELS = np.rint(np.arange(256) / LEVEL).astype(np.uint8)
+
+
 def painted_faces(image: Pixels) -> tuple[FoundFace, ...]:
     """The patches of one colour, largest first."""
-    levels = np.rint(image / LEVEL).astype(np.uint8)
-    found = [
-        _face(image, np.all(levels == one, axis=2)) for one in np.unique(levels.reshape(-1, 3), axis=0) if one.any()
-    ]
+    levels = _LEVELS[image]
+    colours = 16 * levels[..., 0] + 4 * levels[..., 1] + levels[..., 2]
+    there = np.flatnonzero(np.bincount(colours.ravel(), minlength=64))
+    found = [_face(image, colours == one) for one in there if one]
     faces = [face for face in found if face is not None]
     return tuple(sorted(faces, key=lambda face: -face.box[2] * face.box[3]))
 
@@ -184,6 +206,16 @@ def identity(levels: tuple[float, ...], model: str = FIRST) -> NDArray[np.float3
 def embedding_of(number: int, model: str = FIRST) -> NDArray[np.float32]:
     """The engine's embedding of a colour, given by its number."""
     return identity(tuple(channel / LEVEL for channel in colour(number)), model)
+
+
+def _pointed_at(image: Pixels, box: Box) -> FoundFace | None:
+    left, top, right, bottom = (round(edge) for edge in (box[0], box[1], box[0] + box[2], box[1] + box[3]))
+    found = painted_faces(np.ascontiguousarray(image[top:bottom, left:right]))
+    if not found:
+        return None
+    x, y, w, h = found[0].box
+    points = tuple((across + left, down + top) for across, down in found[0].landmarks)
+    return FoundFace((x + left, y + top, w, h), points, found[0].detection, found[0].crop)
 
 
 def _face(image: Pixels, mask: NDArray[np.bool_]) -> FoundFace | None:

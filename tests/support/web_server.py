@@ -15,12 +15,13 @@ from typing import Any
 
 import uvicorn
 
-from facewire.client.web.app import create_app
-from facewire.client.web.main import listen, web_config
+from facewire.client.web.main import application, listen, web_config
 from facewire.client.web.settings import WebSettings
-from facewire.server.albums.limits import AlbumLimits
+from facewire.protocol.address import Address
+from facewire.server.access.gate import Gate
 from facewire.server.albums.service import AlbumService
-from facewire.server.albums.settings import AlbumSettings
+from facewire.server.albums.settings import AlbumLimits, AlbumSettings
+from facewire.server.app import open_videos
 from facewire.server.tcp.dispatch import Dispatcher
 from facewire.server.tcp.limits import TcpLimits
 from facewire.server.tcp.listener import Listener
@@ -35,15 +36,17 @@ def facewire_server(
     *,
     port: int = 0,
     token: str | None = None,
+    gate: Gate | None = None,
     import_root: Path | None = None,
     albums: AlbumLimits | None = None,
+    clip: Path | None = None,
     **limits: Any,
 ) -> Iterator[tuple[str, int]]:
     """Yields the address of a server with all its data in `room`, which may have been used before."""
-    with living_service(room / "gallery.db") as (service, _):
-        settings = AlbumSettings(room / "albums", import_root, albums or AlbumLimits())
+    with living_service(room / "gallery.db") as (service, _), contextlib.ExitStack() as open_things:
+        settings = AlbumSettings(room / "albums", import_root, albums or AlbumLimits(), clip=clip)
         kept = AlbumService(settings, service.analyser, PlainJudge(service.judge), service.curator.enrol)
-        dispatcher = Dispatcher(service, token=token, albums=kept)
+        dispatcher = Dispatcher(service, token=token, gate=gate, albums=kept, videos=open_videos(service, open_things))
         listener = Listener(dispatcher, "127.0.0.1", port, limits=TcpLimits(**limits))
         listener.start()
         try:
@@ -118,9 +121,9 @@ class Visitor:
 @contextlib.contextmanager
 def web_page(server: tuple[str, int], *, port: int = 0, **settings: Any) -> Iterator[Page]:
     """A gateway for that server, on a free port by default."""
-    chosen = WebSettings(server=server, port=port, **settings)
+    chosen = WebSettings(server=Address(*server), port=port, **settings)
     with listen(chosen) as listening:
-        server_ = uvicorn.Server(web_config(chosen, create_app(chosen)))
+        server_ = uvicorn.Server(web_config(chosen, application(chosen)))
         thread = threading.Thread(target=server_.run, kwargs={"sockets": [listening]}, name="facewire-web-test")
         thread.start()
         while not server_.started and thread.is_alive():

@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,28 @@ from facewire.protocol.albums.adding import (
 from facewire.protocol.albums.collection import AlbumCreate, AlbumDelete, AlbumInfo, AlbumList, AlbumStatus
 from facewire.protocol.albums.correcting import AlbumHistory, AlbumLabel, AlbumMove, AlbumSplit, AlbumSuggest, AlbumUndo
 from facewire.protocol.albums.export import AlbumExportRead
-from facewire.protocol.albums.looking import AlbumFace, AlbumFaceEntry, AlbumFaces, AlbumPeople, AlbumPhoto, AlbumPhotos
+from facewire.protocol.albums.looking import (
+    AlbumDays,
+    AlbumFace,
+    AlbumFaceEntry,
+    AlbumFaces,
+    AlbumPeople,
+    AlbumPhoto,
+    AlbumPhotos,
+)
 from facewire.protocol.albums.search import AlbumSample, AlbumSearch, AlbumWanted
-from facewire.protocol.asks import REQUEST_OF, Asks
 from facewire.protocol.messages import Request
+from facewire.protocol.schema import REQUEST_OF, Asks
 from facewire.server.albums.database import Database
-from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.settings import AlbumLimits
 from facewire.server.errors import BadRequest, Busy, OverLimit, RequestError, StartError
 from facewire.server.reply import Reply
 from facewire.server.tcp.answers import code_of
+from facewire.server.vision import engine
 from facewire.server.vision.analyser import Picture
 from facewire.server.vision.decoding.decoder import Decoder
 from facewire.server.vision.image import Header, ImageLimits
+from facewire.server.vision.quality import FaceQuality
 from tests.support.albums import Heard, album_service, ask, serving_albums
 from tests.support.synthetic_engine import Pixels, SyntheticEngine, draw, portrait
 
@@ -74,6 +85,7 @@ def test_in_process_and_over_a_socket_the_answers_are_equal(tmp_path: Path) -> N
             AlbumPhoto("Trip", 1, 20),
             AlbumFace("Trip", 1),
             AlbumFolders(),
+            AlbumDays("Trip"),
         )
         for body in answered:
             assert client.ask(body) == ask(service, body)
@@ -207,7 +219,7 @@ class TestUploads:
         (folder / "nobody's").write_bytes(b"")
         with album_service(tmp_path) as service:
             assert [path.name for path in folder.iterdir()] == [young]
-            with pytest.raises(BadRequest, match="begin again"):
+            with pytest.raises(BadRequest, match="start again"):
                 ask(service, AlbumAddZip("Trip", b"more", old, 7))
             assert ask(service, AlbumAddZip("Trip", b"more", young, 7)).received == 11
 
@@ -215,7 +227,7 @@ class TestUploads:
         with album_service(tmp_path, limits=AlbumLimits(uploads=1, zip_bytes=10)) as service:
             ask(service, AlbumCreate("Trip"))
             first = ask(service, AlbumAddZip("Trip", b"0123456789"))
-            with pytest.raises(OverLimit, match="on their way"):
+            with pytest.raises(OverLimit, match="already being uploaded"):
                 ask(service, AlbumAddZip("Trip", b"x"))
             with pytest.raises(OverLimit, match="10 bytes at most"):
                 ask(service, AlbumAddZip("Trip", b"x", first.upload, 10))
@@ -225,7 +237,7 @@ class TestUploads:
     def test_what_is_no_zip_is_refused_and_forgotten(self, tmp_path: Path) -> None:
         with album_service(tmp_path) as service:
             ask(service, AlbumCreate("Trip"))
-            with pytest.raises(BadRequest, match="no ZIP"):
+            with pytest.raises(BadRequest, match="not a ZIP file"):
                 ask(service, AlbumAddZip("Trip", b"not at all", last=True))
             assert list((tmp_path / "albums" / "uploads").iterdir()) == []
             assert not ask(service, AlbumStatus("Trip")).adding
@@ -305,3 +317,25 @@ def test_an_albums_work_waits_where_the_decoders_are_busy(tmp_path: Path) -> Non
             info = ask(service, AlbumProcess("Trip"))
             assert isinstance(info, AlbumInfo)
             assert (info.with_faces, info.unreadable) == (2, 0)
+
+
+class SeesBlur(SyntheticEngine):
+    """Takes large faces for blurred ones."""
+
+    def quality(self, face: engine.Face, picture: engine.Picture) -> FaceQuality:
+        return replace(super().quality(face, picture), sharpness=0.001 if face.box[2] > 20 else 0.1)
+
+
+def test_a_blurred_face_is_no_cover_of_somebody_who_has_a_clear_one(tmp_path: Path) -> None:
+    with album_service(tmp_path, engine=SeesBlur(model="Facenet512")) as service:
+        ask(service, AlbumCreate("Trip"))
+        ask(service, AlbumAdd("Trip", "large.png", draw((ADA, (8.0, 8.0, 32.0, 32.0)), size=(48, 48))))
+        ask(service, AlbumProcess("Trip"))
+        (ada,) = ask(service, AlbumPeople("Trip")).people
+        large = ada.face
+        for shade in range(3):
+            ask(service, AlbumAdd("Trip", f"small {shade}.png", portrait(ADA, shade=shade)))
+        ask(service, AlbumProcess("Trip"))
+        (ada,) = ask(service, AlbumPeople("Trip")).people
+        assert ada.faces == 4 and ada.face != large
+        assert ask(service, AlbumFaces("Trip")).faces[-1].face == large

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facewire.server.recognition.quality_gate import LIMITS, doubt, in_words, shortcomings
+from facewire.server.recognition.enrolment import LIMITS, doubt, in_words, shortcomings
 from facewire.server.vision.appearance import MODEL, appearance_of, dark_eyes
 from facewire.server.vision.quality import FaceQuality, looked_at
 from tests.support.faces import drawn_face

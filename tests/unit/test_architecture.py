@@ -88,8 +88,8 @@ FORBIDDEN = {
 
 # What a picture file looks like, or a setting, is nobody's message: every part takes it from one table.
 EXEMPT = ("protocol.formats", "protocol.jpeg", "protocol.settings")
-# Its sockets lead to its own processes.
-ALLOWED = {("server.vision.decoding", "socket")}
+# Its sockets lead to its own processes, and to Milvus, to see whether anybody is there.
+ALLOWED = {("server.vision.decoding", "socket"), ("server.gallery.milvus.connection", "socket")}
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
@@ -107,13 +107,14 @@ def test_who_may_not_import_what(package: str) -> None:
 
 
 # What implements the gallery, and who looks at it all the same: who, what, and why.
-BEHIND_THE_GALLERY = ("storage", "search", "sqlite", "writer", "snapshot", "watch")
+BEHIND_THE_GALLERY = ("storage", "search", "sqlite", "milvus", "writer", "snapshot", "watch")
 LOOKING_BEHIND = [
     ("server.maintenance", "server.gallery", "builds, copies and migrates the database itself"),
     ("server.albums", "server.gallery.storage", "a SQLite database too, which is opened and kept as the gallery's is"),
     ("server.albums", "server.gallery.watch", "and followed as that is"),
     ("server.albums", "server.gallery.search.cohort", "normalises likenesses of its own"),
-    ("server.recognition.judge", "server.gallery.search.cohort", "compares the faces of albums by the same cohort"),
+    ("server.recognition.decision", "server.gallery.search.cohort", "compares the faces of albums by the same cohort"),
+    ("server.recognition.decision", "server.gallery.search.means", "compares with one person as search does with all"),
     ("server.recognition.calibration", "server.gallery.search", "compares its samples as search compares probes"),
     ("server.recognition.curator", "server.gallery.search.lookalikes", "says from which limit pictures are copies"),
 ]
@@ -142,15 +143,20 @@ def test_tests_are_imported_by_nobody() -> None:
     assert users_of("tests") == set()
 
 
-# Libraries that one module hides from all others.
+# Libraries that one module hides from all others; two of them build OpenVINO's graphs.
 HIDDEN = {
     "deepface": "server.vision.deepface_models",
     "tensorflow": "server.vision.deepface_models",
-    "openvino": "server.vision.runtime",
+    "openvino": "server.vision.runtime, server.vision.quantisation",
     "dlib": "server.vision.dlib_models",
     "sqlite_utils": "server.gallery.storage.store",
     "msgpack": "protocol.codec",
+    "numkong": "server.gallery.search.packed",
     "pillow_heif": "server.vision.readers",
+    "prometheus_client": "server.metrics",
+    "ray": "server.maintenance.build.connecting",
+    "av": "client.camera.streams, server.vision.decoding.film",
+    "pymilvus": "server.gallery.milvus.connection",
 }
 
 
@@ -161,24 +167,28 @@ ELSEWHERE = ("lab", "client.render")
 @pytest.mark.parametrize("library", HIDDEN)
 def test_one_module_imports_a_library(library: str) -> None:
     users = {user for user in users_of(library) if not any(inside(user, place) for place in ELSEWHERE)}
-    assert users == {HIDDEN[library]}
+    assert users == set(HIDDEN[library].split(", "))
 
 
 @pytest.mark.parametrize("library", ["sqlite_utils", "msgpack", "openvino", "dlib"])
 def test_the_laboratory_goes_through_that_module_too(library: str) -> None:
-    assert not any(inside(user, "lab") for user in users_of(library))
+    graphs = {"lab.quantise"} if library == "openvino" else set()  # watches layers inside a graph
+    assert {user for user in users_of(library) if inside(user, "lab")} <= graphs
 
 
 def test_the_wire_is_pure() -> None:
     """Bytes in, messages out: only the stream has a socket, and nothing decodes pictures or computes."""
-    assert users_of("socket") & {module for module in IMPORTS if inside(module, "protocol")} == {"protocol.stream"}
+    assert users_of("socket") & {module for module in IMPORTS if inside(module, "protocol")} == {
+        *("protocol.stream", "protocol.tls")
+    }
     heavy = ("numpy", "cv2", "PIL", "sqlite3")
     assert not [module for name in heavy for module in users_of(name) if inside(module, "protocol")]
 
 
 def test_a_start_waits_for_no_library_that_it_does_not_need() -> None:
     """Each of these takes from a fifth of a second to several, and memory; sqlite_utils brings pandas along."""
-    slow = {"tensorflow", "deepface", "pandas", "sqlite_utils", "matplotlib", "faiss"}
+    slow = {"tensorflow", "deepface", "pandas", "sqlite_utils", "matplotlib", "faiss", "prometheus_client"}
+    slow |= {"openvino.tools.ovc.convert"}
     code = f"import sys, facewire.server.app; print(sorted({slow!r} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
@@ -200,7 +210,10 @@ def test_the_environment_is_written_once_before_there_are_threads() -> None:
         or (isinstance(node, ast.Attribute) and node.attr in WRITING and is_environment(node.value))
         or (isinstance(node, ast.Attribute) and node.attr in ("putenv", "unsetenv"))
     }
-    assert {module for module in writers if not inside(module, "scripts")} == {"server"}
+    assert {module for module in writers if not inside(module, "scripts")} == {
+        "server",
+        "server.maintenance.build.connecting",  # for Ray, in a command that has no threads yet
+    }
 
 
 WRITING = ("setdefault", "update", "pop", "popitem", "clear")
@@ -261,14 +274,14 @@ def test_pictures_are_decoded_behind_one_door() -> None:
     assert "server.vision.decoding.reading" in decoded
     assert decoded <= DECODING
     pillow = {module for module in users_of("PIL") | users_of("pillow_heif") if inside(module, "server")}
-    assert pillow <= DECODING
+    assert pillow <= DECODING | {"server.vision.clip"}, "which scales pixels as its models were taught"
 
 
 def test_children_load_nothing_but_what_decodes() -> None:
     """A process that strangers' bytes may take over holds no network, no database and no protocol."""
     heavy = {"openvino", "tensorflow", "dlib", "sqlite3", "msgpack", "server.gallery", "server.tcp", "protocol.codec"}
     code = (
-        "import sys, server.vision.decoding.nursery, server.vision.decoding.reading; "
+        "import sys, server.vision.decoding.forkserver, server.vision.decoding.reading; "
         f"print(sorted({heavy!r} & set(sys.modules)))"
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ import pytest
 from facewire.server.asker import Asker
 from facewire.server.errors import Busy, TimedOut
 from facewire.server.vision.batching import Batcher
+from tests.support.waiting import eventually
 
 
 class Gate:
@@ -251,4 +253,18 @@ def test_who_can_not_be_served_in_time_is_told_at_once_and_for_how_long(pool: Th
         gate.let.release()
     assert small.result(10) == [14]
     assert (len(first.result(10)), len(crowd.result(10))) == (1, 100)
+    batcher.close()
+
+
+class Held(FakeAsker):
+    """Stands for a request, which holds its picture."""
+
+
+def test_nothing_of_a_batch_is_held_once_it_is_done() -> None:
+    batcher: Batcher[int, int] = Batcher(lambda items: items, largest=8, clock=time.monotonic)
+    asker = Held()
+    assert batcher.run([1], asker) == [1]
+    request = weakref.ref(asker)
+    del asker
+    assert eventually(lambda: request() is None, 20)
     batcher.close()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from facewire.server.errors import Busy
-from facewire.server.vision.decoding.budget import Budget
+from facewire.server.vision.decoding.memory import Budget
 
 
 def test_a_small_picture_does_not_wait_behind_a_large_one() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from facewire.server.maintenance.build.collect import Outcome, look_at
 from facewire.server.maintenance.build.folder import FoundFile
+from facewire.server.maintenance.build.reading import Outcome, look_at
 from facewire.server.maintenance.build.report import Reason, Skipped, write_log
-from facewire.server.maintenance.pipeline import in_parallel
+from facewire.server.maintenance.command import in_parallel
 from tests.support.synthetic_engine import SyntheticEngine
 
 
@@ -58,7 +58,7 @@ def test_a_bug_in_looking_is_not_swallowed() -> None:
 
 
 def test_a_file_that_vanished_is_a_reason(tmp_path: Path) -> None:
-    outcome = look_at(file(1), tmp_path, SyntheticEngine(), lambda person, sha256: False)
+    outcome = look_at(file(1), tmp_path, SyntheticEngine(), lambda person: ())
     assert outcome == Skipped("Ann/1.png", Reason.UNREADABLE, "No such file or directory")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import stat
-from multiprocessing.synchronize import Barrier
+import time
+from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
 import pytest
 
+from facewire.server.cache import alone_in, cache_key, cached_folder, default_cache_dir
 from facewire.server.errors import StartError
-from facewire.server.vision.cache import cache_key, cached_folder, default_cache_dir
 
 PATIENCE_S = 60.0
 PARTS = 20
@@ -111,3 +112,57 @@ def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert default_cache_dir() == tmp_path / "facewire"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_cache_dir() == Path.home() / ".cache" / "facewire"
+
+
+def write_until_killed(root: Path, begun: Event) -> None:
+    def build(folder: Path) -> None:
+        build_with(folder, "killed")
+        begun.set()
+        time.sleep(PATIENCE_S)
+
+    cached_folder(root, "killed", build)
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    begun = context.Event()
+    writer = context.Process(target=write_until_killed, args=(tmp_path, begun))
+    writer.start()
+    assert begun.wait(PATIENCE_S)
+    entry = cached_folder(tmp_path, "key", lambda folder: build_with(folder, "living"))
+    assert sorted(path.name.partition("-")[0] for path in tmp_path.iterdir()) == [".killed", "key"]
+    writer.kill()
+    writer.join(PATIENCE_S)
+    again = cached_folder(tmp_path, "key", lambda folder: build_with(folder, "next"))  # a start that finds its entry
+    assert owner_of(again) == owner_of(entry) == "living"
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_only_what_was_being_written_is_removed(tmp_path: Path) -> None:
+    for name in (".nfs0000abcd", ".key", "key-12345678", ".gitignore"):
+        (tmp_path / name).write_text("not of this cache")
+    before = sorted(tmp_path.iterdir())
+    entry = cached_folder(tmp_path, "key", lambda folder: build_with(folder, "first"))
+    assert sorted(tmp_path.iterdir()) == sorted([*before, entry])
+
+
+def write_alone(entry: Path, together: Barrier, owner: str) -> None:
+    together.wait(PATIENCE_S)
+    for _ in range(20):
+        with alone_in(entry):
+            for part in range(PARTS):
+                (entry / f"part{part}").write_text(f"{part} of {owner}")
+            owner_of(entry)
+
+
+def test_who_writes_into_an_entry_in_place_is_alone(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    together = context.Barrier(3)
+    writers = [context.Process(target=write_alone, args=(tmp_path, together, str(one))) for one in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(PATIENCE_S)
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    with alone_in(tmp_path / "is not there"):  # and a folder that can't be opened hinders nobody
+        pass

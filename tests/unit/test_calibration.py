@@ -10,10 +10,18 @@ import pytest
 from numpy.typing import NDArray
 
 from facewire.server.gallery.records import NewPicture, NewTemplate, Templates
+from facewire.server.gallery.search.strangers import nearest_others
 from facewire.server.gallery.sqlite import SqliteGallery
-from facewire.server.recognition.calibration import Calibration, effective_size, nearest_others, offset_of
-from facewire.server.recognition.decision import Decider, nearest_of
-from facewire.server.recognition.impostors import Prior, QuadraticPrior, TabulatedPrior, impostor_prior, priors
+from facewire.server.recognition.calibration import Calibration, effective_size, offset_of
+from facewire.server.recognition.decision import Decider
+from facewire.server.recognition.impostors import (
+    Prior,
+    QuadraticPrior,
+    TabulatedPrior,
+    impostor_prior,
+    nearest_of,
+    priors,
+)
 from facewire.server.vision.models import MODELS
 from tests.support.galleries import people_like, random_units
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from facewire.server.albums.clustering import cluster, neighbours, scale_of, suggestions
+from facewire.server.albums.clustering.company import in_company
 from facewire.server.albums.clustering.evidence import MIDDLE, SPREAD, similarity_asked, strangers_exceed
-from facewire.server.albums.clustering.normalisation import USUAL_DEVIATION, USUAL_MEAN
+from facewire.server.albums.clustering.normalisation import FITTED, USUAL_DEVIATION, USUAL_MEAN, face_by_face, weights
 from facewire.server.recognition.impostors import impostor_prior
 from lab.evaluation.clusters import bcubed, pairwise
 from tests.support.people import Floats, crowd, unit
@@ -18,10 +20,12 @@ from tests.support.people import Floats, crowd, unit
 Indices = NDArray[np.int64]
 
 
-def fresh(embeddings: Floats, photos: Indices | None = None, **rest: Any) -> Indices:
+def fresh(
+    embeddings: Floats, photos: Indices | None = None, different: Sequence[tuple[int, int]] = (), **rest: Any
+) -> Indices:
     count = len(embeddings)
     where = np.arange(count) if photos is None else photos
-    return cluster(embeddings, where, np.full(count, -1), np.zeros(count, np.bool_), (), **rest)
+    return cluster(embeddings, where, np.full(count, -1), np.zeros(count, np.bool_), different, **rest)
 
 
 def average_linkage(embeddings: Floats, threshold: float) -> Indices:
@@ -84,6 +88,78 @@ def test_faces_of_one_photograph_need_to_be_more_alike() -> None:
     assert len(set(fresh(pair(0.62), together).tolist())) == 2
     # A collage: softly means that the same picture of a face is the same person all the same.
     assert len(set(fresh(pair(0.97), together).tolist())) == 1
+
+
+def test_poor_faces_bring_nobody_together_and_join_who_is_certain() -> None:
+    pair = crowd(np.zeros(2, np.int64), 3, alike=0.95)
+    assert len(set(fresh(pair).tolist())) == 1
+    assert len(set(fresh(pair, clarity=np.full(2, 0.4)).tolist())) == 2
+    # One poor face among many clear ones of its person, and of others.
+    people = np.repeat(np.arange(6), 8)
+    clarity = np.where(np.arange(48) % 8 == 0, 0.5, 1.0)
+    assert bcubed(fresh(crowd(people, 1, alike=0.85), clarity=clarity), people) == (1.0, 1.0)
+
+
+def turned_once() -> Floats:
+    """A person's five clear faces, two that are turned, and a third one turned like those, far from the five."""
+    clear, turned, alone = np.zeros((5, 64)), np.zeros((2, 64)), np.zeros((1, 64))
+    clear[:, 0], clear[np.arange(5), np.arange(5) + 3] = 0.95, np.sqrt(1 - 0.95**2)
+    turned[:, 0], turned[:, 1], turned[[0, 1], [8, 9]] = 0.75, 0.61, 0.25
+    alone[0, 0], alone[0, 1], alone[0, 2] = 0.36, 0.6, 0.71
+    return unit(np.concatenate([clear, turned, alone]))
+
+
+def test_a_latecomer_joins_those_of_a_persons_faces_that_were_taken_like_it() -> None:
+    embeddings = turned_once()
+    alone = embeddings[7] @ embeddings[:7].T
+    assert alone[:5].max() < 0.4 and alone[5:].min() > similarity_asked(2)
+    assert len(set(fresh(embeddings).tolist())) == 1
+    without_turned = fresh(embeddings[[0, 1, 2, 3, 4, 5, 7]])  # one face could be somebody else's
+    assert len(set(without_turned.tolist())) == 2
+    seen_together = np.array([0, 1, 2, 3, 4, 5, 6, 0])
+    assert len(set(fresh(embeddings, seen_together).tolist())) == 2
+    assert len(set(fresh(embeddings, different=[(2, 7)]).tolist())) == 2
+
+
+def test_a_face_that_was_alone_joins_when_its_person_has_grown() -> None:
+    embeddings = turned_once()
+    settled, fixed = np.array([4, 4, 4, 4, 4, 4, -1, 9]), np.zeros(8, np.bool_)
+    assert set(cluster(embeddings, np.arange(8), settled, fixed, ()).tolist()) == {4}
+    fixed[[0, 7]] = True  # but not if a user has placed it
+    assert cluster(embeddings, np.arange(8), settled, fixed, ()).tolist() == [4] * 7 + [9]
+
+
+def class_of(children: int, alike: float) -> tuple[Floats, Indices]:
+    """A face of each of some children, all somewhat alike, four to a photograph."""
+    own = crowd(np.arange(children), 2, alike=1.0, dimension=200)
+    common = np.zeros(200)
+    common[0] = 1.0
+    return unit(np.sqrt(1 - alike) * own + np.sqrt(alike) * common), np.arange(children) // 4
+
+
+def test_strangers_who_are_alike_in_photographs_are_alike_beyond() -> None:
+    embeddings, photos = class_of(240, 0.2)
+    # Two children who are never seen together: 0.66, which is enough among usual strangers.
+    twins = np.array([0, 239])
+    beside = unit(embeddings[239] - (embeddings[239] @ embeddings[0]) * embeddings[0])
+    embeddings[239] = 0.66 * embeddings[0] + np.sqrt(1 - 0.66**2) * beside
+    elsewhere = fresh(embeddings, np.arange(240))[twins]
+    assert elsewhere[0] == elsewhere[1]
+    together = fresh(embeddings, photos)[twins]
+    assert together[0] != together[1]
+
+
+def test_two_people_who_are_always_together_say_nothing_about_others() -> None:
+    embeddings, photos = class_of(8, 0.0)
+    # Two photographs of four strangers each, and two brothers in a hundred.
+    brother = crowd(np.repeat(np.arange(2), 100), 4, alike=0.9, dimension=200)
+    brother = unit(brother + 0.9 * embeddings[0])
+    everybody = np.concatenate([embeddings, brother])
+    plain = weights(208, None, FITTED)
+    seen = in_company(everybody, plain, np.concatenate([photos, 2 + np.arange(200) % 100]))
+    some = np.arange(8)
+    assert float((brother[:100] @ brother[100:].T).mean()) > 0.4
+    assert np.abs(face_by_face(everybody, seen, some, some) - face_by_face(everybody, plain, some, some)).max() < 0.02
 
 
 def test_more_clusters_ask_for_more() -> None:
@@ -171,6 +247,33 @@ def test_the_join_that_settles_most_is_suggested_first() -> None:
     assert len(found) == 2
     assert len(suggestions(embeddings, labels, np.arange(40), (), limit=1)) == 1
     assert [each.faces for each in suggestions(embeddings, labels, np.arange(40), [(0, 5)])] == [1]
+
+
+def test_provisional_clusters_are_taken_apart_again() -> None:
+    people = np.repeat(np.arange(2), 10)
+    embeddings = crowd(people, 11, dimension=200)
+    joined, nobody, all_ = np.full(20, 7), np.zeros(20, np.bool_), np.ones(20, np.bool_)
+    assert cluster(embeddings, np.arange(20), joined, nobody, ()).tolist() == joined.tolist()
+    labels = cluster(embeddings, np.arange(20), joined, nobody, (), loose=all_)
+    assert bcubed(labels, people) == (1.0, 1.0)
+    assert set(labels.tolist()) == {7, 8}
+    named = np.arange(20) == 15  # a face that somebody placed there
+    labels = cluster(embeddings, np.arange(20), joined, named, (), loose=all_)
+    assert labels[15] == 7
+    assert bcubed(labels, people) == (1.0, 1.0)
+
+
+def test_a_single_poor_face_is_asked_about_last() -> None:
+    people = np.repeat(np.arange(3), 10)
+    embeddings = crowd(people, 11, dimension=200)
+    labels = people * 2
+    labels[[5, 15, 16]] = 1, 3, 3
+    alone, poor = {0, 1}, np.arange(30) == 5
+    asked = [({each.first, each.second}, each.poor) for each in suggestions(embeddings, labels, np.arange(30), ())]
+    assert asked[0] == ({2, 3}, False)
+    late = suggestions(embeddings, labels, np.arange(30), (), poor=poor)
+    assert [({each.first, each.second}, each.poor) for each in late] == [*asked[:-1], (alone, True)]
+    assert not any(each.poor for each in suggestions(embeddings, labels, np.arange(30), (), poor=np.arange(30) == 15))
 
 
 def like_another_models(embeddings: Floats, alike: float) -> Floats:

@@ -11,7 +11,7 @@ from facewire.client.commands.watch import Watched
 from facewire.client.pictures import find_pictures
 from facewire.protocol.clutter import LeftOut, files_below, is_clutter
 from facewire.server.albums.folders import listing
-from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.settings import AlbumLimits
 from facewire.server.albums.zips import PhotoZip
 from facewire.server.maintenance.build.folder import scan
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import os
+import pickle
+import resource
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +35,15 @@ def spec() -> EmbeddingSpec:
     return replace(model_card("Facenet512").spec("a" * 64), dimension=64)
 
 
-def save(path: Path, spec: EmbeddingSpec) -> Path:
+@functools.cache
+def of_two_groups(seed: int) -> dict[str, Any]:
     groups = np.repeat(["child", "grown"], 150)
-    recipe = Recipe(nearest=40, members=100, crowded_clusters=2, crowded_members=200, rank=32)
-    arrays: dict[str, Any] = {"spec": np.array(spec.to_json()), **trained(people(300, 1), groups, recipe, seed=0)}
-    np.savez(path, **arrays)
+    recipe = Recipe(nearest=40, members=100, members_of={"child": 200}, cluster_people=75, rank=32)
+    return dict(trained(people(300, 1), groups, recipe, seed=seed))
+
+
+def save(path: Path, spec: EmbeddingSpec, seed: int = 0) -> Path:
+    np.savez(path, spec=np.array(spec.to_json()), **of_two_groups(seed))
     return path
 
 
@@ -111,6 +121,113 @@ def test_a_cohort_of_another_model_is_not_used(tmp_path: Path, spec: EmbeddingSp
     assert cohort is not None and len(cohort) == 300
     assert Cohort.load(path, replace(spec, weights_sha256="b" * 64)) is None
     assert Cohort.load(tmp_path / "none.npz", spec) is None
+
+
+def the_same(one: Cohort | None, other: Cohort | None) -> bool:
+    """Whether two cohorts measure alike, to the last bit."""
+    assert one is not None and other is not None
+    return (
+        one.fingerprint == other.fingerprint
+        and np.array_equal(one.axes, other.axes)
+        and np.array_equal(one.directions.axes, other.directions.axes)
+        and np.array_equal(one.scales(people(20, 2)), other.scales(people(20, 2)))
+    )
+
+
+def test_a_cohort_that_was_kept_is_the_one_that_was_drawn(
+    tmp_path: Path, spec: EmbeddingSpec, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, cache = save(tmp_path / "cohort.npz", spec), tmp_path / "cache"
+    drawn = Cohort.load(path, spec)
+    for _ in ("keeps it", "reads it"):
+        assert the_same(Cohort.load(path, spec, cache), drawn)
+        assert len([file for file in cache.rglob("*") if file.is_file()]) == 1
+    assert caplog.messages == []
+
+
+def test_what_was_kept_of_another_cohort_is_not_used(tmp_path: Path, spec: EmbeddingSpec) -> None:
+    cache = tmp_path / "cache"
+    old, new = save(tmp_path / "old.npz", spec, seed=1), save(tmp_path / "new.npz", spec, seed=2)
+    assert not the_same(Cohort.load(old, spec, cache), Cohort.load(new, spec, cache))
+    assert the_same(Cohort.load(new, spec, cache), Cohort.load(new, spec))
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "cut off": lambda content: content[: len(content) // 2],
+    "a byte less": lambda content: content[:-1],
+    "a bit changed": lambda content: content[:5000] + bytes([content[5000] ^ 1]) + content[5001:],
+    "the checksum changed": lambda content: bytes(32) + content[32:],
+    "a pickle": lambda _: pickle.dumps([1, 2, 3]),
+    "of a checksum only": lambda _: hashlib.sha256(b"").digest(),
+    "without its arrays": lambda _: signed(b""),
+    "of another version": lambda _: signed(b"members, version 0"),
+}
+
+
+def signed(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest() + content
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_was_kept_and_is_damaged_is_made_again(
+    tmp_path: Path, spec: EmbeddingSpec, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, cache = save(tmp_path / "cohort.npz", spec), tmp_path / "cache"
+    drawn = Cohort.load(path, spec, cache)
+    (kept,) = cache.rglob("members")
+    whole = kept.read_bytes()
+    kept.write_bytes(DAMAGE[damage](whole))
+    assert the_same(Cohort.load(path, spec, cache), drawn)
+    (said,) = caplog.messages
+    assert "can't be used" in said
+    assert kept.read_bytes() == whole
+    assert the_same(Cohort.load(path, spec, cache), drawn)
+    assert len(caplog.messages) == 1
+
+
+def a_file_for_the_cache(cache: Path) -> None:
+    cache.write_bytes(b"no folder")
+
+
+def a_cache_that_may_only_be_read(cache: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    cache.mkdir(mode=0o500)
+
+
+def a_folder_for_the_file(cache: Path) -> None:
+    (kept,) = cache.rglob("members")
+    kept.unlink()
+    kept.mkdir()
+
+
+@pytest.mark.parametrize("obstacle", [a_file_for_the_cache, a_cache_that_may_only_be_read, a_folder_for_the_file])
+def test_where_it_can_not_be_kept_the_cohort_is_drawn(
+    tmp_path: Path, spec: EmbeddingSpec, obstacle: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    path, cache = save(tmp_path / "cohort.npz", spec), tmp_path / "cache"
+    if obstacle is a_folder_for_the_file:
+        Cohort.load(path, spec, cache)
+    obstacle(cache)
+    assert the_same(Cohort.load(path, spec, cache), Cohort.load(path, spec))
+    assert "at each start" in caplog.messages[-1]
+    assert [file for file in cache.rglob("*") if file.is_file()] == []
+
+
+def test_on_a_full_disk_the_cohort_is_drawn(
+    tmp_path: Path, spec: EmbeddingSpec, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, cache = save(tmp_path / "cohort.npz", spec), tmp_path / "cache"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        drawn = Cohort.load(path, spec, cache)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "can't be kept" in caplog.text
+    assert [file for file in cache.rglob("*") if file.is_file()] == []
+    assert the_same(Cohort.load(path, spec, cache), drawn)
 
 
 def test_a_damaged_file_is_said_so(tmp_path: Path, spec: EmbeddingSpec) -> None:

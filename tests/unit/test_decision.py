@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from facewire.server.recognition.decision import Decider
+from facewire.server.gallery.records import Match
+from facewire.server.recognition.decision import Decided, Decider, Verdict
 from facewire.server.recognition.impostors import impostor_prior
 from facewire.server.spec import EmbeddingSpec
 from facewire.server.vision.models import MODELS
@@ -24,6 +25,20 @@ def test_the_threshold_decides_and_is_told() -> None:
     assert decider().decide([threshold + 0.01, 0.1], 500).decision == "match"
     verdict = decider().decide([threshold - 0.01, 0.1], 500)
     assert (verdict.decision, verdict.threshold) == ("unknown", threshold)
+
+
+def test_candidates_are_comparable_by_what_ranks_them() -> None:
+    """Strangers come close to the second: it is more similar, and needs more."""
+    matches = tuple(
+        Match(name, similarity, 1.0, f"{name}.jpg", 1, 1, scale)
+        for name, similarity, scale in (("Ada", 0.5, 0.8), ("Bo", 0.55, 0.6), ("Cleo", 0.2, 1.0))
+    )
+    decided = Decided(matches, Verdict("unknown", 0.5, 0.1), 0.6)
+    ada, bo, cleo = decided.candidates(3)
+    assert (ada.comparable, bo.similarity) == (0.5, 0.55)
+    assert bo.comparable == pytest.approx(0.4)  # 1 - (1 - 0.55) / 0.6 * 0.8
+    assert cleo.comparable == pytest.approx(0.36)
+    assert len(decided.candidates(2)) == 2
 
 
 @pytest.mark.parametrize("model", sorted(MODELS))

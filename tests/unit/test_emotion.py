@@ -108,23 +108,23 @@ def test_a_crop_remembers_how_many_pixels_it_was_cut_from() -> None:
     assert reader.crop(picture, (0, 0, 0, 0)).side == 1  # what is not there has no logarithm
 
 
-RIDING = replace(SPEC, head=HeadSpec(Path("none"), "Facenet512", "maps", 0.6, 1.0, Calibration(((1.0, 0.5),), 0.9)))
+WITH_HEAD = replace(SPEC, head=HeadSpec(Path("none"), "Facenet512", "maps", 0.6, 1.0, Calibration(((1.0, 0.5),), 0.9)))
 
 
 def test_the_heads_logits_count_by_their_weight_at_a_temperature_of_their_own() -> None:
-    hints = np.array([[0, 0, 0, 2, 0, 0, 1]], np.float32)
+    head_logits = np.array([[0, 0, 0, 2, 0, 0, 1]], np.float32)
     own = leaning_left(GREY[None])
-    expected = np.exp((0.6 * hints + 0.4 * own) / 0.5)
-    given = EmotionReader(RIDING, leaning_left).probabilities(faces(GREY), hints)
+    expected = np.exp((0.6 * head_logits + 0.4 * own) / 0.5)
+    given = EmotionReader(WITH_HEAD, leaning_left).probabilities(faces(GREY), head_logits)
     assert np.allclose(given, expected / expected.sum())
 
 
 def test_where_no_head_rides_the_network_answers_as_if_there_were_none() -> None:
     alone = EmotionReader(SPEC, leaning_left).read(faces(GREY))
-    for hints in (None, np.zeros((1, 0), np.float32)):
-        assert EmotionReader(RIDING, leaning_left).read(faces(GREY), hints) == alone
-    (emotion,) = EmotionReader(RIDING, leaning_left).read(faces(GREY), np.zeros((1, 7), np.float32))
-    assert not emotion.certain and emotion.confidence < 0.9  # RIDING's own certain_at
+    for head_logits in (None, np.zeros((1, 0), np.float32)):
+        assert EmotionReader(WITH_HEAD, leaning_left).read(faces(GREY), head_logits) == alone
+    (emotion,) = EmotionReader(WITH_HEAD, leaning_left).read(faces(GREY), np.zeros((1, 7), np.float32))
+    assert not emotion.certain and emotion.confidence < 0.9  # WITH_HEAD's own certain_at
 
 
 def test_no_faces_no_emotions() -> None:

@@ -20,6 +20,10 @@ from facewire.protocol.formats import (
     format_of,
     has_extension,
     looks_like_a_picture,
+    looks_like_a_video,
+    may_be_kept,
+    unsupported,
+    video_format_of,
 )
 from facewire.server.errors import InvalidImage
 from facewire.server.vision.image import ImageLimits, decode_image, read_header
@@ -45,6 +49,9 @@ NO_PICTURES = {
     "plain text anymap": b"P3\n2 2\n255\n" + b"1 " * 60,
     "raw header of a bitmap": b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x29\0\0\0" + bytes(60),
 }
+
+
+_FILMS = ("film", "quicktime")
 
 
 def test_every_format_is_recognised_by_its_first_bytes_and_decoded() -> None:
@@ -78,10 +85,12 @@ def test_avif_that_calls_itself_just_a_picture() -> None:
 
 @pytest.mark.parametrize("what", NO_PICTURES)
 def test_anything_else_is_refused_in_the_same_words(what: str) -> None:
+    """But for videos, which are called so."""
     assert format_of(NO_PICTURES[what]) is None
     with pytest.raises(InvalidImage) as refused:
         decode_image(NO_PICTURES[what], LIMITS)
-    assert str(refused.value) == UNSUPPORTED == f"unsupported image format (reads {NAMES})"
+    assert f"unsupported image format (reads {NAMES})" == UNSUPPORTED
+    assert str(refused.value) == ("a video, where a picture is wanted" if what in _FILMS else UNSUPPORTED)
 
 
 def test_names_in_any_case() -> None:
@@ -184,3 +193,27 @@ def test_the_protocol_lists_the_formats_once() -> None:
     text = (ROOT / "protocol" / "README.md").read_text(encoding="utf-8")
     assert text.count(f"These formats are read: {NAMES}.") == 1
     assert text.count("BMP") == 1
+
+
+VIDEOS = {
+    "MP4": b"\0\0\0\x18ftypisom\0\0\2\0" + bytes(60),
+    "MOV": NO_PICTURES["quicktime"],
+}
+
+
+def test_videos_are_told_from_pictures_and_from_each_other(tmp_path: Path) -> None:
+    for key, data in VIDEOS.items():
+        form = video_format_of(data)
+        assert form is not None
+        assert form == format_called(key)
+        assert format_of(data) is None
+        assert unsupported(data) == "a video, where a picture is wanted"
+        assert may_be_kept("without an extension", data)
+        (path := tmp_path / key).write_bytes(data)
+        assert looks_like_a_video(path)
+        assert not looks_like_a_picture(path)
+    for data in FILES.values():
+        assert video_format_of(data) is None
+        assert may_be_kept("x", data)
+    assert not may_be_kept("x.wav", NO_PICTURES["sound"])
+    assert video_format_of(b"\0\0\0\x08moov" + bytes(60)) == format_called("MOV")

@@ -18,7 +18,7 @@ from facewire.server.gallery.sqlite import SqliteGallery
 from facewire.server.gallery.storage import journal
 from facewire.server.gallery.storage.store import Store
 from facewire.server.spec import EmbeddingSpec
-from tests.support.galleries import cohort_file, picture, random_units, spec, unit
+from tests.support.galleries import cohort_file, picture, random_units, remove_picture, spec, unit
 from tests.support.waiting import eventually
 
 EAST, NORTH, UP = unit(1, 0, 0, 0), unit(0, 1, 0, 0), unit(0, 0, 1, 0)
@@ -84,7 +84,7 @@ def test_what_another_process_enrols_removes_and_renames(
     assert server.search(UP, 1)[0].name == "Ann"  # not looked yet
     assert server.refresh()
     assert server.search(UP, 1)[0].name == "Bob"
-    other.remove_picture("Ann", picture("a", EAST).sha256)
+    remove_picture(other, "Ann", "a")
     other.rename("Bob", "Cleo")
     server.refresh()
     assert [match.name for match in server.search(EAST, 3)] == ["Ann", "Cleo"]
@@ -105,7 +105,7 @@ def test_older_views_stay_as_they_were(server: SqliteGallery, other: SqliteGalle
     server.enrol("Ann", [picture("a", EAST)])
     before = server.templates()
     other.enrol("Bob", [picture("b", UP)])
-    other.remove_picture("Ann", picture("a", EAST).sha256)
+    remove_picture(other, "Ann", "a")
     server.refresh()
     assert before.embeddings.tolist() == [EAST.tolist()]
 
@@ -151,7 +151,7 @@ def test_another_model_is_refused_until_it_is_gone_again(
     use_spec(path, spec(model="Other"))
     assert eventually(lambda: len(caplog.records) > 0)
     for ask in (lambda: server.search(EAST, 1), server.check_current, lambda: server.enrol("B", [picture("b", UP)])):
-        with pytest.raises(ModelMismatch, match="moved from Test to Other since it was opened: start the server again"):
+        with pytest.raises(ModelMismatch, match="moved from Test to Other since it was opened: restart the server"):
             ask()
     use_spec(path, spec())
 
@@ -234,7 +234,7 @@ def test_after_looking_everybody_sees_what_a_fresh_start_sees(
                     gallery.enrol(name, [picture(f"{number}", vectors[number])])
                 case "remove":
                     gallery.enrol(name, [picture(f"keep {number}", vectors[0])])
-                    gallery.remove_picture(name, picture(f"{number}", vectors[number]).sha256)
+                    remove_picture(gallery, name, f"{number}")
                 case "merge":
                     for person in (name, f"Q{number}"):
                         gallery.enrol(person, [picture("keep", vectors[1])])

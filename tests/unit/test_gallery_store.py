@@ -106,10 +106,10 @@ def test_damaged_pages_are_refused(path: Path) -> None:
 
 
 def test_acknowledged_means_on_disk(path: Path) -> None:
-    store = Store.create(path, spec())
-    assert store.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert store.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
-    assert store.execute("PRAGMA foreign_keys").fetchone() == (1,)
+    with closing(Store.create(path, spec())) as store:
+        assert store.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert store.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert store.execute("PRAGMA foreign_keys").fetchone() == (1,)
 
 
 def test_a_strangers_log_is_not_replayed_into_a_new_database(path: Path) -> None:

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from facewire.server.errors import InvalidImage
-from facewire.server.vision.decoding.culprits import Culprits
+from facewire.server.vision.decoding.exchange import HostileFiles
 from facewire.server.vision.decoding.guards import MOST_SCANS, checked
-from facewire.server.vision.webp import webp_size
+from facewire.server.vision.image import ImageLimits, read_header
+from facewire.server.vision.readers import webp_size
 from tests.support.pictures import saved
 
 NOISE = np.random.default_rng(1).integers(0, 255, (60, 80, 3), np.uint8)
@@ -93,7 +94,7 @@ def test_lengths_far_beyond_the_file_are_refused(length: int) -> None:
         webp[:16] + struct.pack("<I", length) + webp[20:],
         bytes(tiff),
     ):
-        with pytest.raises(InvalidImage, match="more bytes than any file"):
+        with pytest.raises(InvalidImage, match="more bytes than the file"):
             checked(data)
 
 
@@ -102,6 +103,29 @@ def test_a_file_cut_off_is_for_its_decoder_to_judge(form: str, options: dict[str
     data = saved(PICTURE, form, **options)
     for kept in (4, 12, 30, len(data) // 3, len(data) - 3):
         assert checked(data[:kept]).data[:kept] == data[:kept]
+
+
+def test_an_offset_that_no_number_of_this_machine_holds() -> None:
+    """Found by python -m lab.proof.fuzz headers; the decoder judges such a file, too."""
+    data = b"II+\0\x08\0\0\0" + b"\xff" * 8 + bytes(16)
+    assert checked(data).data == data
+
+
+def test_a_gif_is_not_opened_if_its_screen_is_too_large() -> None:
+    """Found by python -m lab.proof.fuzz headers: opening it took seconds, and four gigabytes."""
+    data = b"GIF89a" + b"\xff" * 4 + saved(PICTURE, "GIF")[10:]
+    with pytest.raises(InvalidImage, match="claims 65535x65535 pixels"):
+        read_header(data, ImageLimits())
+
+
+def test_nor_if_its_first_frame_makes_it_so() -> None:
+    """Found by python -m lab.proof.fuzz headers: a frame beyond the screen enlarges it."""
+    data = saved(PICTURE, "GIF")
+    frame = data.index(b",", 13 + (3 << ((data[10] & 7) + 1)))
+    comment = b"!\xfe\x03a,b\0"  # with what looks like the beginning of a frame
+    data = data[:frame] + comment + b"," + b"\xff" * 8 + data[frame + 9 :]
+    with pytest.raises(InvalidImage, match="claims 131070x131070 pixels"):
+        read_header(data, ImageLimits())
 
 
 def test_scans_of_a_progressive_jpeg_are_counted() -> None:
@@ -145,12 +169,12 @@ def test_the_size_of_a_webp(options: dict[str, object]) -> None:
     assert webp_size(saved(PICTURE, "WEBP", **options)) == (320, 240)
 
 
-def test_culprits_are_known_by_their_bytes_and_the_latest_are_kept() -> None:
-    culprits = Culprits(remembered=3)
+def test_hostile_are_known_by_their_bytes_and_the_latest_are_kept() -> None:
+    hostile = HostileFiles(remembered=3)
     for number in range(5):
-        culprits.add(b"culprit %d" % number, f"reason {number}")
-    assert [culprits.reason(b"culprit %d" % number) for number in range(5)] == [
+        hostile.add(b"culprit %d" % number, f"reason {number}")
+    assert [hostile.reason(b"culprit %d" % number) for number in range(5)] == [
         *(None, None),
         *("reason 2", "reason 3", "reason 4"),
     ]
-    assert culprits.reason(b"another 2") is None
+    assert hostile.reason(b"another 2") is None

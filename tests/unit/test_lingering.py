@@ -14,6 +14,7 @@ from facewire.server.tcp import lingering
 from facewire.server.tcp.lingering import LingeringClose
 
 PATIENCE_S = 20.0
+MOST = 8
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_a_peer_that_is_still_sending_reads_the_last_answer(
     stream, peer = ends
     peer.sendall(b"x" * 10_000)
     stream.send(b"the last word")
-    closing = threading.Thread(target=LingeringClose().close, args=(stream,))
+    closing = threading.Thread(target=LingeringClose(MOST).close, args=(stream,))
     closing.start()
     peer.sendall(b"x" * 1_000_000)  # more than any buffer holds: it is read, and dropped
     assert read_all(peer).endswith(b"the last word")
@@ -53,7 +54,7 @@ def test_who_does_not_close_is_closed(
 ) -> None:
     monkeypatch.setattr(lingering, "_LINGER_S", 0.05)
     stream, _ = ends
-    LingeringClose().close(stream)
+    LingeringClose(MOST).close(stream)
     assert stream.fileno() == -1
 
 
@@ -62,7 +63,7 @@ def test_stop_ends_those_that_linger(
 ) -> None:
     monkeypatch.setattr(lingering, "_LINGER_S", 1000.0)
     stream, peer = ends
-    closing = LingeringClose()
+    closing = LingeringClose(MOST)
     closing.close_soon(stream)
     assert stream.fileno() != -1  # it returns at once
     assert closing.stop(time.monotonic() + PATIENCE_S)
@@ -74,7 +75,6 @@ def test_over_so_many_one_is_closed_straight_away(
     ends: tuple[MessageStream, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lingering, "_LINGER_S", 1000.0)
-    monkeypatch.setattr(lingering, "MOST_LINGERING", 0)
     stream, _ = ends
-    LingeringClose().close(stream)
+    LingeringClose(0).close(stream)
     assert stream.fileno() == -1

@@ -12,7 +12,7 @@ from PIL import Image
 
 from facewire.server.errors import InvalidImage
 from facewire.server.gallery.search.lookalikes import LENGTH, Lookalikes
-from facewire.server.vision.fingerprint import fingerprint_of
+from facewire.server.vision.analyser import fingerprint_of
 from facewire.server.vision.image import ImageLimits
 from tests.support.decoders import shared_decoder
 from tests.support.pictures import opened, saved, turned

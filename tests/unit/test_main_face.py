@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from facewire.server.gallery.records import Box
-from facewire.server.recognition.main_face import main_face
+from facewire.server.recognition.enrolment import main_face
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def test_similarity_and_nearness_are_by_the_better_of_templates_and_mean(
     probe = random_units(rng, 1, DIMENSION)[0]
     hits = ExactIndex(vectors, owners, scales).search(probe, k)
     right = expected(vectors, owners, scales, probe)
-    found = with_means(vectors, owners, scales, hits, probe)
+    found = with_means(vectors, scales, hits, [np.flatnonzero(owners == hit.person_id) for hit in hits], probe)
     assert {hit.person_id for hit in found} == {hit.person_id for hit in hits}
     assert {hit.row for hit in found} == {hit.row for hit in hits}, "the best template is still named"
     for hit in found:
@@ -61,12 +62,13 @@ def test_templates_that_cancel_out_have_no_mean() -> None:
     vectors = np.stack([unit(1, 0), unit(-1, 0)])
     ones = np.ones(2, np.float32)
     hits = ExactIndex(vectors, np.array([7, 7]), ones).search(unit(0, 1), 1)
-    assert with_means(vectors, np.array([7, 7]), ones, hits, unit(0, 1)) == hits
+    assert with_means(vectors, ones, hits, [np.arange(2)], unit(0, 1)) == hits
 
 
 @pytest.fixture
-def gallery(tmp_path: Path) -> SqliteGallery:
-    return SqliteGallery.create(tmp_path / "people.db", spec(2))
+def gallery(tmp_path: Path) -> Iterator[SqliteGallery]:
+    with SqliteGallery.create(tmp_path / "people.db", spec(2)) as created:
+        yield created
 
 
 def test_a_gallery_compares_with_the_mean_and_names_the_nearest_picture(gallery: SqliteGallery) -> None:

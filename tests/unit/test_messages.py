@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import facewire.protocol.codec  # noqa: F401 - registers every request
-from facewire.protocol.asks import REQUEST_OF, Asks, answer_of
 from facewire.protocol.errors import InvalidRequest
 from facewire.protocol.gallery_messages import Enrol, History, Merge, People, Remove, Show, Split, Undo
 from facewire.protocol.messages import Identify
+from facewire.protocol.schema import REQUEST_OF, Asks, answer_of
 
 
 def test_every_request_has_an_answer_and_its_own_op() -> None:

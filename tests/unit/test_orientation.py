@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facewire.server.albums.limits import AlbumLimits
 from facewire.server.albums.pictures import look_at, thumbnail
-from facewire.server.vision.image import ImageLimits, decode_image, decode_photo, read_header
-from facewire.server.vision.orientation import exif_orientation
+from facewire.server.albums.settings import AlbumLimits
+from facewire.server.vision.image import ImageLimits, decode_image, decode_photo, exif_orientation, read_header
 from tests.support.decoders import shared_decoder
 from tests.support.orientations import (
     HEIGHT,

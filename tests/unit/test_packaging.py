@@ -13,12 +13,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from facewire.protocol.command_names import INSTALLED, as_called
 from facewire.protocol.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
     "server_app.py", "client_app.py", "web_app.py", "scripts/create_db.py", "scripts/backup.py",
-    "scripts/migrate_model.py", "scripts/identify.py", "scripts/demo.py", "scripts/web.py",
+    "scripts/migrate_model.py", "scripts/identify.py", "scripts/demo.py", "scripts/cluster_demo.py", "scripts/web.py",
+    "scripts/tokens.py",
 )  # fmt: skip
 LOCKS = ("requirements.lock", "requirements-tensorflow.lock")
 
@@ -45,6 +47,7 @@ def allowed(*extras: str) -> dict[str, Requirement]:
     [
         ("requirements.txt", ("server", "tensorflow")),
         ("requirements-web.txt", ("web",)),
+        ("requirements-camera.txt", ("camera",)),
         ("requirements-dev.txt", ("dev",)),
         ("requirements-bench.txt", ("bench",)),
     ],
@@ -57,13 +60,26 @@ def test_what_is_pinned_is_what_an_extra_asks_for(file: str, extras: tuple[str, 
 
 
 @pytest.mark.parametrize(
-    ("file", "extra"), [("requirements-offline.txt", "offline"), ("requirements-train.txt", "train")]
+    ("file", "extra"),
+    [
+        ("requirements-offline.txt", "offline"),
+        ("requirements-train.txt", "train"),
+        ("requirements-video.txt", "video"),
+        ("requirements-clip.txt", "clip"),
+    ],
 )
 def test_what_is_added_to_requirements_txt(file: str, extra: str) -> None:
     ranges = allowed(extra)
     pinned = pins(file)
     assert set(pinned) == set(ranges) - set(allowed())
     assert all(ranges[name].specifier.contains(version) for name, version in pinned.items())
+
+
+def test_the_client_of_milvus_is_an_extra_and_its_server_is_not() -> None:
+    pinned, ranges = pins("requirements-cluster.txt"), allowed("milvus")
+    assert set(ranges) - set(allowed()) == {"pymilvus"}
+    assert ranges["pymilvus"].specifier.contains(pinned["pymilvus"])
+    assert "milvus" in pinned
 
 
 def test_no_two_files_pin_different_versions() -> None:
@@ -92,6 +108,12 @@ def test_with_tensorflow_nothing_else_changes() -> None:
     assert {name: full.get(name) for name in lean} == lean
 
 
+def test_the_pages_own_lock_holds_what_it_needs_as_the_larger_one_has_it() -> None:
+    page, lean = pins("requirements-web.lock"), pins(LOCKS[0])
+    assert {name: lean.get(name) for name in page} == page
+    assert {name: page.get(name) for name in pins("requirements-web.txt")} == pins("requirements-web.txt")
+
+
 def test_bare_it_is_the_thin_client() -> None:
     assert set(allowed()) == {"msgpack"}
     assert "tensorflow" not in allowed("server", "web", "offline")
@@ -103,3 +125,26 @@ def test_every_command_tells_the_version(command: str) -> None:
         [sys.executable, command, "--version"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"facewire {VERSION}\n", "")
+
+
+@pytest.mark.parametrize(("command", "entry"), sorted(project()["project"]["scripts"].items()))
+def test_an_installed_command_calls_itself_and_others_as_they_are_installed(
+    command: str, entry: str, tmp_path: Path
+) -> None:
+    assert command in INSTALLED.values()
+    module, function = entry.split(":")
+    program = tmp_path / command
+    program.write_text(f"from {module} import {function}\n{function}()\n", encoding="utf-8")
+    told = subprocess.run([sys.executable, program, "--help"], capture_output=True, text=True, check=True)
+    wrong = subprocess.run([sys.executable, program, "--no-such-flag"], capture_output=True, text=True)
+    assert told.stdout.startswith(f"usage: {command} ")
+    assert f"{command}: " in wrong.stderr
+    assert re.findall(r"\w+\.py\b", told.stdout + wrong.stderr) == []
+
+
+def test_names_of_commands_in_a_checkout_stay_and_other_files_names_do() -> None:
+    text = "no database: build it with python scripts/create_db.py FOLDER, or photos/backup.py, or my-tokens.py"
+    assert as_called(text, "server_app.py") == text
+    installed = "no database: build it with facewire-create-db FOLDER, or photos/backup.py, or my-tokens.py"
+    assert as_called(text, "/usr/bin/facewire-server") == installed
+    assert as_called(text, "facewire-server.exe") == installed

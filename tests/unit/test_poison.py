@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facewire.protocol.albums.adding import AlbumAdd, AlbumProcess
+from facewire.protocol.albums.adding import AlbumAdd, AlbumImport, AlbumProcess
 from facewire.protocol.albums.collection import AlbumCreate, AlbumInfo
 from facewire.server.albums.poison import MOST_DEATHS, PoisonGuard
 from facewire.server.vision.analyser import Picture
@@ -38,7 +38,7 @@ def test_one_death_makes_a_suspect_and_three_a_culprit(path: Path) -> None:
         die_while_looking_at(path, 1)
         guard = PoisonGuard(path)
         assert guard.suspects == (sha256(1),)
-        assert guard.culprits == ((sha256(1),) if deaths == MOST_DEATHS else ())
+        assert guard.poisonous == ((sha256(1),) if deaths == MOST_DEATHS else ())
 
 
 def test_deaths_at_other_pictures_are_not_its_own(path: Path) -> None:
@@ -46,7 +46,7 @@ def test_deaths_at_other_pictures_are_not_its_own(path: Path) -> None:
         die_while_looking_at(path, number)
     guard = PoisonGuard(path)
     assert set(guard.suspects) == {sha256(1), sha256(2)}
-    assert guard.culprits == ()
+    assert guard.poisonous == ()
 
 
 def test_who_lived_through_a_look_is_above_suspicion(path: Path) -> None:
@@ -65,9 +65,9 @@ def test_a_picture_given_up_has_all_its_chances_again(path: Path) -> None:
         die_while_looking_at(path, 1)
     guard = PoisonGuard(path)
     guard.forget(sha256(1))
-    assert guard.culprits == guard.suspects == ()
+    assert guard.poisonous == guard.suspects == ()
     die_while_looking_at(path, 1)
-    assert PoisonGuard(path).culprits == ()
+    assert PoisonGuard(path).poisonous == ()
 
 
 def test_the_note_stays_small_and_keeps_the_latest(path: Path) -> None:
@@ -107,3 +107,20 @@ def test_a_suspect_is_looked_at_last_and_a_culprit_not_at_all(tmp_path: Path) ->
         again = ask(service, AlbumProcess("Trip", again=True))
         assert isinstance(again, AlbumInfo)
         assert (again.with_faces, again.unreadable) == (3, 0)
+
+
+def test_a_file_given_up_is_skipped_once_and_tried_again_when_asked_for_again(tmp_path: Path) -> None:
+    folder = tmp_path / "import" / "some"
+    folder.mkdir(parents=True)
+    for number in range(2):
+        (folder / f"{number}.png").write_bytes(portrait(number))
+    with album_service(tmp_path) as service:
+        ask(service, AlbumCreate("Trip"))
+    mark = hashlib.sha256(b'some/"some/0.png"').hexdigest()
+    (tmp_path / "albums" / "adding").write_text(f"{mark} {MOST_DEATHS}\n")
+    with album_service(tmp_path) as service:
+        first = ask(service, AlbumImport("Trip", "some"))
+        assert (first.added, [skipped.name for skipped in first.skipped]) == (1, ["some/0.png"])
+        assert "crashed" in first.skipped[0].reason
+        again = ask(service, AlbumImport("Trip", "some"))
+        assert (again.added, again.duplicates, again.skipped_total) == (1, 1, 0)

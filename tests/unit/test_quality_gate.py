@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from facewire.protocol.gallery_messages import Acceptable, Refusal, Shortcoming
 from facewire.server.maintenance.build.report import GATED, Reason
-from facewire.server.recognition.quality_gate import LIMITS, PROFILE, in_words, shortcomings
+from facewire.server.recognition.enrolment import LIMITS, PROFILE, in_words, shortcomings
 from facewire.server.vision.quality import FaceQuality, quality_of
 from tests.support.faces import drawn_face
 
@@ -74,7 +74,7 @@ def test_everything_that_is_wrong_is_said_and_only_what_is_accepted_is_forgiven(
     assert [one.reason for one in left] == ["too_small", "turned_away", "too_bright", "partly_outside", "not_a_face"]
     assert in_words(left) == (
         "the face is too small (10 px, at least 24); the face is turned away (by 3.00, at most 2.00); the face is too"
-        " bright (80% of it white, at most 60%); the face is partly outside of the picture (50% of it, at most 33%);"
+        " bright (80% of it white, at most 60%); the face is partly outside the picture (50% of it, at most 33%);"
         " this doesn't look like a face (likeness 0.60, at least 0.80): send a better picture"
     )
 

@@ -16,10 +16,10 @@ from facewire.protocol.albums.adding import AlbumAdd, AlbumProcess, AlbumRemove
 from facewire.protocol.albums.collection import AlbumCreate, AlbumDelete
 from facewire.protocol.albums.looking import AlbumFace, AlbumPhoto, AlbumPicture
 from facewire.server.albums.file_cache import FileCache
-from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.photos import FACE_SIZES, PHOTO_SIZES
 from facewire.server.albums.pictures import face_crop, thumbnail
-from facewire.server.albums.renditions import FACE_SIZES, PHOTO_SIZES
 from facewire.server.albums.service import AlbumService
+from facewire.server.albums.settings import AlbumLimits
 from facewire.server.errors import BadRequest
 from tests.support.albums import album_service, ask
 from tests.support.decoders import shared_decoder

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,15 @@ import pytest
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from facewire.server.vision.runtime import BATCH_SIZES, Floats, OpenVinoNetwork, open_network, save_model
+from facewire.server.cache import alone_in
+from facewire.server.vision.runtime import (
+    BATCH_SIZES,
+    Floats,
+    OpenVinoGraph,
+    OpenVinoNetwork,
+    open_network,
+    save_model,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,3 +92,18 @@ def test_threads_that_infer_first_and_at_once_all_get_their_answer() -> None:
             said, complaints = starts.communicate()
     assert complaints == ""
     assert said.split() == [str(number + 1) for number in range(STARTS)]
+
+
+def test_one_process_at_a_time_compiles_beside_a_network(tmp_path: Path) -> None:
+    """OpenVINO keeps what it compiles in place, and a process that has mapped it dies when another cuts it short."""
+    path = tmp_path / "network.xml"
+    given = ops.parameter([1, 3], np.float32)
+    save_model(openvino.Model([ops.relu(given)], [given], "small"), path)
+    compiled: list[OpenVinoGraph] = []
+    compiling = threading.Thread(target=lambda: compiled.append(OpenVinoGraph(path, streams=1, threads=1)))
+    with alone_in(tmp_path):
+        compiling.start()
+        compiling.join(0.5)
+        assert not compiled
+    compiling.join(60)
+    assert np.array_equal(compiled[0].run(np.array([[-1, 0, 2]], np.float32))[0], [[0, 0, 2]])

@@ -36,6 +36,7 @@ UNITS: list[tuple[str, str, str, Any]] = [
     ("--max-megapixels", "5", "vision.limits.max_pixels", 5_000_000),
     ("--decode-memory-mb", "5", "vision.decoding.memory", 5 * 1024 * 1024),
     ("--max-album-gb", "5", "albums.limits.album_bytes", 5 * 2**30),
+    ("--max-video-mb", "7", "albums.limits.video_bytes", 7 * 2**20),
     ("--max-zip-gb", "6", "albums.limits.zip_bytes", 6 * 2**30),
     ("--max-zip-gb", "6", "albums.limits.zip_expanded", 24 * 2**30),
     ("--max-megapixels", "5", "albums.limits.photo_pixels", 5_000_000),
@@ -86,7 +87,7 @@ def test_flags_over_environment_over_defaults(each: Declared) -> None:
     assert value_at(parse([each.flag, text], {}), place) == value
     assert value_at(parse([], {each.variable: text}), place) == value
     if default is not None:
-        written = str(default if each.default is None else each.default_told)
+        written = str(default if each.default is None else each.default_shown)
         assert value_at(parse([each.flag, written], {each.variable: text}), place) == default
 
 
@@ -100,9 +101,11 @@ def test_the_flags_are_those_that_are_documented() -> None:
     """Whoever takes one away breaks somebody's start script."""
     assert sorted(FLAGS) == sorted(
         (
+            *("--tls-cert", "--tls-key", "--client-ca", "--tokens", "--audit-log"),
             *("--host", "--port", "--db", "--fpir", "--fmr", "--model", "--log-level", "--workers"),
             *("--max-connections", "--max-per-address", "--max-buffered-mb", "--max-wait", "--max-frame-mb"),
-            *("--idle-timeout", "--request-timeout", "--weights-dir", "--weights-mirror", "--runtime", "--detector"),
+            *("--idle-timeout", "--request-timeout", "--weights-dir", "--weights-mirror", "--runtime", "--precision"),
+            *("--detector",),
             *(
                 "--detect-size",
                 "--detect-tiles",
@@ -113,7 +116,8 @@ def test_the_flags_are_those_that_are_documented() -> None:
                 "--cache-dir",
             ),
             *("--albums", "--album-import-root", "--max-albums", "--max-album-photos", "--max-album-gb"),
-            "--max-zip-gb",
+            *("--max-video-mb", "--max-zip-gb", "--clip"),
+            *("--log-format", "--metrics-port", "--metrics-host"),
         )
     )
 
@@ -173,6 +177,7 @@ WRONG = [
     ("--detect-size", "0", "at least 1"),
     ("--max-megapixels", "none", "whole number"),
     ("--runtime", "abacus", "openvino"),
+    ("--precision", "f64", "int8"),
     ("--detector", "eyes", "yunet"),
     ("--emotion", "on", "facewire"),
     ("--log-level", "loud", "warning"),
@@ -246,3 +251,9 @@ def test_some_of_the_settings() -> None:
     parser = BriefParser("kitchen")
     flags(parser, Oven, only=("heat",))
     assert vars(parser.parse_args(["--heat", "5"])) == {"heat": 5}
+
+
+def test_no_albums_and_where_they_are_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--no-albums" in told(["--no-albums", "--albums", "here"], {}, capsys)
+    assert "--no-albums" in told(["--album-import-root", "there"], {"FACEWIRE_NO_ALBUMS": "1"}, capsys)
+    assert parse(["--no-albums"], {}).albums.absent

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from facewire.server.vision.alignment import Surroundings, about, moved, turn_of, upright
 from facewire.server.vision.detector import Detection
-from facewire.server.vision.upright import Surroundings, about, moved, turn_of, upright
 
 FACE = Detection((80.0, 60.0, 40.0, 60.0), ((90, 80), (110, 80), (100, 95), (93, 110), (107, 110)), 0.9)
 MIDDLE = (100.0, 90.0)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -15,12 +13,7 @@ from facewire.client.web.gateway import Gateway
 from facewire.client.web.pool import THREADS, ClientPool, Overloaded
 from facewire.client.web.sessions import Session, Sessions
 from facewire.client.web.settings import WebSettings
-
-
-def run(what: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """On a thread of its own: the browser tests leave their event loop running on this one."""
-    with ThreadPoolExecutor(1) as elsewhere:
-        elsewhere.submit(lambda: asyncio.run(what())).result()
+from tests.support.coroutines import run
 
 
 class Asked:
@@ -75,15 +68,15 @@ def test_a_pool_is_closed_only_when_nobody_waits_for_its_answers() -> None:
 
     async def scenario() -> None:
         gateway = Gateway(WebSettings())
-        sessions = [Session(str(number), "", f"token{number}") for number in range(6)]
-        looks = [asyncio.ensure_future(gateway.ask(one, asked.question("look"))) for one in sessions[:4]]
-        while len(asked.names) < 4:
+        sessions = [Session(str(number), "", f"token{number}") for number in range(18)]
+        looks = [asyncio.ensure_future(gateway.ask(one, asked.question("look"))) for one in sessions[:16]]
+        while len(asked.names) < 16:
             await asyncio.sleep(0.01)
         with pytest.raises(Overloaded):
-            await gateway.ask(sessions[4], asked.question("too much"))
+            await gateway.ask(sessions[16], asked.question("too much"))
         asked.release()
-        assert await asyncio.gather(*looks) == ["look"] * 4
-        assert await gateway.ask(sessions[5], asked.question("later")) == "later"
+        assert await asyncio.gather(*looks) == ["look"] * 16
+        assert await gateway.ask(sessions[17], asked.question("later")) == "later"
         gateway.close()
 
     run(scenario)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from facewire.protocol.asks import REQUEST_OF
 from facewire.protocol.codec import (
     RawSuccess,
     as_result,
@@ -21,7 +20,7 @@ from facewire.protocol.codec import (
 from facewire.protocol.errors import ErrorCode, ProtocolError
 from facewire.protocol.framing import FrameDecoder, encode_frame
 from facewire.protocol.messages import Answer, Success
-from facewire.protocol.shapes import to_plain
+from facewire.protocol.schema import REQUEST_OF, to_plain
 
 README = Path(__file__).parents[2] / "protocol" / "README.md"
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from facewire.server.tcp.workers import Job, Workers
+from tests.support.waiting import eventually
 
 PATIENCE_S = 20.0
 
@@ -206,4 +208,35 @@ def test_who_asks_again_when_told_to_goes_before_those_who_come_for_the_first_ti
         workers.submit(ends.job("again", owner=away))
         assert "new" in ends.refused
         assert "again" not in ends.refused
+        release.set()
+
+
+class Picture:
+    """What a job works on."""
+
+
+def worked_on(workers: Workers, *, seconds: float) -> weakref.ref[Picture]:
+    """Submits a job that holds a picture, and waits for its end."""
+    picture, ended = Picture(), threading.Event()
+
+    def end(*_: object, held: Picture = picture) -> None:
+        ended.set()
+
+    workers.submit(Job("one", "identify", 1, time.monotonic() + seconds, end, end, end))
+    assert ended.wait(PATIENCE_S)
+    return weakref.ref(picture)
+
+
+def test_an_idle_worker_holds_nothing_of_its_last_job() -> None:
+    workers = started(1, 8)
+    of_a_job = worked_on(workers, seconds=1000)
+    assert eventually(lambda: of_a_job() is None, PATIENCE_S)
+    workers.stop()
+    assert workers.join(time.monotonic() + PATIENCE_S)
+
+
+def test_nor_does_the_timekeeper_of_what_came_too_late() -> None:
+    with held(1, max_wait_s=1000.0) as (workers, _, release):
+        too_late = worked_on(workers, seconds=0.05)
+        assert eventually(lambda: too_late() is None, PATIENCE_S)
         release.set()

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from facewire.server.albums.clustering.clusters import Clusters, Indices
+from facewire.server.albums.clustering.clusters import Clusters
 from facewire.server.albums.clustering.evidence import evidence_asked
 from facewire.server.albums.clustering.neighbours import candidates
+from facewire.server.albums.clustering.normalisation import Indices
 
 
 def agglomerate(clusters: Clusters, asking: Indices) -> None:
@@ -33,7 +34,7 @@ class _Pairs:
 
     def join_all(self) -> None:
         while len(self._first):
-            enough = np.flatnonzero(self._evidence >= evidence_asked(int(np.count_nonzero(self._clusters.alive))))
+            enough = np.flatnonzero(self._evidence >= evidence_asked(self._clusters.effective()))
             if not len(enough):
                 return
             chosen = self._each_others_best(enough)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire.server.albums.clustering.evidence import PER_SHARED_PHOTO, evidence, evidence_of_two
-from facewire.server.albums.clustering.normalisation import Floats, Numbers, Weights, across
-
-Indices = NDArray[np.int64]
+from facewire.server.albums.clustering.evidence import PER_SHARED_PHOTO, evidence
+from facewire.server.albums.clustering.normalisation import Floats, Indices, Numbers, Weights, across
 
 BLOCK_ROWS = 4096
 """Pairs of clusters compared at once: 16 MB at 512 dimensions."""
@@ -35,21 +33,23 @@ class Clusters:
         self.member_of = member_of.copy()
         self.alive = np.ones(size, np.bool_)
         self.counts = np.bincount(member_of, minlength=size).astype(np.float64)
-        self.sums = _sums(embeddings, weights.scale, member_of, size)
-        self._scales = np.bincount(member_of, weights.scale, size).astype(np.float64)
-        self._shifts = np.bincount(member_of, weights.shift, size).astype(np.float64)
-        self._anchored = anchored.copy()
+        self.sums = _sums(embeddings, weights.scale * weights.amount, member_of, size)
+        self._precisions = np.bincount(member_of, weights.precision, size).astype(np.float64)
+        self._amounts = np.bincount(member_of, weights.amount, size).astype(np.float64)
+        self._scales = np.bincount(member_of, weights.scale * weights.amount, size).astype(np.float64)
+        self._shifts = np.bincount(member_of, weights.shift * weights.amount, size).astype(np.float64)
+        self.anchored = anchored.copy()
         self._different = different
         self._in_company = _in_company(photos)
         self._photos = photos
         everyone = np.arange(size)
         # Replace the formula's similarity of each face to itself by 1.
-        excess = np.bincount(member_of, weights.itself - 1, size)
+        excess = np.bincount(member_of, weights.amount**2 * (weights.itself - 1), size)
         self._totals = self._across(everyone, everyone) - excess
 
     def evidence(self, first: Indices, second: Indices) -> Numbers:
         """Evidence that each pair of clusters is one person; -inf if they may not be joined."""
-        found = self.likeness(first, second) - PER_SHARED_PHOTO * self._shared_photos(first, second)
+        found = self.likeness(first, second) - PER_SHARED_PHOTO * self.shared_photos(first, second)
         found[self.apart(first, second)] = -np.inf
         return found
 
@@ -60,22 +60,33 @@ class Clusters:
         speak against one person even though their faces are that close: 235 pictures of Colin Powell were split in two.
         """
         together = self._across(first, second)
-        counts = self.counts[first], self.counts[second]
+        counts = self._precisions[first], self._precisions[second]
         of_all = evidence(counts, (self._totals[first], self._totals[second]), together)
-        return np.maximum(of_all, evidence_of_two(together / (counts[0] * counts[1])))
+        one, other = np.minimum(self._amounts[first], 1), np.minimum(self._amounts[second], 1)
+        of_two = evidence(
+            (np.minimum(counts[0], 1), np.minimum(counts[1], 1)),
+            (one**2, other**2),
+            one * other * together / (self._amounts[first] * self._amounts[second]),
+        )
+        return np.maximum(of_all, of_two)
 
     def similarity(self, first: Indices, second: Indices) -> Numbers:
-        """The mean similarity, half normalised, between the faces of the two clusters of each pair."""
-        return self._across(first, second) / (self.counts[first] * self.counts[second])
+        """The mean similarity, half normalised, between the faces of the two clusters of each pair, clear ones counting
+        for more."""
+        return self._across(first, second) / (self._amounts[first] * self._amounts[second])
+
+    def effective(self) -> float:
+        """The number of living clusters; one of a poor face counts in part, as little can be joined with it."""
+        return float(np.minimum(self._precisions[self.alive], 1).sum())
 
     def join(self, kept: Indices, absorbed: Indices) -> None:
         """Joins each cluster of `absorbed` to the corresponding one of `kept`. No cluster may occur twice."""
         self._totals[kept] += self._totals[absorbed] + 2 * self._across(kept, absorbed)
         for start in range(0, len(kept), BLOCK_ROWS):
             self.sums[kept[start : start + BLOCK_ROWS]] += self.sums[absorbed[start : start + BLOCK_ROWS]]
-        for sums in (self.counts, self._scales, self._shifts):
+        for sums in (self.counts, self._precisions, self._amounts, self._scales, self._shifts):
             sums[kept] += sums[absorbed]
-        self._anchored[kept] |= self._anchored[absorbed]
+        self.anchored[kept] |= self.anchored[absorbed]
         self.alive[absorbed] = False
         now = np.arange(len(self.alive))
         now[absorbed] = kept
@@ -83,7 +94,7 @@ class Clusters:
 
     def apart(self, first: Indices, second: Indices) -> NDArray[np.bool_]:
         """Which pairs users have declared different."""
-        forbidden = self._anchored[first] & self._anchored[second]
+        forbidden = self.anchored[first] & self.anchored[second]
         if len(self._different):
             pairs = self.member_of[self._different]
             forbidden |= np.isin(self._keys(first, second), self._keys(pairs[:, 0], pairs[:, 1]))
@@ -98,13 +109,13 @@ class Clusters:
             block = slice(start, start + BLOCK_ROWS)
             products[block] = np.einsum("ij,ij->i", self.sums[first[block]], self.sums[second[block]])
         return across(
-            (self.counts[first], self.counts[second]),
+            (self._amounts[first], self._amounts[second]),
             (self._scales[first], self._scales[second]),
             (self._shifts[first], self._shifts[second]),
             products,
         )
 
-    def _shared_photos(self, first: Indices, second: Indices) -> Numbers:
+    def shared_photos(self, first: Indices, second: Indices) -> Numbers:
         """For each pair of clusters, the number of photographs that show both."""
         faces = self._in_company
         if not len(faces):

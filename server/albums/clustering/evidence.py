@@ -5,7 +5,7 @@ person is a point, drawn with variance `WITHIN * BETWEEN`, and that person's fac
 `WITHIN`. The likelihood of n faces then depends only on n and on the sum of their similarities to each other, so the
 evidence for joining two clusters needs only sums, as in average linkage. Unlike average linkage, it accounts for the
 fact that a large cluster determines its person better than a single face does. Chosen by measurement:
-docs/decisions/0024.
+docs/decisions/0024. A blurred or turned face shows less of its person, so it counts for less than one (`counting`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 
-BETWEEN = 1.2
-"""Variance between people, as a multiple of that within a person. LFW shows no difference from 1.0 to 1.5."""
+BETWEEN = 1.5
+"""Variance between people, as a multiple of that within a person. LFW shows no difference from 1.0 to 1.5; children are
+kept apart better by 1.5 (docs/decisions/0084)."""
 
 MIDDLE, SPREAD = 0.036, 0.164
 """Mean and deviation of the similarities of different people (half normalised, two views), which are normally
@@ -48,6 +49,16 @@ def log_likelihood(count: Numbers, total: Numbers) -> Numbers:
     return likelihood
 
 
+def counting(clarity: Numbers) -> tuple[Numbers, Numbers]:
+    """How much faces count, (n,) each, in sums of embeddings and as a number of clear faces.
+
+    `clarity`: the share of its person that a face shows, 1 for a clear one: its similarity to clear faces of the same
+    person is that many times theirs, and the rest of its length is noise.
+    """
+    noise = 1 + BETWEEN * (1 - clarity**2)
+    return clarity / noise, clarity**2 / noise
+
+
 def evidence(counts: tuple[Numbers, Numbers], totals: tuple[Numbers, Numbers], across: Numbers) -> Numbers:
     """The log likelihood ratio of one person against two; `across`: the sum of similarities between the clusters."""
     joined = log_likelihood(counts[0] + counts[1], totals[0] + totals[1] + 2 * across)
@@ -65,12 +76,12 @@ def strangers_exceed(rate: float) -> float:
     return MIDDLE + SPREAD * _NORMAL.inv_cdf(1 - rate)
 
 
-def similarity_asked(clusters: int) -> float:
+def similarity_asked(clusters: float) -> float:
     """The similarity at which two single faces are joined, among this many clusters: at it, FALSE_JOINS false joins per
     cluster are expected."""
     return strangers_exceed(min(HIGHEST_RATE, 2 * FALSE_JOINS / max(1, clusters - 1)))
 
 
-def evidence_asked(clusters: int) -> float:
+def evidence_asked(clusters: float) -> float:
     """The evidence at which two of this many clusters are joined: that of two faces at `similarity_asked`."""
     return float(evidence_of_two(np.array(similarity_asked(clusters))))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from facewire.server.albums.clustering.clusters import Clusters, Indices
-from facewire.server.albums.clustering.normalisation import Floats
+from facewire.server.albums.clustering.clusters import Clusters
+from facewire.server.albums.clustering.normalisation import Floats, Indices
 
 NEIGHBOURS = 32
 """Nearest clusters compared, by the cosine of the summed embeddings. Clusters that grow are compared again, so a person
@@ -26,14 +26,14 @@ def candidates(clusters: Clusters, asking: Indices) -> tuple[Indices, Indices]:
     if count < 1 or not len(asking):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     # One more, because each cluster is its own nearest.
-    found = _nearest(clusters.sums, everyone, asking, count + 1)
+    found = nearest(clusters.sums, everyone, asking, count + 1)
     one, other = np.repeat(asking, count + 1), found.ravel()
     real = one != other
     keys = np.unique(np.minimum(one, other)[real] * len(clusters.alive) + np.maximum(one, other)[real])
     return np.divmod(keys, len(clusters.alive))
 
 
-def _nearest(sums: Floats, everyone: Indices, asking: Indices, count: int) -> Indices:
+def nearest(sums: Floats, everyone: Indices, asking: Indices, count: int) -> Indices:
     """(len(asking), count): the nearest of `everyone` to each of `asking`, in any order, by exhaustive comparison."""
     directions = _directions(sums, everyone)
     rows = max(1, BLOCK_PRODUCTS // len(everyone))

@@ -16,15 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire.server.albums.clustering.evidence import strangers_exceed
+from facewire.server.albums.clustering.evidence import counting, strangers_exceed
 from facewire.server.gallery.search.cohort import Statistics
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 USUAL_MEAN, USUAL_DEVIATION = 0.3395, 0.0459
 """m0 and d0: the averages over LFW's faces with the shipped cohort, as printed by `evaluate.py clusters`. They differ
@@ -54,12 +56,14 @@ def scale_of(similarity_at: Callable[[float], float]) -> Scale:
     return Scale(slope, strangers_exceed(RARE) - slope * rare)
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """Normalisation terms of each face: p_i, and p_i (m_i - m0) / 4."""
+class Weights(NamedTuple):
+    """Of each face, (n,) each: its normalisation terms, p_i and p_i (m_i - m0) / 4; and how much it counts in sums of
+    embeddings, and as a number of clear faces (evidence.py)."""
 
     scale: Numbers
     shift: Numbers
+    amount: Numbers
+    precision: Numbers
 
     @property
     def itself(self) -> Numbers:
@@ -67,14 +71,24 @@ class Weights:
         return USUAL_MEAN + self.scale * (self.scale * (1 - USUAL_MEAN) - 2 * self.shift)
 
 
-def weights(faces: int, statistics: Statistics | None, scale: Scale) -> Weights:
-    """The weights of this many faces, given their cohort statistics; without, s' is just s on `scale`."""
+def weights(faces: int, statistics: Statistics | None, scale: Scale, clarity: Numbers | None = None) -> Weights:
+    """The weights of this many faces, given their cohort statistics; without, s' is just s on `scale`. `clarity`: (n,),
+    without it all faces are clear."""
+    amount, precision = counting(np.ones(faces) if clarity is None else clarity)
     if statistics is None:
         each = np.full(faces, np.sqrt(scale.slope))
-        return Weights(each, (USUAL_MEAN * (1 - scale.slope) - scale.offset) / (2 * each))
+        return Weights(each, (USUAL_MEAN * (1 - scale.slope) - scale.offset) / (2 * each), amount, precision)
     mean, deviation = (np.asarray(each, np.float64) for each in statistics)
     power = (USUAL_DEVIATION / np.maximum(deviation, USUAL_DEVIATION / 4)) ** 0.25
-    return Weights(power, power * (mean - USUAL_MEAN) / 4)
+    return Weights(power, power * (mean - USUAL_MEAN) / 4, amount, precision)
+
+
+def face_by_face(embeddings: Floats, weights: Weights, ones: Indices, others: Indices) -> Numbers:
+    """(len(ones), len(others)): s' of each of some faces and each of others."""
+    products = (embeddings[ones] @ embeddings[others].T).astype(np.float64)
+    scales = weights.scale[ones, None], weights.scale[None, others]
+    shifts = weights.shift[ones, None], weights.shift[None, others]
+    return across((np.ones(1), np.ones(1)), scales, shifts, products * scales[0] * scales[1])
 
 
 def across(

@@ -1,43 +1,66 @@
-"""Exact search that reads a few directions of every embedding, and complete embeddings only for the best candidates.
+"""Codes: a template in 48 bytes, from which an upper bound of its nearness to any probe is computed.
 
 Facenet512's 512 numbers lie in 49 directions, and most of an embedding lies in fewer. A similarity is the dot product
 in those directions plus that of the residuals, which is at most the product of the residuals' lengths (Cauchy-Schwarz).
-So each template is stored as a column whose dot product with the probe's is an upper bound of its nearness. Computing
-all bounds reads a twelfth of the embeddings; only templates that may be among the nearest are compared exactly.
+Template and probe are each rounded to 8-bit integers; whatever rounding could take away is added, so that a dot product
+of integers, converted, is at least the pair's `nearness`, whatever the vectors are.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire.server.gallery.search.index import ExactIndex, Hit, check_query
+WIDTH = 48
+"""Numbers in a code. Multiples of 16 are fastest (docs/decisions/0061)."""
 
-DIRECTIONS = 38
-"""With the two extra numbers, a column has 40. Fewer directions are faster to read but leave more templates to compare
-exactly (docs/decisions/0007)."""
+_SHARED = 3
+"""Numbers of a code that repeat one number: together they weigh as much as a probe needs, which one byte can't."""
 
-GROUPS = 8192
-"""Number of groups of rows. The maximum bound of each group decides which rows are compared first: sorting a million
-bounds would take as long as computing them."""
+DIRECTIONS = WIDTH - 1 - _SHARED
+"""Directions in a code; the residual's length and the scale take the other numbers."""
 
-FIRST = 64
-"""Rows compared first, to learn how near the k-th person is."""
+LIMIT = 127
+"""Codes lie in -LIMIT to LIMIT."""
 
-MOST_SHARE = 1 / 16
-"""If more than this share of the templates may be among the nearest, comparing all of them in order is faster."""
+STEP = 1.5 / LIMIT
+"""What 1 in a code stands for, in coordinates divided by the scale. Facenet512's lie in -1.3 to 1.3; larger ones are
+cut off, which loosens that template's bounds."""
+
+_MARGIN = 1 + 3 * math.sqrt(DIRECTIONS) / (2 * (LIMIT - 1))
+"""What a template's rounding counts for: 1, and what the probe's own rounding may add."""
+
+_UNIT_SLACK = 1e-4
+"""Covers the lengths of embeddings, which are 1 to within UNIT_TOLERANCE, where the probe's rounding meets them."""
+
+
+class Probe(NamedTuple):
+    """A probe's `code`, (WIDTH,) int8. Its dot product with a template's code, less `offset`, times `unit`, is an upper
+    bound of their nearness."""
+
+    code: NDArray[np.int8]
+    unit: float
+    offset: int
+
+    def needed(self, nearness: float) -> int:
+        """The least dot product that a template may have which is this near."""
+        # A nearness above 0 is rounding, which bounds don't follow.
+        return math.floor(max(min(nearness, 0.0) / self.unit - 1e-3, -(2.0**30))) + self.offset
 
 
 class Directions:
     """Orthonormal directions that hold most of an embedding; immutable and thread-safe."""
 
     def __init__(self, axes: NDArray[np.float32]) -> None:
-        """`axes`: (d, r) orthonormal columns; the more of the embeddings they hold, the faster the search."""
+        """`axes`: (d, r) orthonormal columns, at most DIRECTIONS; the more of the embeddings they hold, the faster the
+        search."""
         dimension, count = axes.shape
-        self._axes = axes
+        if count > DIRECTIONS:
+            raise ValueError(f"{count} directions do not fit into a code, {DIRECTIONS} do")
+        self.axes = axes
         # A float32 dot product of unit vectors is off by at most d * eps / 2, the vector of r coordinates by sqrt(r)
         # times that; doubled, for template and probe, with a margin for the shorter sums that follow.
         self._slack = 2 * (dimension + 4 * count) * math.sqrt(count + 2) * float(np.finfo(np.float32).eps)
@@ -49,82 +72,45 @@ class Directions:
         found = np.linalg.eigh(inside.T.astype(np.float64) @ inside.astype(np.float64)).eigenvectors  # ascending
         return cls(np.ascontiguousarray(axes @ found[:, ::-1][:, :count], np.float32))
 
-    @property
-    def height(self) -> int:
-        """Length of a column: r + 2."""
-        return 2 + int(self._axes.shape[1])
-
-    def columns(self, embeddings: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(r + 2, m) columns for (m, d) unit embeddings with (m,) scales: the coordinates, 1 and the residual's length,
-        all divided by the scale."""
+    def codes(self, embeddings: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArray[np.int8]:
+        """(m, WIDTH) codes of (m, d) unit embeddings with (m,) scales: coordinates and residual's length, divided by
+        the scale, and how far 1 / scale exceeds all that was lost by rounding, rounded down."""
         inside, outside = self._parts(embeddings)
-        columns = np.concatenate([inside.T, np.ones((1, len(scales)), np.float32), outside[None]])
-        columns /= scales
-        return columns
+        per_step = np.float32(1 / STEP) / scales
+        inside *= per_step[:, None]
+        rounded = np.rint(inside)
+        np.clip(rounded, -LIMIT, LIMIT, out=rounded)
+        inside -= rounded
+        residual = np.ceil(outside * per_step)
+        lost = np.sqrt(np.einsum("ij,ij->i", inside, inside))
+        lost += np.maximum(residual - LIMIT, 0) + np.float32(1e-3)
+        rest = np.floor((1 - 1.1 * (self._slack + _UNIT_SLACK)) * per_step - np.float32(_MARGIN) * lost) - LIMIT
+        count = inside.shape[1]
+        codes = np.zeros((len(scales), WIDTH), np.int8)
+        codes[:, :count] = rounded
+        codes[:, count] = np.minimum(residual, LIMIT)
+        # A template that lost more than 1 / scale can't be bounded: its code says that it equals every probe.
+        codes[rest < -LIMIT] = 0
+        codes[:, count + 1 : count + 1 + _SHARED] = np.clip(rest, -LIMIT, LIMIT)[:, None]
+        return codes
 
-    def probe(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(r + 2,) for a (d,) unit embedding; its dot product with a column is an upper bound of the pair's
-        `nearness`."""
-        inside, outside = self._parts(embedding[None])
-        return np.concatenate([inside[0], np.array([self._slack - 1], np.float32), outside])
+    def probe(self, embedding: NDArray[np.float32]) -> Probe:
+        """For a (d,) unit embedding."""
+        inside, outside = (part[0].astype(np.float64) for part in self._parts(embedding[None]))
+        # As fine as the largest number allows.
+        largest = max(float(np.abs(inside).max()), float(outside), 1 / _SHARED)
+        fineness = math.floor(LIMIT / largest)
+        rounded = np.rint(inside * fineness)
+        lost = float(np.linalg.norm(inside - rounded / fineness)) + 1e-6
+        weight = math.floor(fineness * (1 - lost))
+        code = np.zeros(WIDTH, np.int8)
+        code[: len(inside)] = rounded
+        code[len(inside)] = min(math.ceil(outside * fineness), LIMIT)
+        code[len(inside) + 1 : len(inside) + 1 + _SHARED] = [-((weight + at) // _SHARED) for at in range(_SHARED)]
+        return Probe(code, STEP / fineness, LIMIT * weight)
 
     def _parts(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Coordinates (m, r), and upper bounds of the residuals' lengths, (m,)."""
-        inside = embeddings @ self._axes
+        inside = embeddings @ self.axes
         squares = np.einsum("ij,ij->i", embeddings, embeddings) - np.einsum("ij,ij->i", inside, inside)
         return inside, np.sqrt(np.asarray(np.maximum(squares, 0) + self._slack, np.float32))
-
-
-class DirectionsIndex:
-    """Gives the same answers as `ExactIndex` for any vectors, usually reading far less memory."""
-
-    def __init__(
-        self,
-        embeddings: NDArray[np.float32],
-        person_ids: NDArray[np.int64],
-        scales: NDArray[np.float32],
-        columns: NDArray[np.float32],
-        directions: Directions,
-    ) -> None:
-        """As `ExactIndex`; `columns`: (r + 2, n), from `Directions.columns`."""
-        self._embeddings = embeddings
-        self._person_ids = person_ids
-        self._scales = scales
-        self._columns = columns
-        self._directions = directions
-
-    def __len__(self) -> int:
-        return len(self._person_ids)
-
-    def search(self, embedding: NDArray[np.float32], k: int, spare: int = 0) -> tuple[Hit, ...]:
-        """See `Index.search`."""
-        check_query(embedding, self._embeddings.shape[1], k)
-        bounds = self._directions.probe(embedding) @ self._columns
-        reached = self._reached(bounds, embedding, k + spare)
-        rows = np.flatnonzero(bounds >= reached)
-        if len(rows) > MOST_SHARE * len(self) + FIRST:
-            return ExactIndex(self._embeddings, self._person_ids, self._scales).search(embedding, k, spare)
-        return self._compared(rows, embedding, k + spare)
-
-    def _reached(self, bounds: NDArray[np.float32], embedding: NDArray[np.float32], k: int) -> float:
-        """A lower bound of the k-th person's nearness, from the most promising rows; -inf if they show fewer than k
-        people."""
-        group = max(1, len(bounds) // GROUPS)
-        even = len(bounds) - len(bounds) % group
-        greatest = np.concatenate([bounds[:even].reshape(group, -1).max(axis=0), bounds[even:]])
-        take = max(FIRST, 4 * k)
-        while take <= len(greatest):
-            cut = np.partition(greatest, len(greatest) - take)[len(greatest) - take]
-            rows = np.flatnonzero(bounds >= cut)
-            if len(rows) > MOST_SHARE * len(self) + FIRST:
-                break
-            hits = self._compared(rows, embedding, k)
-            if len(hits) >= k:
-                return hits[-1].nearness
-            take *= 4  # one person owns that many templates
-        return -math.inf
-
-    def _compared(self, rows: NDArray[np.int64], embedding: NDArray[np.float32], k: int) -> tuple[Hit, ...]:
-        """Exact search among the given rows (ascending)."""
-        index = ExactIndex(self._embeddings[rows], self._person_ids[rows], self._scales[rows])
-        return tuple(replace(hit, row=int(rows[hit.row])) for hit in index.search(embedding, k))

@@ -49,6 +49,10 @@ class Index(Protocol):
         """
         ...
 
+    def search_all(self, embeddings: NDArray[np.float32], k: int, spare: int = 0) -> tuple[tuple[Hit, ...], ...]:
+        """The same for each of (m, d) embeddings; faster than one by one in large galleries."""
+        ...
+
     def __len__(self) -> int:
         """The number of templates."""
         ...
@@ -62,7 +66,7 @@ def check_unit(embeddings: NDArray[np.float32], dimension: int) -> None:
     """
     if embeddings.ndim not in (1, 2) or embeddings.shape[-1] != dimension:
         raise ModelMismatch(f"the gallery's embeddings have {dimension} dimensions, not {embeddings.shape}")
-    lengths = np.linalg.norm(embeddings, axis=-1)
+    lengths = np.sqrt(np.einsum("...i,...i->...", embeddings, embeddings))
     # Phrased so that NaN fails too: every comparison with NaN is false.
     if not np.all(np.abs(lengths - 1.0) <= UNIT_TOLERANCE):
         raise ValueError("an embedding must have unit length and no NaN")
@@ -105,6 +109,10 @@ class ExactIndex:
         coarse = nearness(self._embeddings @ embedding, self._scales)
         rows = self._candidates(coarse, k)
         return nearest_people(self._embeddings, self._person_ids, self._scales, rows, embedding, k)
+
+    def search_all(self, embeddings: NDArray[np.float32], k: int, spare: int = 0) -> tuple[tuple[Hit, ...], ...]:
+        """See `Index.search_all`."""
+        return tuple(self.search(embedding, k, spare) for embedding in embeddings)
 
     def _candidates(self, coarse: NDArray[np.float32], k: int) -> NDArray[np.int64]:
         """Rows that contain the best template of each of the k nearest people, and few others.

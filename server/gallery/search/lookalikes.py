@@ -1,6 +1,6 @@
 """Tells a re-encoded or resized copy of a stored picture from another picture of the same person.
 
-The difference of two fingerprints (`server.vision.fingerprint`) is the mean absolute difference of their cells,
+The difference of two fingerprints (`server.vision.analyser`) is the mean absolute difference of their cells,
 relative to their contrast. Measured on LFW: 7,218 copies of 802 pictures (JPEG down to quality 30, WebP, PNG, 0.25 to 2
 times the size) differ by at most 0.112, or 0.091 without the copies of a quarter of the size. Of 59,305 pairs of
 pictures of one person two are below 0.12, both the same photograph enrolled twice; the closest other pair is at 0.187.

@@ -7,6 +7,7 @@ the templates are: an eighth to a fifth fewer enrolled people are missed at the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -33,31 +34,25 @@ class Means:
 
 def mean_nearness(
     embeddings: NDArray[np.float32],
-    person_ids: NDArray[np.int64],
     scales: NDArray[np.float32],
-    people: NDArray[np.int64],
+    rows: Sequence[NDArray[np.int64]],
     probe: NDArray[np.float32],
 ) -> Means:
-    """`embeddings` (n, d), `person_ids` (n,) and `scales` (n,) cover everybody; `people`: (p,) ids; `probe`: (d,).
+    """`embeddings` (n, d) and `scales` (n,) of everybody; `rows`: those of each of p people; `probe`: (d,).
 
     A mean's scale is the mean of its templates' scales. Measuring it takes longer than the search and gave the same
     answers.
     """
-    found = Means(np.zeros(len(people)), np.ones(len(people)), np.full(len(people), -np.inf))
-    if not len(people):
-        return found
-    # A lookup table over all ids, which are consecutive: np.isin takes ten times as long.
-    wanted = np.zeros(int(person_ids.max()) + 1, bool)
-    wanted[people] = True
-    rows = np.flatnonzero(wanted[person_ids])
-    owners = person_ids[rows]
-    for at, person in enumerate(people):
-        mine = rows[owners == person]
-        mean = embeddings[mine].mean(axis=0, dtype=np.float64)
-        length = float(np.linalg.norm(mean))
-        if len(mine) > 1 and length > 0:
+    found = Means(np.zeros(len(rows)), np.ones(len(rows)), np.full(len(rows), -np.inf))
+    wide = probe.astype(np.float64)
+    for at, mine in enumerate(rows):
+        if len(mine) < 2:
+            continue
+        total = np.add.reduce(embeddings[mine], axis=0, dtype=np.float64)
+        length = math.sqrt(total @ total)
+        if length > 0:
             # Rounded like the templates' similarities, so that identical people stay tied.
-            found.similarity[at] = np.float32(mean @ probe.astype(np.float64) / length)
+            found.similarity[at] = np.float32(total @ wide / length)
             found.scale[at] = scales[mine].mean(dtype=np.float64)
             found.nearness[at] = nearness(found.similarity[at], found.scale[at])
     return found
@@ -65,16 +60,16 @@ def mean_nearness(
 
 def with_means(
     embeddings: NDArray[np.float32],
-    person_ids: NDArray[np.int64],
     scales: NDArray[np.float32],
     hits: Sequence[Hit],
+    rows: Sequence[NDArray[np.int64]],
     probe: NDArray[np.float32],
 ) -> tuple[Hit, ...]:
     """`hits` sorted nearest first; where a person's mean direction is nearer to the probe than their best template, the
-    hit gets its similarity, scale and nearness. `row` remains that of the best template. Arrays as for `mean_nearness`.
+    hit gets its similarity, scale and nearness. `row` remains that of the best template. Arrays as for `mean_nearness`,
+    `rows` those of the hits' people.
     """
-    people = np.array([hit.person_id for hit in hits], np.int64)
-    means = mean_nearness(embeddings, person_ids, scales, people, probe)
+    means = mean_nearness(embeddings, scales, rows, probe)
     joined = [
         replace(hit, similarity=float(similarity), scale=float(scale), nearness=float(near))
         if near > hit.nearness

@@ -6,15 +6,19 @@ written after the last row visible to anybody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facewire.server.gallery.search.directions import Directions, DirectionsIndex
+from facewire.server.gallery.search.bounded import BoundedIndex
+from facewire.server.gallery.search.directions import WIDTH, Directions
 from facewire.server.gallery.search.index import ExactIndex, Index, check_unit
+from facewire.server.gallery.search.owners import Owners
+from facewire.server.gallery.search.packed import Packed
 
 SPARE_SHARE = 4
 """A full matrix is copied into one that is larger by a quarter: the cost per enrolment stays low, and memory that was
@@ -22,6 +26,11 @@ never written to is not resident."""
 
 SPARE_ROWS = 256
 """Spare rows in a small or empty gallery: half a megabyte at 512 dimensions."""
+
+
+def roomy(rows: int) -> int:
+    """The capacity of a matrix made for this many rows."""
+    return rows + rows // SPARE_SHARE + SPARE_ROWS
 
 
 class Chunk(NamedTuple):
@@ -42,6 +51,16 @@ def unscaled(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ones(len(embeddings), np.float32)
 
 
+def _ahead(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """The same chunks; the next one is read in a thread of its own meanwhile."""
+    reading = iter(chunks)
+    with ThreadPoolExecutor(1, "facewire-reading") as pool:
+        coming = pool.submit(next, reading, None)
+        while (chunk := coming.result()) is not None:
+            coming = pool.submit(next, reading, None)
+            yield chunk
+
+
 class _Arena:
     """Memory for `capacity` rows, of which the first `used` are written. Only used by the writer, one at a time."""
 
@@ -52,8 +71,9 @@ class _Arena:
         self.directions = directions
         self.embeddings = np.empty((capacity, dimension), dtype=np.float32)
         self.scales = np.empty(capacity, dtype=np.float32)
-        # Stored by direction, the order in which search reads them.
-        self.columns = np.empty((directions.height if directions else 0, capacity), dtype=np.float32)
+        self.codes = np.empty((capacity, WIDTH if directions else 0), dtype=np.int8)
+        self.packed = Packed()
+        self.owners = Owners()
         self.ids = np.empty((3, capacity), dtype=np.int64)
 
     def write(self, chunk: Chunk) -> None:
@@ -62,7 +82,7 @@ class _Arena:
         scales = self.measure(chunk.embeddings)
         self.scales[self.used : end] = scales
         if self.directions is not None:
-            self.columns[:, self.used : end] = self.directions.columns(chunk.embeddings, scales)
+            self.codes[self.used : end] = self.directions.codes(chunk.embeddings, scales)
         self.ids[0, self.used : end] = chunk.template_ids
         self.ids[1, self.used : end] = chunk.image_ids
         self.ids[2, self.used : end] = chunk.person_ids
@@ -73,14 +93,15 @@ class _Arena:
         order = np.argsort(self.ids[0, : self.used], kind="stable")
         self.embeddings[: self.used] = self.embeddings[order]
         self.scales[: self.used] = self.scales[order]
-        self.columns[:, : self.used] = self.columns[:, order]
+        self.codes[: self.used] = self.codes[order]
         self.ids[:, : self.used] = self.ids[:, order]
 
     def with_ids(self, rows: int) -> _Arena:
         """The first `rows` rows with ids that may be modified. The embeddings are shared, and the new arena takes over
         the spare capacity: nothing can be added to the old one afterwards."""
         heir = _Arena(0, self.embeddings.shape[1], self.measure, self.directions)
-        heir.embeddings, heir.scales, heir.columns = self.embeddings, self.scales, self.columns
+        heir.embeddings, heir.scales, heir.codes = self.embeddings, self.scales, self.codes
+        heir.packed = self.packed
         heir.ids = self.ids.copy()
         heir.capacity = self.capacity if self.used == rows else rows
         heir.used = rows
@@ -94,15 +115,17 @@ class Rows:
     template.
 
     `scales`: (n,) float32, positive, measured once when a row is added; templates are ranked by (1 - similarity) /
-    scale. `columns`: (r + 2, n), see `Directions.columns`; (0, n) without directions.
+    scale. `codes`: (n, WIDTH), see `Directions.codes`; (n, 0) without directions.
     """
 
     embeddings: NDArray[np.float32]
     scales: NDArray[np.float32]
-    columns: NDArray[np.float32]
+    codes: NDArray[np.int8]
     template_ids: NDArray[np.int64]
     image_ids: NDArray[np.int64]
     person_ids: NDArray[np.int64]
+    _packed: Packed
+    _owners: Owners
     _arena: _Arena
 
     @classmethod
@@ -119,14 +142,44 @@ class Rows:
         With `directions`, search uses them. Raises ModelMismatch or ValueError (see `check_unit`) on rows that can't be
         compared.
         """
-        arena = _Arena(count + count // SPARE_SHARE + SPARE_ROWS, dimension, measure, directions)
-        for chunk in chunks:
+        arena = _Arena(roomy(count), dimension, measure, directions)
+        for chunk in _ahead(chunks):
             check_unit(chunk.embeddings, dimension)
             arena.write(chunk)
         return cls._view(arena)
 
+    @classmethod
+    def over(
+        cls,
+        embeddings: NDArray[np.float32],
+        scales: NDArray[np.float32],
+        codes: NDArray[np.int8],
+        ids: NDArray[np.int64],
+        measure: Measure,
+        directions: Directions,
+    ) -> Self:
+        """Rows as an earlier process had them, with `codes` by `directions`; `ids`: (3, n) of template, picture and
+        person. The embeddings, (capacity, d), are used where they are, and written to where rows are added."""
+        count, (capacity, dimension) = len(scales), embeddings.shape
+        arena = _Arena(0, dimension, measure, directions)
+        arena.embeddings, arena.capacity, arena.used = embeddings, capacity, count
+        arena.scales = np.empty(capacity, np.float32)
+        arena.codes = np.empty((capacity, WIDTH), np.int8)
+        arena.ids = np.empty((3, capacity), np.int64)
+        arena.scales[:count], arena.codes[:count], arena.ids[:, :count] = scales, codes, ids
+        return cls._view(arena)
+
     def __len__(self) -> int:
         return len(self.template_ids)
+
+    def continues(self, other: Rows) -> bool:
+        """Whether these are the other's templates, and those that were added to them."""
+        return self._arena.embeddings is other._arena.embeddings
+
+    @property
+    def directions(self) -> Directions | None:
+        """The directions of the codes."""
+        return self._arena.directions
 
     @property
     def index(self) -> Index:
@@ -134,7 +187,11 @@ class Rows:
         directions = self._arena.directions
         if directions is None:
             return ExactIndex(self.embeddings, self.person_ids, self.scales)
-        return DirectionsIndex(self.embeddings, self.person_ids, self.scales, self.columns, directions)
+        return BoundedIndex(self.embeddings, self.person_ids, self.scales, self.codes, self._packed, directions)
+
+    def of_people(self, people: Sequence[int]) -> list[NDArray[np.int64]]:
+        """The rows of each of these people, ascending."""
+        return self._owners.rows_of(people, self.person_ids)
 
     def appended(self, chunk: Chunk) -> Self:
         """These rows plus the chunk's. One writer at a time; readers of older rows are unaffected."""
@@ -182,7 +239,7 @@ class Rows:
         # buffer.
         np.take(self.embeddings, rows, axis=0, out=arena.embeddings[:kept], mode="clip")
         arena.scales[:kept] = self.scales[rows]
-        arena.columns[:, :kept] = self.columns[:, rows]
+        np.take(self.codes, rows, axis=0, out=arena.codes[:kept], mode="clip")
         for target, ids in zip(arena.ids, (self.template_ids, self.image_ids, self.person_ids), strict=True):
             target[:kept] = ids[rows]
         arena.used = kept
@@ -192,7 +249,20 @@ class Rows:
     def _view(cls, arena: _Arena) -> Self:
         used = arena.used
         embeddings, scales = arena.embeddings[:used], arena.scales[:used]
-        columns, ids = arena.columns[:, :used], arena.ids[:, :used]
-        for array in (embeddings, scales, columns, ids):
+        codes, ids = arena.codes[:used], arena.ids[:, :used]
+        for array in (embeddings, scales, codes, ids):
             array.flags.writeable = False
-        return cls(embeddings, scales, columns, template_ids=ids[0], image_ids=ids[1], person_ids=ids[2], _arena=arena)
+        if arena.directions is not None:
+            arena.packed = arena.packed.covering(codes)
+        arena.owners = arena.owners.covering(ids[2])
+        return cls(
+            embeddings,
+            scales,
+            codes,
+            template_ids=ids[0],
+            image_ids=ids[1],
+            person_ids=ids[2],
+            _packed=arena.packed,
+            _owners=arena.owners,
+            _arena=arena,
+        )

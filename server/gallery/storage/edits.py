@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from facewire.server.errors import AlreadyExists, InvalidName, UnknownPerson, UnknownTemplate
-from facewire.server.gallery.names import person_name
 from facewire.server.gallery.records import Copy, NewPicture, Person
 from facewire.server.gallery.storage.journal import Draft
 from facewire.server.gallery.storage.store import Store, Written
-from facewire.server.names import did_you_mean, folded, harmless, tidy
+from facewire.server.names import did_you_mean, folded, harmless, person_name, tidy
 
 _SAME_FACE = "b.image_id = a.image_id AND b.x = a.x AND b.y = a.y AND b.w = a.w AND b.h = a.h"
 """Templates `a` and `b` show the same face: a face has several if templates of another model are stored, too."""
@@ -68,9 +67,9 @@ def rename(store: Store, draft: Draft, name: str, to: str) -> None:
     """Rename a person. Raises UnknownPerson and AlreadyExists."""
     person, new = require(store, name), person_name(to)
     if person.name == new:
-        raise AlreadyExists(f"{new} is called that already")
+        raise AlreadyExists(f"{new} already has that name")
     if store.person(new) is not None:
-        raise AlreadyExists(f"somebody is called {new} already: merge the two, if they are one person")
+        raise AlreadyExists(f"there is already a {new}: if they are the same person, merge the two")
     store.execute("UPDATE people SET name = ? WHERE id = ?", (new, person.id))
     draft.subjects.append(person)
     draft.target = Person(person.id, new, person.created)
@@ -81,7 +80,7 @@ def merge(store: Store, draft: Draft, names: Sequence[str], into: str) -> None:
     target = require(store, into)
     sources = {person.id: person for person in (require(store, name) for name in names)}
     if target.id in sources:
-        raise InvalidName(f"{target.name} can't be merged into themselves")
+        raise InvalidName(f"{target.name} can't be merged with themselves")
     draft.detail["templates"] = sum(_template_count(store, person_id) for person_id in sources)
     for person in sources.values():
         _move(store, _templates_of(store, person.id), target)
@@ -97,7 +96,7 @@ def split(store: Store, draft: Draft, name: str, template_ids: Sequence[int], to
     _require_templates(store, person, template_ids)
     target = store.ensure_person(person_name(to))
     if target.id == person.id:
-        raise InvalidName(f"these templates are {person.name}'s already")
+        raise InvalidName(f"these templates already belong to {person.name}")
     _move(store, _with_twins(store, template_ids), target)
     draft.subjects.append(person)
     draft.target = target
@@ -119,17 +118,6 @@ def remove(store: Store, draft: Draft, name: str, template_ids: Sequence[int]) -
         store.execute("DELETE FROM people WHERE id = ?", (person.id,))
 
 
-def remove_picture(store: Store, draft: Draft, name: str, sha256: str) -> None:
-    """Remove a person's picture, identified by its hash, with its templates. Raises UnknownPerson."""
-    person = require(store, name)
-    image_id = store.image_id(person.id, sha256)
-    draft.subjects.append(person)
-    if image_id is not None:
-        query = "SELECT count(*) FROM templates WHERE image_id = ?"
-        draft.detail["templates"] = store.execute(query, (image_id,)).fetchone()[0]
-        store.remove_image(image_id)
-
-
 def _templates_of(store: Store, person_id: int) -> list[int]:
     rows = store.execute("SELECT id FROM templates WHERE person_id = ? ORDER BY id", (person_id,)).fetchall()
     return [row[0] for row in rows]
@@ -137,7 +125,10 @@ def _templates_of(store: Store, person_id: int) -> list[int]:
 
 def _template_count(store: Store, person_id: int) -> int:
     """The number of templates that search can find the person by."""
-    query = "SELECT count(*) FROM templates WHERE person_id = ? AND spec_id = (SELECT value FROM meta WHERE key = ?)"
+    query = (
+        "SELECT count(*) FROM templates INDEXED BY templates_by_person"
+        " WHERE person_id = ? AND spec_id = (SELECT value FROM meta WHERE key = ?)"
+    )
     return int(store.execute(query, (person_id, "spec_id")).fetchone()[0])
 
 
@@ -179,7 +170,8 @@ def _hand_over(store: Store, template_id: int, image_id: int, target: Person) ->
     """Move one template to a picture of the target; it is dropped if the picture already has a template of that
     face."""
     has_it = (
-        "SELECT 1 FROM templates a JOIN templates b ON b.image_id = ? AND b.id <> a.id AND b.spec_id = a.spec_id"
+        "SELECT 1 FROM templates a JOIN templates b INDEXED BY templates_by_image"
+        " ON b.image_id = ? AND b.id <> a.id AND b.spec_id = a.spec_id"
         " AND b.x = a.x AND b.y = a.y AND b.w = a.w AND b.h = a.h WHERE a.id = ? AND a.image_id <> ?"
     )
     if store.execute(has_it, (image_id, template_id, image_id)).fetchone() is not None:

@@ -63,7 +63,7 @@ def wipe(store: Store, path: Path) -> str:
     finally:
         store.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     if blocked:
-        return f"another process still reads {path.name}: old copies lie in its log until the server starts again"
+        return f"another process is still reading {path.name}: old copies stay in its log until the server is restarted"
     return ""
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facewire.server.errors import StorageFailed
-from facewire.server.gallery.storage.companions import unfolded
+from facewire.server.gallery.storage.connection import unfolded
 from facewire.server.gallery.storage.lineage import is_foreign
 
 _log = logging.getLogger("facewire.gallery")
@@ -50,7 +50,7 @@ class Footing:
         if trouble and trouble != self._said:
             _log.error("%s", trouble)
         elif self._said and not trouble:
-            _log.warning("%s is back: changes are taken again", self._path.name)
+            _log.warning("%s is back: changes are accepted again", self._path.name)
         self._said = trouble
         return trouble
 
@@ -76,18 +76,18 @@ class Footing:
             now = _identity(file)
             if now is None and known is not None:
                 return (
-                    f"{file.name} was deleted or moved away while the server used it: no change is kept until it is"
-                    " back; otherwise put a copy in its place and start the server again"
+                    f"{file.name} was deleted or moved while the server was using it: changes are refused until it is"
+                    " back; or put a copy in its place and restart the server"
                 )
             if now != known:
                 return (
-                    f"{file.name} is another file than the one that the server opened: no change is kept until the"
-                    " server is started again, which opens the new one"
+                    f"{file.name} is not the file that the server opened: changes are refused until the"
+                    " server is restarted, which opens the new one"
                 )
         if self._is_overwritten():
             return (
-                f"{self._path.name} was overwritten while the server used it: no change is kept; stop the server, copy"
-                " the file there once more, and start the server again"
+                f"{self._path.name} was overwritten while the server was using it: changes are refused; stop the"
+                " server, copy the file there again, and start the server"
             )
         return ""
 

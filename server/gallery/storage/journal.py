@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from facewire.server.access.caller import current_caller
 from facewire.server.errors import Conflict
 from facewire.server.gallery.events import ERASED_NAME, Event, Op
 from facewire.server.gallery.records import Person
-from facewire.server.gallery.storage.journal_schema import OPEN_EVENT
-from facewire.server.gallery.storage.store import Store, now
+from facewire.server.gallery.storage.connection import now
+from facewire.server.gallery.storage.schema import OPEN_EVENT
+from facewire.server.gallery.storage.store import Store
 
 UNDO_DAYS = 30
 """How long the previous state of changed rows is kept for undoing. The event itself stays in the journal."""
 
 _UNDOABLE: frozenset[Op] = frozenset(("enrol", "rename", "merge", "split", "remove", "build", "import"))
 
-_EVENT = "SELECT id, at, op, detail, undone_by, undoable FROM events"
+_EVENT = "SELECT id, at, op, detail, undone_by, undoable, token, address FROM events"
 
 
 @dataclass(slots=True)
@@ -36,8 +38,10 @@ class Draft:
 def begin(store: Store, op: Op) -> Draft:
     """Open an event, to which all changes belong until `finish`. Drops undo data that is too old."""
     _forget_old(store)
+    caller = current_caller()
     cursor = store.execute(
-        "INSERT INTO events (at, op, undoable) VALUES (?, ?, ?) RETURNING id", (now(), op, op in _UNDOABLE)
+        "INSERT INTO events (at, op, undoable, token, address) VALUES (?, ?, ?, ?, ?) RETURNING id",
+        (now(), op, op in _UNDOABLE, caller.name, caller.address),
     )
     draft = Draft(int(cursor.fetchone()[0]))
     store.execute("INSERT INTO meta (key, value) VALUES (?, ?)", (OPEN_EVENT, draft.id))
@@ -215,7 +219,7 @@ def _people_of(store: Store, numbers: Sequence[int]) -> list[Person]:
 
 
 def _event(store: Store, row: Sequence[object]) -> Event:
-    event_id, at, op, detail, undone_by, undoable = row
+    event_id, at, op, detail, undone_by, undoable, token, address = row
     query = "SELECT role, name FROM event_people WHERE event_id = ? ORDER BY position"
     people = store.execute(query, (event_id,)).fetchall()
     return Event(
@@ -227,4 +231,6 @@ def _event(store: Store, row: Sequence[object]) -> Event:
         detail=json.loads(str(detail)),
         undone_by=None if undone_by is None else int(str(undone_by)),
         undoable=bool(undoable) and undone_by is None,
+        token=str(token),
+        address=str(address),
     )

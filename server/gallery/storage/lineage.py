@@ -21,6 +21,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
+from facewire.server.storage import read_only
+
 _KEY = "lineage"
 _SIGN = b"\x00FWLOG\x00\x01"  # identifies a mark among the bytes of a page
 _SIZE = 16
@@ -124,7 +126,7 @@ def _own_mark(path: Path) -> tuple[bool, bytes | None]:
     A file that is not a database has no mark: no crash damages a header like that.
     """
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        with closing(read_only(path.resolve())) as connection:
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()
             value = _value(connection) if tables else None
             return value is None or _is_sound(value), mark(connection) if tables else None

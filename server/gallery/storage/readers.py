@@ -1,13 +1,18 @@
-"""Connections for reading, separate from the writer's: readers never wait for writers."""
+"""Connections for reading, separate from the writer's (readers never wait for writers), and what is read with them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from facewire.server.errors import UnknownTemplate
+from facewire.server.gallery.records import KeptTemplate, Person, PersonRecord
+from facewire.server.gallery.storage.edits import meant
 from facewire.server.gallery.storage.footing import Footing
+from facewire.server.gallery.storage.schema import CURRENT_SPEC_ID
 from facewire.server.gallery.storage.store import Store
 
 IDLE = 4
@@ -55,3 +60,50 @@ class Readers:
                 self._idle.append(store)
                 return
         store.close()
+
+
+def shown(
+    store: Store, name: str, offset: int, limit: int, *, crops: bool
+) -> tuple[PersonRecord, tuple[KeptTemplate, ...]]:
+    """A person and a page of their templates, sorted by id; in the caller's transaction. Raises UnknownPerson."""
+    person = meant(store, name)
+    rows = store.execute(
+        f"SELECT {_kept_columns(crops)} FROM templates t INDEXED BY templates_by_person {_AROUND}"
+        f" WHERE t.person_id = ? AND t.spec_id = {CURRENT_SPEC_ID} ORDER BY t.id LIMIT ? OFFSET ?",
+        (person.id, limit, offset),
+    ).fetchall()
+    return _record(store, person), tuple(map(_kept, rows))
+
+
+def template_shown(store: Store, template_id: int, *, crops: bool) -> tuple[PersonRecord, KeptTemplate]:
+    """A template, and who has it; in the caller's transaction. Raises UnknownTemplate."""
+    row = store.execute(
+        f"SELECT {_kept_columns(crops)}, p.id, p.name, p.created FROM templates t {_AROUND}"
+        f" JOIN people p ON p.id = t.person_id WHERE t.id = ? AND t.spec_id = {CURRENT_SPEC_ID}",
+        (template_id,),
+    ).fetchone()
+    if row is None:
+        raise UnknownTemplate(f"there is no template {template_id}")
+    *kept, person_id, name, created = row
+    return _record(store, Person(person_id, name, created)), _kept(kept)
+
+
+_AROUND = "JOIN images i ON i.id = t.image_id LEFT JOIN crops c ON c.id = t.id"
+
+
+def _kept_columns(crops: bool) -> str:
+    return f"t.id, i.path, t.x, t.y, t.w, t.h, t.detection, i.created, {'c.jpeg' if crops else 'NULL'}"
+
+
+def _kept(row: Sequence[Any]) -> KeptTemplate:
+    template_id, path, x, y, w, h, detection, created, crop = row
+    return KeptTemplate(template_id, path, (x, y, w, h), detection, created, crop)
+
+
+def _record(store: Store, person: Person) -> PersonRecord:
+    images, templates, first = store.execute(
+        "SELECT count(DISTINCT image_id), count(*), coalesce(min(id), 0) FROM templates INDEXED BY templates_by_person"
+        f" WHERE person_id = ? AND spec_id = {CURRENT_SPEC_ID}",
+        (person.id,),
+    ).fetchone()
+    return PersonRecord(person.id, person.name, person.created, images, templates, first)

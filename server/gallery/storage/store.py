@@ -7,7 +7,6 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -19,15 +18,16 @@ from facewire.server.gallery.records import Copy, Counts, NewPicture, NewTemplat
 from facewire.server.gallery.search.index import check_unit
 from facewire.server.gallery.search.lookalikes import Lookalikes
 from facewire.server.gallery.search.rows import Chunk
-from facewire.server.gallery.storage import journal_schema, lineage, schema
-from facewire.server.gallery.storage.companions import settle
+from facewire.server.gallery.storage import lineage, schema
 from facewire.server.gallery.storage.connection import (
     check_ours,
     clear_place,
     configure,
     connect,
     current_spec,
+    now,
     prepare_file,
+    settle,
     tighten,
     use_log,
 )
@@ -37,8 +37,8 @@ from facewire.server.storage import os_reason, reason_of
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-CHUNK_ROWS = 2000
-"""Rows read at once: 4 MB at 512 dimensions."""
+CHUNK_ROWS = 512
+"""Rows read at once: 1 MB at 512 dimensions, which stays in the processor's cache until it is in its place."""
 
 LITTLE_ENDIAN = np.dtype("<f4")
 
@@ -78,7 +78,9 @@ class Store:
         """
         if not path.is_file():
             raise StartError(
-                f"no database at {path}: build it with scripts/create_db.py FOLDER --db {path}", exit_code=2
+                f"no database at {path}: build it with scripts/create_db.py FOLDER --db {path}, or make one of nobody,"
+                f" to be filled through the server, with scripts/create_db.py --empty --db {path}",
+                exit_code=2,
             )
         if not another:
             settle(path)
@@ -199,8 +201,8 @@ class Store:
         if row is None or row[1] != self.spec.fingerprint:
             now = "another model" if row is None else EmbeddingSpec.from_json(row[2]).model
             raise ModelMismatch(
-                f"the database was moved from {self.spec.model} to {now} since it was opened: start the server again,"
-                " and it answers with the new model"
+                f"the database was moved from {self.spec.model} to {now} since it was opened: restart the server to"
+                " use the new model"
             )
         self._spec_id = int(row[0])  # the id changes when a backup is restored
 
@@ -213,6 +215,16 @@ class Store:
     def begin_epoch(self) -> None:
         """Make every process that has this gallery open reload all of it; in the caller's transaction."""
         self._db.table("meta").upsert({"key": "epoch", "value": secrets.token_hex(8)}, pk="key")
+
+    def index_token(self) -> str:
+        """The token of the newest index file written of this database, or of one that it continues; empty if there is
+        none."""
+        row = self.execute("SELECT value FROM meta WHERE key = 'index'").fetchone()
+        return str(row[0]) if row else ""
+
+    def keep_index_token(self, token: str) -> None:
+        """Note that an index file with this token shows the current state; in the caller's transaction."""
+        self.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('index', ?)", (token,))
 
     def person(self, name: str) -> Person | None:
         """The person with exactly that name."""
@@ -231,8 +243,18 @@ class Store:
     def watched_tables(self) -> dict[str, tuple[str, ...]]:
         """The journaled tables with their columns."""
         if not self._watched:
-            self._watched = journal_schema.watched(self._connection)
+            self._watched = schema.watched(self._connection)
         return self._watched
+
+    def pause_journal(self) -> None:
+        """Until `resume_journal`, changes are not journaled: for a file that nobody else has yet."""
+        for table in self.watched_tables():
+            schema.unwatch(self._connection, table)
+
+    def resume_journal(self) -> None:
+        """Undo `pause_journal`."""
+        for table in self.watched_tables():
+            schema.watch(self._connection, table)
 
     def add_picture(self, person_id: int, picture: NewPicture) -> Written | None:
         """Write a picture and its templates, in the caller's transaction. None if the person already has a picture with
@@ -307,19 +329,42 @@ class Store:
         query = "SELECT count(*) FROM templates WHERE spec_id = ?"
         return int(self.execute(query, (self._spec_id,)).fetchone()[0])
 
+    def contents(self) -> Iterator[tuple[str, NewPicture]]:
+        """Every picture with its templates of the current spec, sorted by id, and its person's name."""
+        pictures = (
+            "SELECT i.id, p.name, i.sha256, i.size, i.path, i.width, i.height, i.source, i.mtime_ns, i.fingerprint"
+            " FROM images i JOIN people p ON p.id = i.person_id ORDER BY i.id"
+        )
+        for image_id, name, sha256, size, path, width, height, source, mtime_ns, fingerprint in self.execute(pictures):
+            templates = tuple(self._templates_of(image_id))
+            if templates:
+                yield (
+                    name,
+                    NewPicture(sha256, size, path, width, height, templates, source, mtime_ns, fingerprint),
+                )
+
+    def _templates_of(self, image_id: int) -> Iterator[NewTemplate]:
+        query = (
+            "SELECT t.embedding, t.x, t.y, t.w, t.h, t.landmarks, t.detection, c.jpeg"
+            " FROM templates t INDEXED BY templates_by_image LEFT JOIN crops c ON c.id = t.id"
+            " WHERE t.image_id = ? AND t.spec_id = ? ORDER BY t.id"
+        )
+        for blob, x, y, w, h, landmarks, detection, jpeg in self.execute(query, (image_id, self._spec_id)):
+            points = tuple((float(left), float(top)) for left, top in json.loads(landmarks))
+            yield NewTemplate(np.frombuffer(blob, LITTLE_ENDIAN), (x, y, w, h), points, detection, jpeg)
+
     def template_chunks(self, where: str = "true", parameters: Sequence[object] = ()) -> Iterator[Chunk]:
         """Every template of the current spec, sorted by id. Raises ValueError on one of the wrong length."""
-        query = f"SELECT id, image_id, person_id, embedding FROM templates WHERE spec_id = ? AND {where} ORDER BY id"
+        # NOT INDEXED: in the order of the ids, which is that of the file, instead of looking up each by its spec.
+        query = (
+            "SELECT id, image_id, person_id, embedding FROM templates NOT INDEXED"
+            f" WHERE spec_id = ? AND {where} ORDER BY id"
+        )
         cursor = self.execute(query, (self._spec_id, *parameters))
         width = self.spec.dimension * LITTLE_ENDIAN.itemsize
         while rows := cursor.fetchmany(CHUNK_ROWS):
             template_ids, image_ids, person_ids, blobs = zip(*rows, strict=True)
-            if any(len(blob) != width for blob in blobs):
+            if set(map(len, blobs)) != {width}:
                 raise ValueError(f"a template is not {width} bytes long")
             embeddings = np.frombuffer(b"".join(blobs), dtype=LITTLE_ENDIAN).reshape(len(blobs), self.spec.dimension)
             yield Chunk(embeddings, template_ids, image_ids, person_ids)
-
-
-def now() -> str:
-    """The current time, ISO 8601 in UTC, in seconds."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -18,11 +18,18 @@ from facewire.server.durable import fsync_path, put_in_place
 from facewire.server.errors import StartError
 from facewire.server.gallery.records import Counts
 from facewire.server.gallery.storage import lineage
-from facewire.server.gallery.storage.companions import settle
-from facewire.server.gallery.storage.connection import OWNER_ONLY, check_ours, clear_place, connect, discard_companions
-from facewire.server.gallery.storage.schema import CURRENT_SPEC_ID
+from facewire.server.gallery.storage.connection import (
+    OWNER_ONLY,
+    check_ours,
+    clear_place,
+    connect,
+    current_spec,
+    discard_companions,
+    settle,
+)
 from facewire.server.gallery.storage.store import Store
 from facewire.server.spec import EmbeddingSpec
+from facewire.server.storage import Connection, read_only
 
 RESTORING = "-restoring"
 
@@ -69,8 +76,7 @@ def check(path: Path) -> Content:
     if log.exists() and log.stat().st_size:
         raise StartError(f"{path} is in use, or was copied with its log: take copies with scripts/backup.py save")
     # immutable: nobody writes to a copy, and no -wal or -shm file may appear beside it.
-    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    with closing(sqlite3.connect(uri, uri=True)) as connection:
+    with closing(read_only(path)) as connection:
         try:
             check_ours(connection, path)
             problems = [row[0] for row in connection.execute("PRAGMA integrity_check").fetchall()]
@@ -91,7 +97,7 @@ def restore(source: Path, db: Path, *, other_spec: bool, keep: Callable[[], obje
     """
     content = check(source)
     ready = db.with_name(db.name + RESTORING)
-    _discard(ready)
+    discard(ready)
     try:
         _prepare(source, ready, db if db.exists() else None, other_spec=other_spec)
         if db.exists():
@@ -103,16 +109,13 @@ def restore(source: Path, db: Path, *, other_spec: bool, keep: Callable[[], obje
             clear_place(db)
             put_in_place(ready, db)
     finally:
-        _discard(ready)
+        discard(ready)
     return content
 
 
 def _prepare(source: Path, ready: Path, db: Path | None, *, other_spec: bool) -> None:
     """Copy `source` to `ready`, migrate it, give it a new epoch, and reserve the ids that `db` has assigned."""
-    with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as copied:
-        _copy(copied, ready)
-    with closing(sqlite3.connect(ready)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
+    working_copy(source, ready)
     with closing(Store.open(ready)) as store:
         given: dict[str, int] = {}
         before = None
@@ -122,7 +125,7 @@ def _prepare(source: Path, ready: Path, db: Path | None, *, other_spec: bool) ->
                     raise StartError(
                         f"{source} holds embeddings of {store.spec.model} ({store.spec.fingerprint}), {db} those of"
                         f" {current.spec.model} ({current.spec.fingerprint}): say --other-model to restore it all the"
-                        " same, and start the server again afterwards",
+                        " same, and restart the server afterwards",
                         exit_code=2,
                     )
                 given = dict(current.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
@@ -135,10 +138,18 @@ def _prepare(source: Path, ready: Path, db: Path | None, *, other_spec: bool) ->
                 store.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, last))
 
 
+def working_copy(source: Path, ready: Path) -> None:
+    """Copy the backup copy `source`, which stays as it is, to a file that `Store` may open."""
+    with closing(read_only(source)) as copied:
+        _copy(copied, ready)
+    with closing(sqlite3.connect(ready, factory=Connection)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
 def _copy(source: sqlite3.Connection, path: Path) -> None:
     """Copy the pages as of one instant to a new file, which is on disk when this returns."""
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, OWNER_ONLY))
-    with closing(sqlite3.connect(path)) as target:
+    with closing(sqlite3.connect(path, factory=Connection)) as target:
         source.backup(target)
         # A single file: a copy that is moved elsewhere must not lose its log.
         target.execute("PRAGMA journal_mode = DELETE")
@@ -147,7 +158,7 @@ def _copy(source: sqlite3.Connection, path: Path) -> None:
 
 def _set_apart(path: Path) -> None:
     """Give the copy a mark of its own, so that it never matches a log of the gallery it was made from."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as copy:
+    with closing(sqlite3.connect(path, factory=Connection, isolation_level=None)) as copy:
         copy.execute("BEGIN IMMEDIATE")
         lineage.advance(copy)
         copy.execute("COMMIT")
@@ -155,20 +166,15 @@ def _set_apart(path: Path) -> None:
 
 
 def _content(connection: sqlite3.Connection, path: Path) -> Content:
-    row = connection.execute(f"SELECT id, json FROM specs WHERE id = {CURRENT_SPEC_ID}").fetchone()
-    if row is None:
-        raise StartError(f"{path} names no model")
-    try:
-        spec = EmbeddingSpec.from_json(row[1])
-    except (ValueError, KeyError, TypeError) as error:
-        raise StartError(f"{path} names a model that this version can't read: {error}") from error
+    spec_id, spec = current_spec(connection, path)
     (people,) = connection.execute("SELECT count(*) FROM people").fetchone()
     (images,) = connection.execute("SELECT count(*) FROM images").fetchone()
-    (templates,) = connection.execute("SELECT count(*) FROM templates WHERE spec_id = ?", (row[0],)).fetchone()
+    (templates,) = connection.execute("SELECT count(*) FROM templates WHERE spec_id = ?", (spec_id,)).fetchone()
     (newest,) = connection.execute("SELECT max(created) FROM images").fetchone()
     return Content(spec, Counts(people, images, templates), newest)
 
 
-def _discard(path: Path) -> None:
+def discard(path: Path) -> None:
+    """Remove a working copy with what lies beside it."""
     path.unlink(missing_ok=True)
     discard_companions(path)

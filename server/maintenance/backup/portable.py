@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewire.server.errors import FacewireError, ModelMismatch, StartError
-from facewire.server.gallery.names import person_name
 from facewire.server.gallery.records import NewPicture, NewTemplate
+from facewire.server.gallery.search.index import check_unit
 from facewire.server.gallery.storage import journal
 from facewire.server.gallery.storage.schema import CURRENT_SPEC_ID
 from facewire.server.gallery.storage.store import LITTLE_ENDIAN, Store, Written
-from facewire.server.names import tidy
+from facewire.server.names import person_name, tidy
 from facewire.server.spec import EmbeddingSpec
 
 FORMAT, VERSION = "facewire-people", 1
@@ -102,7 +102,8 @@ def _templates(
     store: Store, image_id: int, person_id: int, embeddings: list[NDArray[np.float32]], crops: list[bytes]
 ) -> list[dict[str, Any]]:
     rows = store.execute(
-        "SELECT t.x, t.y, t.w, t.h, t.landmarks, t.detection, t.embedding, c.jpeg FROM templates t"
+        "SELECT t.x, t.y, t.w, t.h, t.landmarks, t.detection, t.embedding, c.jpeg"
+        " FROM templates t INDEXED BY templates_by_image"
         " LEFT JOIN crops c ON c.id = t.id WHERE t.image_id = ? AND t.person_id = ?"
         f" AND t.spec_id = {CURRENT_SPEC_ID} ORDER BY t.id",
         (image_id, person_id),
@@ -128,33 +129,45 @@ def import_into(store: Store, folder: Path) -> Portion:
     Pictures that a person already has are skipped. Raises Unreadable, or ModelMismatch if the export has another spec;
     nothing was changed then.
     """
-    document = _document(folder)
-    spec = _spec(document)
-    if spec != store.spec:
-        raise ModelMismatch(
-            f"{folder} holds embeddings of {spec.model} ({spec.fingerprint}), the gallery those of {store.spec.model}"
-            f" ({store.spec.fingerprint}): they can't be compared. Import into a gallery of that model, or enrol the"
-            " pictures with scripts/create_db.py"
-        )
-    arrays = _arrays(folder, spec)
+    people = read(folder, store.spec)
     images = templates = present = 0
     with store.transaction():
         store.require_spec()
         draft = journal.begin(store, "import")
         try:
-            for person in document["people"]:
-                enrolled = store.ensure_person(person_name(person["name"]))
+            for name, pictures in people:
+                enrolled = store.ensure_person(name)
                 draft.subjects.append(enrolled)
-                for image in person["images"]:
-                    written: Written | None = store.add_picture(enrolled.id, _picture(image, arrays))
+                for picture in pictures:
+                    written: Written | None = store.add_picture(enrolled.id, picture)
                     present += written is None
                     images += written is not None
                     templates += len(written.template_ids) if written else 0
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-            raise Unreadable(f"{folder / PEOPLE_FILE} is damaged: {type(error).__name__} {error}") from error
+        except OverflowError as error:  # SQLite's numbers have 64 bits
+            raise Unreadable(f"{folder / PEOPLE_FILE} is damaged: {error}") from error
         draft.detail |= {"images": images, "templates": templates}
         journal.finish(store, draft)
-    return Portion(len(document["people"]), images, templates, present)
+    return Portion(len(people), images, templates, present)
+
+
+def read(folder: Path, wanted: EmbeddingSpec) -> list[tuple[str, list[NewPicture]]]:
+    """Everybody in an export for a gallery of this spec, with their pictures. Raises Unreadable and ModelMismatch."""
+    document = _document(folder)
+    spec = _spec(document)
+    if spec != wanted:
+        raise ModelMismatch(
+            f"{folder} holds embeddings of {spec.model} ({spec.fingerprint}), the gallery those of {wanted.model}"
+            f" ({wanted.fingerprint}): they can't be compared. Import into a gallery of that model, or enrol the"
+            " pictures with scripts/create_db.py"
+        )
+    arrays = _arrays(folder, spec)
+    try:
+        return [
+            (person_name(person["name"]), [_picture(image, arrays) for image in person["images"]])
+            for person in document["people"]
+        ]
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+        raise Unreadable(f"{folder / PEOPLE_FILE} is damaged: {type(error).__name__} {error}") from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,13 +188,13 @@ def _document(folder: Path) -> dict[str, Any]:
             raise Unreadable(f"{path} is too large to be an export")
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise Unreadable(f"{folder} is no export: it has no {PEOPLE_FILE}") from error
+        raise Unreadable(f"{folder} is not an export: it has no {PEOPLE_FILE}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise Unreadable(f"{path} can't be read: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT or "people" not in document:
-        raise Unreadable(f"{path} is no export of facewire")
+        raise Unreadable(f"{path} is not a facewire export")
     if document.get("version") != VERSION:
-        raise Unreadable(f"{path} is of version {document.get('version')}, this facewire reads {VERSION}: update it")
+        raise Unreadable(f"{path} is version {document.get('version')}; this facewire reads {VERSION}: update it")
     return document
 
 
@@ -204,6 +217,10 @@ def _arrays(folder: Path, spec: EmbeddingSpec) -> _Arrays:
         raise Unreadable(f"{path} holds no float32 embeddings of {spec.dimension} dimensions")
     if ends.shape != shape[:1] or ends.dtype != np.int64 or np.any(np.diff(ends, prepend=0) < 0):
         raise Unreadable(f"{path} is damaged: its crops don't fit its embeddings")
+    try:
+        check_unit(arrays.embeddings, spec.dimension)
+    except ValueError as error:
+        raise Unreadable(f"{path} is damaged: {error}") from error
     return arrays
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from facewire.protocol.clutter import LeftOut, is_clutter
 from facewire.protocol.formats import looks_like_a_picture
-from facewire.server.gallery.names import person_name
 from facewire.server.maintenance.build.report import Reason, Skipped
+from facewire.server.names import person_name
 
 LARGEST_FILE = 64 * 1024 * 1024
 """Bytes, twice the decoder's default limit. Larger files are not even read: each job may hold one in memory."""

@@ -4,24 +4,115 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Set
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from facewire.protocol.text import counted, printable
 from facewire.server.gallery.search.lookalikes import Lookalikes
+from facewire.server.gallery.storage.store import Store
 from facewire.server.maintenance.build.folder import FoundFile, Scan
-from facewire.server.maintenance.build.inventory import Enrolled
 from facewire.server.maintenance.build.report import Reason, Skipped
-from facewire.server.maintenance.build.staging import Relink
+from facewire.server.names import folded
+from facewire.server.spec import EmbeddingSpec
+
+
+class Enrolled(NamedTuple):
+    """A picture as stored in the gallery. `source` and `mtime_ns` are None for one received over the wire."""
+
+    image_id: int
+    person: str
+    source: str | None
+    path: str
+    size_bytes: int
+    mtime_ns: int | None
+    sha256: str
+    fingerprint: bytes | None
+
+
+class Before(NamedTuple):
+    """The gallery before a build: no spec and no pictures if it does not exist yet."""
+
+    spec: EmbeddingSpec | None
+    pictures: list[Enrolled]
+
+
+def look_into(db: Path) -> Before:
+    """Read the gallery at `db`. Raises StartError if the file is anything but a gallery, which is never overwritten."""
+    if not db.exists():
+        return Before(None, [])
+    with closing(Store.open(db)) as store:
+        return Before(store.spec, list(enrolled_pictures(store)))
+
+
+class Held(NamedTuple):
+    """Templates of the current spec: embeddings (n, d), and the picture and person of each."""
+
+    embeddings: NDArray[np.float32]
+    image_ids: NDArray[np.int64]
+    names: tuple[str, ...]
+
+
+def held(store: Store) -> Held:
+    """Every template, sorted by id."""
+    names = {person.id: person.name for person in store.people()}
+    chunks = list(store.template_chunks())
+    return Held(
+        np.concatenate([np.zeros((0, store.spec.dimension), np.float32), *(chunk.embeddings for chunk in chunks)]),
+        np.array([image_id for chunk in chunks for image_id in chunk.image_ids], np.int64),
+        tuple(names[person_id] for chunk in chunks for person_id in chunk.person_ids),
+    )
+
+
+def enrolled_pictures(store: Store) -> Iterator[Enrolled]:
+    """Every picture, sorted by id."""
+    query = (
+        "SELECT i.id, p.name, i.source, i.path, i.size, i.mtime_ns, i.sha256, i.fingerprint"
+        " FROM images i JOIN people p ON p.id = i.person_id ORDER BY i.id"
+    )
+    return (Enrolled(*row) for row in store.execute(query))
+
+
+def shared_pictures(store: Store, source: str) -> Iterator[tuple[str, str]]:
+    """(path, other person's name) for every picture of `source` whose bytes are also enrolled for another person."""
+    query = (
+        "SELECT mine.path, p.name FROM images mine"
+        " JOIN images other ON other.sha256 = mine.sha256 AND other.person_id <> mine.person_id"
+        " JOIN people p ON p.id = other.person_id WHERE mine.source = ? ORDER BY mine.path, p.name"
+    )
+    return iter(store.execute(query, (source,)))
+
+
+def names_alike(everybody: Iterable[str], names: Set[str]) -> list[tuple[str, ...]]:
+    """Groups of people whose names differ only in case and accents, with at least one in `names`; sorted."""
+    groups: dict[str, list[str]] = {}
+    for name in everybody:
+        groups.setdefault(folded(name), []).append(name)
+    return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1 and not names.isdisjoint(group))
+
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Relink:
+    """An enrolled picture that was found under this path; only its location changes."""
+
+    image_id: int
+    source: str
+    path: str
+    mtime_ns: int
 
 
 class Plan:
     """Which files are new, changed, moved or gone, and which pictures are already enrolled under another name.
 
-    Decided file by file, as their bytes are read. `holds` is thread-safe, everything else is for one thread.
+    Decided file by file, as their bytes are read. `hashes` is thread-safe, everything else is for one thread.
     """
 
     def __init__(self, source: str, enrolled: Iterable[Enrolled], files: Iterable[FoundFile]) -> None:
@@ -30,9 +121,11 @@ class Plan:
         self._files = {file.path: file for file in files}
         self._by_path: dict[str, Enrolled] = {}
         self._by_bytes: dict[tuple[str, str], Enrolled] = {}
+        self._hashes: dict[str, set[str]] = defaultdict(set)
         self._alike: dict[str, _Alike[Enrolled]] = defaultdict(_Alike)
         for picture in enrolled:
             self._by_bytes[picture.person, picture.sha256] = picture
+            self._hashes[picture.person].add(picture.sha256)
             self._alike[picture.person].add(picture.fingerprint, picture)
             if picture.source == source:
                 self._by_path[picture.path] = picture
@@ -41,6 +134,7 @@ class Plan:
         self._settled: set[str] = set()
         self._relinked: set[int] = set()
         self._superseded: set[int] = set()
+        self._copies = 0
 
     def has_path(self, path: str) -> bool:
         """Whether a picture is enrolled under that path, possibly with other bytes."""
@@ -55,9 +149,9 @@ class Plan:
         known = self._by_path.get(file.path)
         return known is not None and (known.size_bytes, known.mtime_ns) == (file.size_bytes, file.mtime_ns)
 
-    def holds(self, person: str, sha256: str) -> bool:
-        """Whether the person has a picture with these bytes."""
-        return (person, sha256) in self._by_bytes
+    def hashes(self, person: str) -> Set[str]:
+        """The sha256 of the pictures that the person has."""
+        return self._hashes.get(person, frozenset())
 
     def resume(self, staged: Iterable[Enrolled]) -> list[Enrolled]:
         """Take over pictures staged by an interrupted build whose files are unchanged and still wanted; returns them.
@@ -69,7 +163,7 @@ class Plan:
         if file is None or staged.source != self.source or self.is_unchanged(file):
             return False
         as_staged = (staged.person, staged.size_bytes, staged.mtime_ns) == (file.person, file.size_bytes, file.mtime_ns)
-        if not as_staged or self.holds(file.person, staged.sha256):
+        if not as_staged or staged.sha256 in self.hashes(file.person):
             return False
         if self.claim(file, staged.sha256, staged.fingerprint) is not None:
             return False
@@ -92,6 +186,7 @@ class Plan:
         known = self._alike[file.person].find(fingerprint)
         if known is not None and (known.source, known.path) != (self.source, file.path):
             if known.source is None or self._stands(known):
+                self._copies += 1
                 return Skipped(file.path, Reason.ALIKE, known.path)
             self._superseded.add(known.image_id)
         earlier = self._claimed_alike[file.person].find(fingerprint)
@@ -104,12 +199,17 @@ class Plan:
         """Handle a file whose bytes the person has already: it was touched, moved, or is a second copy."""
         known = self._by_bytes[file.person, sha256]
         if (known.source, known.path) != (self.source, file.path) and self._stands(known):
+            self._copies += 1
             return Skipped(file.path, Reason.SAME, known.path)
         first = self._claimed.setdefault((file.person, sha256), file.path)
         if first != file.path:
             return Skipped(file.path, Reason.SAME, first)
         self._relinked.add(known.image_id)
         return Relink(known.image_id, self.source, file.path, file.mtime_ns)
+
+    def copies(self) -> int:
+        """The number of files that are skipped because the database has the picture from elsewhere."""
+        return self._copies
 
     def superseded(self) -> list[int]:
         """Ids of enrolled pictures whose files are gone and which this run replaces by a copy in another format or

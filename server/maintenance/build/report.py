@@ -13,7 +13,7 @@ from facewire.protocol.clutter import LeftOut
 from facewire.protocol.text import counted, counted_people, printable
 from facewire.server.durable import replacing
 from facewire.server.gallery.records import Counts
-from facewire.server.recognition.quality_gate import COVERED
+from facewire.server.recognition.enrolment import COVERED
 
 ALIKE_LISTED = 10
 """Maximum number of similar names listed, to keep the summary short."""
@@ -25,7 +25,7 @@ class Reason(StrEnum):
 
     STRAY = "beside the people's folders, not in one"
     NAME = "name that can't be used"
-    KIND = "not a picture, by its name and its first bytes"
+    KIND = "not a picture, by its name or by its first bytes"
     SPECIAL = "not a regular file"
     UNREADABLE = "can't be read"
     LARGE = "too large"
@@ -69,15 +69,16 @@ class Skipped:
 
 @dataclass(slots=True)
 class Report:
-    """What a build did, for the summary and the skip log. `gone`: enrolled paths that are no longer in the folder, and
-    `pruned` whether they were removed from the database; `doubts`: new pictures that match another person, with the
-    message; `alike`: names that differ only in case and accents; `covered`: new pictures with a face that seems
-    covered.
+    """What a build did, for the summary and the skip log. `copies`: skipped pictures that were enrolled before, from
+    elsewhere; `gone`: enrolled paths that are no longer in the folder, and `pruned` whether they were removed from the
+    database; `doubts`: new pictures that match another person, with the message; `alike`: names that differ only in
+    case and accents; `covered`: new pictures with a face that seems covered.
     """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    copies: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     pruned: bool = False
@@ -88,6 +89,11 @@ class Report:
     counts: Counts = field(default_factory=partial(Counts, 0, 0, 0))
     seconds: float = 0.0
     left_out: LeftOut = field(default_factory=LeftOut)
+
+    @property
+    def enrolled(self) -> int:
+        """How many of the folder's files show a person of the database."""
+        return self.new + self.changed + self.unchanged + self.copies
 
     def log_lines(self) -> list[tuple[str, str]]:
         """(path, message) pairs."""
@@ -126,8 +132,8 @@ class Report:
             lines.append(f"  {match} another person, too: mislabels, or one person twice?")
         if self.covered:
             show = counted(len(self.covered), "picture shows", "pictures show")
-            lines.append(f"  {show} a face that seems covered: enrol ones that show it all, too")
-        lines += [f"  {' and '.join(names)}: one person? Then merge them" for names in self.alike[:ALIKE_LISTED]]
+            lines.append(f"  {show} a face that seems covered: also enrol pictures of the whole face")
+        lines += [f"  {' and '.join(names)}: the same person? Then merge them" for names in self.alike[:ALIKE_LISTED]]
         if len(self.alike) > ALIKE_LISTED:
             lines.append(f"  and {len(self.alike) - ALIKE_LISTED} more names that differ in case and accents only")
         return "\n".join(lines)

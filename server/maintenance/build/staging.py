@@ -13,9 +13,8 @@ either all of it or none. If there is no database yet, nobody can have it open, 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from facewire.server.durable import put_in_place
@@ -26,20 +25,10 @@ from facewire.server.gallery.storage.connection import clear_place, discard_comp
 from facewire.server.gallery.storage.journal import Draft
 from facewire.server.gallery.storage.schema import CURRENT_SPEC_ID
 from facewire.server.gallery.storage.store import Store
-from facewire.server.maintenance.build.inventory import Enrolled, Held, enrolled_pictures, held
+from facewire.server.maintenance.build.plan import Enrolled, Held, Relink, enrolled_pictures, held
 from facewire.server.spec import EmbeddingSpec
 
 SUFFIX = "-building"
-
-
-@dataclass(frozen=True, slots=True)
-class Relink:
-    """An enrolled picture that was found under this path; only its location changes."""
-
-    image_id: int
-    source: str
-    path: str
-    mtime_ns: int
 
 
 class Staging:
@@ -72,6 +61,15 @@ class Staging:
     def held(self) -> Held:
         """The new templates."""
         return held(self._store)
+
+    @property
+    def spec(self) -> EmbeddingSpec:
+        """That of the new templates."""
+        return self._store.spec
+
+    def contents(self) -> Iterator[tuple[str, NewPicture]]:
+        """The new pictures in the order they were added, each with its person's name, one at a time."""
+        return self._store.contents()
 
     def pictures(self) -> list[Enrolled]:
         """The new pictures."""

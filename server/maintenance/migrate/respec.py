@@ -26,7 +26,8 @@ from facewire.server.spec import EmbeddingSpec
 
 _LACKS = (
     f"t.spec_id = {CURRENT_SPEC_ID}"
-    " AND NOT EXISTS (SELECT 1 FROM templates o WHERE o.spec_id = ? AND o.image_id = t.image_id"
+    " AND NOT EXISTS (SELECT 1 FROM templates o INDEXED BY templates_by_image"
+    " WHERE o.spec_id = ? AND o.image_id = t.image_id"
     " AND o.x = t.x AND o.y = t.y AND o.w = t.w AND o.h = t.h)"
 )
 """Templates `t` of the current spec whose face has no template of spec `?` yet."""
@@ -139,7 +140,8 @@ class Respec:
         if previous != (self._spec_id,):  # when switching back, faces that were left behind must be findable again
             self._store.execute(
                 "DELETE FROM templates WHERE spec_id = ? AND NOT EXISTS (SELECT 1 FROM templates t"
-                f" WHERE t.spec_id = {CURRENT_SPEC_ID} AND t.image_id = templates.image_id"
+                f" INDEXED BY templates_by_image WHERE t.spec_id = {CURRENT_SPEC_ID}"
+                " AND t.image_id = templates.image_id"
                 " AND t.x = templates.x AND t.y = templates.y AND t.w = templates.w AND t.h = templates.h)",
                 (self._spec_id,),
             )

@@ -55,7 +55,7 @@ def checked(data: bytes) -> Checked:
             return Checked(_first_frame_of_webp(data))
         if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
             _check_tiff(data)
-    except (struct.error, IndexError):  # a field to be checked lies beyond the end
+    except (struct.error, IndexError, OverflowError):  # a field to be checked lies beyond the end, perhaps far
         return Checked(data)
     return Checked(data)
 
@@ -63,7 +63,7 @@ def checked(data: bytes) -> Checked:
 def _check_end(data: bytes, end: int) -> None:
     """Raises InvalidImage for a part that ends further beyond the file than MOST_MISSING."""
     if end > len(data) + MOST_MISSING:
-        raise InvalidImage("the picture is damaged or hostile: it claims more bytes than any file has")
+        raise InvalidImage("the picture is damaged or hostile: it claims more bytes than the file has")
 
 
 def _too_many() -> InvalidImage:

@@ -17,7 +17,7 @@ from facewire.server.vision.image import (
     read_header,
     reduction,
 )
-from facewire.server.vision.webp import webp_size
+from facewire.server.vision.readers import webp_size
 
 _WHOLE = 1 << 31  # no picture has a side of twice that, so none is reduced
 

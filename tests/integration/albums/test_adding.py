@@ -12,7 +12,7 @@ from facewire.client import FaceClient, ServerRefused
 from facewire.client.album_client import AlbumClient
 from facewire.protocol.albums.adding import AlbumAdded, AlbumAddZip
 from facewire.protocol.errors import ErrorCode
-from facewire.server.albums.limits import AlbumLimits
+from facewire.server.albums.settings import AlbumLimits
 from tests.support.albums import album_service, serving_albums
 from tests.support.pictures import saved
 from tests.support.synthetic_engine import SyntheticEngine, portrait

@@ -7,11 +7,13 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from facewire.client import FaceClient
 from facewire.client.album_client import AlbumClient
 from facewire.protocol.albums.export import AlbumExportRead
 from facewire.protocol.albums.search import AlbumSample, AlbumWanted
-from facewire.protocol.errors import ErrorCode
+from facewire.protocol.errors import ErrorCode, InvalidRequest
 from tests.support.albums import album_service, serving_albums
 from tests.support.synthetic_engine import portrait
 from tests.support.trip import ADA, BEN, LEFT, RIGHT, exported, of, refused
@@ -42,6 +44,10 @@ def test_a_person_a_search_and_some_photos(trip: AlbumClient) -> None:
     assert exported(trip, "Trip", people=[ben.person], sidecars=False).namelist() == mine
     wanted = [AlbumWanted((AlbumSample(portrait(BEN)),))]
     assert sorted(exported(trip, "Trip", wanted=wanted, sidecars=False).namelist()) == mine
+    alone = exported(trip, "Trip", wanted=wanted, show="solo", sidecars=False)
+    assert sorted(alone.namelist()) == mine[1:]
+    with pytest.raises(InvalidRequest, match="results of a search"):
+        trip.export("Trip", people=[ben.person], show="group")
     together = [ben.person, of(trip, ADA).person]
     assert exported(trip, "Trip", people=together, together="all", sidecars=False).namelist() == ["both.png"]
     photo = trip.photos("Trip").photos[-1]

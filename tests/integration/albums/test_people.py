@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from facewire.client import ServerRefused
 from facewire.client.album_client import AlbumClient
 from facewire.protocol.errors import ErrorCode
 from tests.support.pictures import opened, saved
@@ -26,8 +28,27 @@ def test_corrections_are_undone_one_by_one(trip: AlbumClient) -> None:
         trip.undo("Trip")
     assert trip.people("Trip") == before
     assert [event.undone for event in trip.history("Trip").events] == [True] * 3
-    with refused(ErrorCode.INVALID_REQUEST):
+    with refused(ErrorCode.CONFLICT):
         trip.undo("Trip")
+
+
+def test_undo_takes_back_the_change_that_is_meant_or_nothing(trip: AlbumClient) -> None:
+    ada, ben = of(trip, ADA).person, of(trip, BEN).person
+    mine = trip.label("Trip", ada, "Ada")
+    assert trip.status("Trip").undo_event == mine.event
+    theirs = trip.label("Trip", ben, "Ben")
+    with pytest.raises(ServerRefused, match=f"another change came after it .{theirs.event}: named 3 faces Ben") as no:
+        trip.undo("Trip", last=mine.event)
+    assert no.value.code is ErrorCode.CONFLICT
+    assert {person.name for person in trip.all_people("Trip")} == {"Ada", "Ben"}
+    assert trip.undo("Trip", last=theirs.event).event == theirs.event
+    with pytest.raises(ServerRefused, match="has been undone already"):
+        trip.undo("Trip", last=theirs.event)
+    with pytest.raises(ServerRefused, match="has no change 999"):
+        trip.undo("Trip", last=999)
+    assert trip.undo("Trip", last=mine.event).event == mine.event
+    assert trip.status("Trip").named == 0
+    assert trip.status("Trip").undo_event is None
 
 
 def test_not_this_person_is_remembered(trip: AlbumClient) -> None:
@@ -66,9 +87,11 @@ def test_the_gallery_lends_names_and_takes_people(trip: AlbumClient) -> None:
     trip.process("Later")
     assert [match.name for match in trip.recognise("Later").matches] == ["Ada"]
     assert trip.status("Later").named == 0
-    trip.recognise("Later", apply=True)
+    (known,) = trip.recognise("Later").matches
+    assert trip.recognise("Later", apply=True, people=[known.person + 1]).event is None
+    event = trip.recognise("Later", apply=True, people=[known.person]).event
     assert [person.name for person in trip.all_people("Later")] == ["Ada"]
-    trip.undo("Later")
+    trip.undo("Later", last=event)
     assert trip.status("Later").named == 0
 
 
@@ -160,8 +183,53 @@ def test_hidden_people_are_not_asked_about(doubtful: AlbumClient) -> None:
     doubtful.hide("Doubt", min(first))
     assert asked(doubtful) == [second, third]
     assert asked(doubtful, limit=1) == [second]  # who is left out takes nobody's place
+    doubtful.hide("Doubt", [min(second), min(third)])
+    assert asked(doubtful) == []
+    assert doubtful.undo("Doubt").done == "undone: hid 2 people"
     doubtful.undo("Doubt")
     assert asked(doubtful) == [first, second, third]
+
+
+def test_who_is_left_to_name(doubtful: AlbumClient) -> None:
+    """Most photos first, each with whom they resemble; somebody whom nobody knows is not asked about again."""
+    album = "Doubt"
+
+    def queue() -> list[int]:
+        return [person.person for person in doubtful.people(album, show="unnamed", order="photos").people]
+
+    (ada, twin), (ben, other), (rare, rarer) = (sorted(pair) for pair in asked(doubtful))
+    assert queue() == [ada, twin, ben, other, rare, rarer]
+    doubtful.label(album, ada, "Ada")
+    assert queue() == [twin, ben, other, rare, rarer]
+    (suggestion,) = doubtful.suggest(album, person=twin).suggestions
+    assert (suggestion.one.person, suggestion.other.name) == (twin, "Ada")
+    with refused(ErrorCode.UNKNOWN_PERSON):
+        doubtful.suggest(album, person=999)
+    with refused(ErrorCode.INVALID_REQUEST):
+        doubtful.stranger(album, [ben, ada])  # who is named is known
+    doubtful.enrol(album, ada)
+    changed = doubtful.stranger(album, [twin, rare])
+    assert [person.stranger for person in changed.people] == [True, True]
+    assert queue() == [ben, other, rarer]
+    assert doubtful.status(album).strangers == 2
+    assert asked(doubtful) == [frozenset({ben, other})]
+    assert doubtful.recognise(album).matches == ()
+    (suggestion,) = doubtful.suggest(album, person=twin).suggestions  # unless somebody asks
+    doubtful.add(
+        album,
+        "more.png",
+        portrait(NEAR[2][0] if of(doubtful, NEAR[2][0], album).person == rare else NEAR[2][1], shade=9),
+    )
+    doubtful.process(album)
+    assert [person.person for person in doubtful.people(album, show="strangers").people] == [twin, rare]
+    assert queue() == [ben, other, rarer]
+    doubtful.label(album, rare, "Rita")  # somebody knows them after all
+    assert doubtful.status(album).strangers == 1
+    doubtful.undo(album)
+    assert doubtful.status(album).strangers == 2
+    doubtful.undo(album)
+    assert doubtful.status(album).strangers == 0
+    assert set(queue()) == {twin, ben, other, rare, rarer}
 
 
 def test_suggestions_end_with_an_answer(doubtful: AlbumClient) -> None:
@@ -183,3 +251,75 @@ def test_suggestions_end_with_an_answer(doubtful: AlbumClient) -> None:
 
 def test_an_album_of_people_who_are_nothing_alike_asks_nothing(trip: AlbumClient) -> None:
     assert trip.suggest("Trip").suggestions == ()
+
+
+def test_names_are_searched_without_case_and_accents(trip: AlbumClient) -> None:
+    ada, ben = of(trip, ADA), of(trip, BEN)
+    trip.label("Trip", ada.person, "José Müller")
+    trip.label("Trip", ben.person, "Anna Groß")
+    for typed in ("jose", "JOSÉ", "muller", "mueller", " e m"):
+        assert [person.person for person in trip.people("Trip", contains=typed).people] == [ada.person], typed
+    assert [person.person for person in trip.all_people("Trip", contains="gross")] == [ben.person]
+    assert trip.people("Trip", contains="nobody").total == 0
+    trip.hide("Trip", ben.person)
+    assert trip.people("Trip", contains="gross").total == 0
+    assert trip.people("Trip", contains="gross", hidden=True).total == 1
+
+
+def test_people_and_photos_are_found_by_their_numbers_in_any_digits(trip: AlbumClient) -> None:
+    person = of(trip, BEN).person
+    arabic = str(person).translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩"))
+    for typed in (str(person), arabic):
+        assert [found.person for found in trip.people("Trip", contains=typed).people] == [person]
+    sea = next(photo for photo in trip.all_photos("Trip") if photo.name == "sea.png")
+    assert sea.photo in {photo.photo for photo in trip.all_photos("Trip", contains=str(sea.photo))}
+
+
+def test_photos_are_searched_by_their_names_and_by_who_is_in_them(trip: AlbumClient) -> None:
+    trip.add("Trip", "Straße in São Paulo.png", portrait(BEN, shade=1))  # the album has it under another name
+    trip.add("Trip", "José/Straße.png", portrait(BEN, shade=9))
+    trip.label("Trip", of(trip, ADA).person, "Josefa")
+
+    def found(typed: str, **options: Any) -> list[str]:
+        page = trip.photos("Trip", contains=typed, **options)
+        assert page.total == len(page.photos)
+        return [photo.name for photo in page.photos]
+
+    assert found("strasse") == ["José/Straße.png", "day 2/ben 1.png"]
+    assert found("sao paulo") == ["day 2/ben 1.png"]
+    hers = ["both.png", *(f"day 1/ada {n}.png" for n in range(3))]
+    assert sorted(found("jose")) == sorted(["José/Straße.png", *hers])
+    assert found("jose", show="waiting") == ["José/Straße.png"]
+    assert trip.photos("Trip", contains="jose", limit=2, offset=1).total == 5
+    trip.hide("Trip", of(trip, ADA).person)
+    assert found("jose") == ["José/Straße.png"]
+    assert found("nothing of that name") == []
+
+
+def test_names_of_all_albums(trip: AlbumClient) -> None:
+    ada, ben = of(trip, ADA).person, of(trip, BEN).person
+    trip.label("Trip", ada, "José")
+    trip.label("Trip", ben, "Josefine")
+    trip.create("Later")
+    for shade in range(3):
+        trip.add("Later", f"{shade}.png", portrait(BEN, shade=40 + shade))
+    trip.process("Later")
+    trip.label("Later", of(trip, BEN, "Later").person, "Josefine")
+
+    def listed(*words: Any, **options: Any) -> list[tuple[str, int, int]]:
+        return [(one.name, one.photos, one.albums) for one in trip.names(*words, **options).names]
+
+    assert listed() == [("Josefine", 6, 2), ("José", 4, 1)]
+    assert listed("JOSÉF", 1) == [("Josefine", 6, 2)]
+    assert listed(albums=["Later"]) == [("Josefine", 3, 1)]
+    trip.hide("Trip", ben)
+    assert listed("josef") == [("Josefine", 3, 1)]
+
+
+def test_albums_are_searched_by_their_names(albums: AlbumClient) -> None:
+    for name in ("Straßburg", "São Paulo 2024", "Strassburg again"):
+        albums.create(name)
+    assert [info.album for info in albums.list(contains="STRASS").albums] == ["Strassburg again", "Straßburg"]
+    assert [info.album for info in albums.list(contains="sao").albums] == ["São Paulo 2024"]
+    assert albums.list(contains="２０２４").total == 1  # noqa: RUF001
+    assert albums.list(contains=" ").total == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from facewire.protocol.messages import Progress
 from tests.support.albums import album_service, serving_albums
 from tests.support.synthetic_engine import SyntheticEngine, portrait
 from tests.support.trip import ADA
+from tests.support.waiting import eventually
 
 
 def test_everybody_who_asks_hears_of_it_and_it_is_done_once(tmp_path: Path) -> None:
@@ -117,3 +119,53 @@ def test_a_server_that_stops_says_so_and_the_next_one_goes_on(tmp_path: Path) ->
     with album_service(tmp_path, engine=engine) as service, serving_albums(service) as client:
         assert client.albums.process("Trip").people == 5
     assert engine.looked_at < 5
+
+
+def test_people_of_photos_that_arrive_slowly(albums: AlbumClient) -> None:
+    """They appear from the first photo on, keep the names they are given, and end as if all had come at once."""
+    albums.create("Trip")
+    photos = [(f"{number} {shade}.png", portrait(number, shade=shade)) for shade in range(3) for number in (5, 22)]
+    for name, data in photos[:2]:
+        albums.add("Trip", name, data)
+        albums.process("Trip", provisional=True)
+    # At once, or when enough time has passed since the last of these
+    assert eventually(lambda: albums.process("Trip", provisional=True).people == 2, 30)
+    ada = albums.search_samples("Trip", [photos[0][1]]).photos[0].matches[0].person
+    assert ada is not None
+    albums.label("Trip", ada, "Ada")
+    for name, data in photos[2:]:
+        albums.add("Trip", name, data)
+        assert albums.process("Trip", provisional=True).waiting == 0
+    assert albums.process("Trip").people == 2
+    assert {(one.name, one.faces) for one in albums.all_people("Trip")} == {("Ada", 3), (None, 3)}
+    albums.undo("Trip")
+    assert albums.process("Trip").people == 2
+
+
+def test_people_appear_while_photos_are_processed(tmp_path: Path) -> None:
+    seen = threading.Event()
+
+    def slow(embedded: int) -> None:
+        if embedded == 1:
+            seen.wait(2.1)  # the first people are shown after 2 s
+        elif embedded == 2:
+            assert seen.wait(30)
+
+    engine = SyntheticEngine(model="Facenet512", before_embedding=slow)
+    with album_service(tmp_path, engine=engine) as service, serving_albums(service) as client:
+        client.albums.create("Trip")
+        for number in (5, 22, 41):
+            client.albums.add("Trip", f"{number}.png", portrait(number))
+        client.albums.process("Trip", wait=False)
+        assert eventually(lambda: client.albums.status("Trip").people == 2, 30)
+        info = client.albums.status("Trip")
+        assert (info.processing, info.processed, info.waiting) == (True, 2, 1)
+        first = {one.person for one in client.albums.all_people("Trip")}
+        seen.set()
+        info = client.albums.process("Trip")
+        assert (info.people, info.processed) == (3, 0)
+        assert {one.person for one in client.albums.all_people("Trip")} > first  # a link to somebody stays good
+        (face, *_) = client.albums.all_faces("Trip")
+    with contextlib.closing(sqlite3.connect(tmp_path / "albums" / "albums.db")) as db:
+        sharp = db.execute("SELECT sharpness FROM detections WHERE id = ?", (face.face,)).fetchone()
+        assert sharp == (1.0,)  # as the engine has it

@@ -42,6 +42,20 @@ def test_run_again_it_embeds_only_what_is_new_or_changed(project: Project, capsy
     assert project.skipped() == {"Ann/4.png": "gone from the folder; stays enrolled"}
 
 
+def test_a_copy_of_a_folder_holds_only_what_is_enrolled(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.put("Ann/1.png", portrait(1))
+    assert project.build() == 0
+    copy = project.folder.with_name("copy")
+    shutil.copytree(project.folder, copy)
+    project.folder = copy
+    capsys.readouterr()
+    assert project.build() == 0
+    printed = capsys.readouterr()
+    assert "0 new, 0 changed, 0 unchanged, 1 skipped" in printed.out
+    assert "no face" not in printed.err
+    assert project.counts() == Counts(1, 1, 1)
+
+
 def test_a_database_is_opened_before_a_build_and_for_its_end_and_never_else(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,7 +178,7 @@ def test_prune_waits_where_something_can_not_be_read(project: Project, capsys: p
     (project.folder / "Bob" / "1.png").unlink()
     (project.folder / "Bob" / "1.png").symlink_to("nowhere.png")  # like a folder on a disk that is not there
     assert project.build("--prune") == 2
-    assert "Bob/1.png can't be read: nothing is removed, unless --force" in capsys.readouterr().err
+    assert "Bob/1.png can't be read: nothing is removed without --force" in capsys.readouterr().err
     assert project.counts().images == 6
     assert project.build("--prune", "--force") == 0
     assert [project.who(number) for number in (1, 9)] == ["nobody", "Bob"]  # what can't be read isn't gone

@@ -131,7 +131,7 @@ def test_two_folders_of_nearly_one_name_are_remarked_on(project: Project, capsys
     project.put("Zoe/1.png", portrait(3))
     assert project.build() == 0
     assert project.names() == ["Mats", "mats", "Zoe"]
-    assert "Mats and mats: one person? Then merge them" in capsys.readouterr().out
+    assert "Mats and mats: the same person? Then merge them" in capsys.readouterr().out
 
 
 def test_what_a_build_writes_is_for_its_user_alone(project: Project) -> None:

@@ -73,7 +73,7 @@ def test_nothing_odd_stops_it_and_every_reason_is_logged(project: Project, capsy
         "readme.txt": "beside the people's folders, not in one",
         "stray.png": "beside the people's folders, not in one",
         "___": "name that can't be used: a person needs a name",
-        "Ann/notes.txt": "not a picture, by its name and its first bytes",
+        "Ann/notes.txt": "not a picture, by its name or by its first bytes",
         "Ann/nobody.png": "no face found",
         "Ann/good.png": "same bytes as another picture of the person: Ann/copy.png",
         "Ann/pipe.jpg": "not a regular file",

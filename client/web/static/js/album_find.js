@@ -1,95 +1,211 @@
+// @ts-check
 // Finds people by pictures, from which wrong faces can be excluded; several people together, or any of them.
 
-import { everything, form, upload } from "./api.js";
-import { button, el, errorState, icon, percent, plural, redraw, state } from "./dom.js";
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { everything, form, may, upload } from "./api.js";
 import { openPhotos, photoTile } from "./album_photos.js";
-import { boxes } from "./faces.js";
+import { dateRange } from "./date_range.js";
+import { marks } from "./faces.js";
 import { acceptPictures } from "./formats.js";
-import { Grid, loading } from "./grid.js";
+import { Grid } from "./grid.js";
 import { failed } from "./shell.js";
+import { button, errorState, icon, loading, render, state } from "./view.js";
+import { hundredths, isolated, plural, share, whole } from "./words.js";
 
 const PAGE = 100;
 const MAX_SAMPLES = 16;
 
 export function showFind(container, context) {
   const { album } = context;
-  let wanted = [{ samples: [], people: [] }];  // samples: {file, url, faces, size, left: Set}
+  let wanted = [{ samples: [], people: [] }]; // samples: {file, url, faces, size, left: Set}
+  let text = ""; // what the photos show
   let together = "any";
   let show = "all";
   let grid = null;
   let known = [];
   let asked = 0;
   let broken = false;
-  const side = el("div", {});
-  const results = el("div", { "aria-live": "polite" });
-  container.replaceChildren(el("div", { class: "find" }, side, results));
+  let results = NOBODY_WANTED;
+  const dates = dateRange(() => search());
+  const cells = document.createElement("div"); // the grid's own
 
   async function loadKnown() {
     try {
       known = (await everything("album.people", "people", { album })).filter((person) => person.name);
-      drawSide();
+      draw();
     } catch (error) {
       failed(error);
     }
   }
 
+  const draw = () =>
+    render(
+      html`<div class="find">
+        <div>${side()}${dates.element}</div>
+        <div aria-live="polite">${results}</div>
+      </div>`,
+      container,
+    );
+
   // ------------------------------------------------------------------------------------------ wanted people
 
-  function drawSide() {
-    const several = wanted.length > 1;
-    redraw(side, wanted.map(group),
-      el("div", { class: "row" }, button("And somebody else", { name: "plus", small: true, onclick: () => { wanted.push({ samples: [], people: [] }); drawSide(); } })),
-      several ? el("fieldset", { class: "choice wanted card" }, el("legend", { class: "visually-hidden" }, "Photos that show"), radio("any", "any of them"), radio("all", "all of them together")) : "");
+  const side = () =>
+    html`<div>
+      ${context.info.text_search ? textField() : nothing} ${repeat(wanted, (one) => one, group)}
+      <div class="row">${button("And somebody else", { name: "plus", small: true, onclick: addGroup })}</div>
+      ${
+        wanted.length > 1
+          ? html`<fieldset class="choice wanted card">
+              <legend class="visually-hidden">Photos that show</legend>
+              ${radio("any", "any of them")} ${radio("all", "all of them together")}
+            </fieldset>`
+          : nothing
+      }
+    </div>`;
+
+  // Where the server has a model for it.
+  const textField = () =>
+    html`<section class="card wanted">
+      <label class="field">
+        <span>What do they show?</span>
+        <input
+          type="search"
+          maxlength="1000"
+          dir="auto"
+          placeholder="red car by the sea"
+          .value=${text}
+          @input=${({ target }) => (text = target.value)}
+          @change=${search}
+        />
+      </label>
+    </section>`;
+
+  function addGroup() {
+    wanted.push({ samples: [], people: [] });
+    draw();
   }
 
   function radio(value, label) {
-    const input = el("input", { type: "radio", name: "together", value });
-    input.checked = together === value;
-    input.addEventListener("change", () => { together = value; search(); });
-    return el("label", {}, input, label);
+    const choose = () => {
+      together = value;
+      search();
+    };
+    return html`<label>
+      <input type="radio" name="together" value=${value} .checked=${together === value} @change=${choose} />${label}
+    </label>`;
   }
 
   function group(one, place) {
-    const input = el("input", { type: "file", accept: acceptPictures(), multiple: true, class: "visually-hidden", "aria-label": "Pictures of somebody to find" });
-    input.addEventListener("change", () => addSamples(one, input.files));
-    const drop = el("label", { class: "drop" }, input, icon("upload"), el("span", {}, el("strong", {}, one.samples.length ? "Add a picture" : "A selfie, or several pictures")),
-      el("span", {}, "of one person; tap a face to leave it out"));
-    drop.addEventListener("dragover", (event) => { event.preventDefault(); event.stopPropagation(); drop.classList.add("dropping"); });
-    drop.addEventListener("dragleave", () => drop.classList.remove("dropping"));
-    drop.addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("dropping"); document.body.classList.remove("dropping"); addSamples(one, event.dataTransfer.files); });
-    const select = el("select", { "aria-label": "Or somebody who has a name here" }, el("option", { value: "" }, "or somebody who has a name here …"), known.map((person) => el("option", { value: person.person }, person.name)));
-    select.value = one.people[0] ?? "";
-    select.addEventListener("change", () => { one.people = select.value ? [Number(select.value)] : []; search(); });
-    return el("section", { class: "card wanted", "aria-label": `Wanted ${place + 1}` },
-      el("div", { class: "wanted-head" }, el("h2", {}, wanted.length > 1 ? `Person ${place + 1}` : "Who?"),
-        wanted.length > 1 ? button("", { name: "close", kind: "quiet", small: true, "aria-label": `Without person ${place + 1}`, onclick: () => { wanted = wanted.filter((other) => other !== one); drawSide(); search(); } }) : null),
-      el("div", { class: "samples" }, one.samples.map((sample) => sampleView(one, sample))), drop, known.length ? el("div", { class: "field" }, select) : null);
+    const several = wanted.length > 1;
+    const remove = () => {
+      wanted = wanted.filter((other) => other !== one);
+      search();
+    };
+    return html`<section class="card wanted" aria-label=${`Wanted ${place + 1}`}>
+      <div class="wanted-head">
+        <h2>${several ? `Person ${place + 1}` : "Who?"}</h2>
+        ${several ? closing(`Without person ${place + 1}`, "quiet", remove) : nothing}
+      </div>
+      <div class="samples">
+        ${repeat(
+          one.samples,
+          (sample) => sample,
+          (sample) => sampleView(one, sample),
+        )}
+      </div>
+      ${may("identify") ? drop(one) : nothing} ${known.length ? choice(one) : nothing}
+    </section>`;
+  }
+
+  function drop(one) {
+    const over = (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      event.currentTarget.classList.add("dropping");
+    };
+    const leave = (event) => event.currentTarget.classList.remove("dropping");
+    const dropped = (event) => {
+      event.preventDefault();
+      leave(event);
+      document.body.classList.remove("dropping");
+      addSamples(one, [...event.dataTransfer.files]);
+    };
+    const chosen = ({ target }) => {
+      addSamples(one, [...target.files]);
+      target.value = ""; // the same one may be chosen again
+    };
+    return html`<label class="drop" @dragover=${over} @dragleave=${leave} @drop=${dropped}>
+      <input
+        type="file"
+        accept=${acceptPictures()}
+        multiple
+        class="visually-hidden"
+        aria-label="Pictures of somebody to find"
+        @change=${chosen}
+      />
+      ${icon("upload")}
+      <span><strong>${one.samples.length ? "Add a picture" : "A selfie, or several pictures"}</strong></span>
+      <span>of one person; tap a face to leave it out</span>
+    </label>`;
+  }
+
+  function choice(one) {
+    const choose = ({ target }) => {
+      one.people = target.value ? [Number(target.value)] : [];
+      search();
+    };
+    return html`<div class="field">
+      <select aria-label="Or somebody named in this album" @change=${choose}>
+        <option value="" .selected=${!one.people.length}>or somebody named in this album …</option>
+        ${known.map(
+          ({ person, name }) =>
+            html`<option value=${person} .selected=${one.people.includes(person)}>${isolated(name)}</option>`,
+        )}
+      </select>
+    </div>`;
   }
 
   function sampleView(one, sample) {
-    const describe = (_, index) => ({ label: null, decision: sample.left.has(index) ? "plain" : "match", title: sample.left.has(index) ? "Left out; look for this face" : "Looked for; leave this face out" });
-    const marks = boxes(sample.faces, sample.size, describe, (index) => {
-      if (sample.left.has(index)) sample.left.delete(index);
-      else sample.left.add(index);
-      drawSide();
+    const { file, url, faces, left } = sample;
+    const remove = () => {
+      one.samples = one.samples.filter((other) => other !== sample);
+      search();
+    };
+    const note = faces.length ? `${faces.length - left.size} of ${plural(faces.length, "face")} included` : NO_FACE;
+    return html`<div>
+      <div class="sample">
+        <img src=${url} alt=${file.name} />
+        ${marksOf(sample)} ${closing(`Without ${isolated(file.name)}`, "on-dark", remove)}
+      </div>
+      ${faces.length === 1 ? nothing : html`<p class=${`sample-note ${faces.length ? "" : "problem"}`}>${note}</p>`}
+    </div>`;
+  }
+
+  // Buttons on its faces.
+  function marksOf({ faces, size, left }) {
+    const describe = (_, index) => ({
+      label: null,
+      decision: left.has(index) ? "plain" : "match",
+      title: left.has(index) ? "Left out; look for this face" : "Included; click to leave this face out",
+      out: left.has(index),
+      pressed: !left.has(index),
+    });
+    return marks(faces, size, describe, (index) => {
+      if (!left.delete(index)) left.add(index);
       search();
     });
-    marks.forEach((mark, index) => { mark.classList.toggle("out", sample.left.has(index)); mark.setAttribute("aria-pressed", String(!sample.left.has(index))); });
-    return el("div", {}, el("div", { class: "sample" }, el("img", { src: sample.url, alt: sample.file.name }), marks,
-      button("", { name: "close", kind: "on-dark", small: true, "aria-label": `Without ${sample.file.name}`, onclick: () => { one.samples = one.samples.filter((other) => other !== sample); drawSide(); search(); } })),
-      sample.faces.length > 1 ? el("p", { class: "sample-note" }, `${sample.faces.length - sample.left.size} of ${plural(sample.faces.length, "face")} looked for`) : sample.faces.length ? "" : el("p", { class: "sample-note problem" }, "No face in this picture"));
   }
 
   async function addSamples(one, files) {
-    for (const file of [...files].slice(0, MAX_SAMPLES)) {
+    for (const file of files.slice(0, MAX_SAMPLES)) {
       try {
-        const { faces, image } = await upload("/api/detect", {}, file);
-        one.samples.push({ file, url: URL.createObjectURL(file), faces, size: image, left: new Set() });
+        const { faces, image: size } = await upload("/api/detect", {}, file);
+        one.samples.push({ file, url: URL.createObjectURL(file), faces, size, left: new Set() });
       } catch (error) {
         failed(error);
       }
     }
-    drawSide();
     search();
   }
 
@@ -98,67 +214,154 @@ export function showFind(container, context) {
   // The request's `wanted`, and the pictures in the order of its indices.
   function question() {
     const pictures = [];
-    const said = wanted.map((one) => ({
-      people: one.people,
-      samples: one.samples.filter((sample) => sample.faces.length > sample.left.size).map((sample) => ({ picture: pictures.push(sample.file) - 1, leave_out: [...sample.left] })),
-    })).filter((one) => one.people.length || one.samples.length);
-    return { said, pictures };
+    const said = wanted
+      .map((one) => ({
+        people: one.people,
+        samples: one.samples
+          .filter((sample) => sample.faces.length > sample.left.size)
+          .map((sample) => ({ picture: pictures.push(sample.file) - 1, leave_out: [...sample.left] })),
+      }))
+      .filter((one) => one.people.length || one.samples.length);
+    return { said, pictures, words: context.info.text_search ? text.trim() : "" };
+  }
+
+  const days = () => ({ since: dates.since(), until: dates.until() });
+
+  function drawResults(content) {
+    results = content;
+    draw();
   }
 
   async function search() {
     const mine = ++asked;
     broken = false;
-    const { said, pictures } = question();
+    const { said, pictures, words } = question();
     grid?.close();
     grid = null;
-    if (!said.length) {
-      results.replaceChildren(state("search", "Who are you looking for?", "With one picture of somebody you get every photo of theirs. With several of the same person, more of them are found."));
+    if (!said.length && !words) {
+      drawResults(NOBODY_WANTED);
       return;
     }
-    const ask = (offset, limit, signal) => form("/api/album/search", "search", { album, wanted: said, together, show, offset, limit }, pictures, signal);
-    const room = el("div", {});
-    results.replaceChildren(room);
-    loading(room, { height: 150 });
+    const which = { wanted: said, text: words, together, show: said.length ? show : "all", ...days() };
+    const ask = (offset, limit, signal) =>
+      form("/api/album/search", "search", { album, ...which, offset, limit }, pictures, signal);
+    drawResults(loading(container.querySelector("[aria-live]"), { height: 150 }));
     try {
       const found = await ask(0, PAGE);
-      if (mine === asked) draw(found, ask, said, pictures);
+      if (mine !== asked) return;
+      drawResults(found.solo + found.group ? resultsOf(found, which, pictures) : noneOf(found, said));
+      if (found.total) showGrid(found, ask);
     } catch (error) {
-      if (mine === asked) { broken = true; results.replaceChildren(errorState(error, search)); }
+      if (mine !== asked) return;
+      broken = true;
+      drawResults(errorState(error, search));
     }
   }
 
-  function draw(found, ask, said, pictures) {
-    const missing = found.wanted.map((one, place) => (one.found ? null : place + 1)).filter(Boolean);
-    const everything = found.solo + found.group;
-    const nobody = `Nobody here is similar enough${missing.length < found.wanted.length ? ` to person ${missing.join(", ")}` : ""}. Somebody who is not in the album would be found with a chance of ${percent(found.error_rate)}.`;
-    if (!everything) {
-      results.replaceChildren(state("search", missing.length ? "Not in this album" : "No photo shows them all", missing.length ? nobody : "Each is in the album, but never together."));
-      return;
-    }
-    const chip = (key, label, count) => el("button", { type: "button", "aria-pressed": String(show === key), on: { click: () => { show = key; search(); } } }, `${label} ${count}`);
-    const room = el("div", {});
-    results.replaceChildren(
-      el("div", { class: "head" }, el("div", {}, el("h2", {}, plural(everything, "photo")), el("p", { class: "sub" }, missing.length ? nobody : "The most similar first")),
-        button("Download these", { name: "download", onclick: () => context.download({ wanted: said, together }, pictures) })),
-      el("div", { class: "chips", role: "group", "aria-label": "Which photos" }, chip("all", "All", everything), chip("solo", "Alone", found.solo), chip("group", "With others", found.group)), room);
-    if (!found.total) {
-      room.replaceChildren(el("p", { class: "sub" }, "None of these."));
-      return;
-    }
-    grid = new Grid(room, {
-      label: "Photos found", minWidth: 150, gap: 6, cellHeight: (width) => Math.round(width), load: async (offset, limit, signal) => (await ask(offset, limit, signal)).photos,
-      cell: (one, index) => photoTile(album, one.photo, () => openPhotos(album, found.total, async (place) => { const item = await grid.item(place); return item && { ...item.photo, matches: item.matches }; }, matchesOf).open(index), one.similarity.toFixed(2)),
+  function noneOf(found, said) {
+    if (!said.length)
+      return state(
+        "search",
+        "No photo can be compared yet",
+        "The server still looks at what the photos show. Try again in a while.",
+      );
+    const missing = missingOf(found);
+    return missing.length
+      ? state("search", "Not in this album", nobodyLike(found, missing))
+      : state("search", "No photo shows them all", "Each is in the album, but never in one photo.");
+  }
+
+  function resultsOf(found, which, pictures) {
+    const everybody = found.solo + found.group;
+    const missing = missingOf(found);
+    const first = found.photos.map(({ photo }) => photo.photo);
+    const { wanted: said, text: words, ...more } = which;
+    const save = words
+      ? button(`Download the first ${whole(first.length)}`, {
+          name: "download",
+          onclick: () => context.download({ photos: first }),
+        })
+      : button("Download these", {
+          name: "download",
+          onclick: () => context.download({ wanted: said, ...more }, pictures),
+        });
+    return html`<div class="head">
+        <div>
+          <h2>${plural(everybody, "photo")}</h2>
+          <p class="sub">${missing.length ? nobodyLike(found, missing) : "The most similar first"}</p>
+        </div>
+        ${save}
+      </div>
+      <div class="chips" role="group" aria-label="Which photos" ?hidden=${!said.length}>
+        ${chip("all", "All", everybody)} ${chip("solo", "Alone", found.solo)}
+        ${chip("group", "With others", found.group)}
+      </div>
+      ${found.total ? cells : html`<div><p class="sub">None of these.</p></div>`}`;
+  }
+
+  function chip(key, label, count) {
+    const choose = () => {
+      show = key;
+      search();
+    };
+    return html`<button type="button" aria-pressed=${show === key} @click=${choose}>${label} ${whole(count)}</button>`;
+  }
+
+  function showGrid(found, ask) {
+    const mine = new Grid(cells, {
+      label: "Photos found",
+      minWidth: 150,
+      gap: 6,
+      cellHeight: (width) => Math.round(width),
+      load: async (offset, limit, signal) => (await ask(offset, limit, signal)).photos,
+      cell: (one, index) => photoTile(album, one.photo, () => open(index), hundredths(one.similarity)),
     });
+    const item = async (place) => {
+      const one = await mine.item(place);
+      return one && Object.assign(one.photo, { matches: one.matches });
+    };
+    const open = (index) => openPhotos(context, index, found.total, item, matchesOf);
+    grid = mine;
     grid.show(found.total, found.photos);
   }
 
-  const matchesOf = (photo) => photo.matches.map((match) => ({
-    box: match.box, decision: "match", label: match.similarity.toFixed(2), title: `Found: similarity ${match.similarity.toFixed(2)}${match.by === "person" ? ", by the other photos of this person" : ""}`,
-    href: match.person === null ? null : `#/person/${match.person}`,
-  }));
-
-  drawSide();
   search();
   loadKnown();
-  return { close: () => grid?.close(), online: () => { loadKnown(); if (broken) search(); } };
+  return {
+    close: () => grid?.close(),
+    online: () => {
+      loadKnown();
+      if (broken) search();
+    },
+  };
 }
+
+const NO_FACE = "No face in this picture";
+
+const NOBODY_WANTED = state(
+  "search",
+  "Who are you looking for?",
+  "With one picture of somebody you get every photo of theirs. " +
+    "With several of the same person, more of them are found.",
+);
+
+const closing = (label, kind, onclick) =>
+  button("", { name: "close", kind, small: true, "aria-label": label, onclick });
+
+// The numbers of those who aren't in the album.
+const missingOf = ({ wanted }) => wanted.map((one, place) => (one.found ? null : place + 1)).filter(Boolean);
+
+const nobodyLike = ({ wanted, error_rate: rate }, missing) =>
+  `Nobody here is similar enough${missing.length < wanted.length ? ` to person ${missing.join(", ")}` : ""}. ` +
+  `The chance that somebody who isn't in the album is found by mistake: ${share(rate)}.`;
+
+const matchesOf = (photo) =>
+  photo.matches.map((match) => ({
+    box: match.box,
+    decision: "match",
+    label: hundredths(match.similarity),
+    title:
+      `Found: similarity ${hundredths(match.similarity)}` +
+      (match.by === "person" ? ", by the other photos of this person" : ""),
+    href: match.person === null ? null : `#/person/${match.person}`,
+  }));

@@ -1,49 +1,83 @@
+// @ts-check
 // Chooses a folder on the server's own disk, below the import root.
 
+import { html } from "../vendor/lit-html/lit-html.js";
 import { op } from "./api.js";
-import { button, el, errorState, freshId, icon, plural, redraw } from "./dom.js";
+import { openDialog } from "./dialogs.js";
+import { button, errorState, icon } from "./view.js";
+import { isolated, named, plural } from "./words.js";
 
 // Resolves to the folder's name relative to the root ("" is the root itself), or null if the dialog was closed.
 export function pickFolder() {
   return new Promise((resolve) => {
-    let at = "";
+    let asked = "";
+    let shown = { at: "", folders: [] };
+    let problem = null; // why `asked` can't be shown
+    let facts = "";
+    let ready = false;
     let picked = null;
-    const heading = el("h2", { id: freshId("title") }, "Import a folder of the server");
-    const where = el("nav", { class: "folder-path", "aria-label": "Folder" });
-    const list = el("div", { class: "folder-list" });
-    const facts = el("p", { role: "status" });
-    const submit = el("button", { class: "button primary", type: "submit" }, "Import this folder");
-    const form = el("form", { method: "dialog" }, heading, el("p", {}, "With everything below it. The files stay where they are; the album gets copies."), where, list, facts,
-      el("div", { class: "row" }, button("Cancel", { onclick: () => dialog.close() }), submit));
-    const dialog = el("dialog", { "aria-labelledby": heading.id }, form);
+    const { dialog, draw } = openDialog("Import a folder from the server", content, {
+      onsubmit: () => (picked = asked),
+      onclose: () => resolve(picked),
+    });
 
     async function open(folder) {
-      at = folder;
-      submit.disabled = true;
-      facts.textContent = "Looking …";
+      asked = folder;
+      ready = false;
+      facts = "Looking …";
+      draw();
       try {
         const { folders, total, pictures } = await op("album.folders", { folder });
-        if (at !== folder) return;
-        draw(folders);
-        facts.textContent = `${plural(pictures, "picture")} and ${plural(total, "folder")} in here${total > folders.length ? `; the first ${folders.length} are shown` : ""}.`;
-        submit.disabled = !pictures && !total;
+        if (asked !== folder) return;
+        shown = { at: folder, folders };
+        problem = null;
+        facts =
+          `${plural(pictures, "picture")} and ${plural(total, "folder")} in here` +
+          `${total > folders.length ? `; the first ${folders.length} are shown` : ""}.`;
+        ready = Boolean(pictures || total);
       } catch (error) {
-        facts.textContent = "";
-        list.replaceChildren(errorState(error, () => open(folder)));
+        if (asked !== folder) return;
+        problem = error;
+        facts = "";
       }
+      draw();
     }
 
-    function draw(folders) {
-      const names = at ? at.split("/") : [];
-      const step = (name, to) => button(name, { kind: "quiet", small: true, "aria-current": to === at ? "location" : undefined, onclick: () => open(to) });
-      redraw(where, step("The server's folder", ""), names.map((name, place) => step(name, names.slice(0, place + 1).join("/"))));
-      redraw(list, folders.map((name) => el("button", { type: "button", class: "folder", on: { click: () => open(at ? `${at}/${name}` : name) } }, icon("folder"), name)));
+    function content() {
+      const names = shown.at ? shown.at.split("/") : [];
+      return html`
+        <p>Includes all subfolders. The files stay where they are; the album gets copies.</p>
+        <nav class="folder-path" aria-label="Folder">
+          ${step("The server's folder", "")}
+          ${names.map((name, place) => step(name, names.slice(0, place + 1).join("/")))}
+        </nav>
+        <div class="folder-list">
+          ${problem ? errorState(problem, () => open(asked)) : shown.folders.map(folderButton)}
+        </div>
+        <p role="status">${facts}</p>
+        <div class="row">
+          ${button("Cancel", { onclick: () => dialog.close() })}
+          <button class="button primary" type="submit" ?disabled=${!ready}>Import this folder</button>
+        </div>
+      `;
     }
 
-    form.addEventListener("submit", () => { picked = at; });
-    dialog.addEventListener("close", () => { dialog.remove(); resolve(picked); });
-    document.body.append(dialog);
-    dialog.showModal();
+    function step(name, to) {
+      return button(isolated(name), {
+        kind: "quiet",
+        small: true,
+        "aria-current": to === shown.at ? "location" : undefined,
+        onclick: () => open(to),
+      });
+    }
+
+    function folderButton(name) {
+      const to = shown.at ? `${shown.at}/${name}` : name;
+      return html`<button type="button" class="folder" @click=${() => open(to)}>
+        ${icon("folder")}${named(name)}
+      </button>`;
+    }
+
     open("");
   });
 }

@@ -1,20 +1,25 @@
-// Imports a folder of the server's own disk into an album. The gateway runs the import, so the page may be closed.
+// @ts-check
+// Imports a folder from the server's own disk into an album. The gateway runs the import, so the page may be closed.
 
 import { importFolder, lastImport, op } from "./api.js";
 import { pickFolder } from "./album_folders.js";
 import { task } from "./album_work.js";
 import { pause } from "./asking.js";
-import { button, duration, plural } from "./dom.js";
 import { failed, notice, sayRefused } from "./shell.js";
+import { button } from "./view.js";
+import { duration, isolated, plural, tenths, whole } from "./words.js";
 
 const LOOK_MS = 1000;
 
 export class Imports {
   // `album()` returns its name. Callbacks: `ondraw` on news, `onallowed` if the server allows imports, `onend`.
   constructor(album, { ondraw, onallowed, onend }) {
-    Object.assign(this, { album, ondraw, onallowed, onend });
+    this.album = album;
+    this.ondraw = ondraw;
+    this.onallowed = onallowed;
+    this.onend = onend;
     this.allowed = false;
-    this.now = null;  // the gateway's state of the last import, and {first, begun} for the rate
+    this.now = null; // the gateway's state of the last import, and {first, begun} for the rate
   }
 
   // Does the server allow imports, and is one running?
@@ -52,14 +57,21 @@ export class Imports {
       if (!now.running) break;
       await pause(LOOK_MS);
       try {
-        now = await lastImport(this.album()) ?? { ...now, running: false, error: { message: "The gateway was started again." } };
+        now = (await lastImport(this.album())) ?? {
+          ...now,
+          running: false,
+          error: { message: "The gateway was restarted." },
+        };
       } catch (error) {
-        if (!["offline", "gateway"].includes(error.code)) now = { ...now, running: false, error };  // otherwise retried
+        if (!["offline", "gateway"].includes(error.code)) now = { ...now, running: false, error }; // otherwise retried
       }
     }
     if (now.result) {
       const { added, duplicates, skipped, skipped_total: total, left_out: service } = now.result;
-      notice(`${plural(added, "photo")} imported${duplicates ? `, ${duplicates} there already` : ""}${service ? `, ${service} service files and folders left out` : ""}.`);
+      notice(
+        `${plural(added, "photo")} imported${duplicates ? `, ${whole(duplicates)} already there` : ""}` +
+          `${service ? `, ${plural(service, "service file or folder", "service files and folders")} left out` : ""}.`,
+      );
       sayRefused(skipped, total);
     }
     this.onend();
@@ -72,11 +84,29 @@ export class Imports {
     const share = done / Math.max(1, total);
     if (running) {
       const rate = (done - first) / ((performance.now() - begun) / 1000);
-      return task(`Importing ${folder || "the folder"} from the server`, share, total ? `${done} of ${plural(total, "file")} · ${rate.toFixed(1)} a second · ${duration((total - done) / rate)}` : "waiting",
-        "The server does this: you can close the page.");
+      return task(
+        `Importing ${isolated(folder) || "the folder"} from the server`,
+        share,
+        total
+          ? `${whole(done)} of ${plural(total, "file")} · ${tenths(rate)} a second · ${duration((total - done) / rate)}`
+          : "waiting",
+        "The server does the work: you can close the page.",
+      );
     }
     if (!error) return null;
-    return task("The import stopped", share, "", `${folder}: ${error.message} What was added is kept.`,
-      button("Go on", { kind: "primary", small: true, onclick: () => this.begin(folder) }), button("Leave it", { small: true, onclick: () => { this.now = null; this.ondraw(); } }));
+    return task(
+      "The import stopped",
+      share,
+      "",
+      `${isolated(folder)}: ${error.message} What was added is kept.`,
+      button("Continue", { kind: "primary", small: true, onclick: () => this.begin(folder) }),
+      button("Leave it", {
+        small: true,
+        onclick: () => {
+          this.now = null;
+          this.ondraw();
+        },
+      }),
+    );
   }
 }

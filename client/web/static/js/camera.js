@@ -1,9 +1,10 @@
+// @ts-check
 // The camera: sends frames over a websocket as fast as the connection allows; answers carry the frame's number.
 
-const FRAME_MS = 70;          // at most 14 frames a second
-const LONGEST_SIDE = 960;     // pixels: enough for faces across a room
+const FRAME_MS = 70; // at most 14 frames a second
+const LONGEST_SIDE = 960; // pixels: enough for faces across a room
 const MOST_BUFFERED = 400000; // unsent bytes: two frames; more would only be late
-const KEPT = 200;             // frames kept, as JPEGs, until their answer comes: 14 s of a slow server
+const KEPT = 200; // frames kept, as JPEGs, until their answer comes: 14 s of a slow server
 
 export class Camera {
   // `onanswer(message, blob, bitmap)`: called with the answer's frame; `onend(reason)`.
@@ -18,11 +19,20 @@ export class Camera {
   }
 
   async start() {
-    if (!navigator.mediaDevices) throw new Error("Browsers give the camera only to pages on this machine (localhost) or over TLS: see web_app.py --help.");
+    if (!navigator.mediaDevices)
+      throw new Error(
+        "Browsers give the camera only to pages on this machine (localhost) or over TLS: see web_app.py --help.",
+      );
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, height: { ideal: 720 }, facingMode: "user" } });
+      this.stream = await navigator.mediaDevices.getUserMedia({
+        video: { width: { ideal: 1280 }, height: { ideal: 720 }, facingMode: "user" },
+      });
     } catch (error) {
-      throw new Error(error.name === "NotFoundError" ? "There is no camera here." : "The camera was not allowed. Allow it beside the page's address, and try again.");
+      throw new Error(
+        error.name === "NotFoundError"
+          ? "There is no camera here."
+          : "Camera access was denied. Allow it next to the page's address, and try again.",
+      );
     }
     this.video.srcObject = this.stream;
     await this.video.play();
@@ -30,28 +40,38 @@ export class Camera {
     this.socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/live`);
     this.socket.binaryType = "arraybuffer";
     this.socket.addEventListener("message", (event) => this.take(JSON.parse(event.data)));
-    this.socket.addEventListener("close", () => this.stop("The connection to the page's gateway is gone."));
+    this.socket.addEventListener("close", () => this.stop("The connection to the page's gateway was lost."));
     this.timer = setInterval(() => this.send(), FRAME_MS);
   }
 
   send() {
-    if (this.encoding || this.socket.readyState !== WebSocket.OPEN || this.socket.bufferedAmount > MOST_BUFFERED || !this.video.videoWidth) return;
+    if (
+      this.encoding ||
+      this.socket.readyState !== WebSocket.OPEN ||
+      this.socket.bufferedAmount > MOST_BUFFERED ||
+      !this.video.videoWidth
+    )
+      return;
     const scale = Math.min(1, LONGEST_SIDE / Math.max(this.video.videoWidth, this.video.videoHeight));
     const canvas = document.createElement("canvas");
     canvas.width = Math.round(this.video.videoWidth * scale);
     canvas.height = Math.round(this.video.videoHeight * scale);
     canvas.getContext("2d").drawImage(this.video, 0, 0, canvas.width, canvas.height);
     this.encoding = true;
-    canvas.toBlob(async (blob) => {
-      this.encoding = false;
-      if (!blob || this.socket.readyState !== WebSocket.OPEN) return;
-      const number = ++this.number;
-      const header = new DataView(new ArrayBuffer(4));
-      header.setUint32(0, number);
-      this.frames.set(number, blob);
-      if (this.frames.size > KEPT) this.frames.delete(this.frames.keys().next().value);
-      this.socket.send(await new Blob([header, blob]).arrayBuffer());
-    }, "image/jpeg", 0.85);
+    canvas.toBlob(
+      async (blob) => {
+        this.encoding = false;
+        if (!blob || this.socket.readyState !== WebSocket.OPEN) return;
+        const number = ++this.number;
+        const header = new DataView(new ArrayBuffer(4));
+        header.setUint32(0, number);
+        this.frames.set(number, blob);
+        if (this.frames.size > KEPT) this.frames.delete(this.frames.keys().next().value);
+        this.socket.send(await new Blob([header, blob]).arrayBuffer());
+      },
+      "image/jpeg",
+      0.85,
+    );
   }
 
   async take(message) {

@@ -1,13 +1,19 @@
-// Dropped or chosen files, including folders' contents. `items`: {file, name} of every photo and ZIP; `others`: names
-// of files that are neither; `service`: counts of files and folders left by systems (protocol/clutter.py).
+// @ts-check
+// Dropped or chosen files, including folders' contents. `items`: {file, name, sidecars: the XMP files beside it, if
+// names are taken from metadata} of every photo, video and ZIP; `others`: names
+// of files that are none of these; `service`: counts of files and folders left by systems (protocol/clutter.py).
 
-import { isClutter, isPicture } from "./formats.js";
+import { wantsMetadata } from "./batches.js";
+import { isClutter, isKept } from "./formats.js";
+
+const LARGEST_SIDECAR = 2 * 1024 * 1024; // bytes: protocol/albums/adding.py
+const newFound = () => ({ items: [], others: [], service: 0, sidecars: new Map() });
 
 export const isZip = (file) => /\.zip$/i.test(file.name) || file.type === "application/zip";
 
 export async function chosen(files) {
-  const found = { items: [], others: [], service: 0 };
-  const passed = new Set();  // for a chosen folder, browsers list every file, including those in service folders
+  const found = newFound();
+  const passed = new Set(); // for a chosen folder, browsers list every file, including those in service folders
   for (const file of [...files]) {
     const name = file.webkitRelativePath || file.name;
     const parts = name.split("/");
@@ -16,31 +22,60 @@ export async function chosen(files) {
     else passed.add(parts.slice(0, place + 1).join("/"));
   }
   found.service = passed.size;
-  return found;
+  return withSidecars(withoutFilms(found));
 }
 
 export async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return chosen(transfer.files);
-  const found = { items: [], others: [], service: 0 };
+  const found = newFound();
   for (const entry of entries) await walk(entry, found);
-  return found;
+  return withSidecars(withoutFilms(found));
+}
+
+// Without the films of Live Photos, .mov beside a picture of that name, which count as their stills
+// (protocol/formats.py).
+function withoutFilms(found) {
+  const stem = (name) => name.replace(/\.[^./]+$/, "").toLowerCase();
+  const stills = new Set(
+    found.items.filter(({ name }) => /\.(heic|heif|jpe?g)$/i.test(name)).map(({ name }) => stem(name)),
+  );
+  return { ...found, items: found.items.filter(({ name }) => !/\.mov$/i.test(name) || !stills.has(stem(name))) };
+}
+
+function withSidecars({ sidecars, ...found }) {
+  const beside = (name) =>
+    [...new Set([name, name.replace(/\.[^./]+$/, "")])]
+      .map((stem) => sidecars.get(`${stem}.xmp`.toLowerCase()))
+      .filter(Boolean);
+  return sidecars.size
+    ? { ...found, items: found.items.map((item) => ({ ...item, sidecars: beside(item.name) })) }
+    : found;
 }
 
 async function sort(file, name, found) {
-  if (isZip(file) || await isPicture(file)) found.items.push({ file, name });
+  if (wantsMetadata() && /\.xmp$/i.test(name)) {
+    if (file.size <= LARGEST_SIDECAR) found.sidecars.set(name.toLowerCase(), file);
+    return;
+  }
+  if (isZip(file) || (await isKept(file))) found.items.push({ file, name });
   else found.others.push(name);
 }
 
 async function walk(entry, found) {
   if (entry.isFile) {
-    const file = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
+    const file = await new Promise((resolve, reject) => {
+      entry.file(resolve, reject);
+    });
     await sort(file, entry.fullPath.replace(/^\//, ""), found);
     return;
   }
   const reader = entry.createReader();
-  for (;;) {  // a reader returns a hundred entries at a time
-    const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
+  for (;;) {
+    // a reader returns a hundred entries at a time
+    const some = await new Promise((resolve, reject) => {
+      reader.readEntries(resolve, reject);
+    });
     if (!some.length) return;
     for (const one of some) {
       if (isClutter(one.name)) found.service += 1;

@@ -1,14 +1,15 @@
+// @ts-check
 // Faces: boxes on a picture, and cards next to it.
 
-import { button, el, icon, meter, percent, reasonList } from "./dom.js";
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { address } from "./api.js";
+import { button, icon, meter, reasonList } from "./view.js";
+import { hundredths, isolated, named, share } from "./words.js";
 
 const SIGN = { match: "check", ambiguous: "question", unknown: "question" };
+const CROP = 120; // pixels
 
 export const who = (face) => face.name ?? (face.decision === "ambiguous" ? "ambiguous" : "unknown");
-
-export function badge(face) {
-  return el("span", { class: "badge" }, icon(SIGN[face.decision]), face.decision);
-}
 
 // The largest size in CSS pixels at which a picture fits the available space; at most `most` times its own size.
 export function fit(width, height, roomWidth, roomHeight, most = 3) {
@@ -16,108 +17,196 @@ export function fit(width, height, roomWidth, roomHeight, most = 3) {
   return { width: width * scale, height: height * scale };
 }
 
-// Buttons over a picture of `size`; each face has `box`, and `label`, `decision`, `title` as returned by `describe`.
-export function boxes(faces, size, describe, onpick) {
-  return faces.map((face, index) => {
+// Buttons over a picture of `size`. `describe(face, index)` says of each face, which has a `box`: `label`, `decision`,
+// `title`, and whether it is `pressed`, `drawn` by hand, left `out` of a search, `hidden`. `onpick(index)`;
+// `onpoint(index, whether)`.
+export const marks = (faces, size, describe, onpick, onpoint = (_index, _whether) => {}) =>
+  faces.map((face, index) => {
     const [x, y, width, height] = face.box;
-    const { label, decision, title } = describe(face, index);
+    const { label, decision, title, ...more } = describe(face, index);
     const centre = (x + width / 2) / size.width;
     const side = centre < 0.16 ? "label-left" : centre > 0.84 ? "label-right" : "";
     const low = (y + height) / size.height > 0.9 ? "label-above" : "";
-    return el("button", {
-      type: "button", class: `box ${low} ${side}`, "aria-pressed": "false", "aria-label": title, data: { decision, face: index },
-      style: { left: `${100 * x / size.width}%`, top: `${100 * y / size.height}%`, width: `${100 * width / size.width}%`, height: `${100 * height / size.height}%` },
-      on: { click: (event) => { event.stopPropagation(); onpick?.(index); } },
-    }, label ? el("span", { class: "box-label" }, label) : null);
+    const pick = (event) => {
+      event.stopPropagation();
+      onpick?.(index);
+    };
+    return html`<button
+      type="button"
+      class=${`box ${low} ${side} ${more.out ? "out" : ""}`}
+      aria-pressed=${Boolean(more.pressed)}
+      aria-label=${title}
+      data-decision=${decision}
+      data-face=${index}
+      ?data-drawn=${more.drawn}
+      ?hidden=${more.hidden}
+      .style=${placed(face.box, size)}
+      @click=${pick}
+      @pointerenter=${() => onpoint(index, true)}
+      @pointerleave=${() => onpoint(index, false)}
+      @focus=${({ target }) => target.matches(":focus-visible") && onpoint(index, true)}
+      @blur=${() => onpoint(index, false)}
+    >
+      ${label ? html`<span class="box-label">${named(label)}</span>` : nothing}
+    </button>`;
   });
-}
+
+// Where a box is on a picture of `size`, as CSS.
+/** @param {number[]} box @param {{ width: number, height: number }} size */
+export const placed = ([x, y, width, height], size) =>
+  `left: ${(100 * x) / size.width}%; top: ${(100 * y) / size.height}%; ` +
+  `width: ${(100 * width) / size.width}%; height: ${(100 * height) / size.height}%`;
 
 export function boxTitle(face) {
-  const similarity = face.similarity === null ? "nobody is enrolled" : `similarity ${face.similarity.toFixed(2)}`;
-  return `${who(face)}, ${face.decision}, ${similarity}${face.emotion ? `, ${feeling(face.emotion)}` : ""}`;
+  const similarity = face.similarity === null ? "nobody is enrolled" : `similarity ${hundredths(face.similarity)}`;
+  return `${isolated(who(face))}, ${face.decision}, ${similarity}${face.emotion ? `, ${feeling(face.emotion)}` : ""}`;
 }
 
-export const feeling = (emotion) => `${emotion.label}${emotion.certain ? "" : "?"}`;
+const feeling = (emotion) => `${emotion.label}${emotion.certain ? "" : "?"}`;
+
+const crops = new WeakMap(); // canvases, by their faces
 
 // The face cropped from an image or a canvas, with some margin.
-export function crop(source, size, box) {
-  const [x, y, width, height] = box;
+function crop(face, source, size) {
+  if (crops.has(face)) return crops.get(face);
+  const [x, y, width, height] = face.box;
   const side = Math.max(width, height) * 1.35;
-  const canvas = el("canvas", { width: 120, height: 120 });
+  const canvas = Object.assign(document.createElement("canvas"), { width: CROP, height: CROP });
   const scaleX = (source.naturalWidth ?? source.width) / size.width;
   const scaleY = (source.naturalHeight ?? source.height) / size.height;
   const left = (x + width / 2 - side / 2) * scaleX;
   const top = (y + height / 2 - side / 2) * scaleY;
-  canvas.getContext("2d").drawImage(source, left, top, side * scaleX, side * scaleY, 0, 0, 120, 120);
+  canvas.getContext("2d").drawImage(source, left, top, side * scaleX, side * scaleY, 0, 0, CROP, CROP);
+  crops.set(face, canvas);
   return canvas;
 }
 
-export function hoverCard(face) {
-  if (!face.candidates.length) return null;
-  return el("div", { class: "hover-card" }, el("h3", {}, "Most similar"),
-    el("ol", {}, face.candidates.map((one) => el("li", {}, el("span", {}, one.name), el("span", {}, one.similarity.toFixed(2))))));
-}
+// By what candidates are ranked: the similarity on the first one's scale. (Servers of before say only the similarity.)
+const likeness = (one) => one.comparable ?? one.similarity;
+
+export const hoverCard = (face, style) =>
+  html`<div class="hover-card" .style=${style}>
+    <h3>Most similar</h3>
+    <ol>
+      ${face.candidates.map(
+        (one) => html`<li><span>${named(one.name)}</span><span>${hundredths(likeness(one))}</span></li>`,
+      )}
+    </ol>
+  </div>`;
 
 // A card; `source` shows the picture. `onenrol(name, accept)` enrols the face; it resolves to null on success, else to
-// {reasons, accept: reasons that can be accepted, or null}.
-export function faceCard(face, { source, size, selected, onselect, onenrol }) {
-  const crop_ = source ? el("span", { class: "face-crop" }, crop(source, size, face.box)) : el("span", { class: "face-crop" });
-  const facts = face.similarity === null ? ["nobody is enrolled yet"]
-    : [`${face.similarity.toFixed(2)} similar`, el("span", { class: "wide" }, `, ${face.threshold.toFixed(2)} needed`)];
-  const top = el("button", { type: "button", class: "face-top", "aria-expanded": String(selected), on: { click: onselect } },
-    crop_,
-    el("span", {},
-      el("span", { class: "face-name" }, el("strong", {}, face.name ?? (face.decision === "ambiguous" ? "Not sure who" : "Nobody known")), badge(face)),
-      el("span", { class: "face-line" }, el("span", {}, ...facts), face.emotion ? el("span", {}, `${feeling(face.emotion)} ${percent(face.emotion.confidence)}`) : null),
-      face.similarity === null ? null : meter(face.similarity, { tick: face.threshold })));
-  const card = el("article", { class: "card face", data: { decision: face.decision } }, top);
-  if (selected) {
-    card.dataset.selected = "";
-    card.append(details(face, onenrol));
-  }
-  return card;
-}
+// {reasons, accept: reasons that can be accepted, or null}. `draw` draws the cards again.
+export const faceCard = (face, { source, size, selected, onselect, onenrol, draw }) =>
+  html`<article class="card face" data-decision=${face.decision} ?data-selected=${selected}>
+    <button type="button" class="face-top" aria-expanded=${selected} @click=${onselect}>
+      <span class="face-crop">${source ? crop(face, source, size) : nothing}</span>
+      <span>
+        <span class="face-name">
+          <strong
+            >${face.name ? named(face.name) : face.decision === "ambiguous" ? "Not sure who" : "Nobody known"}</strong
+          >
+          <span class="badge">${icon(SIGN[face.decision])}${face.decision}</span>
+        </span>
+        <span class="face-line">
+          <span>${facts(face)}</span>
+          ${face.emotion ? html`<span>${feeling(face.emotion)} ${share(face.emotion.confidence)}</span>` : nothing}
+        </span>
+        ${face.similarity === null ? nothing : meter(face.similarity, { tick: face.threshold })}
+      </span>
+    </button>
+    ${
+      selected
+        ? html`<div class="face-more">
+            ${face.candidates.length ? candidates(face) : nothing} ${face.emotion ? emotions(face.emotion) : nothing}
+            ${onenrol ? enrolForm(face, onenrol, draw) : nothing}
+          </div>`
+        : nothing
+    }
+  </article>`;
 
-function details(face, onenrol) {
-  const parts = [];
-  if (face.candidates.length) {
-    parts.push(el("div", {}, el("h3", {}, "Most similar people"), el("ol", { class: "candidates" }, face.candidates.map((one) =>
-      el("li", {}, el("a", { href: `/person?name=${encodeURIComponent(one.name)}` }, one.name), meter(one.similarity, { tick: face.threshold, tone: one.similarity < face.threshold ? "var(--line-strong)" : undefined }),
-        el("span", { class: "number" }, one.similarity.toFixed(2)))))));
-  }
-  if (face.emotion) parts.push(emotions(face.emotion));
-  if (onenrol) parts.push(enrolForm(face, onenrol));
-  return el("div", { class: "face-more" }, parts);
-}
+const facts = ({ similarity, threshold }) =>
+  similarity === null
+    ? "nobody is enrolled yet"
+    : html`${hundredths(similarity)} similar<span class="wide">, ${hundredths(threshold)} needed</span>`;
 
-function emotions(emotion) {
-  const scores = Object.entries(emotion.scores).sort(([, a], [, b]) => b - a);
-  return el("div", {}, el("h3", {}, emotion.certain ? "Emotion" : "Emotion (not sure)"),
-    el("ol", { class: "emotions" }, scores.map(([label, share], place) =>
-      el("li", { data: place === 0 ? { first: "" } : {} }, el("span", {}, label), meter(share), el("span", { class: "number" }, percent(share))))));
-}
+const candidates = (face) =>
+  html`<div>
+    <h3>Most similar people</h3>
+    <ol class="candidates">
+      ${face.candidates.map((one) => {
+        const tone = likeness(one) < face.threshold ? "var(--line-strong)" : undefined;
+        return html`<li>
+          <a href=${address("/person", { name: one.name })}>${named(one.name)}</a>
+          ${meter(likeness(one), { tick: face.threshold, tone })}
+          <span class="number">${hundredths(likeness(one))}</span>
+        </li>`;
+      })}
+    </ol>
+  </div>`;
 
-function enrolForm(face, onenrol) {
-  const input = el("input", { name: "name", required: true, maxlength: 200, autocomplete: "off", list: "known-people", placeholder: "Name" });
-  const form = el("form", { class: "enrol" }, el("label", { class: "field" }, el("span", {}, face.decision === "match" ? "Enrol this face, too, as" : "Enrol this face as"), input),
-    el("button", { class: "button primary", type: "submit" }, "Enrol"));
-  const why = el("div", { role: "alert" });
-  form.append(why);
-  if (face.decision === "match") input.value = face.name;
-  const submit = form.querySelector(".button");
+const emotions = ({ certain, scores }) =>
+  html`<div>
+    <h3>${certain ? "Emotion" : "Emotion (not sure)"}</h3>
+    <ol class="emotions">
+      ${Object.entries(scores)
+        .sort(([, a], [, b]) => b - a)
+        .map(
+          ([label, score], place) =>
+            html`<li ?data-first=${place === 0}>
+              <span>${label}</span>${meter(score)}<span class="number">${share(score)}</span>
+            </li>`,
+        )}
+    </ol>
+  </div>`;
+
+const enrolling = new WeakMap(); // by faces: {name, busy, refused, accepted: reasons}
+
+function enrolForm(face, onenrol, draw) {
+  const known = face.decision === "match" ? face.name : "";
+  const { name = known, busy = false, refused = null, accepted = [] } = enrolling.get(face) ?? {};
+  const now = (state) => {
+    enrolling.set(face, { ...enrolling.get(face), ...state });
+    draw();
+  };
   const enrol = async (accept) => {
-    submit.disabled = true;
-    why.replaceChildren();
+    let answer = null;
+    now({ busy: true, refused: null });
     try {
-      const refused = await onenrol(input.value.trim(), accept);
-      if (!refused) return;
-      why.append(el("p", { class: "problem" }, "Not enrolled"), reasonList(refused.reasons));
-      if (refused.accept) why.append(button("Enrol anyway", { small: true, onclick: () => enrol([...accept, ...refused.accept]) }));
+      answer = await onenrol(name.trim(), accept);
     } finally {
-      submit.disabled = false;
+      now({ busy: false, refused: answer, accepted: accept });
     }
   };
-  form.addEventListener("submit", (event) => { event.preventDefault(); enrol([]); });
-  input.addEventListener("input", () => why.replaceChildren());  // the reasons were about another name
-  return form;
+  const submitted = (event) => {
+    event.preventDefault();
+    enrol([]);
+  };
+  const again = () => enrol([...accepted, ...refused.accept]);
+  return html`<form class="enrol" @submit=${submitted}>
+    <label class="field">
+      <span>${face.decision === "match" ? "Also enrol this face as" : "Enrol this face as"}</span>
+      <input
+        name="name"
+        required
+        maxlength="200"
+        dir="auto"
+        autocomplete="off"
+        list="known-people"
+        placeholder="Name"
+        value=${known}
+        .value=${name}
+        @input=${({ target }) => now({ name: target.value, refused: null })}
+      />
+    </label>
+    <button class="button primary" type="submit" ?disabled=${busy}>Enrol</button>
+    <div role="alert">
+      ${
+        refused
+          ? html`<p class="problem">Not enrolled</p>
+              ${reasonList(refused.reasons)}
+              ${refused.accept ? button("Enrol anyway", { small: true, onclick: again }) : nothing}`
+          : nothing
+      }
+    </div>
+  </form>`;
 }

@@ -1,42 +1,164 @@
+// @ts-check
 // A full-screen photo with arrows, zoom and boxes. Not a library, because boxes must stay on the faces while zooming.
 
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { connection } from "./api.js";
-import { button, el, plural } from "./dom.js";
-import { boxes, fit } from "./faces.js";
+import { fit, marks } from "./faces.js";
+import { button, element, icon, render } from "./view.js";
+import { named, plural, whole } from "./words.js";
 
 const MOST_ZOOM = 8;
+/** @type {Promise<unknown>} */
+let goingBack = Promise.resolve(); // until the address of a photo that was closed is gone
 
 export class Lightbox {
-  // `total` photos; `item(index)` resolves to {name, full, width, height, facts}; `faces(item)` resolves to [{box, label, title, decision, href}]
-  constructor({ total, item, faces, save }) {
-    Object.assign(this, { total, item, faces, save, showBoxes: true });
-    this.title = el("p", {});
-    this.boxButton = button("", { name: "box", kind: "on-dark", "aria-pressed": "true", "aria-label": "Show the faces", onclick: () => this.toggleBoxes() });
-    this.saveLink = el("a", { class: "button on-dark square", "aria-label": "Save this photo", download: "" });
-    this.saveLink.append(button("", { name: "download" }).firstChild);
-    this.view = el("div", { class: "lightbox-view" });
-    this.dialog = el("dialog", { class: "lightbox", "aria-label": "Photo" },
-      el("div", { class: "lightbox-bar" }, this.title,
-        button("", { name: "minus", kind: "on-dark", "aria-label": "Zoom out", onclick: () => this.zoomBy(1 / 1.5) }),
-        button("", { name: "plus", kind: "on-dark", "aria-label": "Zoom in", onclick: () => this.zoomBy(1.5) }),
-        this.boxButton, this.saveLink,
-        button("", { name: "close", kind: "on-dark", "aria-label": "Close", onclick: () => this.dialog.close() })),
-      this.view);
-    this.previous = button("", { name: "left", kind: "on-dark lightbox-step previous", "aria-label": "Previous photo", onclick: () => this.step(-1) });
-    this.next = button("", { name: "right", kind: "on-dark lightbox-step next", "aria-label": "Next photo", onclick: () => this.step(1) });
-    this.view.append(this.previous, this.next);
+  // `total` photos; `item(index)` resolves to {name, full, width, height, facts}; `faces(item)` resolves to [{box,
+  // label, title, decision, href}], in a video also {times: text, elsewhere: not in the frame shown}; `hash(item)` is
+  // the photo's address, `away` that of the view behind it; `tools`: [{button, panel, keys: {key: action}, show(item,
+  // lightbox), close()}], of which all but the button and `show` may be left out; `drawing(this)` lets faces be drawn
+  // (drawing.js)
+  constructor({ total, item, faces, save, hash, away, tools = [], drawing = null }) {
+    this.total = total;
+    this.item = item;
+    this.facesOf = faces;
+    this.save = save;
+    this.hash = hash;
+    this.away = away;
+    this.tools = tools;
+    this.current = null; // the photo that is shown, of number `place`; `index` is the one that was asked for
+    this.index = this.place = 0;
+    this.faces = [];
+    this.broken = false; // the browser can't show it
+    this.problem = null; // why there is no photo
+    this.showBoxes = true;
+    this.linked = this.pushed = this.left = false;
+    this.zoom = 1;
+    this.x = this.y = 0;
+    this.dialog = element(html`<dialog class="lightbox" aria-label="Photo"></dialog>`);
+    this.drawing = drawing?.(this);
+    this.picture = null;
+    this.draw();
+    this.view = this.dialog.querySelector(".lightbox-view");
     this.dialog.addEventListener("keydown", (event) => this.key(event));
-    this.dialog.addEventListener("close", () => this.dialog.remove());
-    this.resize = () => this.layOut();
-    addEventListener("resize", this.resize);
-    this.dialog.addEventListener("close", () => removeEventListener("resize", this.resize));
+    this.resizes = new ResizeObserver(() => this.layOut()); // of the view: a window's event may come before its layout
+    this.resizes.observe(this.view);
+    this.back = () => this.leave();
+    addEventListener("popstate", this.back);
+    this.dialog.addEventListener("close", () => this.closed());
     this.listenToPointers();
+  }
+
+  draw() {
+    const timed = this.faces.filter(({ times }) => times);
+    render(
+      html`<div class="lightbox-bar">
+          <p>${this.title()}</p>
+          <div class="lightbox-tools">${this.tools.map((tool) => tool.button)}</div>
+          ${dark("minus", "Zoom out", () => this.zoomBy(1 / 1.5))} ${dark("plus", "Zoom in", () => this.zoomBy(1.5))}
+          ${dark("box", "Show the faces", () => this.toggleBoxes(), { "aria-pressed": this.showBoxes })}
+          ${this.drawing?.button()}
+          <a
+            class="button on-dark square"
+            aria-label="Save this photo"
+            download
+            href=${this.current ? this.save(this.current) : nothing}
+            >${icon("download")}</a
+          >
+          ${dark("close", "Close", () => this.dialog.close())}
+        </div>
+        <ul class="lightbox-times" aria-label="Who is in this video, and when" ?hidden=${!timed.length}>
+          ${timed.map(
+            ({ title, href, times }) =>
+              html`<li>${button(title, { kind: "on-dark", small: true, onclick: () => this.go(href) })} ${times}</li>`,
+          )}
+        </ul>
+        <div class="lightbox-panels">${this.tools.map((tool) => tool.panel)}</div>
+        <div class="lightbox-view">
+          ${this.problem ? this.failure() : nothing}
+          ${repeat(
+            this.current ? [this.current] : [],
+            (item) => item,
+            (item) => this.photo(item),
+          )}
+          ${this.stepper("previous", "left", -1, 0)} ${this.stepper("next", "right", 1, this.total - 1)}
+        </div>
+        ${this.drawing?.panel()}`,
+      this.dialog,
+    );
+  }
+
+  title() {
+    const { current: item, problem, total } = this;
+    if (problem) return `Photo ${whole(this.index + 1)} of ${plural(total, "photo")}`;
+    if (!item) return "Loading …";
+    const facts = `${whole(this.place + 1)} of ${plural(total, "photo")}${item.facts ? ` · ${item.facts}` : ""}`;
+    return html`${named(item.name)}<span>${facts}</span>`;
+  }
+
+  // Not `disabled` at the end: a disabled button loses the focus, and then no key events arrive
+  stepper(side, sign, by, end) {
+    return dark(sign, `${side === "next" ? "Next" : "Previous"} photo`, () => this.step(by), {
+      kind: `on-dark lightbox-step ${side}`,
+      "aria-disabled": this.index === end,
+    });
+  }
+
+  photo(item) {
+    const here = this.faces.filter(({ elsewhere }) => !elsewhere);
+    const describe = (face) => ({ ...face, hidden: !this.showBoxes });
+    return html`<div class="lightbox-picture" data-drawing=${this.drawing?.mode() ?? nothing}>
+      ${
+        this.broken
+          ? html`<p class="lightbox-problem">This photo can't be shown; it can be saved.</p>`
+          : html`<img src=${item.full} alt=${item.name} draggable="false" @error=${() => this.unseen(item)} />`
+      }
+      ${marks(here, item, describe, (place) => this.pick(here[place]))} ${this.drawing?.area()}
+    </div>`;
+  }
+
+  failure() {
+    return html`<div class="lightbox-problem">
+      <p>${this.problem.message}</p>
+      ${button("Try again", { kind: "on-dark", onclick: () => this.show(this.index) })}
+    </div>`;
   }
 
   open(index) {
     document.body.append(this.dialog);
     this.dialog.showModal();
-    this.show(index);
+    goingBack.then(() => this.show(index));
+  }
+
+  // Closes it where the address is another one already.
+  leave() {
+    this.left = true;
+    this.dialog.close();
+  }
+
+  closed() {
+    this.dialog.remove();
+    this.resizes.disconnect();
+    this.tools.forEach((tool) => tool.close?.());
+    removeEventListener("popstate", this.back);
+    if (this.left || !this.linked) return;
+    if (this.pushed) {
+      goingBack = new Promise((done) => {
+        addEventListener("popstate", done, { once: true });
+      });
+      history.back();
+    } else history.replaceState(null, "", this.away);
+  }
+
+  // Gives the page the photo's address, so that Back closes it and a reload shows it again.
+  link(item) {
+    const hash = this.hash(item);
+    if (this.linked) history.replaceState(null, "", hash);
+    else if (location.hash !== hash) {
+      history.pushState(null, "", hash);
+      this.pushed = true;
+    }
+    this.linked = true;
   }
 
   step(by) {
@@ -46,56 +168,67 @@ export class Lightbox {
 
   async show(index) {
     this.index = index;
-    // Not `disabled`: a disabled button loses the focus, and then no key events arrive
-    this.previous.setAttribute("aria-disabled", String(index === 0));
-    this.next.setAttribute("aria-disabled", String(index === this.total - 1));
-    if (!this.current) this.title.replaceChildren("Loading …");
+    if (this.problem) this.put(null);
+    else this.draw();
     let item;
     try {
       item = await this.item(index);
     } catch (error) {
-      if (this.index === index) this.fail(index, error);
+      if (this.index === index) this.put(null, error);
       return;
     }
     if (this.index !== index || !item) return;
-    this.current = item;
-    this.title.replaceChildren(item.name, el("span", {}, `${index + 1} of ${plural(this.total, "photo")}${item.facts ? ` · ${item.facts}` : ""}`));
-    this.saveLink.href = this.save(item);
-    this.picture = el("div", { class: "lightbox-picture" });
-    const image = el("img", { src: item.full, alt: item.name, draggable: "false" });
-    image.addEventListener("error", () => {
-      if (this.index !== index) return;
-      if (connection() === "online") this.picture.replaceChildren(el("p", { class: "lightbox-problem" }, "This photo can't be shown; it can be saved."));
-      else this.fail(index, new Error("The server can't be reached."));
-    });
-    this.picture.append(image);
-    this.put(this.picture);
+    this.link(item);
+    this.tools.forEach((tool) => tool.show(item, this));
     this.zoom = 1;
     this.x = this.y = 0;
-    this.layOut();
+    this.place = index;
+    this.put(item);
+    await this.showFaces();
+  }
+
+  // Puts the boxes of the photo's faces on it, as they are now.
+  async showFaces() {
+    const item = this.current;
     try {
-      const faces = await this.faces(item);
-      if (this.index !== index) return;
-      this.picture.append(...boxes(faces, item, (face) => face, (place) => { if (faces[place].href) { this.dialog.close(); location.assign(faces[place].href); } }));
-      this.applyBoxes();
+      const faces = await this.facesOf(item);
+      if (this.current !== item) return;
+      this.faces = faces;
+      this.draw();
+      this.layOut();
     } catch {
       // the photo is shown; the boxes follow when the server is back
     }
   }
 
-  fail(index, error) {
-    this.current = null;
-    this.title.replaceChildren(`Photo ${index + 1} of ${plural(this.total, "photo")}`);
-    this.put(el("div", { class: "lightbox-problem" }, el("p", {}, error.message), button("Try again", { kind: "on-dark", onclick: () => this.show(index) })));
+  unseen(item) {
+    if (this.current !== item || this.index !== this.place) return;
+    if (connection() !== "online") this.put(null, new Error("The server can't be reached."));
+    else {
+      this.broken = true;
+      this.draw();
+    }
   }
 
-  // Replaces the content but keeps the buttons, as one of them may have the focus.
-  put(element) {
-    const focused = this.onView?.contains(document.activeElement);
-    this.onView?.remove();
-    this.onView = element;
-    this.view.prepend(element);
-    if (focused) this.next.focus();
+  pick(face) {
+    if (!this.drawing?.takes(face)) this.go(face.href);
+  }
+
+  go(href) {
+    if (!href) return;
+    this.leave();
+    location.assign(href);
+  }
+
+  // Shows a photo, or why there is none. If what goes had the focus, a button beside it has it then.
+  put(item, problem = null) {
+    this.drawing?.shown(item);
+    const focused = this.view.querySelector(":scope > div")?.contains(document.activeElement);
+    Object.assign(this, { current: item, problem, faces: [], broken: false });
+    this.draw();
+    this.picture = this.view.querySelector(".lightbox-picture");
+    if (focused) this.view.querySelector(".next").focus();
+    this.layOut();
   }
 
   layOut() {
@@ -103,10 +236,10 @@ export class Lightbox {
     const room = this.view.getBoundingClientRect();
     const fitted = fit(this.current.width || 1600, this.current.height || 1200, room.width, room.height, 2);
     Object.assign(this.picture.style, { width: `${fitted.width}px`, height: `${fitted.height}px` });
-    this.place();
+    this.move();
   }
 
-  place() {
+  move() {
     const room = this.view.getBoundingClientRect();
     const limit = (size, space) => Math.max(0, (size * this.zoom - space) / 2);
     const [maxX, maxY] = [limit(this.picture.offsetWidth, room.width), limit(this.picture.offsetHeight, room.height)];
@@ -127,23 +260,28 @@ export class Lightbox {
     this.x = atX - (atX - this.x) * change;
     this.y = atY - (atY - this.y) * change;
     this.zoom = zoom;
-    this.place();
+    this.move();
   }
 
   toggleBoxes() {
     this.showBoxes = !this.showBoxes;
-    this.applyBoxes();
-  }
-
-  applyBoxes() {
-    this.boxButton.setAttribute("aria-pressed", String(this.showBoxes));
-    this.picture?.querySelectorAll(".box").forEach((box) => { box.hidden = !this.showBoxes; });
+    this.draw();
   }
 
   key(event) {
+    if (event.target.closest(".lightbox-panels") || this.drawing?.key(event)) return;
+    if (event.target.closest("input") || event.ctrlKey || event.metaKey || event.altKey) return;
     const act = {
-      ArrowLeft: () => this.step(-1), ArrowRight: () => this.step(1), Home: () => this.show(0), End: () => this.show(this.total - 1),
-      "+": () => this.zoomBy(1.5), "=": () => this.zoomBy(1.5), "-": () => this.zoomBy(1 / 1.5), 0: () => this.zoomBy(0), b: () => this.toggleBoxes(),
+      ...Object.assign({}, ...this.tools.map((tool) => tool.keys)),
+      ArrowLeft: () => this.step(-1),
+      ArrowRight: () => this.step(1),
+      Home: () => this.show(0),
+      End: () => this.show(this.total - 1),
+      "+": () => this.zoomBy(1.5),
+      "=": () => this.zoomBy(1.5),
+      "-": () => this.zoomBy(1 / 1.5),
+      0: () => this.zoomBy(0),
+      b: () => this.toggleBoxes(),
     }[event.key];
     if (!act) return;
     event.preventDefault();
@@ -154,8 +292,18 @@ export class Lightbox {
     const pointers = new Map();
     let apart = 0;
     let moved = 0;
-    const distance = () => { const [a, b] = [...pointers.values()]; return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY); };
-    this.view.addEventListener("wheel", (event) => { event.preventDefault(); this.zoomBy(event.deltaY < 0 ? 1.18 : 1 / 1.18, event.clientX, event.clientY); }, { passive: false });
+    const distance = () => {
+      const [a, b] = [...pointers.values()];
+      return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+    };
+    this.view.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.zoomBy(event.deltaY < 0 ? 1.18 : 1 / 1.18, event.clientX, event.clientY);
+      },
+      { passive: false },
+    );
     this.view.addEventListener("pointerdown", (event) => {
       if (event.target.closest("button")) return;
       this.view.setPointerCapture(event.pointerId);
@@ -175,17 +323,23 @@ export class Lightbox {
       } else if (this.zoom > 1) {
         this.x += dx;
         this.y += dy;
-        this.place();
+        this.move();
       }
     });
     const lift = (event) => {
       if (!pointers.delete(event.pointerId) || pointers.size || event.type === "pointercancel") return;
       const travelled = event.clientX - this.downX;
       if (moved < 6) this.zoomBy(this.zoom > 1 ? 0 : 2.5, event.clientX, event.clientY);
-      else if (this.zoom === 1 && event.pointerType === "touch" && Math.abs(travelled) > 60) this.step(travelled < 0 ? 1 : -1);
+      else if (this.zoom === 1 && event.pointerType === "touch" && Math.abs(travelled) > 60)
+        this.step(travelled < 0 ? 1 : -1);
     };
-    this.view.addEventListener("pointerdown", (event) => { this.downX = event.clientX; });
+    this.view.addEventListener("pointerdown", (event) => {
+      this.downX = event.clientX;
+    });
     this.view.addEventListener("pointerup", lift);
     this.view.addEventListener("pointercancel", lift);
   }
 }
+
+const dark = (name, label, onclick, more = {}) =>
+  button("", { name, kind: "on-dark", "aria-label": label, onclick, ...more });

@@ -1,30 +1,36 @@
+// @ts-check
 // Files to be uploaded, copied into the browser's own database (IndexedDB), so that they outlive the page.
 //
 //   batches   files dropped together, and their progress (batches.js)
-//   files     {batch, zip: 0 or 1, number, name, file} of those still to be sent; a row is deleted in the transaction
-//             that counts its file as done, so nothing is lost or counted twice if a worker is stopped
+//   files     {batch, zip: 0 or 1, number, name, file, sidecars} of those still to be sent; a row is deleted in the
+//             transaction that counts its file as done, so nothing is lost or counted twice if a worker is stopped
 //   places    where to resume a ZIP: {upload, received} by key
 
 import { newBatch, tally, zipKey } from "./batches.js";
 
 const NAME = "facewire-outbox";
-const AT_ONCE = { files: 50, bytes: 32 * 1024 * 1024 };  // copied by one transaction
+const AT_ONCE = { files: 50, bytes: 32 * 1024 * 1024 }; // copied by one transaction
 const LOOK_MS = 200;
-const SPARE = 1.1;  // factor of space: a database takes a little more than its files
+const SPARE = 1.1; // factor of space: a database takes a little more than its files
 
-const result = (request) => new Promise((resolve, reject) => {
-  request.onsuccess = () => resolve(request.result);
-  request.onerror = () => reject(request.error);
-});
-const committed = (transaction) => new Promise((resolve, reject) => {
-  transaction.oncomplete = () => resolve();
-  transaction.onabort = () => reject(transaction.error ?? new DOMException("The outbox was cleared.", "AbortError"));
-});
+const result = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+const committed = (transaction) =>
+  new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve(undefined);
+    transaction.onabort = () => reject(transaction.error ?? new DOMException("The outbox was cleared.", "AbortError"));
+  });
 
 let opening = null;
 
 function database() {
-  opening ??= open().catch((error) => { opening = null; throw error; });
+  opening ??= open().catch((error) => {
+    opening = null;
+    throw error;
+  });
   return opening;
 }
 
@@ -36,9 +42,12 @@ async function open() {
     request.result.createObjectStore("places");
   };
   const db = await result(request);
-  const gone = () => { db.close(); opening = null; };
+  const gone = () => {
+    db.close();
+    opening = null;
+  };
   db.onversionchange = gone;
-  db.onclose = gone;  // logging out has cleared it
+  db.onclose = gone; // logging out has cleared it
   return db;
 }
 
@@ -124,8 +133,9 @@ function* parts(items) {
 async function copy(id, part, isZip) {
   const transaction = await writing("batches", "files");
   const batch = await result(transaction.objectStore("batches").get(id));
-  if (!batch) throw new DOMException("Somebody gave it up.", "AbortError");
-  for (const { file, name, number } of part) transaction.objectStore("files").put({ batch: id, zip: Number(isZip(file)), number, name, file });
+  if (!batch) throw new DOMException("It was cancelled.", "AbortError");
+  for (const { file, name, number, sidecars = [] } of part)
+    transaction.objectStore("files").put({ batch: id, zip: Number(isZip(file)), number, name, file, sidecars });
   batch.copied += part.length;
   transaction.objectStore("batches").put(batch);
   await committed(transaction);
@@ -136,7 +146,7 @@ async function copy(id, part, isZip) {
 export class KeptBatch {
   constructor(batch) {
     this.batch = batch;
-    this.next = [0, 0];  // next numbers of photos and of ZIPs
+    this.next = [0, 0]; // next numbers of photos and of ZIPs
     this.taking = Promise.resolve();
   }
 
@@ -155,16 +165,22 @@ export class KeptBatch {
       const [row] = await result((await reading("files")).getAll(range, 1));
       if (row) this.next[zip] = row.number + 1;
       if (row || isCopied) return row;
-      await new Promise((resolve) => { setTimeout(resolve, LOOK_MS); });
+      await new Promise((resolve) => {
+        setTimeout(resolve, LOOK_MS);
+      });
     }
   }
 
   // Are all files here? The page that copies them holds a lock, and may have been closed.
   async isCopied() {
     if (this.batch.copied === this.batch.files) return true;
-    const held = !(await navigator.locks.request(copyLock(this.batch.id), { ifAvailable: true }, (lock) => lock !== null));
+    const held = !(await navigator.locks.request(
+      copyLock(this.batch.id),
+      { ifAvailable: true },
+      (lock) => lock !== null,
+    ));
     const now = await result((await reading("batches")).get(this.batch.id));
-    if (!now) throw new DOMException("It was given up.", "AbortError");
+    if (!now) throw new DOMException("It was cancelled.", "AbortError");
     this.batch = now;
     return !held || now.copied === now.files;
   }
@@ -172,7 +188,7 @@ export class KeptBatch {
   async settle(row, outcome) {
     const transaction = await writing("batches", "files");
     const batch = await result(transaction.objectStore("batches").get(row.batch));
-    if (!batch) throw new DOMException("It was given up.", "AbortError");
+    if (!batch) throw new DOMException("It was cancelled.", "AbortError");
     tally(batch, row.file.size, outcome);
     transaction.objectStore("batches").put(batch);
     transaction.objectStore("files").delete([row.batch, row.zip, row.number]);
@@ -185,10 +201,16 @@ export class KeptBatch {
   }
 
   async keepPlace(file, place) {
-    const transaction = await writing("places");
+    const transaction = await writing("batches", "places");
     const key = zipKey(this.batch.album, file);
     if (place) transaction.objectStore("places").put(place, key);
     else transaction.objectStore("places").delete(key);
+    const batch = await result(transaction.objectStore("batches").get(this.batch.id));
+    if (batch) {
+      batch.partly = place?.received ?? 0;
+      transaction.objectStore("batches").put(batch);
+      this.batch = batch;
+    }
     await committed(transaction);
   }
 }

@@ -1,29 +1,63 @@
+// @ts-check
 // The frame around every view: the server's availability and notifications.
 
-import { connection, op } from "./api.js";
-import { button, byId, el, icon, plural, tell } from "./dom.js";
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { connection, may, op } from "./api.js";
+import { tell } from "./dialogs.js";
 import { begin, follow, leave, uploads } from "./uploading.js";
+import { button, byId, icon, render } from "./view.js";
+import { plural, said, whole } from "./words.js";
 
 const NOTICE_MS = 7000;
 const LOOK_MS = { online: 20000, offline: 4000, gateway: 4000 };
 
-// A notification at the bottom; `action` is a button in it. With an action it stays longer.
+const MOST_NOTICES = 3;
+let notices = []; // those shown, the oldest first
+
+// A notification at the bottom; `text`: also with templates, as by `said`; `action` is a button in it. With an action
+// it stays longer.
+/** @param {unknown} text @param {{bad?: boolean, action?: string, onclick?: () => void}} [options] */
 export function notice(text, { bad = false, action, onclick } = {}) {
-  const remove = () => line.remove();
-  const line = el("div", { class: `notice ${bad ? "bad" : ""}` }, el("p", {}, text),
-    action ? button(action, { small: true, onclick: () => { remove(); onclick(); } }) : null,
-    button("", { name: "close", small: true, "aria-label": "Close", onclick: remove }));
-  const all = byId("notices");
-  all.append(line);
-  while (all.children.length > 3) all.firstChild.remove();
+  const remove = () => {
+    notices = notices.filter((one) => one !== line);
+    drawNotices();
+  };
   let timer;
-  const leave = () => { clearTimeout(timer); timer = setTimeout(remove, action || bad ? 2 * NOTICE_MS : NOTICE_MS); };
-  line.addEventListener("pointerover", () => clearTimeout(timer));
-  line.addEventListener("focusin", () => clearTimeout(timer));
-  line.addEventListener("pointerout", leave);
-  line.addEventListener("focusout", leave);
+  const stay = () => clearTimeout(timer);
+  const leave = () => {
+    stay();
+    timer = setTimeout(remove, action || bad ? 2 * NOTICE_MS : NOTICE_MS);
+  };
+  const act = () => {
+    remove();
+    onclick();
+  };
+  const line = html`<div
+    class=${`notice ${bad ? "bad" : ""}`}
+    @pointerover=${stay}
+    @focusin=${stay}
+    @pointerout=${leave}
+    @focusout=${leave}
+  >
+    <p>${text}</p>
+    ${action ? button(action, { small: true, onclick: act }) : nothing}
+    ${button("", { name: "close", small: true, "aria-label": "Close", onclick: remove })}
+  </div>`;
+  notices = [...notices, line].slice(-MOST_NOTICES);
+  drawNotices();
   leave();
 }
+
+const drawNotices = () =>
+  render(
+    repeat(
+      notices,
+      (line) => line,
+      (line) => line,
+    ),
+    byId("notices"),
+  );
 
 export function failed(error) {
   if (error.name !== "AbortError" && error.code !== "unauthorized") notice(error.message, { bad: true });
@@ -33,8 +67,15 @@ export function failed(error) {
 export function sayRefused(refused, total) {
   if (!total) return;
   const title = `${plural(total, "file")} not taken`;
-  notice(`${title}, ${refused[0].name}: ${refused[0].reason}`, { bad: true, action: total > 1 ? "All of them" : undefined,
-    onclick: () => tell(total > refused.length ? `${title}, the first ${refused.length}` : title, refused.map(({ name, reason }) => ({ name, reasons: [reason] }))) });
+  notice(said`${title}, ${refused[0].name}: ${refused[0].reason}`, {
+    bad: true,
+    action: total > 1 ? "All of them" : undefined,
+    onclick: () =>
+      tell(
+        total > refused.length ? `${title}, the first ${refused.length}` : title,
+        refused.map(({ name, reason }) => ({ name, reasons: [reason] })),
+      ),
+  });
 }
 
 const told = new Set();
@@ -42,18 +83,25 @@ const told = new Set();
 // Uploads may end while any page or none is open: the first page that is viewed reports the result.
 function tellUploads() {
   if (document.hidden) return;
-  uploads().filter(({ id, state }) => state === "finished" && !told.has(id)).forEach(async ({ id, album, added, duplicates, refused, refusals, problem }) => {
-    told.add(id);
-    if (!await leave(id)) return;
-    if (added || duplicates) notice(`${plural(added, "photo")} added to ${album}${duplicates ? `, ${duplicates.toLocaleString("en")} there already` : ""}.`);
-    sayRefused(refused, refusals);
-    if (problem) notice(`${album}: ${problem}`, { bad: true });
-  });
+  uploads()
+    .filter(({ id, state }) => state === "finished" && !told.has(id))
+    .forEach(async ({ id, album, added, duplicates, refused, refusals, problem }) => {
+      told.add(id);
+      if (!(await leave(id))) return;
+      if (added || duplicates)
+        notice(
+          said`${plural(added, "photo")} added to ${album}${duplicates ? `, ${whole(duplicates)} already there` : ""}.`,
+        );
+      sayRefused(refused, refusals);
+      if (problem) notice(said`${album}: ${problem}`, { bad: true });
+    });
 }
 
 // Calls `load` now, and again when the server comes back online.
 export function whenOnline(load) {
-  document.addEventListener("facewire:server", (event) => { if (event.detail === "online") load(); });
+  document.addEventListener("facewire:server", (/** @type {CustomEvent} */ event) => {
+    if (event.detail === "online") load();
+  });
   load();
 }
 
@@ -67,10 +115,19 @@ function showConnection() {
   if (now === "online") return;
   status.querySelector(".status-text").textContent = "offline";
   const server = document.body.dataset.server;
-  const words = now === "gateway"
-    ? [el("strong", {}, "This page lost its gateway. "), "Start it again with ", el("code", {}, "python web_app.py"), "; what is on the screen stays."]
-    : [el("strong", {}, `No server answers at ${server}. `), "Start it with ", el("code", {}, `python server_app.py --port ${document.body.dataset.serverPort}`), " - this page goes on by itself when it is there."];
-  banner.replaceChildren(icon("unplug"), el("p", {}, words), button("Try now", { small: true, onclick: look }));
+  const words =
+    now === "gateway"
+      ? html`<strong>The page has lost its gateway. </strong>Start it again with <code>python web_app.py</code>; nothing
+          on the screen is lost.`
+      : html`<strong>No server answers at ${server}. </strong>Start it with
+          <code>python server_app.py --port ${document.body.dataset.serverPort}</code> - this page goes on by itself
+          when it is there.`;
+  render(
+    html`${icon("unplug")}
+      <p>${words}</p>
+      ${button("Try now", { small: true, onclick: look })}`,
+    banner,
+  );
 }
 
 let timer;
@@ -78,8 +135,14 @@ let timer;
 async function look() {
   clearTimeout(timer);
   try {
-    const stats = await op("stats");
-    byId("status").querySelector(".status-text").textContent = `${stats.model} · ${plural(stats.people, "person", "people")}`;
+    if (may("operate")) {
+      const stats = await op("stats");
+      byId("status").querySelector(".status-text").textContent =
+        `${stats.model} · ${plural(stats.people, "person", "people")}`;
+    } else {
+      await op("ping");
+      byId("status").querySelector(".status-text").textContent = document.body.dataset.server;
+    }
     byId("status").dataset.state = "online";
   } catch (error) {
     if (error.code === "unauthorized") return;
@@ -94,20 +157,27 @@ function lookSoon() {
 
 let waiting = false;
 
-function heedWaiting() {  // the worker is the first to know that the server is offline
+function heedWaiting() {
+  // the worker is the first to know that the server is offline
   const before = waiting;
   waiting = uploads().some(({ waitsFor }) => waitsFor);
   if (waiting && !before && connection() === "online") look();
 }
 
 // Buttons in the HTML are disabled until they have listeners; by now the view's own module has run.
-setTimeout(() => document.querySelectorAll("[data-waits]").forEach((one) => {
-  one.disabled = false;
-  delete one.dataset.waits;
-}));
+setTimeout(() =>
+  /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("[data-waits]")).forEach((one) => {
+    one.disabled = false;
+    delete one.dataset.waits;
+  }),
+);
 
 if (byId("status")) {
-  document.addEventListener("facewire:server", () => { showConnection(); (connection() === "online" ? look : lookSoon)(); });
+  document.addEventListener("facewire:server", () => {
+    showConnection();
+    (connection() === "online" ? look : lookSoon)();
+  });
+  document.addEventListener("facewire:changed", look); // it counts people
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) clearTimeout(timer);
     else {
@@ -121,8 +191,22 @@ if (byId("status")) {
   follow(heedWaiting);
   begin();
 }
+// Without the gateway, a link would only lead to the browser's own error page.
+for (const kind of ["click", "submit"]) {
+  document.addEventListener(
+    kind,
+    (/** @type {any} */ event) => {
+      const leaves = kind === "submit" ? event.target.matches("form[action]") : event.target.closest?.("a[href^='/']");
+      if (!leaves || connection() !== "gateway") return;
+      event.preventDefault();
+      notice("The page has lost its gateway: this link works again when it is back.", { bad: true });
+      look();
+    },
+    true,
+  );
+}
 // Makes Enter work on everything that looks like a button; the browser's file input only takes the space bar.
-document.addEventListener("keydown", (event) => {
+document.addEventListener("keydown", (/** @type {any} */ event) => {
   if (event.key !== "Enter" || !event.target.matches("input[type=file]")) return;
   event.preventDefault();
   event.target.click();

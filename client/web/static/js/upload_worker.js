@@ -1,3 +1,4 @@
+// @ts-check
 // The service worker that sends the outbox, even while no page is open. It never intercepts requests: it has no fetch
 // handler, and no page lies below /static/js/.
 //
@@ -11,8 +12,8 @@ import { Upload } from "./uploads.js";
 const NEWS_MS = 200;
 const STALE_MS = 2000;
 const channel = new BroadcastChannel("facewire-uploads");
-let session = null;     // {csrf, max_picture}: as in a page's HTML
-let upload = null;      // under way
+let session = null; // {csrf, max_picture}: as in a page's HTML
+let upload = null; // under way
 let running = null;
 let again = false;
 let announcing = null;
@@ -40,7 +41,7 @@ async function sendAll() {
     for (;;) {
       const batch = (await batches()).find((one) => one.state === "ready");
       if (!batch) break;
-      if (!await send(batch)) return;
+      if (!(await send(batch))) return;
     }
   }
 }
@@ -54,7 +55,11 @@ async function send(batch) {
     upload.maxPicture = session.max_picture;
     await upload.run();
     const lost = held.batch.files - held.batch.copied;
-    await end(batch.id, "finished", lost ? `The page was closed before ${lost} of the files had been copied. Drop them again.` : null);
+    await end(
+      batch.id,
+      "finished",
+      lost ? `The page was closed before ${lost} of the files were copied. Drop them again.` : null,
+    );
   } catch (error) {
     return await failed(batch.id, error);
   } finally {
@@ -66,12 +71,13 @@ async function send(batch) {
 
 async function failed(id, error) {
   switch (error.code) {
-    case "unauthorized": return false;  // somebody must log in first
-    case "stale":  // the gateway was restarted and has another CSRF token
+    case "unauthorized":
+      return false; // somebody must log in first
+    case "stale": // the gateway was restarted and has another CSRF token
       await pause(STALE_MS);
       return true;
     case "unknown_album":
-      if (await end(id, "finished", "The album is gone, and what was still to come was dropped.")) await drop(id);
+      if (await end(id, "finished", "The album was deleted, so the remaining files were dropped.")) await drop(id);
       return true;
     default:
       if (error.name !== "AbortError") await end(id, "stopped", error.message);
@@ -95,14 +101,25 @@ async function announce() {
   clearTimeout(announcing);
   announcing = null;
   const now = upload?.news;
-  channel.postMessage({ news: (await batches()).map((batch) => (batch.id === now?.id ? { ...now, ...batch, sent: now.sent } : batch)) });
+  channel.postMessage({
+    news: (await batches()).map((batch) =>
+      batch.id === now?.id ? { ...now, ...batch, sent: now.sent, partly: 0 } : batch,
+    ),
+  });
 }
 
 channel.addEventListener("message", ({ data }) => {
   if (data.stop && data.stop === upload?.held.batch.id) upload.stop();
 });
-addEventListener("install", () => skipWaiting());
-addEventListener("message", (event) => event.waitUntil(Promise.all([goOn(), announce()])));
-addEventListener("sync", (event) => event.waitUntil(goOn().then(async () => {
-  if ((await batches()).some(({ state }) => state === "ready")) throw new ApiError("unfinished", "The browser should come back to it.");
-})));
+/** @type {any} */
+const worker = self; // the page's types, which the checker has, know no service worker
+worker.addEventListener("install", () => worker.skipWaiting());
+worker.addEventListener("message", (event) => event.waitUntil(Promise.all([goOn(), announce()])));
+worker.addEventListener("sync", (event) =>
+  event.waitUntil(
+    goOn().then(async () => {
+      if ((await batches()).some(({ state }) => state === "ready"))
+        throw new ApiError("unfinished", "The browser should retry it.");
+    }),
+  ),
+);

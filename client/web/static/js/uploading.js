@@ -1,3 +1,4 @@
+// @ts-check
 // The page's side of uploads: it puts dropped files into the outbox, and a service worker sends them, so the page may
 // be closed. If the browser can't do that, the page sends them itself, and says that it must stay open.
 
@@ -8,13 +9,13 @@ import { alter, batches, forget, hasRoom, keep } from "./outbox.js";
 import { Upload } from "./uploads.js";
 
 const WORKER = "/static/js/upload_worker.js";
-const POKE_MS = 20000;   // browsers end a worker that has been idle for some minutes
+const POKE_MS = 20000; // browsers end a worker that has been idle for some minutes
 const NEWS_MS = 200;
 
 const channel = "BroadcastChannel" in window ? new BroadcastChannel("facewire-uploads") : null;
-const kept = new Map();     // batches in the outbox: id -> the worker's state of it
-const copying = new Set();  // ids of batches being copied by this page
-const held = new Map();     // uploads by this page itself: id -> {upload, why, state, problem}
+const kept = new Map(); // batches in the outbox: id -> the worker's state of it
+const copying = new Set(); // ids of batches being copied by this page
+const held = new Map(); // uploads by this page itself: id -> {upload, why, state, problem}
 const listeners = new Set();
 let timer;
 
@@ -34,19 +35,22 @@ export function follow(tell) {
 // Number of uploads to an album ended since this page was opened, including those already reported by another page.
 export const endings = (album) => ended.get(album) ?? 0;
 
-const going = new Map();    // id -> album
-const over = new Set();     // ids already counted
-const ended = new Map();    // album -> count
+const going = new Map(); // id -> album
+const over = new Set(); // ids already counted
+const ended = new Map(); // album -> count
 
 function count() {
   const now = uploads();
   for (const { id, album, state } of now) {
     if (state !== "ready") continue;
     going.set(id, album);
-    over.delete(id);  // it may have been stopped earlier
+    over.delete(id); // it may have been stopped earlier
   }
   const gone = [...going].filter(([id]) => !now.some((one) => one.id === id));
-  for (const [id, album] of [...now.filter(({ state }) => state !== "ready").map((one) => [one.id, one.album]), ...gone]) {
+  for (const [id, album] of [
+    ...now.filter(({ state }) => state !== "ready").map((one) => [one.id, one.album]),
+    ...gone,
+  ]) {
     going.delete(id);
     if (!over.has(id)) ended.set(album, endings(album) + 1);
     over.add(id);
@@ -56,9 +60,12 @@ function count() {
 let drawing = null;
 
 function changed() {
-  count();  // at once: a small upload may begin and end between two redraws
+  count(); // at once: a small upload may begin and end between two redraws
   // limits redraws: otherwise a thousand small photos a second would only redraw
-  drawing ??= setTimeout(() => { drawing = null; listeners.forEach((tell) => tell()); }, NEWS_MS);
+  drawing ??= setTimeout(() => {
+    drawing = null;
+    listeners.forEach((tell) => tell());
+  }, NEWS_MS);
 }
 
 function hear(news) {
@@ -76,7 +83,9 @@ export async function begin() {
     if (data.news) hear(data.news);
     else if (data.look) look({ others: false });
   });
-  document.addEventListener("facewire:server", ({ detail }) => { if (detail === "online") wake(); });
+  document.addEventListener("facewire:server", (/** @type {any} */ { detail }) => {
+    if (detail === "online") wake();
+  });
   try {
     const found = await batches();
     hear(found);
@@ -94,12 +103,18 @@ function wake() {
 // ---------------------------------------------------------------------------------------------- the worker
 
 // The URL as required by Trusted Types: no other can become a worker.
-const address = () => window.trustedTypes?.createPolicy("upload-worker", { createScriptURL: () => WORKER }).createScriptURL("") ?? WORKER;
+/** @type {any} */
+const ours = window; // the checker's types lack Trusted Types
+const address = () =>
+  ours.trustedTypes?.createPolicy("upload-worker", { createScriptURL: () => WORKER }).createScriptURL("") ?? WORKER;
 let registering = null;
 
 // The registration of a running worker. Rejects if the browser has no service workers.
 function worker() {
-  registering ??= register().catch((error) => { registering = null; throw error; });
+  registering ??= register().catch((error) => {
+    registering = null;
+    throw error;
+  });
   return registering;
 }
 
@@ -114,7 +129,7 @@ async function register() {
   const one = registration.active ?? registration.waiting ?? registration.installing;
   await new Promise((resolve, reject) => {
     const look = () => {
-      if (one.state === "activated") resolve();
+      if (one.state === "activated") resolve(one);
       if (one.state === "redundant") reject(new Error("The browser could not start the worker."));
     };
     one.addEventListener("statechange", look);
@@ -130,12 +145,12 @@ async function poke() {
   try {
     registration = await worker();
   } catch {
-    clearTimeout(timer);  // it could be started once but can't now: the files keep waiting
+    clearTimeout(timer); // it could be started once but can't now: the files keep waiting
     return;
   }
-  if (!registration.active) registering = null;  // logging out in another tab has ended it
+  if (!registration.active) registering = null; // logging out in another tab has ended it
   registration.active?.postMessage("go");
-  await registration.sync?.register("uploads").catch(() => null);  // not supported everywhere, and may be forbidden
+  await registration.sync?.register("uploads").catch(() => null); // not supported everywhere, and may be forbidden
 }
 
 // ---------------------------------------------------------------------------------------------- adding
@@ -160,13 +175,15 @@ export async function add(album, items) {
   } catch (error) {
     copying.delete(id);
     await look();
-    if (error.name === "AbortError") return null;  // the user cancelled it
-    return sendHere(album, items, "the browser could not keep a copy of these files");  // files that have arrived are not sent again
+    if (error.name === "AbortError") return null; // the user cancelled it
+    // Files that have arrived are not sent again
+    return sendHere(album, items, "the browser could not keep a copy of these files");
   }
 }
 
 async function whyNot(items) {
-  if (!window.isSecureContext) return "browsers send files from closed pages only on this machine (localhost) or over TLS";
+  if (!window.isSecureContext)
+    return "browsers send files from closed pages only on this machine (localhost) or over TLS";
   try {
     await worker();
     await batches();
@@ -174,19 +191,28 @@ async function whyNot(items) {
     return "this browser sends files from open pages only";
   }
   const bytes = items.reduce((sum, { file }) => sum + file.size, 0);
-  return await hasRoom(bytes) ? null : "these files do not fit into the browser's own storage";
+  return (await hasRoom(bytes)) ? null : "these files don't fit into the browser's storage";
 }
 
-async function sendHere(album, items, keepOpen) {
-  const batch = new HeldBatch(album, items, isZip);
-  const one = { upload: new Upload(batch, asking, maxPicture, changed), keepOpen, state: "ready", problem: null, items };
+async function sendHere(album, items, keepOpen, batch = new HeldBatch(album, items, isZip)) {
+  const one = {
+    upload: new Upload(batch, asking, maxPicture, changed),
+    keepOpen,
+    state: "ready",
+    problem: null,
+    items,
+  };
   held.set(batch.batch.id, one);
   changed();
   try {
     await one.upload.run();
     Object.assign(one, { state: "finished", keepOpen: null });
   } catch (error) {
-    Object.assign(one, { state: "stopped", keepOpen: null, problem: error.name === "AbortError" ? null : error.message });
+    Object.assign(one, {
+      state: "stopped",
+      keepOpen: null,
+      problem: error.name === "AbortError" ? null : error.message,
+    });
   }
   changed();
 }
@@ -196,7 +222,9 @@ async function sendHere(album, items, keepOpen) {
 export async function stop(id) {
   held.get(id)?.upload.stop();
   if (held.has(id)) return;
-  await alter(id, (batch) => (batch.state === "ready" ? Object.assign(batch, { state: "stopped", problem: null }) : false));
+  await alter(id, (batch) =>
+    batch.state === "ready" ? Object.assign(batch, { state: "stopped", problem: null }) : false,
+  );
   channel.postMessage({ stop: id });
   await look();
 }
@@ -205,7 +233,13 @@ export async function goOn(id) {
   const one = held.get(id);
   if (one) {
     held.delete(id);
-    sendHere(one.upload.held.batch.album, one.items, await whyNot(one.items) ?? "this upload began in it");
+    one.upload.held.again();
+    sendHere(
+      one.upload.held.batch.album,
+      one.items,
+      (await whyNot(one.items)) ?? "this upload started in it",
+      one.upload.held,
+    );
     return;
   }
   await alter(id, (batch) => Object.assign(batch, { state: "ready", problem: null }));
@@ -234,7 +268,10 @@ export async function whileRenaming(album, change) {
   try {
     to = await change();
   } finally {
-    for (const { id } of mine) await alter(id, (batch) => { batch.album = to; });
+    for (const { id } of mine)
+      await alter(id, (batch) => {
+        batch.album = to;
+      });
     for (const { id } of ready) await goOn(id);
     await look();
   }
@@ -248,5 +285,11 @@ async function look({ others = true } = {}) {
 }
 
 const mustStay = () => uploads().some(({ keepOpen, state }) => keepOpen && state === "ready");
-addEventListener("beforeunload", (event) => { if (mustStay()) event.preventDefault(); });
-addEventListener("pagehide", () => held.forEach(({ upload, state }) => { if (state === "ready") parting("album.process", { album: upload.held.batch.album }); }));  // what has arrived is looked at
+addEventListener("beforeunload", (event) => {
+  if (mustStay()) event.preventDefault();
+});
+addEventListener("pagehide", () =>
+  held.forEach(({ upload, state }) => {
+    if (state === "ready") parting("album.process", { album: upload.held.batch.album });
+  }),
+); // what has arrived is looked at
