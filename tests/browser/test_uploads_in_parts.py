@@ -126,6 +126,24 @@ def test_an_answer_that_breaks_off_is_asked_for_again(
     assert servers.arrived(photos=2, people=2)
 
 
+# The worker is registered only when `go()` is called.
+LATE = """{const [real, called] = [navigator.serviceWorker.register, new Promise((resolve) => { window.go = resolve; })];
+ServiceWorkerContainer.prototype.register = async function (...all) { await called; return real.apply(this, all); };}"""
+
+
+def test_a_gateway_that_goes_before_the_worker_is_there(
+    servers: Servers, visiting: Visiting, photos: list[Path]
+) -> None:
+    visit = visiting(servers.web)
+    visit.context.add_init_script(LATE)
+    visit.go("/album?album=Trip")
+    visit.says("This album is empty")
+    servers.off("web")
+    visit.page.evaluate("go()")
+    choose(visit.page, photos)
+    visit.says("Keep this page open: its gateway stopped before this browser was ready to send files without the page")
+
+
 NO_WORKERS = "Object.defineProperty(Navigator.prototype, 'serviceWorker', {get: () => undefined});"
 FULL = """const put = IDBObjectStore.prototype.put;
 IDBObjectStore.prototype.put = function (row) {

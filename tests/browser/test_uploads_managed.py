@@ -108,6 +108,7 @@ def test_logging_out_leaves_no_picture_in_the_browser(servers: Servers, visiting
     log_in(visit)
     visit.go("/album?album=Trip")
     visit.says("This album is empty")
+    visit.can_be_closed()
     servers.off("server")
     choose(visit.page, photos)
     visit.says(SAFE)
@@ -126,6 +127,7 @@ def test_a_login_that_was_lost_is_waited_for(servers: Servers, visiting: Visitin
     log_in(visit)
     visit.go("/album?album=Trip")
     visit.says("This album is empty")
+    visit.can_be_closed()
     servers.off("web")  # logins live in its memory
     choose(visit.page, photos)
     visit.says(SAFE)

@@ -82,6 +82,7 @@ def on_the_album(servers: Servers, visiting: Visiting, **options: object) -> Vis
     visit.refusals = {503}
     visit.go("/album?album=Trip")
     visit.says("This album is empty")
+    visit.can_be_closed()
     return visit
 
 

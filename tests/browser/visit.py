@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # A browser writes a line for every refused request; the page shows these to people, and the tests look for that.
 _REFUSED = re.compile(r"status of (\d+)")
+_LOST = ("net::ERR_", "when fetching the script")  # what it writes of requests to a gateway that is gone
 
 
 class Visit:
@@ -55,6 +56,13 @@ class Visit:
         self.page.get_by_text(text).first.wait_for()
         self.page.wait_for_load_state()
 
+    def can_be_closed(self) -> None:
+        """Waits until the worker is there that sends files without the page: later, its script can't be fetched from
+        a gateway that a test has stopped."""
+        self.page.wait_for_function(
+            "async () => (await navigator.serviceWorker.getRegistrations()).some(({active}) => active)"
+        )
+
     def shows(self, selector: str, texts: list[str]) -> None:
         """Waits until exactly these texts are there, in this order."""
         from playwright.sync_api import expect
@@ -83,7 +91,7 @@ class Visit:
     def _console(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
             return
-        if self.web.gone.is_set() and "net::ERR_" in message.text:
+        if self.web.gone.is_set() and any(one in message.text for one in _LOST):
             return
         refused = _REFUSED.search(message.text)
         if refused is None or not self._expected(int(refused[1])):

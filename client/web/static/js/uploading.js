@@ -188,10 +188,18 @@ async function whyNot(items) {
     await worker();
     await batches();
   } catch {
-    return "this browser sends files from open pages only";
+    return (await isGatewayAway())
+      ? "its gateway stopped before this browser was ready to send files without the page"
+      : "this browser sends files from open pages only";
   }
   const bytes = items.reduce((sum, { file }) => sum + file.size, 0);
   return (await hasRoom(bytes)) ? null : "these files don't fit into the browser's storage";
+}
+
+// A worker whose script can't be fetched looks like one that the browser can't run.
+async function isGatewayAway() {
+  const error = await asking.send("/api/session").catch((problem) => problem);
+  return error?.code === "gateway";
 }
 
 async function sendHere(album, items, keepOpen, batch = new HeldBatch(album, items, isZip)) {
