@@ -127,7 +127,8 @@ def test_an_answer_that_breaks_off_is_asked_for_again(
 
 
 # The worker is registered only when `go()` is called.
-LATE = """{const [real, called] = [navigator.serviceWorker.register, new Promise((resolve) => { window.go = resolve; })];
+LATE = """{const real = navigator.serviceWorker.register;
+const called = new Promise((resolve) => { window.go = resolve; });
 ServiceWorkerContainer.prototype.register = async function (...all) { await called; return real.apply(this, all); };}"""
 
 

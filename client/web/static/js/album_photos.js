@@ -15,7 +15,7 @@ import { Selection } from "./selection.js";
 import { failed, notice } from "./shell.js";
 import { dayName, timeline } from "./timeline.js";
 import { button, errorState, loading, picture, render, state } from "./view.js";
-import { isolated, megabytes, plural, whole } from "./words.js";
+import { clock, isolated, megabytes, plural, whole } from "./words.js";
 
 const SHOWN = [
   ["all", "All", "photos"],
@@ -260,8 +260,6 @@ export function photoTile(album, photo, onopen, note = "") {
 const posterAddress = (album, { photo, state, seconds }, size) =>
   address("/api/album/photo", { album, photo, size, ...(seconds === null ? {} : { of: state }) });
 
-const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-
 const TIME = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });
 const DATE = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeZone: "UTC" });
 
@@ -329,6 +327,7 @@ function lightboxOf(
             megabytes(photo.size_bytes),
           ].join(", "),
           full: posterAddress(album, photo, photo.seconds === null && SHOWABLE.test(photo.name) ? 0 : 2048),
+          film: photo.seconds === null ? null : address("/api/album/photo", { album, photo: photo.photo }),
         }
       );
     },
@@ -358,7 +357,7 @@ function lightboxOf(
       face: face.face,
       drawn: face.drawn,
       elsewhere: face.at !== faces[0].at,
-      times: face.seen.map((span) => span.map(clock).join("–")).join(", "),
+      seen: face.seen,
       box: face.box,
       label: face.name,
       decision: face.name ? "match" : "plain",

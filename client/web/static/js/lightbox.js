@@ -5,6 +5,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { connection } from "./api.js";
 import { fit, marks } from "./faces.js";
+import { Film } from "./lightbox_film.js";
 import { button, element, icon, render } from "./view.js";
 import { named, plural, whole } from "./words.js";
 
@@ -13,11 +14,11 @@ const MOST_ZOOM = 8;
 let goingBack = Promise.resolve(); // until the address of a photo that was closed is gone
 
 export class Lightbox {
-  // `total` photos; `item(index)` resolves to {name, full, width, height, facts}; `faces(item)` resolves to [{box,
-  // label, title, decision, href}], in a video also {times: text, elsewhere: not in the frame shown}; `hash(item)` is
-  // the photo's address, `away` that of the view behind it; `tools`: [{button, panel, keys: {key: action}, show(item,
-  // lightbox), close()}], of which all but the button and `show` may be left out; `drawing(this)` lets faces be drawn
-  // (drawing.js)
+  // `total` photos; `item(index)` resolves to {name, full, width, height, facts}, of a video also {film: its address};
+  // `faces(item)` resolves to [{box, label, title, decision, href}], in a video also {seen: [[first, last second], …],
+  // elsewhere: not in the frame shown}; `hash(item)` is the photo's address, `away` that of the view behind it;
+  // `tools`: [{button, panel, keys: {key: action}, show(item, lightbox), close()}], of which all but the button and
+  // `show` may be left out; `drawing(this)` lets faces be drawn (drawing.js)
   constructor({ total, item, faces, save, hash, away, tools = [], drawing = null }) {
     this.total = total;
     this.item = item;
@@ -37,6 +38,7 @@ export class Lightbox {
     this.x = this.y = 0;
     this.dialog = element(html`<dialog class="lightbox" aria-label="Photo"></dialog>`);
     this.drawing = drawing?.(this);
+    this.film = new Film(this);
     this.picture = null;
     this.draw();
     this.view = this.dialog.querySelector(".lightbox-view");
@@ -50,7 +52,6 @@ export class Lightbox {
   }
 
   draw() {
-    const timed = this.faces.filter(({ times }) => times);
     render(
       html`<div class="lightbox-bar">
           <p>${this.title()}</p>
@@ -67,12 +68,7 @@ export class Lightbox {
           >
           ${dark("close", "Close", () => this.dialog.close())}
         </div>
-        <ul class="lightbox-times" aria-label="Who is in this video, and when" ?hidden=${!timed.length}>
-          ${timed.map(
-            ({ title, href, times }) =>
-              html`<li>${button(title, { kind: "on-dark", small: true, onclick: () => this.go(href) })} ${times}</li>`,
-          )}
-        </ul>
+        ${this.film.times(this.faces, (href) => this.go(href))}
         <div class="lightbox-panels">${this.tools.map((tool) => tool.panel)}</div>
         <div class="lightbox-view">
           ${this.problem ? this.failure() : nothing}
@@ -81,7 +77,8 @@ export class Lightbox {
             (item) => item,
             (item) => this.photo(item),
           )}
-          ${this.stepper("previous", "left", -1, 0)} ${this.stepper("next", "right", 1, this.total - 1)}
+          ${this.film.start(this.current)} ${this.stepper("previous", "left", -1, 0)}
+          ${this.stepper("next", "right", 1, this.total - 1)}
         </div>
         ${this.drawing?.panel()}`,
       this.dialog,
@@ -105,16 +102,17 @@ export class Lightbox {
   }
 
   photo(item) {
-    const here = this.faces.filter(({ elsewhere }) => !elsewhere);
+    const here = this.film.plays ? [] : this.faces.filter(({ elsewhere }) => !elsewhere);
     const describe = (face) => ({ ...face, hidden: !this.showBoxes });
     return html`<div class="lightbox-picture" data-drawing=${this.drawing?.mode() ?? nothing}>
-      ${
-        this.broken
-          ? html`<p class="lightbox-problem">This photo can't be shown; it can be saved.</p>`
-          : html`<img src=${item.full} alt=${item.name} draggable="false" @error=${() => this.unseen(item)} />`
-      }
+      ${this.film.plays ? this.film.player(item) : this.still(item)}
       ${marks(here, item, describe, (place) => this.pick(here[place]))} ${this.drawing?.area()}
     </div>`;
+  }
+
+  still(item) {
+    if (this.broken) return html`<p class="lightbox-problem">This photo can't be shown; it can be saved.</p>`;
+    return html`<img src=${item.full} alt=${item.name} draggable="false" @error=${() => this.unseen(item)} />`;
   }
 
   failure() {
@@ -223,6 +221,7 @@ export class Lightbox {
   // Shows a photo, or why there is none. If what goes had the focus, a button beside it has it then.
   put(item, problem = null) {
     this.drawing?.shown(item);
+    this.film.shown();
     const focused = this.view.querySelector(":scope > div")?.contains(document.activeElement);
     Object.assign(this, { current: item, problem, faces: [], broken: false });
     this.draw();
@@ -270,7 +269,7 @@ export class Lightbox {
 
   key(event) {
     if (event.target.closest(".lightbox-panels") || this.drawing?.key(event)) return;
-    if (event.target.closest("input") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, video") || event.ctrlKey || event.metaKey || event.altKey) return;
     const act = {
       ...Object.assign({}, ...this.tools.map((tool) => tool.keys)),
       ArrowLeft: () => this.step(-1),
@@ -305,7 +304,7 @@ export class Lightbox {
       { passive: false },
     );
     this.view.addEventListener("pointerdown", (event) => {
-      if (event.target.closest("button")) return;
+      if (event.target.closest("button, video")) return;
       this.view.setPointerCapture(event.pointerId);
       pointers.set(event.pointerId, event);
       moved = 0;

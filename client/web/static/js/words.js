@@ -51,6 +51,9 @@ export function duration(seconds) {
   return `${seconds < 5400 ? measured(seconds / 60, "minute") : measured(seconds / 3600, "hour", 1)} left`;
 }
 
+// A place in a video: 1:05.
+export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+
 const lists = new Intl.ListFormat(LOCALE, { type: "conjunction" });
 export const listed = (texts) => lists.format(texts);
 
