@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypedDict, TypeVar, Unpack
 
+from facewire.client.album_files import OnBytes, is_large_video, read_export, save_export, send_video, send_zip
 from facewire.client.errors import ServerRefused
 from facewire.client.transport import OnProgress, Transport
 from facewire.protocol.albums.adding import (
     AlbumAdd,
     AlbumAdded,
-    AlbumAddVideo,
-    AlbumAddZip,
     AlbumFolders,
     AlbumFoldersListed,
     AlbumImport,
@@ -51,7 +50,7 @@ from facewire.protocol.albums.correcting import (
 )
 from facewire.protocol.albums.drawing import AlbumDrawFace, AlbumDrawn, AlbumRedrawFace, AlbumRemoveFace
 from facewire.protocol.albums.enrolling import AlbumEnrol, AlbumEnrolled, AlbumRecognise, AlbumRecognised
-from facewire.protocol.albums.export import EXPORT_READ, AlbumExport, AlbumExported, AlbumExportRead
+from facewire.protocol.albums.export import AlbumExport, AlbumExported
 from facewire.protocol.albums.looking import (
     AlbumDay,
     AlbumDays,
@@ -82,16 +81,35 @@ from facewire.protocol.albums.looking import (
     Show,
 )
 from facewire.protocol.albums.search import AlbumFound, AlbumSample, AlbumSearch, AlbumWanted, ShowFound, Together
-from facewire.protocol.formats import HEAD_BYTES, video_format_of
 from facewire.protocol.gallery_messages import Acceptable
 
-ZIP_PIECE = 1024 * 1024  # bytes of an uploaded ZIP a frame: as `export_read` the other way
-VIDEO_PIECE = 1024 * 1024  # bytes of a video that is sent in pieces, a frame
-LARGEST_WHOLE_VIDEO = 8 * 1024 * 1024  # bytes: a line of 2.5 Mbit/s sends it within the 30 s that a frame may take
 ADD_WINDOW = 8  # photos under way at once: what the server takes in of one connection
 
 Item = TypeVar("Item")
 PhotoToAdd = tuple[str, bytes] | tuple[str, bytes, str] | tuple[str, bytes, str, bool, tuple[bytes, ...]]
+
+
+class WhichPhotos(TypedDict, total=False):
+    """Which photos, and `person`: that this person is in. `contains`: of which a name, or somebody's in them, contains
+    this; `since`, `until`: of these days, YYYY-MM-DD; `favourites`: marked so. Without a key, as `AlbumPhotos` says."""
+
+    show: Show
+    person: int | None
+    contains: str
+    since: str
+    until: str
+    favourites: bool
+
+
+class WhichPeople(TypedDict, total=False):
+    """Which people, and in which order. `contains`: whose name contains this; `once`: with, without or only those
+    without a name who are in a single photo. Without a key, as `AlbumPeople` says."""
+
+    hidden: bool
+    contains: str
+    show: PeopleShown
+    order: PeopleOrder
+    once: Once
 
 
 class AlbumClient:
@@ -152,24 +170,12 @@ class AlbumClient:
         size: int,
         *,
         modified: str = "",
-        on_sent: Callable[[int], None] | None = None,
+        on_sent: OnBytes | None = None,
         on_progress: OnProgress | None = None,
     ) -> AlbumAdded:
         """A video of `size` bytes, however large. `file` is read as it is sent, from where it stands; `on_sent` hears
         how many bytes have arrived. Raises EOFError for a file that is shorter."""
-        upload, received = "", 0
-        while True:
-            piece = file.read(min(VIDEO_PIECE, size - received))
-            if not piece:
-                raise EOFError(f"the file has only {received} of {size} bytes")
-            last = received + len(piece) == size
-            body = AlbumAddVideo(album, name, size, piece, upload, received, modified)
-            taken = self._ask(body, on_progress if last else None)
-            upload, received = taken.upload, received + len(piece)
-            if on_sent is not None:
-                on_sent(received)
-            if taken.added is not None:
-                return taken.added
+        return send_video(self._transport, album, name, file, size, modified, on_sent, on_progress)
 
     def add_many(
         self, album: str, photos: Iterable[PhotoToAdd], *, window: int = ADD_WINDOW
@@ -204,23 +210,12 @@ class AlbumClient:
         file: BinaryIO,
         *,
         metadata: bool = False,
-        on_sent: Callable[[int], None] | None = None,
+        on_sent: OnBytes | None = None,
         on_progress: OnProgress | None = None,
     ) -> AlbumIngested:
         """Every photo in a ZIP. `file` is read as it is sent; `on_sent` hears how many bytes have arrived; `metadata`:
         take the names of faces from the photos' XMP, in them and beside them."""
-        upload, received, piece = "", 0, file.read(ZIP_PIECE)
-        while True:
-            following = file.read(ZIP_PIECE)
-            last = not following
-            body = AlbumAddZip(album, piece, upload, received, last, metadata)
-            taken = self._ask(body, on_progress if last else None)
-            upload, received = taken.upload, taken.received
-            if on_sent is not None:
-                on_sent(received)
-            if taken.ingested is not None:
-                return taken.ingested
-            piece = following
+        return send_zip(self._transport, album, file, metadata, on_sent, on_progress)
 
     def import_folder(
         self, album: str, folder: str, on_progress: OnProgress | None = None, *, metadata: bool = False
@@ -251,117 +246,29 @@ class AlbumClient:
         self,
         album: str,
         *,
-        show: Show = "all",
-        person: int | None = None,
         offset: int = 0,
         limit: int | None = None,
-        contains: str = "",
         order: Order = "name",
-        since: str = "",
-        until: str = "",
-        favourites: bool = False,
+        **which: Unpack[WhichPhotos],
     ) -> AlbumPhotosListed:
-        """One page of the photos, by name, by when they were taken, or by day, the newest first.
-
-        `contains`: those of which a name, or somebody's in them, contains this; `since`, `until`: those of these days,
-        YYYY-MM-DD; `favourites`: those marked so.
-        """
-        body = AlbumPhotos(
-            album,
-            show,
-            person,
-            offset,
-            **_limited(limit),
-            contains=contains,
-            order=order,
-            since=since,
-            until=until,
-            favourites=favourites,
-        )
-        return self._ask(body)
+        """One page of the photos, by name, by when they were taken, or by day, the newest first."""
+        return self._ask(AlbumPhotos(album, offset=offset, order=order, **_limited(limit), **which))
 
     def all_photos(
-        self,
-        album: str,
-        *,
-        show: Show = "all",
-        person: int | None = None,
-        contains: str = "",
-        order: Order = "name",
-        since: str = "",
-        until: str = "",
-        favourites: bool = False,
+        self, album: str, *, order: Order = "name", **which: Unpack[WhichPhotos]
     ) -> Iterator[AlbumPhotoEntry]:
         """Every photo, page by page."""
-        return _pages(
-            lambda offset: (
-                self.photos(
-                    album,
-                    show=show,
-                    person=person,
-                    offset=offset,
-                    contains=contains,
-                    order=order,
-                    since=since,
-                    until=until,
-                    favourites=favourites,
-                ).photos
-            )
-        )
+        return _pages(lambda offset: self.photos(album, offset=offset, order=order, **which).photos)
 
     def days(
-        self,
-        album: str,
-        *,
-        person: int | None = None,
-        offset: int = 0,
-        limit: int | None = None,
-        show: Show = "all",
-        contains: str = "",
-        since: str = "",
-        until: str = "",
-        favourites: bool = False,
+        self, album: str, *, offset: int = 0, limit: int | None = None, **which: Unpack[WhichPhotos]
     ) -> AlbumDaysListed:
         """One page of the days on which photos were taken, newest first; only of photos as in `photos`."""
-        body = AlbumDays(
-            album,
-            person,
-            offset,
-            **_limited(limit),
-            show=show,
-            contains=contains,
-            since=since,
-            until=until,
-            favourites=favourites,
-        )
-        return self._ask(body)
+        return self._ask(AlbumDays(album, offset=offset, **_limited(limit), **which))
 
-    def all_days(
-        self,
-        album: str,
-        *,
-        person: int | None = None,
-        show: Show = "all",
-        contains: str = "",
-        since: str = "",
-        until: str = "",
-        favourites: bool = False,
-    ) -> Iterator[AlbumDay]:
+    def all_days(self, album: str, **which: Unpack[WhichPhotos]) -> Iterator[AlbumDay]:
         """Every day, newest first, page by page."""
-        return _pages(
-            lambda offset: (
-                self.days(
-                    album,
-                    person=person,
-                    offset=offset,
-                    show=show,
-                    contains=contains,
-                    since=since,
-                    until=until,
-                    favourites=favourites,
-                ).days
-            )
-        )
+        return _pages(lambda offset: self.days(album, offset=offset, **which).days)
 
     def photo(self, album: str, photo: int, size: int = 0) -> AlbumPicture:
         """The original, or with `size` a JPEG whose longer side is at most that many pixels."""
@@ -401,42 +308,14 @@ class AlbumClient:
         return _pages(lambda offset: self.faces(album, person=person, photo=photo, offset=offset).faces)
 
     def people(
-        self,
-        album: str,
-        *,
-        hidden: bool = False,
-        offset: int = 0,
-        limit: int | None = None,
-        contains: str = "",
-        show: PeopleShown = "all",
-        order: PeopleOrder = "faces",
-        once: Once = "with",
+        self, album: str, *, offset: int = 0, limit: int | None = None, **which: Unpack[WhichPeople]
     ) -> AlbumPeopleListed:
-        """One page of the people, by default the named first, then by their faces; `contains`: those whose name
-        contains this; `once`: with, without or only those without a name who are in a single photo."""
-        body = AlbumPeople(
-            album, hidden, offset, **_limited(limit), contains=contains, show=show, order=order, once=once
-        )
-        return self._ask(body)
+        """One page of the people, by default the named first, then by their faces."""
+        return self._ask(AlbumPeople(album, offset=offset, **_limited(limit), **which))
 
-    def all_people(
-        self,
-        album: str,
-        *,
-        hidden: bool = False,
-        contains: str = "",
-        show: PeopleShown = "all",
-        order: PeopleOrder = "faces",
-        once: Once = "with",
-    ) -> Iterator[AlbumPerson]:
+    def all_people(self, album: str, **which: Unpack[WhichPeople]) -> Iterator[AlbumPerson]:
         """Everybody, page by page."""
-        return _pages(
-            lambda offset: (
-                self.people(
-                    album, hidden=hidden, offset=offset, contains=contains, show=show, order=order, once=once
-                ).people
-            )
-        )
+        return _pages(lambda offset: self.people(album, offset=offset, **which).people)
 
     def names(self, contains: str = "", limit: int = 20, *, albums: Sequence[str] = ()) -> AlbumNamesListed:
         """The names given to people in `albums`, or in all, most photos first; `contains`: those that contain this."""
@@ -564,33 +443,14 @@ class AlbumClient:
 
     def read_export(self, export: AlbumExported, offset: int = 0) -> Iterator[bytes]:
         """The ZIP's bytes from `offset` on, piece by piece, as fast as the caller takes them."""
-        while offset < export.size_bytes:
-            piece = self._ask(AlbumExportRead(export.export, offset, EXPORT_READ))
-            offset += len(piece.data)
-            yield piece.data
+        return read_export(self._transport, export, offset)
 
-    def save_export(self, export: AlbumExported, path: Path, on_bytes: Callable[[int], None] | None = None) -> None:
+    def save_export(self, export: AlbumExported, path: Path, on_bytes: OnBytes | None = None) -> None:
         """Writes the ZIP to `path`, continuing where an earlier try stopped; `on_bytes` hears how far it is.
 
         Raises OSError when it can't be written.
         """
-        part = path.with_name(f"{path.name}.{export.export[:12]}.part")
-        with part.open("ab") as file:
-            file.seek(0, io.SEEK_END)
-            if file.tell() > export.size_bytes:
-                file.truncate(0)
-            if on_bytes is not None:
-                on_bytes(file.tell())
-            for data in self.read_export(export, file.tell()):
-                file.write(data)
-                if on_bytes is not None:
-                    on_bytes(file.tell())
-        part.replace(path)
-
-
-def is_large_video(head: bytes, size: int) -> bool:
-    """Is a file of `size` bytes that begins with `head` a video that is sent in pieces?"""
-    return size > LARGEST_WHOLE_VIDEO and video_format_of(head[:HEAD_BYTES]) is not None
+        save_export(self._transport, export, path, on_bytes)
 
 
 def _limited(limit: int | None) -> dict[str, int]:

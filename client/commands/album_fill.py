@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from facewire.client.album_client import AlbumClient, PhotoToAdd, is_large_video
+from facewire.client.album_client import AlbumClient, PhotoToAdd
+from facewire.client.album_files import is_large_video
 from facewire.client.bar import Bar
 from facewire.client.commands.album_collection import describe_album
 from facewire.client.commands.album_common import AlbumCommands, number, say

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from facewire.client import FaceClient, ServerRefused
-from facewire.client.album_client import LARGEST_WHOLE_VIDEO, AlbumClient
+from facewire.client.album_client import AlbumClient
+from facewire.client.album_files import LARGEST_WHOLE_VIDEO
 from facewire.client.cli import main as client_app
 from facewire.protocol.albums.adding import AlbumAdded, AlbumAddVideo
 from facewire.protocol.albums.collection import AlbumCreate

@@ -10,7 +10,7 @@ import { ApiError } from "./asking.js";
 
 const AT_ONCE = 4;
 const PIECE = 2 * 1024 * 1024;
-const LARGE_VIDEO = 8 * 1024 * 1024; // bytes; larger ones are sent in pieces: LARGEST_WHOLE_VIDEO of album_client.py
+const LARGE_VIDEO = 8 * 1024 * 1024; // bytes; larger ones are sent in pieces: LARGEST_WHOLE_VIDEO of album_files.py
 const VIDEO_NAME = /\.(mp4|m4v|mov|qt)$/i; // a worker has no document with the table of formats
 const PAGE = 1000;
 const LOOK_MS = 5000; // between two requests to look at what has arrived
