@@ -20,7 +20,7 @@ from tests.browser.camera import mjpeg
 from tests.browser.firefox import launch
 from tests.browser.furnished import furnish
 from tests.browser.uploading import PHOTOS, Servers
-from tests.browser.visit import Visit
+from tests.browser.visit import PATIENCE_MS, Visit
 from tests.support.synthetic_engine import portrait
 from tests.support.web_server import Page, facewire_server, web_page
 
@@ -136,7 +136,7 @@ def visiting(browser: Browser) -> Iterator[Visiting]:
         if browser.browser_type.name == "chromium":  # Firefox has it of its profile (firefox.py)
             options["reduced_motion"] = "reduce"
         context = browser.new_context(viewport={"width": across, "height": down}, accept_downloads=True, **options)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(PATIENCE_MS)
         visits.append(Visit(context, web))
         return visits[-1]
 

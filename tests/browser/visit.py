@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from tests.support.waiting import PATIENCE_S
 from tests.support.web_server import Page as Web
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Response
+
+PATIENCE_MS = 1000 * PATIENCE_S  # for all that a page is waited for
 
 # A browser writes a line for every refused request; the page shows these to people, and the tests look for that.
 _REFUSED = re.compile(r"status of (\d+)")
@@ -67,14 +70,14 @@ class Visit:
         """Waits until exactly these texts are there, in this order."""
         from playwright.sync_api import expect
 
-        expect(self.page.locator(selector)).to_have_text(texts, timeout=30_000)
+        expect(self.page.locator(selector)).to_have_text(texts, timeout=PATIENCE_MS)
 
     def has(self, there: str | Locator, count: int) -> None:
         """Waits until exactly that many of these are there."""
         from playwright.sync_api import expect
 
         found = self.page.locator(there) if isinstance(there, str) else there
-        expect(found).to_have_count(count, timeout=30_000)
+        expect(found).to_have_count(count, timeout=PATIENCE_MS)
 
     def barriers(self, axe: str) -> list[str]:
         """What axe-core finds serious or critical, and any sideways scrolling."""

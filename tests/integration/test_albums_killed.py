@@ -24,7 +24,7 @@ from facewire.protocol.albums.collection import AlbumInfo
 from facewire.protocol.messages import Progress
 from tests.support.albums_server import POISON, POISONED_HEADER, DiedEarly, killable
 from tests.support.synthetic_engine import portrait
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 PHOTOS = 60
 
@@ -364,7 +364,7 @@ def test_killed_while_a_zip_is_downloaded(tmp_path: Path) -> None:
 
 def poll() -> Iterator[None]:
     """As often as it takes, but not for ever."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         yield
         time.sleep(0.05)

@@ -34,6 +34,7 @@ from tests.support.living_server import living_server
 from tests.support.pictures import saved
 from tests.support.server_process import ROOT
 from tests.support.synthetic_engine import SyntheticEngine, portrait
+from tests.support.waiting import PATIENCE_S
 
 LIMITS = ImageLimits()
 GOOD = portrait(5)
@@ -58,7 +59,7 @@ def running(pid: int) -> bool:
 
 
 def gone(pids: list[int]) -> bool:
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE_S
     while any(map(running, pids)) and time.monotonic() < until:
         time.sleep(0.02)
     return not any(map(running, pids))
@@ -128,7 +129,7 @@ def test_an_idle_child_gives_back_what_a_picture_took() -> None:
         (child,) = decoder.pids[1:]
         before = resident(child)
         decoder.photo(grey(1400, "PNG"), LIMITS)
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE_S
         while resident(child) > before + 12 * MEBIBYTE and time.monotonic() < until:
             time.sleep(0.05)
         assert resident(child) <= before + 12 * MEBIBYTE  # it took 25, and the code that it ran takes 6
@@ -152,7 +153,7 @@ def test_a_child_killed_at_work_is_no_fault_of_the_picture(decoder: Decoder) -> 
     everybody = set(children_of(decoder.pids[0]))
     with ThreadPoolExecutor(1) as aside:
         slow = aside.submit(decoder.photo, asking(GOOD, "pause"), LIMITS)
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE_S
         while not (busy := everybody - set(decoder.pids)) and time.monotonic() < until:
             time.sleep(0.01)
         os.kill(busy.pop(), signal.SIGKILL)
@@ -183,7 +184,7 @@ def test_closing_ends_every_process_those_at_work_too() -> None:
     assert len(processes) == 3
     with ThreadPoolExecutor(1) as aside:
         looping = aside.submit(decoder.photo, asking(GOOD, "sleep"), LIMITS)
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE_S
         while len(decoder.pids) == 3 and time.monotonic() < until:
             time.sleep(0.01)
         decoder.close()

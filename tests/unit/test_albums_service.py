@@ -52,6 +52,7 @@ from facewire.server.vision.image import Header, ImageLimits
 from facewire.server.vision.quality import FaceQuality
 from tests.support.albums import Heard, album_service, ask, serving_albums
 from tests.support.synthetic_engine import Pixels, SyntheticEngine, draw, portrait
+from tests.support.waiting import PATIENCE_S
 
 ADA, BEN = 5, 22
 
@@ -258,7 +259,7 @@ def test_a_server_that_stops_while_it_adds_goes_on_at_its_next_start(tmp_path: P
     with pytest.raises(Busy):
         ask(service, AlbumStatus("Trip"))  # and hangs nobody
     with album_service(tmp_path) as service:
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE_S
         while ask(service, AlbumStatus("Trip")).adding and time.monotonic() < until:
             time.sleep(0.05)
         assert ask(service, AlbumStatus("Trip")).photos == 40

@@ -13,7 +13,7 @@ import pytest
 from facewire.server.asker import Asker
 from facewire.server.errors import Busy, TimedOut
 from facewire.server.vision.batching import Batcher
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 class Gate:
@@ -27,7 +27,7 @@ class Gate:
     def __call__(self, items: list[int]) -> list[int]:
         self.batches.append(items)
         self.entered.release()
-        assert self.let.acquire(timeout=10)
+        assert self.let.acquire(timeout=PATIENCE_S)
         return [2 * item for item in items]
 
 
@@ -54,7 +54,7 @@ def started(
 ) -> Future[list[int]]:
     """Submits and returns once the batcher holds `waiting` items."""
     future = pool.submit(batcher.run, items, asker or Asker())
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE_S
     while batcher.waiting != waiting and time.monotonic() < until:
         time.sleep(0.001)
     assert batcher.waiting == waiting
@@ -80,7 +80,7 @@ def test_a_lone_item_does_not_wait_for_company(pool: ThreadPoolExecutor) -> None
     batcher: Batcher[int, int] = Batcher(
         lambda items: [2 * item for item in items], largest=8, capacity=8, clock=time.monotonic
     )
-    assert pool.submit(batcher.run, [21]).result(timeout=10) == [42]
+    assert pool.submit(batcher.run, [21]).result(timeout=PATIENCE_S) == [42]
     batcher.close()
 
 
@@ -88,7 +88,7 @@ def test_what_gathers_while_a_batch_runs_shares_the_next(pool: ThreadPoolExecuto
     gate = Gate()
     batcher = make(gate)
     first = started(batcher, [1], pool, waiting=0)
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=PATIENCE_S)
     others = [started(batcher, [10 * n], pool, waiting=n) for n in (1, 2, 3)]
     for _ in range(2):
         gate.let.release()
@@ -114,7 +114,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(pool: ThreadPoo
     gate = Gate()
     batcher = make(gate, capacity=2)
     first = started(batcher, [1], pool, waiting=0)
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=PATIENCE_S)
     second = started(batcher, [2, 3], pool, waiting=2)
     with pytest.raises(Busy) as refusal:
         batcher.run([4, 5])  # behind both of them
@@ -130,7 +130,7 @@ def test_abandoned_work_is_never_computed(pool: ThreadPoolExecutor) -> None:
     gate = Gate()
     batcher = make(gate)
     first = started(batcher, [1], pool, waiting=0)
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=PATIENCE_S)
     asker = FakeAsker()
     gone = started(batcher, [99], pool, waiting=1, asker=asker)
     kept = started(batcher, [2], pool, waiting=2)
@@ -164,7 +164,7 @@ def test_closing_refuses_what_waits_finishes_what_runs_and_ends_the_thread(pool:
     batcher = make(gate)
     assert len(batcher_threads() - before) == 1
     running = started(batcher, [1], pool, waiting=0)
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=PATIENCE_S)
     waiting = started(batcher, [2], pool, waiting=1)
     closing = pool.submit(batcher.close)
     while batcher.running:
@@ -193,7 +193,7 @@ def test_a_crowd_holds_nobody_up(pool: ThreadPoolExecutor) -> None:
     batcher = make(gate)
     asker = FakeAsker()
     crowd = started(batcher, list(range(100, 112)), pool, waiting=8, asker=asker)
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=PATIENCE_S)
     small = started(batcher, [1], pool, waiting=9)
     second = started(batcher, [2, 3], pool, waiting=11)
     for _ in range(4):
@@ -212,7 +212,7 @@ def test_who_waits_longer_than_it_may_is_told_so_while_the_network_still_runs(po
     gate = Gate()
     batcher = make(gate)
     first = started(batcher, [1], pool, waiting=0)
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=PATIENCE_S)
     late = pool.submit(batcher.run, [2], FakeAsker(0.0))
     with pytest.raises(TimedOut):
         late.result(10)
@@ -227,7 +227,7 @@ def test_a_network_that_hangs_keeps_no_thread(pool: ThreadPoolExecutor) -> None:
     gate = Gate()
     batcher = make(gate)
     stuck = pool.submit(batcher.run, [1], asker := FakeAsker(0.05))
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=PATIENCE_S)
     assert asker.steps == 1
     asker.seconds = 0.0
     with pytest.raises(TimedOut):
@@ -243,7 +243,7 @@ def test_who_can_not_be_served_in_time_is_told_at_once_and_for_how_long(pool: Th
     gate = Gate()
     batcher = make(gate, capacity=1000)
     first = started(batcher, [1], pool, waiting=0)
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=PATIENCE_S)
     crowd = started(batcher, list(range(100)), pool, waiting=100)
     with pytest.raises(Busy) as refusal:
         batcher.run(list(range(100)), FakeAsker(1.0))  # 100 faces at 20 ms take 2 s
@@ -266,5 +266,5 @@ def test_nothing_of_a_batch_is_held_once_it_is_done() -> None:
     assert batcher.run([1], asker) == [1]
     request = weakref.ref(asker)
     del asker
-    assert eventually(lambda: request() is None, 20)
+    assert eventually(lambda: request() is None)
     batcher.close()

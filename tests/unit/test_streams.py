@@ -15,6 +15,7 @@ from openvino import opset13 as ops
 
 from facewire.server.vision.runtime import BATCH_SIZES, Floats, OpenVinoGraph, read_model, save_model
 from facewire.server.vision.streams import NetworkByCompany, SplitNetwork, open_by_company, open_split
+from tests.support.waiting import PATIENCE_S
 
 PIXELS = np.random.default_rng(1).random((19, 6, 6, 3), np.float32)
 
@@ -97,7 +98,7 @@ def test_company_that_comes_early_does_not_wait_for_its_network() -> None:
 
     def opened() -> Any:
         entered.set()
-        assert let.wait(10)
+        assert let.wait(PATIENCE_S)
         return lambda batch: 3 * batch
 
     def alone(batch: NDArray[Any]) -> Floats:
@@ -107,7 +108,7 @@ def test_company_that_comes_early_does_not_wait_for_its_network() -> None:
     one, two = np.ones((1, 1), np.float32), np.ones((2, 1), np.float32)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(network, two)
-        assert entered.wait(10)
+        assert entered.wait(PATIENCE_S)
         assert np.array_equal(network(two), 2 * two)
         let.set()
         assert np.array_equal(first.result(10), 3 * two)

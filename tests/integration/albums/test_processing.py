@@ -14,12 +14,12 @@ from facewire.protocol.messages import Progress
 from tests.support.albums import album_service, serving_albums
 from tests.support.synthetic_engine import SyntheticEngine, portrait
 from tests.support.trip import ADA
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 def test_everybody_who_asks_hears_of_it_and_it_is_done_once(tmp_path: Path) -> None:
     begin = threading.Event()
-    engine = SyntheticEngine(model="Facenet512", before_embedding=lambda _: begin.wait(10))
+    engine = SyntheticEngine(model="Facenet512", before_embedding=lambda _: begin.wait(PATIENCE_S))
     heard: dict[str, list[Progress]] = {"one": [], "other": []}
 
     def follow(name: str, client: FaceClient) -> None:
@@ -63,7 +63,7 @@ def test_an_album_deleted_while_it_is_processed(tmp_path: Path) -> None:
 
     def hold(_: int) -> None:
         reached.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE_S)
 
     engine = SyntheticEngine(model="Facenet512", before_embedding=hold)
     with album_service(tmp_path, engine=engine) as service, serving_albums(service) as client:
@@ -79,10 +79,10 @@ def test_an_album_deleted_while_it_is_processed(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=process)
         thread.start()
-        assert reached.wait(10)
+        assert reached.wait(PATIENCE_S)
         client.albums.delete("Trip")
         go_on.set()
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert [error.code for error in outcome] == [ErrorCode.UNKNOWN_ALBUM]
         assert client.albums.list().albums == ()
 
@@ -92,7 +92,7 @@ def test_a_server_that_stops_says_so_and_the_next_one_goes_on(tmp_path: Path) ->
 
     def hold(_: int) -> None:
         reached.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE_S)
 
     engine = SyntheticEngine(model="Facenet512", before_embedding=hold)
     outcome: list[ServerRefused] = []
@@ -110,9 +110,9 @@ def test_a_server_that_stops_says_so_and_the_next_one_goes_on(tmp_path: Path) ->
             client.albums.add("Trip", f"{number}", portrait(number))
         thread = threading.Thread(target=process, args=(client,))
         thread.start()
-        assert reached.wait(10)
+        assert reached.wait(PATIENCE_S)
         stack.close()
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert [error.code for error in outcome] == [ErrorCode.BUSY]
         go_on.set()
     engine = SyntheticEngine(model="Facenet512")
@@ -129,7 +129,7 @@ def test_people_of_photos_that_arrive_slowly(albums: AlbumClient) -> None:
         albums.add("Trip", name, data)
         albums.process("Trip", provisional=True)
     # At once, or when enough time has passed since the last of these
-    assert eventually(lambda: albums.process("Trip", provisional=True).people == 2, 30)
+    assert eventually(lambda: albums.process("Trip", provisional=True).people == 2)
     ada = albums.search_samples("Trip", [photos[0][1]]).photos[0].matches[0].person
     assert ada is not None
     albums.label("Trip", ada, "Ada")
@@ -149,7 +149,7 @@ def test_people_appear_while_photos_are_processed(tmp_path: Path) -> None:
         if embedded == 1:
             seen.wait(2.1)  # the first people are shown after 2 s
         elif embedded == 2:
-            assert seen.wait(30)
+            assert seen.wait(PATIENCE_S)
 
     engine = SyntheticEngine(model="Facenet512", before_embedding=slow)
     with album_service(tmp_path, engine=engine) as service, serving_albums(service) as client:
@@ -157,7 +157,7 @@ def test_people_appear_while_photos_are_processed(tmp_path: Path) -> None:
         for number in (5, 22, 41):
             client.albums.add("Trip", f"{number}.png", portrait(number))
         client.albums.process("Trip", wait=False)
-        assert eventually(lambda: client.albums.status("Trip").people == 2, 30)
+        assert eventually(lambda: client.albums.status("Trip").people == 2)
         info = client.albums.status("Trip")
         assert (info.processing, info.processed, info.waiting) == (True, 2, 1)
         first = {one.person for one in client.albums.all_people("Trip")}
