@@ -104,6 +104,25 @@ def test_the_camera(web: Page, visiting: Visiting, axe: str) -> None:
     visit.says("Who is in this picture?")
 
 
+# A frame is on its way into memory until `go()` is called; `held`: one is.
+HELD = """{const real = Blob.prototype.arrayBuffer;
+const called = new Promise((resolve) => { window.go = resolve; });
+Blob.prototype.arrayBuffer = async function () { window.held = true; await called; return real.call(this); };}"""
+
+
+def test_the_camera_is_stopped_while_a_frame_is_made(web: Page, visiting: Visiting) -> None:
+    visit = visiting(web)
+    visit.context.add_init_script(HELD)
+    visit.go("/identify")
+    visit.named("button", "Use the camera").first.click()
+    visit.page.wait_for_function("() => window.held")
+    visit.named("button", "Stop the camera").click()
+    visit.says("Who is in this picture?")
+    visit.page.evaluate("() => go()")
+    visit.named("button", "Use the camera").first.click()  # and nothing was said in the console
+    visit.page.locator(".box").first.wait_for()
+
+
 def test_logging_in_and_out(tmp_path: Path, visiting: Visiting, axe: str) -> None:
     with facewire_server(tmp_path, token="open sesame") as address, web_page(address) as web:
         visit = visiting(web, "phone")

@@ -67,7 +67,8 @@ export class Camera {
         header.setUint32(0, number);
         this.frames.set(number, blob);
         if (this.frames.size > KEPT) this.frames.delete(this.frames.keys().next().value);
-        this.socket.send(await new Blob([header, blob]).arrayBuffer());
+        const bytes = await new Blob([header, blob]).arrayBuffer();
+        if (this.socket.readyState === WebSocket.OPEN) this.socket.send(bytes);
       },
       "image/jpeg",
       0.85,
