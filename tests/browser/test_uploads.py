@@ -106,3 +106,42 @@ def test_a_worker_that_was_killed_goes_on_when_a_page_is_opened(
     visit.go("/albums")
     visit.says("14 photos added to Trip")
     assert servers.arrived(photos=14, people=3)
+
+
+# The album is being processed until `busy` is false; the page looks again only when `look()` says so; and what is said
+# stays on the screen.
+BUSY = """Object.assign(window, {busy: true, asked: 0});
+{const [ask, later, never, looks] = [window.fetch, window.setTimeout, window.clearTimeout, new Map()];
+window.look = () => { const all = [...looks.values()]; looks.clear(); all.forEach((one) => one()); };
+window.fetch = async (path, options) => {
+    const response = await ask(path, options);
+    if (!String(path).includes('album.status') || !response.ok) return response;
+    const answer = {...await response.json(), processing: window.busy};
+    window.asked += 1;
+    return new Response(JSON.stringify(answer));
+};
+window.setTimeout = (f, ms, ...more) => {
+    if (ms === 7000) return 0;
+    if (ms !== 1000) return later(f, ms, ...more);
+    const id = 1e9 + Math.random();
+    looks.set(id, f);
+    return id;
+};
+window.clearTimeout = (id) => { if (!looks.delete(id)) never(id); };}"""
+
+
+def test_the_end_is_said_once_and_pushes_nothing_out(servers: Servers, visiting: Visiting, photos: list[Path]) -> None:
+    visit = visiting(servers.web)
+    visit.context.add_init_script(BUSY)
+    visit.go("/album?album=Trip")
+    visit.says("This album is empty")
+    choose(visit.page, photos[:1])
+    visit.says("1 photo added to Trip.")
+    assert servers.arrived(photos=1, people=1)
+    online = "document.dispatchEvent(new CustomEvent('facewire:server', {detail: 'online'}))"
+    visit.page.evaluate(f"() => {{ window.before = asked; for (let i = 0; i < 5; i++) {online}; }}")
+    visit.page.wait_for_function("() => asked >= before + 5")
+    visit.page.evaluate("() => { busy = false; look(); }")
+    visit.says("Done: 1 person in 1 photo.")
+    visit.page.evaluate("() => look()")
+    visit.shows(".notice p", ["1 photo added to Trip.", "Done: 1 person in 1 photo."])

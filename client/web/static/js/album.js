@@ -74,13 +74,17 @@ const context = {
 
 let renaming = false;
 let changing = 0; // corrections of this page under way
+let [asks, latest] = [0, 0]; // number of the last request for the album's state, and of the one that `info` answers
+let processing = false; // it was, and its end has not been said
 
 async function load({ view = true } = {}) {
   clearTimeout(timer);
   timer = null;
   const asked = album;
+  const number = (asks += 1);
   try {
-    info = await op("album.status", { album });
+    const now = await op("album.status", { album });
+    if (number > latest) [info, latest] = [now, number];
   } catch (error) {
     if (renaming || asked !== album) return; // it was renamed meanwhile, and is loaded under its new name
     const away = error.code === "offline" || error.code === "gateway";
@@ -95,7 +99,13 @@ async function load({ view = true } = {}) {
   drawHead();
   drawWork();
   if (view || !shown) route();
+  clearTimeout(timer); // of another call that ended meanwhile
   if (info.processing || arriving()) timer = setTimeout(follow, LOOK_MS);
+  processing ||= info.processing;
+  if (!processing || info.processing || arriving()) return;
+  processing = false;
+  notice(`Done: ${plural(info.people, "person", "people")} in ${plural(info.photos, "photo")}.`);
+  if (!view) shown?.stale?.(true);
 }
 
 // Are photos being added?
@@ -107,9 +117,7 @@ async function follow() {
   await load({ view: false });
   if (changesAlbums && info.adding && info.waiting && !info.processing)
     op("album.process", { album, provisional: true }).catch(() => null);
-  const finished = before.processing && !info.processing && !arriving();
-  if (finished) notice(`Done: ${plural(info.people, "person", "people")} in ${plural(info.photos, "photo")}.`);
-  if (finished || before.people !== info.people || before.photos !== info.photos) shown?.stale?.(finished);
+  if (before.people !== info.people || before.photos !== info.photos) shown?.stale?.(false);
 }
 
 function drawHead() {

@@ -13,14 +13,14 @@ const NOTICE_MS = 7000;
 const LOOK_MS = { online: 20000, offline: 4000, gateway: 4000 };
 
 const MOST_NOTICES = 3;
-let notices = []; // those shown, the oldest first
+let notices = []; // those shown, the oldest first: {text, matters, line}
 
 // A notification at the bottom; `text`: also with templates, as by `said`; `action` is a button in it. With an action
 // it stays longer.
 /** @param {unknown} text @param {{bad?: boolean, action?: string, onclick?: () => void}} [options] */
 export function notice(text, { bad = false, action, onclick } = {}) {
   const remove = () => {
-    notices = notices.filter((one) => one !== line);
+    notices = notices.filter((one) => one !== shown);
     drawNotices();
   };
   let timer;
@@ -44,7 +44,12 @@ export function notice(text, { bad = false, action, onclick } = {}) {
     ${action ? button(action, { small: true, onclick: act }) : nothing}
     ${button("", { name: "close", small: true, "aria-label": "Close", onclick: remove })}
   </div>`;
-  notices = [...notices, line].slice(-MOST_NOTICES);
+  const shown = { text, matters: bad || Boolean(action), line };
+  notices = [...notices.filter((one) => one.text !== text), shown];
+  if (notices.length > MOST_NOTICES) {
+    const spare = notices.find(({ matters }) => !matters) ?? notices[0];
+    notices = notices.filter((one) => one !== (spare === shown ? notices[0] : spare));
+  }
   drawNotices();
   leave();
 }
@@ -53,8 +58,8 @@ const drawNotices = () =>
   render(
     repeat(
       notices,
-      (line) => line,
-      (line) => line,
+      (one) => one,
+      ({ line }) => line,
     ),
     byId("notices"),
   );
