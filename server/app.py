@@ -28,6 +28,7 @@ from facewire.server.errors import Busy, StartError, StorageFailed
 from facewire.server.gallery.address import Database
 from facewire.server.gallery.opening import open_gallery
 from facewire.server.gallery.protocol import Gallery
+from facewire.server.heap import Trimming
 from facewire.server.logs import log_to_stderr
 from facewire.server.measures import NOT_MEASURED, Measures
 from facewire.server.recognition.calibration import Calibration
@@ -149,6 +150,7 @@ def build(
     StartError."""
     begun = time.perf_counter()
     memory.give_back()
+    open_things.callback(Trimming().close)
     cv2.setNumThreads(1)  # requests run in parallel, so OpenCV's own threads would only compete for cores
     # Failures raise exceptions; OpenCV's own log lines would clutter ours.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -5,8 +5,13 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+import threading
 
 import pytest
+
+from facewire.server.heap import Trimming
+from tests.support.server_process import ROOT
+from tests.support.waiting import PATIENCE_S
 
 # Pictures of 48 to 640 pixels a side come and go, and of each something small stays, as an answer's text or a page of
 # SQLite does. Prints how many bytes of the heap are free, and not returned.
@@ -30,6 +35,43 @@ mallinfo = ctypes.CDLL(None).mallinfo2
 mallinfo.restype = Info
 print(mallinfo().fordblks)
 """
+
+# Smaller ones share a heap with what stays. Prints how many bytes the process has before and after it is trimmed.
+TRIMMED = """
+import os
+from facewire.protocol import memory
+from facewire.server.heap import Trimming
+from facewire.server.processes import memory_of
+from tests.support.waiting import eventually
+
+memory.give_back()
+stays, files = [], []
+for number in range(400):
+    files.append(bytearray(100_000))
+    stays.append(bytes(2000))
+del files
+before = memory_of(os.getpid())
+trimming = Trimming(every_s=0.01)
+eventually(lambda: memory_of(os.getpid()) < before - 20_000_000)
+trimming.close()
+print(before, memory_of(os.getpid()))
+"""
+
+
+def test_gaps_that_are_left_are_given_back_in_time() -> None:
+    if not hasattr(ctypes.CDLL(None), "malloc_trim"):
+        pytest.skip("not glibc")
+    command = [sys.executable, "-c", TRIMMED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S, cwd=ROOT)
+    before, after = map(int, done.stdout.split())
+    assert after < before - 20_000_000  # of 40 MB
+
+
+def test_the_thread_ends_when_it_is_closed() -> None:
+    trimming = Trimming()
+    trimming.close()
+    trimming.close()
+    assert "facewire-heap" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="not glibc 2.33 or later")
