@@ -5,12 +5,12 @@ from __future__ import annotations
 import ctypes
 import threading
 
-EVERY_S = 30.0
+EVERY_S = 120.0
 
 
 class Trimming:
-    """A thread that returns the heaps' free pages to the system from time to time, until closed. That takes some
-    milliseconds, in which nobody else can allocate in that heap (0089). Without glibc there is none."""
+    """A thread that returns the heaps' free pages to the system from time to time, until closed. That takes up to
+    90 ms, in which nobody else can allocate in that heap: so it is seldom (0089). Without glibc there is none."""
 
     def __init__(self, every_s: float = EVERY_S) -> None:
         self._every_s = every_s
