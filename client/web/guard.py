@@ -130,6 +130,20 @@ class Guard:
         return None
 
 
+def guarded(send: Send) -> Send:
+    """`send` for an API that knows no cookie: every answer has the security headers, and is kept nowhere by default."""
+
+    async def send_guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers[name] = value
+            headers.setdefault("Cache-Control", "no-store")
+        await send(message)
+
+    return send_guarded
+
+
 def cookie_name(connection: HTTPConnection) -> str:
     """The session cookie's name. Cookies ignore ports, so pages on two ports of a machine need different names."""
     _, _, port = connection.headers.get("host", "").rpartition(":")

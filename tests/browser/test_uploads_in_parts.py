@@ -7,16 +7,10 @@ import io
 import json
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.browser.conftest import Visiting
-from tests.support.synthetic_engine import portrait
-from tests.support.web_server import web_page
-
-if TYPE_CHECKING:
-    pass
 from tests.browser.uploading import (
     EMPTY,
     HALF_COPIED,
@@ -28,6 +22,8 @@ from tests.browser.uploading import (
     on_the_album,
     zip_offsets,
 )
+from tests.support.synthetic_engine import portrait
+from tests.support.web_server import web_page
 
 
 def test_a_page_that_was_closed_while_it_copied_says_how_many_are_missing(servers: Servers, visiting: Visiting) -> None:

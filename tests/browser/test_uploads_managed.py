@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.browser.conftest import Visiting
-from tests.browser.visit import Visit
-
-if TYPE_CHECKING:
-    pass
 from tests.browser.uploading import EMPTY, OUTBOX, SAFE, Servers, choose, on_the_album
+from tests.browser.visit import Visit
 
 
 def test_every_page_shows_it_and_can_stop_it(servers: Servers, visiting: Visiting, photos: list[Path]) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from urllib.parse import unquote_to_bytes
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from facewire.client.web.api.problems import problem
-from facewire.client.web.guard import HEADERS, host_name
+from facewire.client.web.guard import guarded, host_name
 
 
 class ApiGuard:
@@ -30,16 +30,7 @@ class ApiGuard:
             await self._app(scope, receive, send)
             return
         refusal = self._refusal(scope, Headers(scope=scope))
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
-        await (refusal or self._app)(scope, receive, send_guarded)
+        await (refusal or self._app)(scope, receive, guarded(send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         if host_name(headers.get("host", "")) not in self._names:

@@ -6,12 +6,11 @@ prevents DNS rebinding, and may not come from a page.
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from facewire.client.web.guard import HEADERS, host_name
+from facewire.client.web.guard import guarded, host_name
 
 
 class NoBrowsers:
@@ -25,17 +24,8 @@ class NoBrowsers:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
         refusal = self._refusal(HTTPConnection(scope))
-        await (refusal or self._app)(scope, receive, send_guarded)
+        await (refusal or self._app)(scope, receive, guarded(send))
 
     def _refusal(self, connection: HTTPConnection) -> JSONResponse | None:
         headers = connection.headers

@@ -29,6 +29,7 @@ import numpy as np
 
 from facewire.protocol.settings import MEBIBYTE
 from facewire.server.errors import InvalidImage
+from facewire.server.heap import trim
 from facewire.server.vision.decoding.memory import mapped
 from facewire.server.vision.decoding.on_disk import Reader
 from facewire.server.vision.decoding.showing import show
@@ -141,8 +142,8 @@ def _wait(channel: socket.socket) -> None:
     """Until something can be read, if that is soon; else gives memory back."""
     poll = select.poll()
     poll.register(channel, select.POLLIN)
-    if not poll.poll(1000 * IDLE_S) and hasattr(_LIBC, "malloc_trim"):
-        _LIBC.malloc_trim(0)
+    if not poll.poll(1000 * IDLE_S):
+        trim()
 
 
 class _Child:

@@ -77,6 +77,7 @@ let changing = 0; // corrections of this page under way
 let [asks, latest] = [0, 0]; // number of the last request for the album's state, and of the one that `info` answers
 let processing = false; // it was, and its end has not been said
 
+// Resolves to whether processing has ended, which it then has said and shown.
 async function load({ view = true } = {}) {
   clearTimeout(timer);
   timer = null;
@@ -102,10 +103,11 @@ async function load({ view = true } = {}) {
   clearTimeout(timer); // of another call that ended meanwhile
   if (info.processing || arriving()) timer = setTimeout(follow, LOOK_MS);
   processing ||= info.processing;
-  if (!processing || info.processing || arriving()) return;
+  if (!processing || info.processing || arriving()) return false;
   processing = false;
   notice(`Done: ${plural(info.people, "person", "people")} in ${plural(info.photos, "photo")}.`);
   if (!view) shown?.stale?.(true);
+  return true;
 }
 
 // Are photos being added?
@@ -114,10 +116,10 @@ const arriving = () => Boolean(isSending() || imports.now?.running || info?.addi
 async function follow() {
   timer = null;
   const before = info;
-  await load({ view: false });
+  const finished = await load({ view: false });
   if (changesAlbums && info.adding && info.waiting && !info.processing)
     op("album.process", { album, provisional: true }).catch(() => null);
-  if (before.people !== info.people || before.photos !== info.photos) shown?.stale?.(false);
+  if (!finished && (before.people !== info.people || before.photos !== info.photos)) shown?.stale?.(false);
 }
 
 function drawHead() {

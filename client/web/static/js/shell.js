@@ -45,11 +45,9 @@ export function notice(text, { bad = false, action, onclick } = {}) {
     ${button("", { name: "close", small: true, "aria-label": "Close", onclick: remove })}
   </div>`;
   const shown = { text, matters: bad || Boolean(action), line };
-  notices = [...notices.filter((one) => one.text !== text), shown];
-  if (notices.length > MOST_NOTICES) {
-    const spare = notices.find(({ matters }) => !matters) ?? notices[0];
-    notices = notices.filter((one) => one !== (spare === shown ? notices[0] : spare));
-  }
+  const before = notices.filter((one) => one.text !== text);
+  const spare = before.length < MOST_NOTICES ? null : (before.find(({ matters }) => !matters) ?? before[0]);
+  notices = [...before.filter((one) => one !== spare), shown];
   drawNotices();
   leave();
 }
